@@ -1,0 +1,254 @@
+"""Everything voxsms raises, and what each says of the message.
+
+    VoxSmsError
+    ├── InvalidRequest            found before anything left the machine; `.faults` lists every fault
+    │   └── InvalidText           a lone surrogate, a bare ESC
+    ├── CredentialsInvalid        the credentials can not be read or used
+    ├── BudgetExceeded            the budget does not allow the send
+    ├── PriceUnknown              no rate, or no single rate, for a number
+    ├── TemplateError             a template, or the values given for it
+    ├── NotSent                   a charged request of which no byte left
+    ├── OutcomeUnknown            a charged request left and no answer told what became of it
+    ├── ConnectionFailed          the connection failed, on a call that charges nothing
+    ├── TimedOut                  a limit of time was reached, on a call that charges nothing
+    ├── ResponseInvalid           an answer that can not be read
+    ├── ApiError                  the service answered with an error
+    │   ├── AuthenticationFailed      the credentials were not accepted
+    │   ├── PermissionDenied          a role is missing, the account is not active
+    │   ├── RateLimited               not processed, come back later
+    │   ├── InsufficientFunds         the balance is too low
+    │   ├── SmsNotEnabled             SMS or A2P is not enabled for the number
+    │   ├── RequestRefused            the request, or a value in it, was refused
+    │   └── ServerFault               the service failed
+    ├── PartlyFailed              an accepted send in which some numbers were refused
+    ├── Incomplete                an export that can not prove itself whole
+    ├── CheckpointMismatch        a checkpoint that belongs to another export
+    ├── SignatureInvalid          a callback whose signature is wrong
+    └── CallbackInvalid           a callback that can not be read
+
+Every error says `.sent`, which speaks of the message and not of the request: `"no"` (nothing can have
+been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). No text here shows a whole
+phone number or a message text; the data on the attributes is whole. All of them can be pickled.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from voxsms.masking import mask_runs
+
+if TYPE_CHECKING:
+    from voxsms.api.models import A2PSendSmsResult
+
+Sent = Literal["no", "maybe", "yes"]
+
+
+class VoxSmsError(Exception):
+    """The root of everything voxsms raises on its own account."""
+
+    sent: Sent = "no"
+
+    def __repr__(self) -> str:
+        """Show what `str` shows: `args` may hold whole numbers."""
+        return f"<{type(self).__name__}: {self}>"
+
+
+@attrs.frozen
+class Fault:
+    """One thing that is wrong with a request: where, and what."""
+
+    field: str
+    """The parameter's name as on the wire, with a position where it is a list: `dst_numbers[3]`."""
+    problem: str
+    """What is wrong and what the limit is; numbers are masked."""
+
+    def __str__(self) -> str:
+        """Say it as `field: problem`."""
+        return f"{self.field}: {self.problem}"
+
+
+class InvalidRequest(VoxSmsError, ValueError):
+    """The request can not be right, found before anything left the machine."""
+
+    def __init__(self, subject: str, faults: tuple[Fault, ...]) -> None:
+        super().__init__(subject, faults)
+        self.subject = subject
+        self.faults = faults
+
+    def __str__(self) -> str:
+        """Name every fault."""
+        found = "; ".join(map(str, self.faults))
+        return f"{self.subject}: {found}. Nothing was sent."
+
+
+class InvalidText(InvalidRequest):
+    """A text that no message can carry: a lone surrogate or a bare ESC."""
+
+
+class CredentialsInvalid(VoxSmsError, ValueError):
+    """Credentials that can not be read or used; says which file or variable and which field."""
+
+
+class BudgetExceeded(VoxSmsError):
+    """The budget does not allow this send; no byte of it left the machine."""
+
+
+class PriceUnknown(VoxSmsError, LookupError):
+    """No rate, or no single rate, is known for a number."""
+
+
+class TemplateError(VoxSmsError, ValueError):
+    """A template that can not be read, or values that do not fit it."""
+
+
+class _CallError(VoxSmsError):
+    """A call that ended without an answer that could be used."""
+
+    def __init__(self, method: str, problem: str) -> None:
+        super().__init__(method, problem)
+        self.method = method
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.method}: {self.problem}"
+
+
+class NotSent(_CallError):
+    """No byte of a charged request left the machine: it is safe to call again."""
+
+
+class ConnectionFailed(_CallError):
+    """The connection failed, on a call that charges nothing."""
+
+
+class TimedOut(_CallError, TimeoutError):
+    """A timeout or the deadline was reached, on a call that charges nothing."""
+
+
+class OutcomeUnknown(_CallError):
+    """A charged request left and no answer told what became of it: it may have been delivered.
+
+    Do not call again before the history says that the message is not there. `__cause__` is what
+    went wrong. `numbers` are the destinations in doubt, `at` is when the doubt arose (aware UTC),
+    `phase` how far the request had come.
+    """
+
+    sent: Sent = "maybe"
+
+    def __init__(
+        self, method: str, problem: str, at: datetime, phase: str, numbers: tuple[str, ...]
+    ) -> None:
+        super().__init__(method, problem)
+        self.args = (method, problem, at, phase, numbers)
+        self.at = at
+        self.phase = phase
+        self.numbers = numbers
+
+    def __str__(self) -> str:
+        """Say what is in doubt, without the numbers."""
+        count = len(self.numbers)
+        return (
+            f"{self.method}: {self.problem} ({self.phase}). The message to {count} "
+            f"number{'' if count == 1 else 's'} may have been sent and charged: look at the history "
+            "before sending it again."
+        )
+
+
+class ResponseInvalid(VoxSmsError):
+    """An answer that can not be read; `path` says where in it (`result[3].cost`)."""
+
+    def __init__(self, method: str, path: str, problem: str) -> None:
+        super().__init__(method, path, problem)
+        self.method = method
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        """Name the place in the answer and what is wrong there."""
+        return f"{self.method}: the answer can not be read at {self.path}: {self.problem}"
+
+
+class ApiError(VoxSmsError):
+    """The service answered with an error.
+
+    `code` is the service's number, or 0 where only an HTTP status came (`name` is then `HTTP_502`).
+    `msg` is the service's text as it came; `str()` masks the numbers in it. `retry_after` is how many
+    seconds the service asked to wait, if it named them.
+    """
+
+    def __init__(
+        self, code: int, name: str, msg: str, method: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(code, name, msg, method, retry_after)
+        self.code = code
+        self.name = name
+        self.msg = msg
+        self.method = method
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        """Say method, code, name and the service's text with its numbers masked."""
+        number = f"{self.code} " if self.code else ""
+        return f"{self.method}: {number}{self.name}: {mask_runs(self.msg)}"
+
+
+class AuthenticationFailed(ApiError):
+    """The credentials were not accepted (code 100 is also seen where a role is missing)."""
+
+
+class PermissionDenied(ApiError):
+    """The credentials are good, but a role is missing or the account is not active."""
+
+
+class RateLimited(ApiError):
+    """The service did not process the call and asks to come back later."""
+
+
+class InsufficientFunds(ApiError):
+    """The balance is too low."""
+
+
+class SmsNotEnabled(ApiError):
+    """SMS is not enabled for the number: call `control_sms(command="enable")` first."""
+
+
+class RequestRefused(ApiError):
+    """The service refused the request or a value in it."""
+
+
+class ServerFault(ApiError):
+    """The service, or a gateway before it, failed."""
+
+
+class PartlyFailed(VoxSmsError):
+    """An accepted send in which some numbers were refused; `.result` tells which."""
+
+    sent: Sent = "yes"
+
+    def __init__(self, result: "A2PSendSmsResult") -> None:
+        super().__init__(result)
+        self.result = result
+
+    def __str__(self) -> str:
+        """Count the refusals by their code, without numbers."""
+        codes = [refusal.error_code for refusal in self.result.failed]
+        by_code = ", ".join(f"{codes.count(code)} with code {code}" for code in sorted(set(codes)))
+        total = len(codes) + len(self.result.result)
+        return f"{len(codes)} of {total} numbers were refused: {by_code}"
+
+
+class Incomplete(VoxSmsError):
+    """An export that could not be shown to be whole; says which window of time."""
+
+
+class CheckpointMismatch(VoxSmsError):
+    """A checkpoint that belongs to another export; nothing was overwritten."""
+
+
+class SignatureInvalid(VoxSmsError):
+    """A callback whose signature is missing or wrong."""
+
+
+class CallbackInvalid(VoxSmsError, ValueError):
+    """A callback that can not be read."""

@@ -1,0 +1,24 @@
+"""How a phone number is shown where a stranger may read it: `447***212`, never whole.
+
+Errors, logs and `repr` of clients and requests go through here. Records that a user received keep
+their fields, and so does the data on an error (`OutcomeUnknown.numbers`, `ApiError.msg`).
+"""
+
+import re
+
+_LONG_RUN = re.compile(r"\d{7,}")
+_LONG = 10  # from here on three characters at each end still hide enough
+_MEDIUM = 7
+_SHORT = 3
+
+
+def mask_number(value: str) -> str:
+    """Show the ends of a number, or of whatever was given for one, and hide the rest."""
+    length = len(value)
+    shown = 3 if length >= _LONG else 2 if length >= _MEDIUM else 1 if length > _SHORT else 0
+    return f"{value[:shown]}***{value[length - shown :]}"
+
+
+def mask_runs(text: str) -> str:
+    """Mask every run of seven digits and more, as it stands in a message of the service."""
+    return _LONG_RUN.sub(lambda run: mask_number(run.group()), text)
