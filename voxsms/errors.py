@@ -1,7 +1,7 @@
 """Everything voxsms raises, and what each says of the message.
 
     VoxSmsError
-    ├── InvalidRequest            found before anything left the machine; `.faults` lists every fault
+    ├── InvalidRequest            found before anything left the machine: `.faults`
     │   └── InvalidText           a lone surrogate, a bare ESC
     ├── CredentialsInvalid        the credentials can not be read or used
     ├── BudgetExceeded            the budget does not allow the send
@@ -26,9 +26,9 @@
     ├── SignatureInvalid          a callback whose signature is wrong
     └── CallbackInvalid           a callback that can not be read
 
-Every error says `.sent`, which speaks of the message and not of the request: `"no"` (nothing can have
-been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). No text here shows a whole
-phone number or a message text; the data on the attributes is whole. All of them can be pickled.
+Every error says `.sent`, which speaks of the message and not of the request: `"no"` (nothing can
+have been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). No text here shows
+a whole phone number or a message text; the data on the attributes is whole. All can be pickled.
 """
 
 from datetime import datetime
@@ -147,11 +147,10 @@ class OutcomeUnknown(_CallError):
 
     def __str__(self) -> str:
         """Say what is in doubt, without the numbers."""
-        count = len(self.numbers)
+        count = f"{len(self.numbers)} number{'' if len(self.numbers) == 1 else 's'}"
         return (
-            f"{self.method}: {self.problem} ({self.phase}). The message to {count} "
-            f"number{'' if count == 1 else 's'} may have been sent and charged: look at the history "
-            "before sending it again."
+            f"{self.method}: {self.problem} ({self.phase}). The message to {count} may have been "
+            "sent and charged: look at the history before sending it again."
         )
 
 
@@ -173,8 +172,8 @@ class ApiError(VoxSmsError):
     """The service answered with an error.
 
     `code` is the service's number, or 0 where only an HTTP status came (`name` is then `HTTP_502`).
-    `msg` is the service's text as it came; `str()` masks the numbers in it. `retry_after` is how many
-    seconds the service asked to wait, if it named them.
+    `msg` is the service's text as it came; `str()` masks the numbers in it. `retry_after` is how
+    many seconds the service asked to wait, if it named them.
     """
 
     def __init__(

@@ -1,0 +1,228 @@
+"""Request to form, answer to record or error: pure functions around the table.
+
+`write_request` and `read_answer` are the client's side, `read_request` is the sandbox's.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TypeVar, cast
+
+import attrs
+import orjson
+
+from voxsms.api import fault_codes, registry
+from voxsms.api.records import Unreadable, read
+from voxsms.api.registry import RequestClass, Row
+from voxsms.api.spec import Method, Param
+from voxsms.api.wire import Trouble, WireFault, WireFaults
+from voxsms.errors import (
+    ApiError,
+    Fault,
+    InvalidRequest,
+    InvalidText,
+    RateLimited,
+    ResponseInvalid,
+    ServerFault,
+)
+
+R = TypeVar("R")
+
+Form = dict[str, str]
+"""The fields of a request as text."""
+
+
+@attrs.frozen
+class Answer:
+    """What came back over HTTP; header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+
+
+@attrs.frozen
+class ParameterFault:
+    """One bad parameter of a request, with what the table says of it."""
+
+    name: str
+    param: Param
+    fault: WireFault
+
+    def for_user(self) -> Fault:
+        """Say it to a user of the client."""
+        at = self.fault.position
+        return Fault(self.name if at is None else f"{self.name}[{at}]", self.fault.problem)
+
+
+@attrs.frozen
+class _Shape:
+    """What the codec needs of a request class, looked up once."""
+
+    parameters: Mapping[str, Param]
+    required: frozenset[str]
+
+
+def _shape(kind: RequestClass) -> _Shape:
+    return _Shape(registry.parameters(kind), registry.required(kind))
+
+
+_SHAPES = {
+    kind: _shape(kind)
+    for row in registry.METHODS.values()
+    for kind in (registry.request_class(row), registry.widest(row))
+}
+
+
+def write_request(row: Row, request: attrs.AttrsInstance) -> Form:
+    """Write a request as form fields, or raise `InvalidRequest` with every fault in it."""
+    shape = _SHAPES[type(request)]
+    form: Form = {}
+    faults: list[ParameterFault] = []
+    for name, param in shape.parameters.items():
+        value = getattr(request, name)
+        if value is None and name not in shape.required:
+            continue
+        try:
+            form[name] = param.form.write(value)
+        except WireFaults as found:
+            faults += [ParameterFault(name, param, fault) for fault in found.faults]
+    faults += _reversed_span(row, shape, form)
+    if faults:
+        raise _invalid(row, faults)
+    return form
+
+
+def _reversed_span(row: Row, shape: _Shape, form: Mapping[str, str]) -> list[ParameterFault]:
+    """Find a span of time that ends before it starts; times of one form compare as text."""
+    if row.span is None or not form.keys() >= set(row.span):
+        return []
+    start, end = row.span
+    if form[start] <= form[end]:
+        return []
+    fault = WireFault(f"is later than {end}", Trouble.REVERSED)
+    return [ParameterFault(start, shape.parameters[start], fault)]
+
+
+def _invalid(row: Row, faults: list[ParameterFault]) -> InvalidRequest:
+    unsendable = any(fault.fault.trouble is Trouble.UNSENDABLE for fault in faults)
+    error = InvalidText if unsendable else InvalidRequest
+    return error(row.cmd, tuple(fault.for_user() for fault in faults))
+
+
+def read_request(
+    row: Row, form: Mapping[str, str]
+) -> tuple[dict[str, object], list[ParameterFault]]:
+    """Read form fields into the values of parameters, beside every fault in them.
+
+    An empty optional parameter counts as absent; what the table does not know is passed over.
+    """
+    shape = _SHAPES[registry.widest(row)]
+    given = {name: param for name, param in shape.parameters.items() if form.get(name)}
+    missing = _SHAPES[registry.request_class(row)].required - given.keys()
+    values: dict[str, object] = {}
+    faults = [
+        ParameterFault(name, shape.parameters[name], WireFault("is missing", Trouble.MISSING))
+        for name in sorted(missing)
+    ]
+    for name, param in given.items():
+        try:
+            values[name] = param.form.read(form[name])
+        except WireFaults as found:
+            faults += [ParameterFault(name, param, fault) for fault in found.faults]
+    return values, faults or _reversed_span(row, shape, form)
+
+
+def read_answer(row: Method[..., R], answer: Answer) -> R:
+    """Read an answer into the row's record, or raise `ApiError` or `ResponseInvalid`."""
+    payload = read_payload(row, answer)
+    try:
+        return read(row.reply, _place_of_record(row, payload))
+    except Unreadable as trouble:
+        path = f"result.{trouble.path}" if row.inside else trouble.path
+        path = path.replace("result.[", "result[").removesuffix(".$")
+        raise ResponseInvalid(row.cmd, path, trouble.problem) from trouble
+
+
+def _place_of_record(row: Row, payload: dict[str, object]) -> object:
+    if not row.inside:
+        return payload
+    result = payload.get("result")
+    # GetAccountInfo has a field of the record beside `result`.
+    return {**payload, **cast("dict[str, object]", result)} if isinstance(result, dict) else result
+
+
+def read_payload(row: Row, answer: Answer) -> dict[str, object]:
+    """Parse an answer's JSON object, or raise `ApiError` or `ResponseInvalid`."""
+    try:
+        payload = orjson.loads(answer.body)
+    except orjson.JSONDecodeError as error:
+        raise _without_json(row, answer, f"no JSON ({error})") from error
+    if not isinstance(payload, dict):
+        raise _without_json(row, answer, f"a JSON value of type {type(payload).__name__}")
+    data = cast("dict[str, object]", payload)
+    if data.get("error") or data.get("errors"):
+        raise _error_in(row, answer, data)
+    if answer.status not in range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES):
+        raise _without_json(row, answer, "a JSON object without an error")
+    return data
+
+
+def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInvalid:
+    """Turn an answer that is none of the service's into an error by its status alone."""
+    name, wait = f"HTTP_{answer.status}", retry_after(answer)
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited(0, name, "too many requests", row.cmd, wait)
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ServerFault(0, name, "the service or a gateway before it failed", row.cmd, wait)
+    kind = answer.headers.get("content-type", "no content type")
+    return ResponseInvalid(row.cmd, "$", f"HTTP {answer.status}, {kind}, {body}")
+
+
+def _error_in(row: Row, answer: Answer, data: dict[str, object]) -> ApiError | ResponseInvalid:
+    if "result" in data:
+        # Neither a refusal nor a success: for a send this must stay in doubt.
+        return ResponseInvalid(row.cmd, "error", "an error beside a result")
+    errors = data.get("errors")
+    found = data.get("error") or (
+        cast("list[object]", errors)[0] if isinstance(errors, list) else errors
+    )
+    code, msg = _code_and_text(found)
+    known = fault_codes.look_up(code)
+    wait = retry_after(answer, msg if code == _NAMES_SECONDS else "")
+    return known.error(code, known.name, msg, row.cmd, wait)
+
+
+_NAMES_SECONDS = 416
+_SECONDS = re.compile(r"\d{1,9}")
+
+
+def _code_and_text(error: object) -> tuple[int, str]:
+    """Take code and text from an error object; a code that can not be read is 0."""
+    if not isinstance(error, dict):
+        return 0, str(error)
+    fields = cast("dict[str, object]", error)
+    code = str(fields.get("code", ""))
+    return int(code) if code.isdecimal() and len(code) < 10 else 0, str(fields.get("msg", ""))  # noqa: PLR2004 - 32 bits
+
+
+def retry_after(answer: Answer, msg: str = "") -> float | None:
+    """Give the seconds an answer asks to wait: `Retry-After` in either form, else in its text."""
+    header = answer.headers.get("retry-after", "").strip()
+    if header.isascii() and header.isdigit():
+        return float(header)
+    if header and (date := http_date(header)) is not None:
+        return max(0.0, (date - answer.received_at).total_seconds())
+    named = _SECONDS.search(msg)
+    return float(named.group()) if named else None
+
+
+def http_date(header: str) -> datetime | None:
+    """Read an HTTP date as aware UTC; None where it is none."""
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

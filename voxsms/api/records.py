@@ -1,0 +1,290 @@
+"""JSON values into records: the only home of cattrs.
+
+A field's type says how its value is read, with every looseness the contract names (section 2,
+"Known looseness to accept"). Two converters share the readers of single values:
+
+- the quick one compiles a function for each record class that tells the usual type of each value in
+  place and calls a reader only for another: a whole history comes through here, and this takes half
+  the time of cattrs' own functions;
+- the patient one, asked only when the quick one gave up, also knows second names and nulls, and
+  names the path to what can not be read.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+import attrs
+from cattrs import BaseValidationError, Converter, transform_error
+from cattrs.cols import list_structure_factory
+from cattrs.gen import make_dict_structure_fn
+
+R = TypeVar("R")
+Hook = Callable[[Any, Any], Any]
+_UTC_SUFFIX = "+00:00"
+
+
+class Unreadable(ValueError):
+    """A value that can not be read: where it stands, and what is wrong with it."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+
+def _mismatch(value: object, wanted: str) -> ValueError:
+    return ValueError(f"a value of type {type(value).__name__} where {wanted} was expected")
+
+
+def _read_int(value: object, _: object = None) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit():
+        return int(value)
+    raise _mismatch(value, "a whole number")
+
+
+def _read_str(value: object, _: object = None) -> str:
+    if isinstance(value, str):
+        return value
+    if type(value) is int or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    raise _mismatch(value, "a string")
+
+
+def _read_bool(value: object, _: object = None) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value in (0, 1):
+        return value == 1
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise _mismatch(value, "true or false")
+
+
+class _Money(dict[float, Decimal]):
+    """Amounts by the double they came as: prices repeat, and a look-up is a tenth of a parse.
+
+    orjson reads a JSON number as a double, whose shortest form is the number on the wire up to 15
+    significant digits.
+    """
+
+    _MOST = 4096
+
+    def __missing__(self, amount: float) -> Decimal:
+        if len(self) >= self._MOST:
+            self.clear()
+        self[amount] = value = Decimal(repr(amount))
+        return value
+
+
+_money = _Money()
+
+
+def _read_decimal(value: object, _: object = None) -> Decimal:
+    if type(value) is float:
+        return _money[value]
+    if type(value) is int:
+        return Decimal(value)
+    if not isinstance(value, str):
+        raise _mismatch(value, "an amount")
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        raise ValueError("a string that is no amount") from None
+    if not amount.is_finite():
+        raise ValueError("an amount that is not finite")
+    return amount
+
+
+def _read_time(value: object, _: object = None) -> datetime | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise _mismatch(value, "a time")
+    try:
+        time = datetime.fromisoformat(value)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("a string that is no time of the form yyyy-MM-dd HH:mm:ss") from None
+
+
+def _enum_of(hint: object) -> type[StrEnum] | None:
+    """Give the enumeration in a hint such as `Direction | str`, whose values may grow."""
+    if get_origin(hint) is not UnionType:
+        return None
+    return next((a for a in get_args(hint) if isinstance(a, type) and issubclass(a, StrEnum)), None)
+
+
+def _is_open_enum(hint: object) -> bool:
+    return _enum_of(hint) is not None
+
+
+def _known_values(hint: object) -> dict[str, StrEnum]:
+    """Give the members of an open enumeration by their values, in either case."""
+    members = list(_enum_of(hint) or ())
+    return {m.value.lower(): m for m in members} | {m.value: m for m in members}
+
+
+def _read_open_enum(hint: object) -> Hook:
+    known, nullable = _known_values(hint), _admits_none(hint)
+
+    def read(value: object, _: object) -> str | None:
+        if value is None and nullable:
+            return None
+        text = _read_str(value)
+        return known.get(text, text)
+
+    return read
+
+
+def _is_tuple(hint: object) -> bool:
+    return get_origin(hint) is tuple
+
+
+def _read_tuple(hint: object, converter: Converter) -> Hook:
+    item = get_args(hint)[0]
+    read_list = list_structure_factory(cast("Any", list)[item], converter)
+
+    def read(value: object, _: object) -> tuple[object, ...]:
+        if not isinstance(value, list):
+            raise _mismatch(value, "a list")
+        return tuple(read_list(cast("list[object]", value), None))
+
+    return read
+
+
+def _is_record(hint: object) -> bool:
+    return attrs.has(get_origin(hint) or cast("type", hint))
+
+
+def _read_patiently(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - a generic alias has no type
+    structure = cast("Hook", make_dict_structure_fn(record, converter))
+    kind = get_origin(record) or record
+    second_names = {f.name: f.metadata["also"] for f in attrs.fields(kind) if f.metadata}
+    nullable = [name for name, hint in get_type_hints(kind).items() if _admits_none(hint)]
+
+    def read(value: object, _: object) -> object:
+        if not isinstance(value, dict):
+            raise _mismatch(value, "an object")
+        data = cast("dict[str, object]", value)
+        # null is the same as absent
+        present = {key: item for key, item in data.items() if item is not None}
+        for name, second in second_names.items():
+            if second in present:
+                present.setdefault(name, present[second])
+        for name in nullable:
+            present.setdefault(name, None)
+        return structure(present, record)
+
+    return read
+
+
+def _admits_none(hint: object) -> bool:
+    return get_origin(hint) is UnionType and type(None) in get_args(hint)
+
+
+# How the usual value of a type is told and taken in place, by the type; `v` is the value, `read`
+# the reader for all others.
+_IN_PLACE: dict[object, str] = {
+    int: "v if type(v := get({key!r})) is int else {read}(v, None)",
+    str: "v if type(v := get({key!r})) is str else {read}(v, None)",
+    int | None: "v if (v := get({key!r})) is None or type(v) is int else {read}(v, None)",
+    str | None: "v if (v := get({key!r})) is None or type(v) is str else {read}(v, None)",
+    Decimal: "money[v] if type(v := get({key!r})) is float else {read}(v, None)",
+    datetime | None: (
+        "parse(v + utc) if type(v := get({key!r})) is str and len(v) == 19 else {read}(v, None)"
+    ),
+}
+_OPEN_ENUM = "known_{key}.get(v, v) if type(v := get({key!r})) is str else {read}(v, None)"
+_BY_READER = "{read}(get({key!r}), None)"
+
+
+def _read_quickly(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - a generic alias has no type
+    """Compile a function with one expression a field.
+
+    attrs' own `__init__` of a frozen class takes more time than all the rest. So the fields are set
+    on an instance of a subclass with the same layout and no lock, which then becomes the record.
+    """
+    kind = get_origin(record) or record
+    unlocked = type(
+        f"Unlocked{kind.__name__}",
+        (kind,),
+        # Both, or the type falls back to looking them up in Python at each assignment.
+        {
+            "__slots__": (),
+            "__setattr__": object.__setattr__,
+            "__delattr__": object.__delattr__,
+        },
+    )
+    given = dict(zip(getattr(kind, "__parameters__", ()), get_args(record), strict=False))
+    names: dict[str, object] = {
+        "new": object.__new__, "unlocked": unlocked, "record": kind,
+        "money": _money, "parse": datetime.fromisoformat, "utc": _UTC_SUFFIX,
+    }  # fmt: skip
+    hints = get_type_hints(kind)
+    lines = ["def read(data, _):", "get = data.get", "self = new(unlocked)"]
+    for field in attrs.fields(kind):
+        hint = _filled(hints[field.name], given)
+        reader, default = f"read_{field.name}", f"default_{field.name}"
+        names |= {reader: converter.get_structure_hook(hint), default: field.default}
+        names[f"known_{field.name}"] = _known_values(hint)
+        by_type = _OPEN_ENUM if _is_open_enum(hint) else _IN_PLACE.get(hint, _BY_READER)
+        value = by_type.format(key=field.name, read=reader)
+        if field.default not in (None, attrs.NOTHING):
+            value = f"{default} if {field.name!r} not in data else {value}"
+        lines.append(f"self.{field.name} = {value}")
+    lines += ["self.__class__ = record", "return self"]
+    exec("\n    ".join(lines), names)  # noqa: S102 - written from our own classes alone, as attrs and cattrs do
+    return cast("Hook", names["read"])
+
+
+def _filled(hint: Any, given: dict[Any, Any]) -> Any:  # noqa: ANN401 - a type hint has no type
+    """Put the arguments of a generic record in the place of its type variables."""
+    free = getattr(hint, "__parameters__", ())
+    return hint[tuple(given[each] for each in free)] if free else hint
+
+
+def _converter(read_record: Callable[[Any, Converter], Hook], *, detailed: bool) -> Converter:
+    converter = Converter(detailed_validation=detailed)
+    for kind, hook in (
+        (int, _read_int), (str, _read_str), (bool, _read_bool), (Decimal, _read_decimal)
+    ):  # fmt: skip
+        converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook(datetime | None, _read_time)
+    converter.register_structure_hook_factory(_is_open_enum, _read_open_enum)
+    converter.register_structure_hook_factory(_is_tuple, _read_tuple)
+    converter.register_structure_hook_factory(_is_record, read_record)
+    return converter
+
+
+_quick = _converter(_read_quickly, detailed=False)
+_patient = _converter(_read_patiently, detailed=True)
+
+
+def read(record: type[R], value: object) -> R:
+    """Read a JSON value into a record, or raise `Unreadable` with the path to the trouble."""
+    try:
+        return _quick.structure(value, record)
+    except (ValueError, TypeError, AttributeError):
+        return _read_or_explain(record, value)
+
+
+def _read_or_explain(record: type[R], value: object) -> R:
+    try:
+        return _patient.structure(value, record)
+    except (BaseValidationError, ValueError) as error:
+        # Each line of cattrs is "problem @ $.path"; the first is the first fault.
+        first = transform_error(error, format_exception=_in_words)[0]
+    problem, _, path = first.rpartition(" @ ")
+    raise Unreadable(path.removeprefix("$").removeprefix(".") or "$", problem)
+
+
+def _in_words(error: BaseException, _: type[object] | None) -> str:
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)

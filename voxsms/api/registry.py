@@ -1,0 +1,107 @@
+"""The table indexed: by wire name, and each request class by its parameters."""
+
+from collections.abc import Mapping
+from inspect import Signature, signature
+from types import MappingProxyType
+from typing import Annotated, get_args, get_origin, get_type_hints
+
+import attrs
+
+from voxsms.api.spec import TABLE, Method, Param
+
+RequestClass = type[attrs.AttrsInstance]
+Row = Method[..., object]
+
+METHODS: Mapping[str, Row] = MappingProxyType({row.cmd: row for row in TABLE})
+"""Every method by its name on the wire."""
+
+
+def parameters(request: RequestClass) -> Mapping[str, Param]:
+    """Give the parameters of a request class that cross the wire, in their order."""
+    hints = get_type_hints(request, include_extras=True)
+    return MappingProxyType({name: _param(hint) for name, hint in hints.items() if _crosses(hint)})
+
+
+def _crosses(hint: object) -> bool:
+    return get_origin(hint) is Annotated and any(isinstance(a, Param) for a in get_args(hint))
+
+
+def _param(hint: object) -> Param:
+    return next(a for a in get_args(hint) if isinstance(a, Param))
+
+
+def required(request: RequestClass) -> frozenset[str]:
+    """Name the parameters that have no default."""
+    fields = attrs.fields_dict(request)
+    return frozenset(n for n in parameters(request) if fields[n].default is attrs.NOTHING)
+
+
+def widest(row: Row) -> RequestClass:
+    """Give the request class with every parameter a row's method can take on the wire."""
+    return row.download or request_class(row)
+
+
+def request_class(row: Row) -> RequestClass:
+    """Give a row's request class as the class that it is (the row types it as a signature)."""
+    if not isinstance(row.request, type):
+        raise TypeError(f"{row.cmd}: the request of a row is a class")
+    return row.request
+
+
+def call_signature(request: RequestClass, returns: object) -> Signature:
+    """Give the signature a call shows: that of the request class, and what the call returns."""
+    return signature(request).replace(return_annotation=returns)
+
+
+def python_name(cmd: str) -> str:
+    """Give the client's name for a method: `A2PSendSms` is `a2p_send_sms`."""
+    words = cmd.replace("A2P", "A2p")
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in words).removeprefix("_")
+
+
+def lint(table: tuple[Row, ...] = TABLE) -> list[str]:
+    """List what is wrong with a table; nothing, for the one that is shipped."""
+    found = [
+        f"{row.cmd}: named twice" for row in table if [r.cmd for r in table].count(row.cmd) > 1
+    ]
+    for row in table:
+        found += [f"{row.cmd}: {problem}" for problem in _problems(row)]
+    return found
+
+
+def _problems(row: Row) -> list[str]:
+    known = parameters(widest(row))
+    problems = [f"{name} has no documentation" for name, param in known.items() if not param.doc]
+    if not row.summary or row.summary.endswith("."):
+        problems.append("the summary is missing or ends with a full stop")
+    if row.sending is not None:
+        named = attrs.astuple(row.sending)
+        problems += [
+            f"{name} is named by `sending` but is no parameter"
+            for name in named
+            if name not in known
+        ]
+    if row.paged and not {"count", "offset"} <= known.keys():
+        problems.append("a paged method needs count and offset")
+    if row.download is not None and {"output", "path"} - attrs.fields_dict(row.download).keys():
+        problems.append("a download needs output and path")
+    return problems
+
+
+def method_table() -> str:
+    """Render the table for the README."""
+    head = "| call | on the wire | what it does | charges | pages |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- |", *map(_table_row, TABLE)])
+
+
+def _table_row(row: Row) -> str:
+    needed = required(request_class(row))
+    names = [f"{n}=" if n in needed else f"[{n}=]" for n in parameters(request_class(row))]
+    cells = (
+        f"`{python_name(row.cmd)}({', '.join(names)})`",
+        f"`{row.cmd}`",
+        row.summary,
+        "yes" if row.charges else "no",
+        "yes" if row.paged else "no",
+    )
+    return f"| {' | '.join(cells)} |"

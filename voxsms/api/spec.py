@@ -1,0 +1,356 @@
+"""THE TABLE: one row a method, said once; everything else that knows a method reads it here.
+
+From a row come the client's method with its types and `help()`, the form on the wire, the checks
+made before sending, the reading of the answer, whether a repetition can charge twice, the sandbox's
+reading of requests, and the method table in the README.
+
+A request class is the signature of its method: each field carries its form on the wire, what it
+means, and the code with which the service refuses a bad value. A field without a form stays on this
+machine.
+Source: shared contract, sections 2 and 3; the words are those of the public method reference.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from os import PathLike
+from typing import Annotated, Generic, Literal, ParamSpec, Protocol, TypeVar
+
+import attrs
+
+from voxsms.api import wire
+from voxsms.api.models import (
+    A2PSendSmsResult,
+    A2PSmsHistory,
+    AccountInfo,
+    ControlSmsResult,
+    DeliveryStatus,
+    Direction,
+    HistoryPage,
+    Output,
+    PhoneNumber,
+    ResourcePrice,
+    SendSmsMessageResult,
+    SmsCommand,
+    SmsHistory,
+)
+from voxsms.text.message import Message
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)  # noqa: PLC0105 - "Result", short as the ParamSpec beside it
+
+MOST_NUMBERS = 100
+"""How many destinations one A2P send takes."""
+MOST_ROWS = 1000
+"""How many rows one page of a history holds."""
+
+
+@attrs.frozen
+class Param:
+    """What the table says of one parameter."""
+
+    form: wire.Form
+    doc: str
+    refusal: int = 496
+    """The service's code for a value it does not accept."""
+
+
+@attrs.frozen
+class Sending:
+    """Which parameters of a charged method are the sender, the destinations and the text."""
+
+    sender: str
+    to: str
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Method(Generic[P, R]):
+    """One row of the table."""
+
+    cmd: str
+    """The name on the wire."""
+    request: Callable[P, attrs.AttrsInstance]
+    """An attrs class: one field a parameter."""
+    reply: type[R]
+    """What the answer is read into."""
+    summary: str
+    inside: bool = False
+    """The record stands under `result`, not at the top of the answer."""
+    sending: Sending | None = None
+    """Set for a method that charges: a repetition may be delivered and charged again."""
+    span: tuple[str, str] | None = None
+    """The two parameters that bound a span of time, the earlier first."""
+    download: type[attrs.AttrsInstance] | None = None
+    """The request class of its `output=` form, where the answer is a file."""
+    roles: tuple[str, ...] = ()
+    """Any one of these lets a service account call it; documentation, never checked here."""
+
+    @property
+    def charges(self) -> bool:
+        """Whether a call can send and charge a message."""
+        return self.sending is not None
+
+    @property
+    def paged(self) -> bool:
+        """Whether the answer is one page of a list."""
+        return getattr(self.reply, "__origin__", None) is HistoryPage
+
+
+class AsyncWriter(Protocol):
+    """A file opened for writing bytes, such as `await anyio.open_file(path, "wb")`."""
+
+    async def write(self, data: bytes, /) -> object:
+        """Write bytes."""
+        ...
+
+
+_PHONE = wire.PhoneForm()
+_NUMBER = wire.SourceForm()
+_WORD = wire.WordForm()
+_FLAG = wire.BoolForm()
+_TIME = wire.TimeForm()
+_IDS = wire.ListForm(wire.IntForm(least=1))
+_DIRECTION = wire.ChoiceForm(Direction)
+_STATUS = wire.ChoiceForm(DeliveryStatus, wire=lambda status: str(status.number))
+_COMMAND = wire.ChoiceForm(SmsCommand)
+_OUTPUT = wire.ChoiceForm(Output)
+
+StoreBody = Annotated[
+    bool | None,
+    Param(_FLAG, "Keep the text, so that the history shows it. The service's default is false."),
+]
+Offset = Annotated[int | None, Param(wire.IntForm(), "How many rows to skip.", 497)]
+SourceFilter = Annotated[str | None, Param(_NUMBER, "Only messages from this number or SenderID.")]
+DestinationFilter = Annotated[str | None, Param(_PHONE, "Only messages to this number.")]
+RowCount = Annotated[
+    int | None,
+    Param(wire.IntForm(1, MOST_ROWS), "Rows in one page, at most 1000, which is the default.", 497),
+]
+FromDate = Annotated[
+    datetime | None, Param(_TIME, "Only messages of this time and later; an aware datetime.", 111)
+]
+ToDate = Annotated[
+    datetime | None, Param(_TIME, "Only messages of this time and earlier; an aware datetime.", 111)
+]
+MessageIds = Annotated[Iterable[int] | None, Param(_IDS, "Only the messages with these ids.")]
+DirectionFilter = Annotated[
+    Direction | Literal["IN", "OUT", "in", "out"] | None,
+    Param(_DIRECTION, "Only sent or only received messages; both if left out.", 470),
+]
+StatusFilter = Annotated[
+    DeliveryStatus | int | None, Param(_STATUS, "Only messages that have come this far.")
+]
+OutputFormat = Annotated[Literal["csv", "xls"], Param(_OUTPUT, "The kind of file.", 105)]
+
+
+@attrs.frozen(kw_only=True)
+class SendSmsMessage:
+    """Send one SMS between two numbers; each fragment of a long text is charged."""
+
+    source: Annotated[str, Param(_NUMBER, "A rented number for which SMS is enabled.", 422)]
+    destination: Annotated[str, Param(_PHONE, "The number to send to.", 423)]
+    sms_body: Annotated[
+        str | Message,
+        Param(wire.TextForm(765), "The text, at most 765 UTF-16 code units.", 496),
+    ]
+    store_body: StoreBody = None
+
+
+@attrs.frozen(kw_only=True)
+class A2PSendSms:
+    """Send one text from an application to up to 100 numbers; each fragment is charged for each."""
+
+    src_number: Annotated[
+        str,
+        Param(_NUMBER, "A SenderID installed by the provider, or a rented, enabled number.", 507),
+    ]
+    dst_numbers: Annotated[
+        Iterable[str],
+        Param(
+            wire.ListForm(_PHONE, MOST_NUMBERS, distinct=True),
+            "The numbers to send to: at most 100, none twice.",
+            423,
+        ),
+    ]
+    text: Annotated[
+        str | Message,
+        Param(wire.TextForm(1600), "The text, at most 1600 UTF-16 code units.", 508),
+    ]
+    store_body: StoreBody = None
+
+
+@attrs.frozen(kw_only=True)
+class ControlSms:
+    """Enable or disable sending and receiving SMS for a number that supports it."""
+
+    phone_number: Annotated[str, Param(_PHONE, "A rented number with SMS support.", 121)]
+    command: Annotated[
+        SmsCommand | Literal["enable", "disable"], Param(_COMMAND, "`enable` or `disable`.")
+    ]
+
+
+@attrs.frozen(kw_only=True)
+class GetSmsHistory:
+    """Read the history of two-way messages, sent and received."""
+
+    message_id: MessageIds = None
+    source_number: SourceFilter = None
+    destination_number: DestinationFilter = None
+    direction: DirectionFilter = None
+    count: RowCount = None
+    offset: Offset = None
+    from_date: FromDate = None
+    to_date: ToDate = None
+
+
+@attrs.frozen(kw_only=True)
+class A2PGetSmsHistory:
+    """Read the history of A2P messages."""
+
+    message_id: MessageIds = None
+    source_number: SourceFilter = None
+    destination_number: DestinationFilter = None
+    count: RowCount = None
+    offset: Offset = None
+    from_date: FromDate = None
+    to_date: ToDate = None
+    delivery_status: StatusFilter = None
+
+
+Target = str | PathLike[str] | AsyncWriter
+"""Where a download goes: a path, or an async file open for writing bytes."""
+
+
+@attrs.frozen(kw_only=True)
+class DownloadSmsHistory(GetSmsHistory):
+    """Download one page of the history of two-way messages as a file, bytes untouched."""
+
+    path: Target
+    output: OutputFormat
+
+
+@attrs.frozen(kw_only=True)
+class DownloadA2PSmsHistory(A2PGetSmsHistory):
+    """Download one page of the history of A2P messages as a file, bytes untouched."""
+
+    path: Target
+    output: OutputFormat
+
+
+@attrs.frozen(kw_only=True)
+class GetPhoneNumbers:
+    """List the numbers attached to the account."""
+
+    phone_number: Annotated[
+        Iterable[str] | None, Param(wire.ListForm(_PHONE), "Only these numbers.", 121)
+    ] = None
+    sms_supported: Annotated[
+        bool | None, Param(_FLAG, "Only numbers that support SMS, or only those that do not.")
+    ] = None
+    count: Annotated[int | None, Param(wire.IntForm(1), "Rows in one page.", 497)] = None
+    offset: Offset = None
+
+
+@attrs.frozen(kw_only=True)
+class GetResourcePrice:
+    """Read the prices of resources by groups of destinations, in the account's currency."""
+
+    resource_type: Annotated[
+        Iterable[str] | None,
+        Param(wire.ListForm(_WORD), "Only these types, such as `SMSOUT` or `A2P_SMS_E212`.", 429),
+    ] = None
+    resource_param: Annotated[
+        Iterable[str] | None, Param(wire.ListForm(_NUMBER), "Numbers whose groups are asked for.")
+    ] = None
+    price_group_id: Annotated[
+        Iterable[int] | None, Param(_IDS, "Only the groups with these ids.")
+    ] = None
+    price_group_name: Annotated[
+        str | None, Param(_WORD, "Only groups whose name has this in it.", 430)
+    ] = None
+
+
+@attrs.frozen(kw_only=True)
+class GetAccountInfo:
+    """Read the account: balance, currency, what is enabled."""
+
+    return_live_balance: Annotated[
+        bool | None, Param(_FLAG, "Compute the balance now instead of giving the last one known.")
+    ] = None
+
+
+_SPAN = ("from_date", "to_date")
+_STAFF = ("Owner", "Admin", "Developer")
+
+SEND_SMS_MESSAGE = Method(
+    cmd="SendSmsMessage",
+    request=SendSmsMessage,
+    reply=SendSmsMessageResult,
+    summary="Send one SMS between two numbers",
+    sending=Sending(sender="source", to="destination", text="sms_body"),
+    roles=(*_STAFF, "CallsSMS"),
+)
+A2P_SEND_SMS = Method(
+    cmd="A2PSendSms",
+    request=A2PSendSms,
+    reply=A2PSendSmsResult,
+    summary="Send one text to up to 100 numbers",
+    sending=Sending(sender="src_number", to="dst_numbers", text="text"),
+    roles=("CallsSMS",),
+)
+CONTROL_SMS = Method(
+    cmd="ControlSms",
+    request=ControlSms,
+    reply=ControlSmsResult,
+    summary="Enable or disable SMS for a number",
+    roles=_STAFF,
+)
+GET_SMS_HISTORY = Method(
+    cmd="GetSmsHistory",
+    request=GetSmsHistory,
+    reply=HistoryPage[SmsHistory],
+    summary="Read the history of two-way messages",
+    span=_SPAN,
+    download=DownloadSmsHistory,
+    roles=(*_STAFF, "Supervisor", "Accountant", "CallsSMS"),
+)
+A2P_GET_SMS_HISTORY = Method(
+    cmd="A2PGetSmsHistory",
+    request=A2PGetSmsHistory,
+    reply=HistoryPage[A2PSmsHistory],
+    summary="Read the history of A2P messages",
+    span=_SPAN,
+    download=DownloadA2PSmsHistory,
+    roles=("Owner", "Admin", "CallsSMS"),
+)
+GET_PHONE_NUMBERS = Method(
+    cmd="GetPhoneNumbers",
+    request=GetPhoneNumbers,
+    reply=HistoryPage[PhoneNumber],
+    summary="List the numbers of the account",
+)
+GET_RESOURCE_PRICE = Method(
+    cmd="GetResourcePrice",
+    request=GetResourcePrice,
+    reply=tuple[ResourcePrice, ...],
+    summary="Read prices by groups of destinations",
+    inside=True,
+)
+GET_ACCOUNT_INFO = Method(
+    cmd="GetAccountInfo",
+    request=GetAccountInfo,
+    reply=AccountInfo,
+    summary="Read the account and its balance",
+    inside=True,
+)
+
+TABLE: tuple[Method[..., object], ...] = (
+    SEND_SMS_MESSAGE,
+    A2P_SEND_SMS,
+    CONTROL_SMS,
+    GET_SMS_HISTORY,
+    A2P_GET_SMS_HISTORY,
+    GET_PHONE_NUMBERS,
+    GET_RESOURCE_PRICE,
+    GET_ACCOUNT_INFO,
+)

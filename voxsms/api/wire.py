@@ -1,0 +1,312 @@
+"""How one parameter is written on the wire, checked before it is, and read on the other side.
+
+Everything is text there (shared contract, section 1): booleans are `true`/`false`, lists are joined
+with `;`, times are `yyyy-MM-dd HH:mm:ss` in UTC. A form's `write` takes what a user gave and its
+`read` what came over the wire; both give the value's text or value, or raise `WireFault`.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar, cast
+
+import attrs
+
+from voxsms.errors import InvalidText
+from voxsms.masking import mask_number
+from voxsms.text.segments import count_fragments
+
+SEPARATOR = ";"
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+_TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
+Choice = TypeVar("Choice", bound=StrEnum)
+Given = TypeVar("Given")
+Crossed = TypeVar("Crossed", bound=Hashable)
+
+
+class Trouble(StrEnum):
+    """The kinds of fault the service tells apart."""
+
+    MISSING = "missing"
+    INVALID = "invalid"
+    OUT_OF_RANGE = "out of range"
+    TOO_LONG = "too long"
+    REVERSED = "reversed"
+    """A span of time that ends before it starts."""
+    UNSENDABLE = "unsendable"
+    """A text that no message can carry."""
+
+
+class WireFaults(ValueError):
+    """What is wrong with a value: one fault, or several where it is a list."""
+
+    def __init__(self, faults: list["WireFault"]) -> None:
+        super().__init__(*faults)
+        self.faults = faults
+
+
+class WireFault(WireFaults):
+    """One fault of one value; `position` where it is an item of a list."""
+
+    def __init__(
+        self, problem: str, trouble: Trouble = Trouble.INVALID, position: int | None = None
+    ) -> None:
+        super().__init__([self])
+        self.args = (problem, trouble, position)
+        self.problem = problem
+        self.trouble = trouble
+        self.position = position
+
+
+class Form(Protocol):
+    """The way of one kind of parameter across the wire."""
+
+    def write(self, value: object) -> str:
+        """Check what a user gave and give its text, or raise `WireFault`."""
+        ...
+
+    def read(self, text: str) -> object:
+        """Check what came over the wire and give its value, or raise `WireFault`."""
+        ...
+
+
+def kind(value: object) -> str:
+    """Name a value's type for a message to a person."""
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise WireFault(f"is {kind(value)}; it must be a str")
+    if not value:
+        raise WireFault("is empty", Trouble.MISSING)
+    return value
+
+
+_PUNCTUATION = str.maketrans("", "", " .-()\t\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2212")
+_FEWEST_DIGITS, _MOST_DIGITS = 5, 15
+
+
+def bare_number(value: str) -> str | None:
+    """Give the digits of a written phone number, or None if it is not made of digits alone."""
+    digits = value.translate(_PUNCTUATION).removeprefix("+")
+    return digits if digits.isascii() and digits.isdigit() else None
+
+
+@attrs.frozen
+class PhoneForm:
+    """A phone number: 5 to 15 ASCII digits, no leading `00`."""
+
+    def write(self, value: object) -> str:
+        """Take it with `+`, spaces, dots, dashes, parentheses; give its digits."""
+        return self.read(_string(value))
+
+    def read(self, text: str) -> str:
+        """Give the digits."""
+        digits = bare_number(text)
+        if digits is None:
+            raise WireFault(f"{mask_number(text)!r} is not a phone number: only digits may remain")
+        if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS:
+            raise WireFault(
+                f"{mask_number(digits)} has {len(digits)} digits; "
+                f"a phone number has {_FEWEST_DIGITS} to {_MOST_DIGITS}"
+            )
+        if digits.startswith("00"):
+            raise WireFault(
+                f"{mask_number(digits)} starts with 00; write the country code without a prefix"
+            )
+        return digits
+
+
+@attrs.frozen
+class SourceForm:
+    """A sender: a number if only digits remain without punctuation, else a SenderID as it is."""
+
+    def write(self, value: object) -> str:
+        """Take a number with punctuation or a SenderID."""
+        return self.read(_string(value))
+
+    def read(self, text: str) -> str:
+        """Give a number's digits or the SenderID."""
+        return bare_number(text) or text
+
+
+def utf16_units(text: str) -> int:
+    """Count UTF-16 code units; lone surrogates count as one."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+@attrs.frozen
+class TextForm:
+    """A message text of at most `most` UTF-16 code units.
+
+    The contract says "characters"; UTF-16 units are the strictest reading of it.
+    """
+
+    most: int
+
+    def write(self, value: object) -> str:
+        """Check that the text can be sent; `str` of a `Message` is its text."""
+        return self.read(_string(value))
+
+    def read(self, text: str) -> str:
+        """Give the text as it is."""
+        if len(text) > self.most // 2 and (units := utf16_units(text)) > self.most:
+            raise WireFault(
+                f"has {units} UTF-16 code units; at most {self.most} are allowed", Trouble.TOO_LONG
+            )
+        try:
+            count_fragments(text)
+        except InvalidText as error:
+            raise WireFault(error.faults[0].problem, Trouble.UNSENDABLE) from None
+        return text
+
+
+@attrs.frozen
+class WordForm:
+    """A string without `;`, which joins lists on the wire."""
+
+    def write(self, value: object) -> str:
+        """Take a string that is not empty."""
+        return self.read(_string(value))
+
+    def read(self, text: str) -> str:
+        """Give the string."""
+        if SEPARATOR in text:
+            raise WireFault("has a ';', which separates the items of a list")
+        return text
+
+
+@attrs.frozen
+class IntForm:
+    """A whole number from `least` to `most`, if there is a most."""
+
+    least: int = 0
+    most: int | None = None
+
+    def write(self, value: object) -> str:
+        """Take an int, not a bool."""
+        if type(value) is not int:
+            raise WireFault(f"is {kind(value)}; it must be an int")
+        return str(self._in_range(value))
+
+    def read(self, text: str) -> int:
+        """Give the int."""
+        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20):  # noqa: PLR2004 - 64 bits
+            raise WireFault("is not a whole number")
+        return self._in_range(int(text))
+
+    def _in_range(self, value: int) -> int:
+        if value < self.least:
+            raise WireFault(f"is {value}; it must be at least {self.least}", Trouble.OUT_OF_RANGE)
+        if self.most is not None and value > self.most:
+            raise WireFault(f"is {value}; it must be at most {self.most}", Trouble.OUT_OF_RANGE)
+        return value
+
+
+@attrs.frozen
+class BoolForm:
+    """`true` or `false`; the official Python client writes them with a capital letter."""
+
+    def write(self, value: object) -> str:
+        """Take a bool."""
+        if type(value) is not bool:
+            raise WireFault(f"is {kind(value)}; it must be a bool")
+        return "true" if value else "false"
+
+    def read(self, text: str) -> bool:
+        """Give the bool."""
+        if text.lower() not in ("true", "false"):
+            raise WireFault("is neither true nor false")
+        return text.lower() == "true"
+
+
+@attrs.frozen
+class TimeForm:
+    """A time in UTC, to the second."""
+
+    def write(self, value: object) -> str:
+        """Take an aware `datetime` of any zone."""
+        if not isinstance(value, datetime):
+            raise WireFault(f"is {kind(value)}; it must be an aware datetime")
+        if value.utcoffset() is None:
+            raise WireFault("is a naive datetime; give it a time zone, such as datetime.UTC")
+        return value.astimezone(UTC).isoformat(" ", "seconds")[:_TIME_LENGTH]
+
+    def read(self, text: str) -> datetime:
+        """Give the aware UTC `datetime`."""
+        try:
+            return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+        except ValueError:
+            raise WireFault("is not a time of the form yyyy-MM-dd HH:mm:ss") from None
+
+
+@attrs.frozen
+class ChoiceForm(Generic[Choice]):
+    """One value of an enumeration, in either case; `wire` says how it is written."""
+
+    choices: type[Choice]
+    wire: Callable[[Choice], str] = str
+
+    def write(self, value: object) -> str:
+        """Take a member, or what the enumeration finds one by."""
+        try:
+            return self.wire(self.choices(cast("str", value)))
+        except ValueError:
+            return self.wire(self.read(value if isinstance(value, str) else ""))
+
+    def read(self, text: str) -> Choice:
+        """Give the member."""
+        for member in self.choices:
+            if text.lower() in (self.wire(member).lower(), member.value.lower()):
+                return member
+        names = ", ".join(self.wire(member) for member in self.choices)
+        raise WireFault(f"is not one of {names}")
+
+
+@attrs.frozen
+class ListForm:
+    """Several values joined with `;`: at least one, at most `most`, none twice if `distinct`."""
+
+    item: Form
+    most: int | None = None
+    distinct: bool = False
+
+    def write(self, value: object) -> str:
+        """Take any iterable but a string."""
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+            raise WireFault(f"is {kind(value)}; it must be a list")
+        given = list(cast("Iterable[object]", value))
+        return SEPARATOR.join(self._crossed(self.item.write, given))
+
+    def read(self, text: str) -> tuple[object, ...]:
+        """Give the values."""
+        return tuple(self._crossed(self.item.read, text.split(SEPARATOR)))
+
+    def _crossed(self, cross: Callable[[Given], Crossed], given: list[Given]) -> list[Crossed]:
+        if not given:
+            raise WireFault("is an empty list", Trouble.MISSING)
+        if self.most is not None and len(given) > self.most:
+            raise WireFault(
+                f"has {len(given)} items; at most {self.most} are allowed", Trouble.TOO_LONG
+            )
+        faults: list[WireFault] = []
+        crossed: list[Crossed] = []
+        first_at: dict[Crossed, int] = {}
+        for position, item in enumerate(given):
+            try:
+                value = cross(item)
+            except WireFault as fault:
+                faults.append(WireFault(fault.problem, fault.trouble, position))
+                continue
+            crossed.append(value)
+            if self.distinct and first_at.setdefault(value, position) != position:
+                faults.append(_twice(value, first_at[value], position))
+        if faults:
+            raise WireFaults(faults)
+        return crossed
+
+
+def _twice(value: object, first: int, second: int) -> WireFault:
+    shown = mask_number(str(value))
+    return WireFault(f"{shown} stands at position {first} already", position=second)
