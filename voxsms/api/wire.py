@@ -6,6 +6,7 @@ with `;`, times are `yyyy-MM-dd HH:mm:ss` in UTC. A form's `write` takes what a 
 """
 
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar, cast
@@ -14,6 +15,7 @@ import attrs
 
 from voxsms.errors import InvalidText
 from voxsms.masking import mask_number
+from voxsms.text.message import Message
 from voxsms.text.segments import count_fragments
 
 SEPARATOR = ";"
@@ -83,6 +85,14 @@ def _string(value: object) -> str:
     return value
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise WireFault("has a lone surrogate, half of a character that was cut") from None
+    return text
+
+
 _PUNCTUATION = str.maketrans("", "", " .-()\t\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2212")
 _FEWEST_DIGITS, _MOST_DIGITS = 5, 15
 
@@ -128,7 +138,7 @@ class SourceForm:
 
     def read(self, text: str) -> str:
         """Give a number's digits or the SenderID."""
-        return bare_number(text) or text
+        return bare_number(text) or _encodable(text)
 
 
 def utf16_units(text: str) -> int:
@@ -146,25 +156,27 @@ class TextForm:
     most: int
 
     def write(self, value: object) -> str:
-        """Check that the text can be sent; `str` of a `Message` is its text."""
-        return self.read(_string(value))
+        """Take a `str` or a `Message`."""
+        return self.read(_string(value.text if isinstance(value, Message) else value))
 
     def read(self, text: str) -> str:
         """Give the text as it is."""
+        faults: list[WireFault] = []
         if len(text) > self.most // 2 and (units := utf16_units(text)) > self.most:
-            raise WireFault(
-                f"has {units} UTF-16 code units; at most {self.most} are allowed", Trouble.TOO_LONG
-            )
+            problem = f"has {units} UTF-16 code units; at most {self.most} are allowed"
+            faults.append(WireFault(problem, Trouble.TOO_LONG))
         try:
             count_fragments(text)
         except InvalidText as error:
-            raise WireFault(error.faults[0].problem, Trouble.UNSENDABLE) from None
+            faults += [WireFault(fault.problem, Trouble.UNSENDABLE) for fault in error.faults]
+        if faults:
+            raise WireFaults(faults)
         return text
 
 
 @attrs.frozen
 class WordForm:
-    """A string without `;`, which joins lists on the wire."""
+    """A string of any characters."""
 
     def write(self, value: object) -> str:
         """Take a string that is not empty."""
@@ -172,9 +184,11 @@ class WordForm:
 
     def read(self, text: str) -> str:
         """Give the string."""
-        if SEPARATOR in text:
-            raise WireFault("has a ';', which separates the items of a list")
-        return text
+        return _encodable(text)
+
+
+_LARGEST = 2**63 - 1
+_MOST_FIGURES = len(str(-_LARGEST))
 
 
 @attrs.frozen
@@ -192,11 +206,14 @@ class IntForm:
 
     def read(self, text: str) -> int:
         """Give the int."""
-        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20):  # noqa: PLR2004 - 64 bits
+        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= _MOST_FIGURES):
             raise WireFault("is not a whole number")
         return self._in_range(int(text))
 
     def _in_range(self, value: int) -> int:
+        if abs(value) > _LARGEST:
+            # Not shown: Python refuses to write an int of some thousand figures.
+            raise WireFault("is too large for 64 bits", Trouble.OUT_OF_RANGE)
         if value < self.least:
             raise WireFault(f"is {value}; it must be at least {self.least}", Trouble.OUT_OF_RANGE)
         if self.most is not None and value > self.most:
@@ -231,14 +248,18 @@ class TimeForm:
             raise WireFault(f"is {kind(value)}; it must be an aware datetime")
         if value.utcoffset() is None:
             raise WireFault("is a naive datetime; give it a time zone, such as datetime.UTC")
-        return value.astimezone(UTC).isoformat(" ", "seconds")[:_TIME_LENGTH]
+        try:
+            return value.astimezone(UTC).isoformat(" ", "seconds")[:_TIME_LENGTH]
+        except OverflowError:
+            raise WireFault("is outside the years 1 to 9999 in UTC") from None
 
     def read(self, text: str) -> datetime:
         """Give the aware UTC `datetime`."""
-        try:
-            return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
-        except ValueError:
-            raise WireFault("is not a time of the form yyyy-MM-dd HH:mm:ss") from None
+        with suppress(ValueError):
+            time = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+            if self.write(time) == text:  # strptime also takes "2026-1-2 3:4:5"
+                return time
+        raise WireFault("is not a time of the form yyyy-MM-dd HH:mm:ss")
 
 
 @attrs.frozen
@@ -260,8 +281,11 @@ class ChoiceForm(Generic[Choice]):
         for member in self.choices:
             if text.lower() in (self.wire(member).lower(), member.value.lower()):
                 return member
-        names = ", ".join(self.wire(member) for member in self.choices)
-        raise WireFault(f"is not one of {names}")
+        raise WireFault(f"is not one of {', '.join(map(self._shown, self.choices))}")
+
+    def _shown(self, member: Choice) -> str:
+        written = self.wire(member)
+        return written if written == member.value else f"{member.value} ({written})"
 
 
 @attrs.frozen
@@ -277,34 +301,45 @@ class ListForm:
         if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise WireFault(f"is {kind(value)}; it must be a list")
         given = list(cast("Iterable[object]", value))
-        return SEPARATOR.join(self._crossed(self.item.write, given))
+        return SEPARATOR.join(self._crossed(self._write_item, given))
 
     def read(self, text: str) -> tuple[object, ...]:
         """Give the values."""
         return tuple(self._crossed(self.item.read, text.split(SEPARATOR)))
 
+    def _write_item(self, value: object) -> str:
+        text = self.item.write(value)
+        if SEPARATOR in text:
+            raise WireFault(f"has a {SEPARATOR!r}, which separates the items of a list")
+        return text
+
     def _crossed(self, cross: Callable[[Given], Crossed], given: list[Given]) -> list[Crossed]:
         if not given:
             raise WireFault("is an empty list", Trouble.MISSING)
-        if self.most is not None and len(given) > self.most:
-            raise WireFault(
-                f"has {len(given)} items; at most {self.most} are allowed", Trouble.TOO_LONG
-            )
         faults: list[WireFault] = []
-        crossed: list[Crossed] = []
-        first_at: dict[Crossed, int] = {}
+        if self.most is not None and len(given) > self.most:
+            problem = f"has {len(given)} items; at most {self.most} are allowed"
+            faults.append(WireFault(problem, Trouble.TOO_LONG))
+        crossed: dict[int, Crossed] = {}
         for position, item in enumerate(given):
             try:
-                value = cross(item)
-            except WireFault as fault:
-                faults.append(WireFault(fault.problem, fault.trouble, position))
-                continue
-            crossed.append(value)
-            if self.distinct and first_at.setdefault(value, position) != position:
-                faults.append(_twice(value, first_at[value], position))
+                crossed[position] = cross(item)
+            except WireFaults as found:
+                faults += [WireFault(f.problem, f.trouble, position) for f in found.faults]
+        if self.distinct:
+            faults += _repeated(crossed)
         if faults:
             raise WireFaults(faults)
-        return crossed
+        return list(crossed.values())
+
+
+def _repeated(by_position: dict[int, Crossed]) -> list[WireFault]:
+    first_at: dict[Crossed, int] = {}
+    return [
+        _twice(value, first_at[value], position)
+        for position, value in by_position.items()
+        if first_at.setdefault(value, position) != position
+    ]
 
 
 def _twice(value: object, first: int, second: int) -> WireFault:
