@@ -142,8 +142,7 @@ def read_answer(row: Method[..., R], answer: Answer) -> R:
     try:
         return read(row.reply, _place_of_record(row, payload))
     except Unreadable as trouble:
-        path = f"result.{trouble.path}" if row.inside else trouble.path
-        path = path.replace("result.[", "result[").removesuffix(".$")
+        path = _path_in_answer(row, payload, trouble.path)
         raise ResponseInvalid(row.cmd, path, trouble.problem) from trouble
 
 
@@ -153,6 +152,16 @@ def _place_of_record(row: Row, payload: dict[str, object]) -> object:
     result = payload.get("result")
     # GetAccountInfo has a field of the record beside `result`.
     return {**payload, **cast("dict[str, object]", result)} if isinstance(result, dict) else result
+
+
+def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:
+    """Say where in the whole answer a path of the record is."""
+    result = payload.get("result")
+    first = re.split(r"[.\[]", path, maxsplit=1)[0]
+    beside = isinstance(result, dict) and first in payload and first not in result
+    if not row.inside or beside:
+        return path
+    return f"result.{path}".replace("result.[", "result[").removesuffix(".$")
 
 
 def read_payload(row: Row, answer: Answer) -> dict[str, object]:
@@ -173,31 +182,43 @@ def read_payload(row: Row, answer: Answer) -> dict[str, object]:
 
 def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInvalid:
     """Turn an answer that is none of the service's into an error by its status alone."""
+    kind = answer.headers.get("content-type", "no content type")
+    unreadable = ResponseInvalid(row.cmd, "$", f"HTTP {answer.status}, {kind}, {body}")
+    return _by_status(row, answer) or unreadable
+
+
+def _by_status(row: Row, answer: Answer, msg: str = "") -> ApiError | None:
+    """Make an error of a status that says enough without a code of the service."""
     name, wait = f"HTTP_{answer.status}", retry_after(answer)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited(0, name, "too many requests", row.cmd, wait)
+        return RateLimited(0, name, msg or "too many requests", row.cmd, wait)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ServerFault(0, name, "the service or a gateway before it failed", row.cmd, wait)
-    kind = answer.headers.get("content-type", "no content type")
-    return ResponseInvalid(row.cmd, "$", f"HTTP {answer.status}, {kind}, {body}")
+        said = msg or "the service or a gateway before it failed"
+        return ServerFault(0, name, said, row.cmd, wait)
+    return None
 
 
 def _error_in(row: Row, answer: Answer, data: dict[str, object]) -> ApiError | ResponseInvalid:
     if "result" in data:
         # Neither a refusal nor a success: for a send this must stay in doubt.
-        return ResponseInvalid(row.cmd, "error", "an error beside a result")
+        place = "error" if data.get("error") else "errors"
+        return ResponseInvalid(row.cmd, place, "an error beside a result")
     errors = data.get("errors")
     found = data.get("error") or (
         cast("list[object]", errors)[0] if isinstance(errors, list) else errors
     )
     code, msg = _code_and_text(found)
+    if not code and (error := _by_status(row, answer, msg)):
+        return error  # a gateway's own JSON, such as {"error": "Too many requests"}
     known = fault_codes.look_up(code)
     wait = retry_after(answer, msg if code == _NAMES_SECONDS else "")
     return known.error(code, known.name, msg, row.cmd, wait)
 
 
 _NAMES_SECONDS = 416
-_SECONDS = re.compile(r"\d{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+_CODE = re.compile(r"[0-9]{1,9}")
 
 
 def _code_and_text(error: object) -> tuple[int, str]:
@@ -205,14 +226,14 @@ def _code_and_text(error: object) -> tuple[int, str]:
     if not isinstance(error, dict):
         return 0, str(error)
     fields = cast("dict[str, object]", error)
-    code = str(fields.get("code", ""))
-    return int(code) if code.isdecimal() and len(code) < 10 else 0, str(fields.get("msg", ""))  # noqa: PLR2004 - 32 bits
+    code = _CODE.fullmatch(str(fields.get("code")))
+    return int(code.group()) if code else 0, str(fields.get("msg") or "")
 
 
 def retry_after(answer: Answer, msg: str = "") -> float | None:
     """Give the seconds an answer asks to wait: `Retry-After` in either form, else in its text."""
     header = answer.headers.get("retry-after", "").strip()
-    if header.isascii() and header.isdigit():
+    if _SECONDS.fullmatch(header):
         return float(header)
     if header and (date := http_date(header)) is not None:
         return max(0.0, (date - answer.received_at).total_seconds())
@@ -223,6 +244,8 @@ def retry_after(answer: Answer, msg: str = "") -> float | None:
 def http_date(header: str) -> datetime | None:
     """Read an HTTP date as aware UTC; None where it is none."""
     try:
-        return parsedate_to_datetime(header).astimezone(UTC)
+        date = parsedate_to_datetime(header)
+        # RFC 9110, 5.6.7: a date without a zone (asctime's form) is in UTC.
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
