@@ -40,10 +40,18 @@ def _mismatch(value: object, wanted: str) -> ValueError:
     return ValueError(f"a value of type {type(value).__name__} where {wanted} was expected")
 
 
+_EXACT = 2**53
+
+
+def _is_whole(value: float) -> bool:
+    """Tell if a double is the whole number that stood on the wire, not one rounded to it."""
+    return abs(value) < _EXACT and value.is_integer()
+
+
 def _read_int(value: object, _: object = None) -> int:
     if type(value) is int:
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and _is_whole(value):
         return int(value)
     if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit():
         return int(value)
@@ -53,7 +61,7 @@ def _read_int(value: object, _: object = None) -> int:
 def _read_str(value: object, _: object = None) -> str:
     if isinstance(value, str):
         return value
-    if type(value) is int or (isinstance(value, float) and value.is_integer()):
+    if type(value) is int or (isinstance(value, float) and _is_whole(value)):
         return str(int(value))
     raise _mismatch(value, "a string")
 
@@ -283,7 +291,8 @@ def _read_or_explain(record: type[R], value: object) -> R:
         # Each line of cattrs is "problem @ $.path"; the first is the first fault.
         first = transform_error(error, format_exception=_in_words)[0]
     problem, _, path = first.rpartition(" @ ")
-    raise Unreadable(path.removeprefix("$").removeprefix(".") or "$", problem)
+    # Not chained: what the quick converter stumbled over may have the value in its text.
+    raise Unreadable(path.removeprefix("$").removeprefix(".") or "$", problem) from None
 
 
 def _in_words(error: BaseException, _: type[object] | None) -> str:
