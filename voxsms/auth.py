@@ -1,0 +1,337 @@
+"""Credentials, and the proof of them that a request carries at a given time.
+
+`ServiceAccount` and `ApiKey` are values. What changes, the cached token, lives in the signer that
+`signer()` makes: one for each client. No clock is read here: the caller says what time it is.
+
+Nothing made here shows a secret: no `repr`, no pickle, no error with its whole chain of causes. Of
+a file that was read, not even the variables of an error's frames do, which error trackers record:
+that is why a problem with it is returned as a text and raised elsewhere, outside of any `except`.
+
+Source: shared contract, section 1 "Authentication".
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast
+
+import anyio
+import anyio.to_thread
+import attrs
+
+from voxsms.errors import CredentialsInvalid
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+_LIFETIME = 900
+"""Seconds from `iat` to `exp`; the service allows 3600."""
+_REFRESHED_AT = 0.8
+"""The part of its lifetime after which a token is replaced."""
+_BACKDATED = 5
+"""Seconds by which `iat` lies in the past: clocks differ, and a token of the future is refused."""
+
+_LARGEST_FILE = 65_536  # a credentials file has 2 to 4 kB; whatever is larger is something else
+_LONGEST_PATH = 1_024  # longer than any path, shorter than any file that holds an RSA key
+
+
+def _read_only(mapping: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(mapping))
+
+
+class _Secret:
+    """A value that is not written into pickles; as it never changes, a copy of it is itself."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} is not pickled, as it holds a secret: read it where it is used")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+@attrs.frozen(eq=False)  # `Signer.renew` asks whether it is this very one
+class Proof(_Secret):
+    """What a request carries to prove who sends it; shared by many requests, so read-only."""
+
+    headers: Mapping[str, str] = attrs.field(repr=False, converter=_read_only)
+    fields: Mapping[str, str] = attrs.field(repr=False, converter=_read_only)
+
+
+class Signer(Protocol):
+    """Gives the proof for a time; belongs to one client and so to one event loop."""
+
+    async def sign(self, now: float) -> Proof:
+        """Give the proof that is good at `now`, in seconds since 1970 by the service's clock."""
+        ...
+
+    def renew(self, stale: Proof) -> None:
+        """Forget `stale`, which the service refused as outdated, if it is still the cached one."""
+        ...
+
+
+class Auth(Protocol):
+    """Credentials: whatever makes a signer."""
+
+    def signer(self) -> Signer:
+        """Make a signer for one client."""
+        ...
+
+
+def _account_id_problem(value: object) -> str | None:
+    return None if type(value) is int and value > 0 else "must be a whole number above 0"
+
+
+def _text_problem(value: object) -> str | None:
+    return None if isinstance(value, str) and value.strip() else "must be a text that is not empty"
+
+
+def _key_id_problem(value: object) -> str | None:
+    # A key id is shown in reprs and errors, so a private key must not get into its place.
+    swapped = isinstance(value, str) and "PRIVATE KEY" in value
+    return "must be the id of the key, not the key" if swapped else _text_problem(value)
+
+
+_PROBLEMS: Mapping[str, Callable[[object], str | None]] = {
+    "account_id": _account_id_problem,
+    "key_id": _key_id_problem,
+    "private_key": _text_problem,
+    "api_key": _text_problem,
+}
+
+
+def _valid(credentials: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    problem = _PROBLEMS[attribute.name](value)
+    if problem:
+        raise CredentialsInvalid(f"{type(credentials).__name__}: {attribute.name} {problem}")
+
+
+@attrs.frozen
+class ServiceAccount(_Secret):
+    """The credentials of a service account: each request carries a token signed with its key."""
+
+    account_id: int = attrs.field(validator=_valid)
+    key_id: str = attrs.field(validator=_valid)
+    private_key: str = attrs.field(validator=_valid, repr=False)
+    """An RSA key in PEM form; parsed when the first token is signed."""
+    path: Path | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+    """The file that the credentials came from, for errors to name."""
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> "ServiceAccount":
+        """Read the JSON file that the service gives out for a service account."""
+        found = _read(path)
+        problems = found.problems()
+        if problems:
+            raise CredentialsInvalid(f"{_named(found.path)}: {'; '.join(problems)}")
+        return cls(**found.fields, path=found.path)
+
+    def signer(self) -> Signer:
+        """Make a signer that keeps one token for its lifetime."""
+        return _TokenSigner(self)
+
+
+@attrs.frozen
+class ApiKey(_Secret):
+    """An account's API key: older than service accounts, with every right, and still served."""
+
+    account_id: int = attrs.field(validator=_valid)
+    api_key: str = attrs.field(validator=_valid, repr=False)
+
+    def signer(self) -> Signer:
+        """Make a signer that gives the key itself."""
+        return _KeySigner(self)
+
+
+def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
+    """Take the file in `VOXIMPLANT_CREDENTIALS`, else `VOXIMPLANT_ACCOUNT_ID` and `..._API_KEY`."""
+    path = environ.get("VOXIMPLANT_CREDENTIALS", "").strip()
+    if not path:
+        return _api_key_from_env(environ)
+    try:
+        return ServiceAccount.from_file(path)
+    except CredentialsInvalid as problem:
+        raise CredentialsInvalid(f"VOXIMPLANT_CREDENTIALS: {problem}") from problem
+
+
+def _api_key_from_env(environ: Mapping[str, str]) -> ApiKey:
+    names = ("VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
+    missing = [name for name in names if not environ.get(name, "").strip()]
+    if len(missing) == len(names):
+        either = "VOXIMPLANT_CREDENTIALS (the path of a credentials file)"
+        raise CredentialsInvalid(f"no credentials: set {either} or {' and '.join(names)}")
+    if missing:
+        raise CredentialsInvalid(f"{missing[0]} is not set (nor is VOXIMPLANT_CREDENTIALS)")
+    account_id = _number(environ[names[0]])
+    if account_id is None:
+        raise CredentialsInvalid(f"{names[0]} {_account_id_problem(account_id)}")
+    return ApiKey(account_id, environ[names[1]].strip())
+
+
+def _number(text: str) -> int | None:
+    """Read an account id that is written as text."""
+    digits = re.fullmatch(r"\s*([0-9]{1,18})\s*", text)
+    return int(digits[1]) or None if digits else None
+
+
+@attrs.frozen
+class _Found:
+    """What a credentials file holds, hidden from whatever shows the variables of a frame."""
+
+    path: Path
+    fields: Mapping[str, Any] = attrs.field(repr=False)
+
+    def problems(self) -> list[str]:
+        """Say of each field what is wrong with it."""
+        checked = {
+            name: "is missing" if value is None else _PROBLEMS[name](value)
+            for name, value in self.fields.items()
+        }
+        return [f"{name} {problem}" for name, problem in checked.items() if problem]
+
+
+def _named(path: Path) -> str:
+    return f"credentials file {str(path)!r}"
+
+
+def _read(path: str | os.PathLike[str]) -> _Found:
+    name = os.fspath(path)
+    if len(name) > _LONGEST_PATH or "PRIVATE KEY" in name or not {"\0", "\n"}.isdisjoint(name):
+        # A variable filled with the file's contents is a common slip; the path would be shown.
+        raise CredentialsInvalid("needed is the path of a credentials file, not its contents")
+    file = Path(name)
+    found = _parsed(_content(file))
+    if isinstance(found, str):
+        raise CredentialsInvalid(f"{_named(file)}: {found}")
+    account_id = found.get("account_id")
+    if isinstance(account_id, str):
+        account_id = _number(account_id) or account_id
+    texts = {name: found.get(name) for name in ("key_id", "private_key")}
+    return _Found(file, {"account_id": account_id, **texts})
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        reason = f"can not be read: {error.strerror}"
+        raise CredentialsInvalid(f"{_named(path)}: {reason}") from error
+
+
+def _parsed(content: bytes) -> dict[str, Any] | str:
+    """Read the JSON object in a file, or say why it can not be read, without quoting it."""
+    if len(content) > _LARGEST_FILE:
+        return f"is larger than {_LARGEST_FILE} bytes, which no credentials file is"
+    try:
+        found: object = json.loads(content)
+    except json.JSONDecodeError as error:
+        return f"is not JSON (line {error.lineno}, column {error.colno})"
+    except (ValueError, RecursionError):  # not Unicode, a number of 5,000 digits, 5,000 brackets
+        return "is not JSON"
+    if not isinstance(found, dict):
+        return "must hold a JSON object"
+    return cast("dict[str, Any]", found)
+
+
+class _KeySigner:
+    """Gives the same fields at any time."""
+
+    __slots__ = ("_proof",)
+
+    def __init__(self, key: ApiKey) -> None:
+        fields = {"account_id": str(key.account_id), "api_key": key.api_key}
+        self._proof = Proof(headers={}, fields=fields)
+
+    async def sign(self, now: float) -> Proof:  # noqa: ARG002 - a key does not depend on the time
+        return self._proof
+
+    def renew(self, stale: Proof) -> None:
+        """Do nothing: an API key has nothing that could be outdated."""
+
+
+@attrs.frozen
+class _Token:
+    """A proof and the span of time in which it is given out."""
+
+    proof: Proof
+    issued_at: float
+    refreshed_at: float
+
+    def serves(self, now: float) -> bool:
+        """Tell whether to give it out: it is fresh, and a clock set right has not gone back."""
+        return self.issued_at <= now < self.refreshed_at
+
+
+_NO_TOKEN = _Token(Proof(headers={}, fields={}), issued_at=math.inf, refreshed_at=-math.inf)
+
+
+class _TokenSigner:
+    """Signs a token when there is none that is good at the given time."""
+
+    __slots__ = ("_account", "_key", "_lock", "_token")
+
+    def __init__(self, account: ServiceAccount) -> None:
+        self._account = account
+        self._key: RSAPrivateKey | None = None
+        self._lock = anyio.Lock()
+        self._token = _NO_TOKEN
+
+    async def sign(self, now: float) -> Proof:
+        if self._token.serves(now):
+            return self._token.proof
+        return await self._signed_anew(now)
+
+    def renew(self, stale: Proof) -> None:
+        if stale is self._token.proof:
+            self._token = _NO_TOKEN
+
+    async def _signed_anew(self, now: float) -> Proof:
+        async with self._lock:
+            if not self._token.serves(now):
+                # In a thread: imports and PEM take 80 ms. Its own limiter: the shared one may be
+                # used up by the threads of the user's own program.
+                self._token = await anyio.to_thread.run_sync(
+                    self._mint, now, limiter=anyio.CapacityLimiter(1)
+                )
+            return self._token.proof
+
+    def _mint(self, now: float) -> _Token:
+        import jwt  # noqa: PLC0415 - 50 ms that `import voxsms` must not take
+
+        account = self._account
+        self._key = self._key or _parse(account)
+        issued_at = math.floor(now) - _BACKDATED
+        claims = {"iss": str(account.account_id), "iat": issued_at, "exp": issued_at + _LIFETIME}
+        headers = {"kid": account.key_id}
+        token = jwt.encode(claims, self._key, algorithm="RS256", headers=headers)
+        proof = Proof(headers={"Authorization": f"Bearer {token}"}, fields={})
+        return _Token(proof, issued_at, issued_at + _REFRESHED_AT * _LIFETIME)
+
+
+def _parse(account: ServiceAccount) -> "RSAPrivateKey":
+    # Imported here for the reason that `jwt` is.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    key, problem = None, "is not an RSA key"
+    try:
+        key = load_pem_private_key(account.private_key.encode(), password=None)
+    except TypeError:
+        problem = "is encrypted with a password"
+    except (ValueError, UnsupportedAlgorithm):
+        problem = "can not be read as a private key in PEM form"
+    if isinstance(key, RSAPrivateKey):
+        return key
+    place = f"{_named(account.path)}: " if account.path else ""
+    raise CredentialsInvalid(f"{place}private_key (of key_id {account.key_id!r}) {problem}")
