@@ -1,6 +1,6 @@
 """The table indexed: by wire name, and each request class by its parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from inspect import Signature, signature
 from types import MappingProxyType
 from typing import Annotated, get_args, get_origin, get_type_hints
@@ -53,6 +53,13 @@ def call_signature(request: RequestClass, returns: object) -> Signature:
     return signature(request).replace(return_annotation=returns)
 
 
+def documentation(row: Row, request: RequestClass) -> str:
+    """Write what `help()` shows of a call."""
+    about = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
+    roles = f"\n\nRoles: {', '.join(row.roles)}." if row.roles else ""
+    return "\n".join([f"{request.__doc__}\n\nArgs:", *about]) + roles
+
+
 def python_name(cmd: str) -> str:
     """Give the client's name for a method: `A2PSendSms` is `a2p_send_sms`."""
     words = cmd.replace("A2P", "A2p")
@@ -69,23 +76,33 @@ def lint(table: tuple[Row, ...] = TABLE) -> list[str]:
     return found
 
 
-def _problems(row: Row) -> list[str]:
-    known = parameters(widest(row))
-    problems = [f"{name} has no documentation" for name, param in known.items() if not param.doc]
+def _problems(row: Row) -> Iterator[str]:
     if not row.summary or row.summary.endswith("."):
-        problems.append("the summary is missing or ends with a full stop")
-    if row.sending is not None:
-        named = attrs.astuple(row.sending)
-        problems += [
-            f"{name} is named by `sending` but is no parameter"
-            for name in named
-            if name not in known
-        ]
+        yield "the summary is missing or ends with a full stop"
+    known, fields = parameters(widest(row)), attrs.fields_dict(widest(row)).keys()
+    yield from (f"{name} has no documentation" for name, param in known.items() if not param.doc)
+    for name in sorted(fields - known.keys() - _STAYS_HERE):
+        yield f"{name} has no form, so it would never be sent"
+    for part, name in _names_of_parameters(row):
+        if name not in known:
+            yield f"{name} is named by `{part}` but is no parameter"
     if row.paged and not {"count", "offset"} <= known.keys():
-        problems.append("a paged method needs count and offset")
-    if row.download is not None and {"output", "path"} - attrs.fields_dict(row.download).keys():
-        problems.append("a download needs output and path")
-    return problems
+        yield "a paged method needs count and offset"
+    if row.paged and row.row_id not in attrs.fields_dict(get_args(row.reply)[0]):
+        yield f"{row.row_id} is named by `row_id` but is no field of a row"
+    if row.download is not None and not {"output", "path"} <= fields:
+        yield "a download needs output and path"
+
+
+_STAYS_HERE = {"path"}
+"""The parameter that says where a download goes."""
+
+
+def _names_of_parameters(row: Row) -> Iterator[tuple[str, str]]:
+    """Give each name by which a row refers to one of its parameters, and what it is named by."""
+    if row.sending is not None:
+        yield from (("sending", name) for name in attrs.astuple(row.sending))
+    yield from (("span", name) for name in row.span or ())
 
 
 def method_table() -> str:

@@ -78,6 +78,8 @@ class Method(Generic[P, R]):
     """The record stands under `result`, not at the top of the answer."""
     sending: Sending | None = None
     """Set for a method that charges: a repetition may be delivered and charged again."""
+    row_id: str = "message_id"
+    """The field by which a row of a page is known again."""
     span: tuple[str, str] | None = None
     """The two parameters that bound a span of time, the earlier first."""
     download: type[attrs.AttrsInstance] | None = None
@@ -221,6 +223,15 @@ Target = str | PathLike[str] | AsyncWriter
 """Where a download goes: a path, or an async file open for writing bytes."""
 
 
+class Download(attrs.AttrsInstance, Protocol):
+    """The request class of a row's `output=` form."""
+
+    @property
+    def path(self) -> Target:
+        """Where the file goes."""
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class DownloadSmsHistory(GetSmsHistory):
     """Download one page of the history of two-way messages as a file, bytes untouched."""
@@ -327,6 +338,7 @@ GET_PHONE_NUMBERS = Method(
     cmd="GetPhoneNumbers",
     request=GetPhoneNumbers,
     reply=HistoryPage[PhoneNumber],
+    row_id="phone_id",
     summary="List the numbers of the account",
 )
 GET_RESOURCE_PRICE = Method(

@@ -1,0 +1,316 @@
+"""The client: the table worn as methods.
+
+A row of the table is bound to a client by a descriptor, so that a type checker infers the names,
+types and defaults of a method's arguments, and its result, from the row's request and reply
+classes. At run time the descriptor gives a plain function with that signature, so that `help()` is
+right too.
+"""
+
+import os
+from collections.abc import Callable, Coroutine
+from copy import copy
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from urllib.parse import urlsplit
+
+import attrs
+import httpx
+
+from voxsms.api import registry, spec
+from voxsms.api.models import HistoryPage
+from voxsms.api.registry import RequestClass, call_signature, documentation, request_class
+from voxsms.api.spec import Method
+from voxsms.auth import Auth, from_env
+from voxsms.calling import Caller, Options
+from voxsms.clock import Clock
+from voxsms.errors import Fault, InvalidRequest
+from voxsms.hooks import AttemptEvent, CallEvent, Hooks
+from voxsms.paging import Pager
+from voxsms.pricing import RESOURCE_TYPES, Budget, RateTable
+from voxsms.transport.httpx_lanes import HttpxTransport, UserHttpxTransport
+from voxsms.transport.seam import Timeouts, Transport
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Row = TypeVar("Row")
+R_co = TypeVar("R_co", covariant=True)
+F = TypeVar("F", bound=Callable[..., object])
+
+BASE_URL = "https://api.voximplant.com"
+
+
+class AsyncMethod(Protocol[P, R_co]):
+    """A method that is awaited for its result."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Make the call."""
+        ...
+
+
+class PagedMethod(Protocol[P, R_co]):
+    """A method whose result is awaited for a page or iterated for all rows."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Prepare the call."""
+        ...
+
+
+class _Binding:
+    """What the three kinds of binding share: how the function they give looks."""
+
+    def __init__(self, row: registry.Row, request: RequestClass, returns: object) -> None:
+        self.__doc__ = documentation(row, request)
+        self._signature = call_signature(request, returns)
+        self._name = row.cmd
+
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        """Learn the method's name."""
+        self._name = name
+
+    def _dressed(self, function: F) -> F:
+        function.__name__ = self._name
+        function.__qualname__ = f"Client.{self._name}"
+        function.__doc__ = self.__doc__
+        vars(function)["__signature__"] = self._signature
+        return function
+
+
+class Call(_Binding, Generic[P, R]):
+    """Binds a row whose answer is one record."""
+
+    def __init__(self, row: Method[P, R]) -> None:
+        super().__init__(row, request_class(row), row.reply)
+        self._row = row
+
+    @overload
+    def __get__(self, client: None, owner: type[object]) -> Self: ...
+    @overload
+    def __get__(self, client: "Client", owner: type[object]) -> AsyncMethod[P, R]: ...
+    def __get__(self, client: "Client | None", owner: type[object]) -> Self | AsyncMethod[P, R]:
+        """Bind the row to a client."""
+        if client is None:
+            return self
+
+        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            request = self._row.request(*args, **kwargs)
+            return await client.caller.call(self._row, request, client.options)
+
+        return self._dressed(call)
+
+
+class Paged(_Binding, Generic[P, Row]):
+    """Binds a row whose answer is one page of a list."""
+
+    def __init__(self, row: Method[P, HistoryPage[Row]]) -> None:
+        super().__init__(row, request_class(row), Pager)
+        self._row = row
+
+    @overload
+    def __get__(self, client: None, owner: type[object]) -> Self: ...
+    @overload
+    def __get__(self, client: "Client", owner: type[object]) -> PagedMethod[P, Pager[Row]]: ...
+    def __get__(
+        self, client: "Client | None", owner: type[object]
+    ) -> Self | PagedMethod[P, Pager[Row]]:
+        """Bind the row to a client."""
+        if client is None:
+            return self
+
+        def fetch(request: attrs.AttrsInstance) -> Coroutine[Any, Any, HistoryPage[Row]]:
+            return client.caller.call(self._row, request, client.options)
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
+            request = self._row.request(*args, **kwargs)
+            return Pager(self._row, request, fetch, client.caller.service_time)
+
+        return self._dressed(call)
+
+
+class Download(_Binding, Generic[P]):
+    """Binds a row in its `output=` form, whose answer is a file."""
+
+    def __init__(self, row: registry.Row, request: Callable[P, spec.Download]) -> None:
+        super().__init__(row, cast("RequestClass", request), int)
+        self._row = row
+        self._request = request
+
+    @overload
+    def __get__(self, client: None, owner: type[object]) -> Self: ...
+    @overload
+    def __get__(self, client: "Client", owner: type[object]) -> AsyncMethod[P, int]: ...
+    def __get__(self, client: "Client | None", owner: type[object]) -> Self | AsyncMethod[P, int]:
+        """Bind the row to a client."""
+        if client is None:
+            return self
+
+        async def call(*args: P.args, **kwargs: P.kwargs) -> int:
+            request = self._request(*args, **kwargs)
+            return await client.caller.download(self._row, request, client.options, request.path)
+
+        return self._dressed(call)
+
+
+class Client:
+    """An asynchronous client for Voximplant's SMS methods.
+
+    Use it as `async with Client(auth) as client:`; it belongs to one event loop (asyncio or trio).
+    No call is ever sent twice where that could deliver a message twice.
+
+    Args:
+        auth: a `ServiceAccount` or an `ApiKey`.
+        base_url: where the service is.
+        timeout: the limit of each phase of an attempt in seconds, or `Timeouts` for each its own.
+        deadline: seconds for a whole call, with its waits and repetitions.
+        max_attempts: how often a call may be tried, where trying again is safe.
+        budget: what sending may cost; asked before every send.
+        transport: `HttpxTransport` by default; another transport of `voxsms.transport`, or an
+            `httpx.AsyncClient` or transport of your own.
+        on_attempt: called after each attempt with an `AttemptEvent`.
+        on_outcome: called after each call with a `CallEvent`, cancelled calls included.
+        clock: for tests: a `Clock` to drive time by.
+
+    Raises:
+        InvalidRequest: an argument here can not be right.
+    """
+
+    send_sms_message = Call(spec.SEND_SMS_MESSAGE)
+    a2p_send_sms = Call(spec.A2P_SEND_SMS)
+    control_sms = Call(spec.CONTROL_SMS)
+    get_sms_history = Paged(spec.GET_SMS_HISTORY)
+    a2p_get_sms_history = Paged(spec.A2P_GET_SMS_HISTORY)
+    download_sms_history = Download(spec.GET_SMS_HISTORY, spec.DownloadSmsHistory)
+    download_a2p_sms_history = Download(spec.A2P_GET_SMS_HISTORY, spec.DownloadA2PSmsHistory)
+    get_phone_numbers = Paged(spec.GET_PHONE_NUMBERS)
+    get_resource_price = Call(spec.GET_RESOURCE_PRICE)
+    get_account_info = Call(spec.GET_ACCOUNT_INFO)
+
+    def __init__(
+        self,
+        auth: Auth,
+        base_url: str = BASE_URL,
+        *,
+        timeout: float | Timeouts = Timeouts(),  # noqa: B008 - immutable
+        deadline: float = 60.0,
+        max_attempts: int = 4,
+        budget: Budget | None = None,
+        transport: Transport | httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
+        on_attempt: Callable[[AttemptEvent], object] | None = None,
+        on_outcome: Callable[[CallEvent], object] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        self.options = _checked(Options(Timeouts.of(timeout), max_attempts, deadline, budget))
+        self.caller = Caller(
+            auth.signer(),
+            _checked_url(base_url),
+            _transport(transport, clock),
+            Hooks(on_attempt, on_outcome),
+            clock,
+        )
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:  # noqa: ANN401 - those of the class
+        """Make a client from the environment.
+
+        `VOXIMPLANT_CREDENTIALS` names a service account's credentials file; without it
+        `VOXIMPLANT_ACCOUNT_ID` and `VOXIMPLANT_API_KEY` are taken. `VOXSMS_BASE_URL` is optional.
+
+        Raises:
+            CredentialsInvalid: says which variable, file and field.
+        """
+        options.setdefault("base_url", os.environ.get("VOXSMS_BASE_URL") or BASE_URL)
+        return cls(from_env(os.environ), **options)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeouts | None = None,
+        max_attempts: int | None = None,
+        deadline: float | None = None,
+        budget: Budget | None = None,
+    ) -> Self:
+        """Give a view of this client with other options, which shares its connections."""
+        now = self.options
+        options = Options(
+            now.timeouts if timeout is None else Timeouts.of(timeout),
+            now.max_attempts if max_attempts is None else max_attempts,
+            now.deadline if deadline is None else deadline,
+            now.budget if budget is None else budget,
+        )
+        view = copy(self)
+        view.options = _checked(options)
+        return view
+
+    async def rates(self, method: str = "a2p_send_sms") -> RateTable:
+        """Ask for the prices of one of the two sends, in the currency of the account.
+
+        Args:
+            method: `a2p_send_sms` or `send_sms_message`.
+        """
+        if method not in RESOURCE_TYPES:
+            known = " or ".join(RESOURCE_TYPES)
+            raise InvalidRequest("rates", (Fault("method", f"is not {known}"),))
+        account = await self.get_account_info()
+        prices = await self.get_resource_price(resource_type=RESOURCE_TYPES[method])
+        return RateTable.from_resource_prices(prices, currency=account.currency, method=method)
+
+    async def __aenter__(self) -> Self:
+        """Give the client; its connections are opened as they are needed."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, also those of every view; later calls are refused."""
+        await self.caller.aclose()
+
+    def __repr__(self) -> str:
+        """Show where it calls, and nothing that is secret."""
+        return f"<Client {self.caller.base_url} over {self.caller.transport.name}>"
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise InvalidRequest(
+            "Client", (Fault("base_url", "must be like https://api.voximplant.com"),)
+        )
+    if parts.username or parts.password:
+        raise InvalidRequest("Client", (Fault("base_url", "must not hold credentials"),))
+    return url.rstrip("/")
+
+
+def _checked(options: Options) -> Options:
+    faults = [
+        Fault(f"timeout.{name}", "must be a number of seconds above 0")
+        for name, value in attrs.asdict(options.timeouts).items()
+        if not _is_positive(value)
+    ]
+    if not _is_positive(options.deadline):
+        faults.append(Fault("deadline", "must be a number of seconds above 0"))
+    if type(options.max_attempts) is not int or options.max_attempts < 1:
+        faults.append(Fault("max_attempts", "must be a whole number of at least 1"))
+    if faults:
+        raise InvalidRequest("Client", tuple(faults))
+    return options
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _transport(
+    given: Transport | httpx.AsyncClient | httpx.AsyncBaseTransport | None, clock: Clock
+) -> Transport:
+    if given is None:
+        return HttpxTransport(clock=clock)
+    if isinstance(given, httpx.AsyncBaseTransport):
+        return UserHttpxTransport(httpx.AsyncClient(transport=given), owned=True)
+    return UserHttpxTransport(given) if isinstance(given, httpx.AsyncClient) else given

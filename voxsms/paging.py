@@ -1,0 +1,145 @@
+"""The pager: awaited it gives one page, iterated it gives every row.
+
+The service knows `offset` and `count` and nothing steadier: rows that arrive while a history is
+read may push others from one page to the next. So the end of the span is frozen at the first fetch,
+and a row that was seen is not given again, as far as the last 10,000 ids tell. That a history is
+whole is for the export to prove.
+
+The iterators are plain objects: leaving a loop leaves nothing running and nothing to close.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from voxsms.api.models import HistoryPage
+from voxsms.api.spec import Method
+
+Row = TypeVar("Row")
+Fetch = Callable[[Any], Awaitable[HistoryPage[Row]]]
+REMEMBERED_IDS = 10_000
+
+
+class Pager(Generic[Row]):
+    """The answer to a paged call: `await` it for a page, `async for` it for all rows.
+
+    While iterating, `count` is the size of a page and `offset` where to start.
+    """
+
+    def __init__(
+        self,
+        method: Method[..., HistoryPage[Row]],
+        request: attrs.AttrsInstance,
+        fetch: Fetch[Row],
+        service_time: Callable[[], float],
+    ) -> None:
+        self._method = method
+        self._request = request
+        self._fetch = fetch
+        self._service_time = service_time
+
+    def __await__(self) -> Generator[Any, None, HistoryPage[Row]]:
+        """Fetch one page."""
+        return self._fetch(self._request).__await__()
+
+    def __aiter__(self) -> AsyncIterator[Row]:
+        """Fetch page after page, give row after row."""
+        return _Rows(self.pages(), self._method.row_id)
+
+    def pages(self) -> AsyncIterator[HistoryPage[Row]]:
+        """Fetch page after page, until one is empty or the end is reached."""
+        return _Pages(self._method, self._request, self._fetch, self._service_time)
+
+
+class _Pages(Generic[Row]):
+    """The pages of a query whose end does not move."""
+
+    def __init__(
+        self,
+        method: Method[..., HistoryPage[Row]],
+        request: Any,  # noqa: ANN401 - one of the table's request classes
+        fetch: Fetch[Row],
+        service_time: Callable[[], float],
+    ) -> None:
+        self._span = method.span
+        self._request = request
+        self._fetch = fetch
+        self._service_time = service_time
+        self._started = self._ended = False
+
+    def __aiter__(self) -> "_Pages[Row]":
+        return self
+
+    async def __anext__(self) -> HistoryPage[Row]:
+        if self._ended:
+            raise StopAsyncIteration
+        if not self._started:
+            self._request = self._frozen()
+            self._started = True
+        page = await self._fetch(self._request)
+        offset = (self._request.offset or 0) + len(page.result)
+        self._request = attrs.evolve(self._request, offset=offset)
+        self._ended = not page.result or offset >= page.total_count
+        if not page.result:
+            raise StopAsyncIteration
+        return page
+
+    def _frozen(self) -> Any:  # noqa: ANN401 - one of the table's request classes
+        """Give the request with an end, if its method has one and the user named none."""
+        if self._span is None or getattr(self._request, self._span[1]) is not None:
+            return self._request
+        # Rounded up: what was sent in this very second belongs to the history.
+        now = datetime.fromtimestamp(int(self._service_time()), UTC) + timedelta(seconds=1)
+        start = getattr(self._request, self._span[0])
+        end = now if start is None or start.utcoffset() is None else max(now, start)
+        return attrs.evolve(self._request, **{self._span[1]: end})
+
+
+class _Rows(Generic[Row]):
+    """The rows of pages, each once."""
+
+    def __init__(self, pages: AsyncIterator[HistoryPage[Row]], row_id: str) -> None:
+        self._pages = pages
+        self._row_id = row_id
+        self._rows: Generator[Row, None, None] | Any = iter(())
+        self._seen: set[object] = set()
+        self._by_page: deque[set[object]] = deque()
+
+    def __aiter__(self) -> "_Rows[Row]":
+        return self
+
+    async def __anext__(self) -> Row:
+        for row in self._rows:
+            return row
+        while True:
+            # Raises StopAsyncIteration after the last page.
+            self._rows = iter(self._new(await anext(self._pages)))
+            for row in self._rows:
+                return row
+
+    def _new(self, page: HistoryPage[Row]) -> tuple[Row, ...]:
+        """Give the rows of a page that were not given before; those without an id always."""
+        ids = [getattr(row, self._row_id) for row in page.result]
+        found = set(ids) - {None}
+        rows = page.result
+        if len(found) != len(ids) or not found.isdisjoint(self._seen):
+            rows = tuple(self._first_times(page.result, ids))
+        self._remember(found - self._seen)
+        return rows
+
+    def _first_times(self, rows: tuple[Row, ...], ids: list[object]) -> Generator[Row, None, None]:
+        given: set[object] = set()
+        for row, row_id in zip(rows, ids, strict=True):
+            if row_id is not None and (row_id in self._seen or row_id in given):
+                continue
+            given.add(row_id)
+            yield row
+
+    def _remember(self, found: set[object]) -> None:
+        self._seen |= found
+        self._by_page.append(found)
+        while len(self._seen) - len(self._by_page[0]) >= REMEMBERED_IDS:
+            self._seen -= self._by_page.popleft()

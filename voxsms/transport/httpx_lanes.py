@@ -1,0 +1,246 @@
+"""httpx as the carrier: one `AsyncHTTPTransport` a lane, below `httpx.AsyncClient`.
+
+A client's cookies, redirects and authentication are not wanted here, and cost a third of its time.
+`httpx2`, the maintained continuation of httpx, has the same interface and runs the same code.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import anyio
+import attrs
+import httpx
+
+from voxsms.api.codec import Answer
+from voxsms.clock import Clock
+from voxsms.transport.lanes import Lanes
+from voxsms.transport.seam import (
+    BodyReader,
+    Evidence,
+    FaultKind,
+    Phase,
+    Request,
+    TransportFault,
+)
+
+CONNECTIONS = 100
+"""How many connections a client opens at the most."""
+_ONE = 1
+
+# The library's errors in the words of the seam, most specific first.
+_FAULTS = (
+    ("ConnectTimeout", FaultKind.TIMEOUT, "no connection was made in time"),
+    ("WriteTimeout", FaultKind.TIMEOUT, "the request could not be written in time"),
+    ("ReadTimeout", FaultKind.TIMEOUT, "no answer came in time"),
+    ("TimeoutException", FaultKind.TIMEOUT, "a limit of time was reached"),
+    ("ConnectError", FaultKind.CONNECTION, "no connection could be made"),
+    ("ProxyError", FaultKind.CONNECTION, "the proxy refused the connection"),
+    ("DecodingError", FaultKind.UNREADABLE, "the answer's compression is damaged"),
+    ("RemoteProtocolError", FaultKind.CONNECTION, "the server closed the connection"),
+    ("HTTPError", FaultKind.CONNECTION, "the connection broke"),
+)
+
+
+class Library:
+    """httpx or httpx2: the module, the core under it, and whether someone has put a mock in."""
+
+    def __init__(self, name: str, core: str) -> None:
+        self.httpx: Any = import_module(name)
+        self._core: Any = import_module(core)
+        self.name = f"{name}/{self.httpx.__version__}"
+        self._faults = [(getattr(self.httpx, e), kind, text) for e, kind, text in _FAULTS]
+        self._as_imported = self._entrances()
+
+    def _entrances(self) -> tuple[object, object]:
+        return (
+            self.httpx.AsyncHTTPTransport.handle_async_request,
+            self._core.AsyncConnectionPool.handle_async_request,
+        )
+
+    @property
+    def untouched(self) -> bool:
+        """Whether requests really go to the library: respx and its like replace these functions."""
+        return self._entrances() == self._as_imported
+
+    def fault_of(self, error: Exception) -> TransportFault:
+        """Say an error of the library in the words of the seam."""
+        for kind_of_error, kind, text in self._faults:
+            if isinstance(error, kind_of_error):
+                return TransportFault(kind, text)
+        return TransportFault(FaultKind.CONNECTION, "the connection failed")
+
+    def request(self, request: Request, evidence: Evidence) -> Any:  # noqa: ANN401 - of either module
+        """Build the library's request."""
+        extensions: dict[str, object] = {"timeout": attrs.asdict(request.timeouts)}
+        if request.charges:
+            extensions["trace"] = _trace(evidence)
+        return self.httpx.Request(
+            "POST",
+            request.url,
+            headers=request.headers,
+            content=request.body,
+            extensions=extensions,
+        )
+
+    async def exchange(
+        self, send: Callable[[Any], Awaitable[Any]], request: Request, evidence: Evidence
+    ) -> Answer:
+        """Send a request and read its answer to the end."""
+        try:
+            response = await send(self.request(request, evidence))
+        except Exception as error:
+            raise self.fault_of(error) from error
+        evidence.phase = Phase.READING
+        reader = BodyReader(request, response.status_code, response.headers.get("content-type", ""))
+        parts = response.aiter_bytes()
+        while part := await self._next(parts):
+            await reader.feed(part)
+        return Answer(response.status_code, response.headers, reader.body(), datetime.now(UTC))
+
+    async def _next(self, parts: AsyncIterator[bytes]) -> bytes:
+        try:
+            return await anext(parts, b"")
+        except Exception as error:
+            raise self.fault_of(error) from error
+
+
+@cache
+def library(name: str) -> Library:
+    """Give a library by the name of its package."""
+    return Library(name, {"httpx": "httpcore", "httpx2": "httpcore2"}[name])
+
+
+@cache
+def _tls() -> SSLContext:
+    # Loading the certificates takes 15 to 19 ms: once for all lanes of all clients.
+    return httpx.create_ssl_context()
+
+
+def _trace(evidence: Evidence) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
+    """Note how far a request came, from the events that httpcore reports on its way."""
+
+    async def note(event: str, info: dict[str, Any]) -> None:
+        step = event.partition(".")[2]
+        if step == "send_request_headers.started":
+            # A proxy's CONNECT is a request too, but not ours.
+            if info["request"].method != b"CONNECT":
+                evidence.phase = Phase.SENDING
+        elif step == "receive_response_headers.started" and evidence.phase >= Phase.SENDING:
+            evidence.phase = Phase.WAITING
+        elif step == "connect_tcp.started":
+            evidence.phase = max(evidence.phase, Phase.CONNECTING)
+        elif step == "connect_tcp.failed":
+            evidence.connect_failed = True
+
+    return note
+
+
+def _proxy_for(url: str) -> str | None:
+    """Give the proxy that the environment names for a URL; none for this machine itself."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+class HttpxTransport:
+    """The default transport: httpx, each connection to itself.
+
+    Args:
+        connections: how many connections are open at the most; calls beyond that wait.
+        verify: an `ssl.SSLContext` to use instead of the default one.
+        proxy: the URL of a proxy; by default the one that the environment names.
+        clock: the clock by which connections age.
+    """
+
+    _package = "httpx"
+
+    def __init__(
+        self,
+        *,
+        connections: int = CONNECTIONS,
+        verify: SSLContext | None = None,
+        proxy: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._library = library(self._package)
+        self._verify = verify
+        self._proxy = proxy
+        self._url = ""
+        self._lanes: Lanes[Any] = Lanes(self._connect, connections, clock or Clock())
+
+    @property
+    def name(self) -> str:
+        """The library and its version."""
+        return self._library.name
+
+    @property
+    def silence_counts(self) -> bool:
+        """Silence proves that nothing left, unless a mock stands where the library was."""
+        return self._library.untouched
+
+    def _connect(self) -> Any:  # noqa: ANN401 - of either module
+        httpx_ = self._library.httpx
+        return httpx_.AsyncHTTPTransport(
+            verify=self._verify or _tls(),
+            limits=httpx_.Limits(max_connections=_ONE, max_keepalive_connections=_ONE),
+            proxy=self._proxy or _proxy_for(self._url),
+        )
+
+    async def send(self, request: Request, evidence: Evidence) -> Answer:
+        """Send once. Raises `TransportFault`."""
+        self._url = request.url
+        async with self._lanes.lane(request, evidence) as connection:
+            return await self._library.exchange(connection.handle_async_request, request, evidence)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._lanes.aclose()
+
+
+class Httpx2Transport(HttpxTransport):
+    """The same on `httpx2` (extra `httpx2`)."""
+
+    _package = "httpx2"
+
+
+class UserHttpxTransport:
+    """A user's own `httpx.AsyncClient`: its pool, proxies and certificates are used as they are."""
+
+    silence_counts = False
+
+    def __init__(self, client: httpx.AsyncClient, *, owned: bool = False) -> None:
+        self._client = client
+        self._owned = owned
+        self._library = library("httpx")
+        self.name = self._library.name
+
+    async def send(self, request: Request, evidence: Evidence) -> Answer:
+        """Send once. Raises `TransportFault`."""
+        response: httpx.Response | None = None
+
+        async def send(built: httpx.Request) -> httpx.Response:
+            nonlocal response
+            response = await self._client.send(built, stream=True, follow_redirects=False)
+            return response
+
+        evidence.phase = Phase.HANDED_OVER
+        try:
+            return await self._library.exchange(send, request, evidence)
+        finally:
+            if response is not None:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client only if it was made for a user's transport."""
+        if self._owned:
+            await self._client.aclose()

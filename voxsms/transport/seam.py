@@ -1,0 +1,169 @@
+"""The seam between the client and whatever carries its requests.
+
+A transport is `send` and `aclose`. It raises `TransportFault` and nothing else, keeps the cause,
+and moves `Evidence.phase` forward as the request goes, so that after a fault, a timeout or a
+cancellation the client knows what can have left the machine.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import IntEnum, StrEnum
+from http import HTTPStatus
+from typing import Protocol
+
+import attrs
+
+from voxsms.api.codec import Answer
+
+MOST_BYTES = 32 * 2**20
+"""The largest answer that is read; a full page of the longest texts is a third of it."""
+
+
+class Phase(IntEnum):
+    """How far an attempt has come."""
+
+    QUEUED = 0
+    """Still on this side of the transport: waiting for a token or for a free connection."""
+    HANDED_OVER = 1
+    """Given to the library that makes connections, which has reported nothing yet."""
+    CONNECTING = 2
+    SENDING = 3
+    """From here on bytes of the request may have left."""
+    WAITING = 4
+    READING = 5
+
+    @property
+    def words(self) -> str:
+        """The phase as a person would say it."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Phase.QUEUED: "before it was sent",
+    Phase.HANDED_OVER: "while it was handed to the network",
+    Phase.CONNECTING: "while connecting",
+    Phase.SENDING: "while sending the request",
+    Phase.WAITING: "while waiting for the answer",
+    Phase.READING: "while reading the answer",
+}
+
+
+@attrs.define
+class Evidence:
+    """What is known of one attempt while it is under way and after it failed."""
+
+    phase: Phase = Phase.QUEUED
+    connect_failed: bool = False
+    """The library reported that the connection could not be made."""
+
+    def proves_not_sent(self, *, silence_counts: bool) -> bool:
+        """Whether no byte of the request can have left.
+
+        That a library reported nothing proves something only where voxsms set the library up
+        itself (`silence_counts`); a user's client or a mock may send without a word.
+        """
+        if self.phase >= Phase.SENDING:
+            return False
+        return self.phase is Phase.QUEUED or silence_counts or self.connect_failed
+
+
+@attrs.frozen
+class Timeouts:
+    """The limit of each phase of an attempt, in seconds."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    """Without a byte of the answer."""
+    write: float = 10.0
+    pool: float = 10.0
+    """Waiting for a free connection."""
+
+    @classmethod
+    def of(cls, value: "float | Timeouts") -> "Timeouts":
+        """Take one number for all phases, or the four as they are."""
+        return value if isinstance(value, Timeouts) else cls(value, value, value, value)
+
+
+Sink = Callable[[bytes], Awaitable[object]]
+
+
+@attrs.frozen
+class Request:
+    """One attempt: a form on its way to a URL. Keys, numbers and texts stay out of its `repr`."""
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    charges: bool
+    """A repetition would be charged: only a fresh connection is good enough, and evidence is due."""
+    timeouts: Timeouts
+    sink: Sink | None = None
+    """Where the body goes, piece by piece, if the answer is a file and no JSON."""
+
+
+class FaultKind(StrEnum):
+    """What went wrong on the way."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    UNREADABLE = "unreadable"
+
+
+class TransportFault(Exception):
+    """An attempt that brought no answer; the cause is the library's own error."""
+
+    def __init__(self, kind: FaultKind, problem: str) -> None:
+        super().__init__(kind, problem)
+        self.kind = kind
+        self.problem = problem
+
+
+class Transport(Protocol):
+    """What carries requests."""
+
+    @property
+    def name(self) -> str:
+        """The library and its version, for the User-Agent header."""
+        ...
+
+    @property
+    def silence_counts(self) -> bool:
+        """Whether a failure that the library did not comment on happened before the first byte."""
+        ...
+
+    async def send(self, request: Request, evidence: Evidence) -> Answer:
+        """Send once; never repeat. Raises `TransportFault`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+def is_file(status: int, content_type: str) -> bool:
+    """Whether an answer is the file that was asked for, and not an error or a gateway's page."""
+    return status == HTTPStatus.OK and not any(t in content_type for t in ("json", "html"))
+
+
+class BodyReader:
+    """Collects an answer's body, within bounds, or hands it to the request's sink."""
+
+    def __init__(self, request: Request, status: int, content_type: str) -> None:
+        self._sink = request.sink if is_file(status, content_type) else None
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    async def feed(self, part: bytes) -> None:
+        """Take the next piece."""
+        if self._sink is not None:
+            await self._sink(part)
+            return
+        self._size += len(part)
+        if self._size > MOST_BYTES:
+            raise TransportFault(
+                FaultKind.UNREADABLE, f"an answer of more than {MOST_BYTES // 2**20} MiB"
+            )
+        self._parts.append(part)
+
+    def body(self) -> bytes:
+        """Give what was collected."""
+        return b"".join(self._parts)
