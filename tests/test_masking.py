@@ -1,0 +1,81 @@
+"""How numbers are shown where a stranger may read them."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxsms.masking import mask_number, mask_runs
+
+DIGITS = st.text("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("447700900212", "447***212"),
+        ("1234567890", "123***890"),
+        ("123456789", "12***89"),
+        ("1234567", "12***67"),
+        ("123456", "1***6"),
+        ("1234", "1***4"),
+        ("123", "***"),
+        ("1", "***"),
+        ("", "***"),
+        ("Hi Ann, your code is 1234", "Hi ***234"),
+    ],
+)
+def test_number_is_shown_by_its_ends(value: str, shown: str) -> None:
+    """The longer a value the more of its ends is shown, but never more than three characters."""
+    assert mask_number(value) == shown
+
+
+@given(st.text())
+def test_masked_value_hides_what_it_must(value: str) -> None:
+    """At least two characters are always hidden (of three or fewer, all), four of a number."""
+    start, _, end = mask_number(value).partition("***")
+    if "*" not in value:
+        assert value.startswith(start)
+        assert value.endswith(end)
+    hidden = len(value) - (len(mask_number(value)) - 3)
+    assert hidden >= min(len(value), 2)
+    assert hidden >= 4 or len(value) < 10
+
+
+@given(DIGITS.filter(lambda digits: len(digits) > 3))
+def test_masked_number_can_not_be_read(number: str) -> None:
+    """The whole number does not stand in what is shown, nor do its digits run together."""
+    assert number not in mask_number(number)
+    assert re.fullmatch(r"[0-9]{1,3}\*\*\*[0-9]{1,3}", mask_number(number))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Invalid number 447700900212.", "Invalid number 447***212."),
+        ("from +14155550100 to 447700900212", "from +141***100 to 447***212"),
+        ("1234567", "12***67"),
+        ("call 123456 in 30 s", "call 123456 in 30 s"),
+        ("٤٤٧٧٠٠٩٠٠٢١٢", "٤٤٧***٢١٢"),
+        ("", ""),
+    ],
+)
+def test_long_runs_of_digits_are_masked(text: str, shown: str) -> None:
+    """Seven digits and more are masked in a message of the service; the rest stays readable."""
+    assert mask_runs(text) == shown
+
+
+@given(st.lists(DIGITS | st.text()).map("".join))
+def test_no_long_run_is_left(text: str) -> None:
+    """Whatever the text, seven digits in a row do not remain, and what is no digit does."""
+    masked = mask_runs(text)
+    assert not re.search(r"\d{7}", masked)
+    assert re.sub(r"[\d*]", "", masked) == re.sub(r"[\d*]", "", text)
+    assert mask_runs(masked) == masked
+
+
+@given(st.text().filter(lambda text: not re.search(r"\d{7}", text)))
+def test_other_text_stays(text: str) -> None:
+    """A text without a long run of digits is given back as it is."""
+    assert mask_runs(text) == text
