@@ -1,5 +1,149 @@
-"""Async client for Voximplant's SMS API that never sends twice and tells the price first."""
+"""Async client for Voximplant's SMS API that never sends twice and tells the price first.
+
+    async with voxsms.Client.from_env() as client:
+        await client.send_sms_message(source="...", destination="...", sms_body="...")
+
+`voxsms.sandbox` and `voxsms.testing` are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from voxsms._version import __version__
+from voxsms.api.models import (
+    A2PSendSmsResult,
+    A2PSmsHistory,
+    AccountInfo,
+    ControlSmsResult,
+    DeliveryStatus,
+    Direction,
+    FailedSms,
+    HistoryPage,
+    MessageStatus,
+    PhoneNumber,
+    PriceGroup,
+    PriceGroupParams,
+    ResourcePrice,
+    SendSmsMessageResult,
+    SmsCommand,
+    SmsHistory,
+    SmsTransaction,
+)
+from voxsms.auth import ApiKey, ServiceAccount
+from voxsms.client import Client
+from voxsms.clock import Clock
+from voxsms.errors import (
+    ApiError,
+    AuthenticationFailed,
+    BudgetExceeded,
+    CallbackInvalid,
+    CheckpointMismatch,
+    ConnectionFailed,
+    CredentialsInvalid,
+    Fault,
+    Incomplete,
+    InsufficientFunds,
+    InvalidRequest,
+    InvalidText,
+    NotSent,
+    OutcomeUnknown,
+    PartlyFailed,
+    PermissionDenied,
+    PriceUnknown,
+    RateLimited,
+    RequestRefused,
+    ResponseInvalid,
+    ServerFault,
+    SignatureInvalid,
+    SmsNotEnabled,
+    TemplateError,
+    TimedOut,
+    VoxSmsError,
+)
+from voxsms.hooks import AttemptEvent, CallEvent
+from voxsms.paging import Pager
+from voxsms.pricing import Budget, Rate, RateTable
+from voxsms.retry import Outcome
+from voxsms.text.message import Message
+from voxsms.text.segments import Encoding, Segmentation, count_fragments, segment
+from voxsms.transport.httpx_lanes import Httpx2Transport, HttpxTransport
+from voxsms.transport.seam import Timeouts
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from voxsms import sandbox, testing
+
+__all__ = [
+    "A2PSendSmsResult",
+    "A2PSmsHistory",
+    "AccountInfo",
+    "ApiError",
+    "ApiKey",
+    "AttemptEvent",
+    "AuthenticationFailed",
+    "Budget",
+    "BudgetExceeded",
+    "CallEvent",
+    "CallbackInvalid",
+    "CheckpointMismatch",
+    "Client",
+    "Clock",
+    "ConnectionFailed",
+    "ControlSmsResult",
+    "CredentialsInvalid",
+    "DeliveryStatus",
+    "Direction",
+    "Encoding",
+    "FailedSms",
+    "Fault",
+    "HistoryPage",
+    "Httpx2Transport",
+    "HttpxTransport",
+    "Incomplete",
+    "InsufficientFunds",
+    "InvalidRequest",
+    "InvalidText",
+    "Message",
+    "MessageStatus",
+    "NotSent",
+    "Outcome",
+    "OutcomeUnknown",
+    "Pager",
+    "PartlyFailed",
+    "PermissionDenied",
+    "PhoneNumber",
+    "PriceGroup",
+    "PriceGroupParams",
+    "PriceUnknown",
+    "Rate",
+    "RateLimited",
+    "RateTable",
+    "RequestRefused",
+    "ResourcePrice",
+    "ResponseInvalid",
+    "Segmentation",
+    "SendSmsMessageResult",
+    "ServerFault",
+    "ServiceAccount",
+    "SignatureInvalid",
+    "SmsCommand",
+    "SmsHistory",
+    "SmsNotEnabled",
+    "SmsTransaction",
+    "TemplateError",
+    "TimedOut",
+    "Timeouts",
+    "VoxSmsError",
+    "__version__",
+    "count_fragments",
+    "sandbox",
+    "segment",
+    "testing",
+]
+
+_LATE = ("sandbox", "testing")
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module
+    if name in _LATE:
+        return import_module(f"voxsms.{name}")
+    raise AttributeError(f"module 'voxsms' has no attribute {name!r}")

@@ -195,7 +195,7 @@ class _Call(Generic[R]):
         budget, sending = self._options.budget, self._row.sending
         if budget is None or sending is None:
             return None
-        return budget.reserve(self._form[sending.text], self._numbers)
+        return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
 
     async def _until_decided(self) -> R:
         clock, signer = self._caller.clock, self._caller.signer

@@ -10,8 +10,6 @@ from functools import cache
 from importlib import import_module
 from ssl import SSLContext
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import attrs
@@ -28,6 +26,7 @@ from voxsms.transport.seam import (
     Request,
     TransportFault,
 )
+from voxsms.transport.surroundings import proxy_for, tls
 
 CONNECTIONS = 100
 """How many connections a client opens at the most."""
@@ -116,12 +115,6 @@ def library(name: str) -> Library:
     return Library(name, {"httpx": "httpcore", "httpx2": "httpcore2"}[name])
 
 
-@cache
-def _tls() -> SSLContext:
-    # Loading the certificates takes 15 to 19 ms: once for all lanes of all clients.
-    return httpx.create_ssl_context()
-
-
 def _trace(evidence: Evidence) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
     """Note how far a request came, from the events that httpcore reports on its way."""
 
@@ -139,16 +132,6 @@ def _trace(evidence: Evidence) -> Callable[[str, dict[str, Any]], Awaitable[None
             evidence.connect_failed = True
 
     return note
-
-
-def _proxy_for(url: str) -> str | None:
-    """Give the proxy that the environment names for a URL; none for this machine itself."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 class HttpxTransport:
@@ -190,9 +173,9 @@ class HttpxTransport:
     def _connect(self) -> Any:  # noqa: ANN401 - of either module
         httpx_ = self._library.httpx
         return httpx_.AsyncHTTPTransport(
-            verify=self._verify or _tls(),
+            verify=self._verify or tls(),
             limits=httpx_.Limits(max_connections=_ONE, max_keepalive_connections=_ONE),
-            proxy=self._proxy or _proxy_for(self._url),
+            proxy=self._proxy or proxy_for(self._url),
         )
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:

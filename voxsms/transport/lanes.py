@@ -19,7 +19,8 @@ import anyio
 import attrs
 
 from voxsms.clock import Clock
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport.limiter import Limiter
+from voxsms.transport.seam import Evidence, Phase, Request
 
 READ_REUSE = 30.0
 """Seconds a connection may have been idle for a call that can be repeated."""
@@ -52,16 +53,15 @@ class Lanes(Generic[C]):
 
     def __init__(self, connect: Callable[[], C], most: int, clock: Clock) -> None:
         self._connect = connect
-        self._most = most
+        self._limiter = Limiter(most)
         self._clock = clock
         self._idle: deque[Lane[C]] = deque()
-        self._free: anyio.Semaphore | None = None
         self._closed = False
 
     @asynccontextmanager
     async def lane(self, request: Request, evidence: Evidence) -> AsyncGenerator[C]:
         """Wait for a free lane and have it for one exchange."""
-        free = await self._enter(request)
+        await self._limiter.enter(request.timeouts.pool)
         try:
             lane = await self._take(SEND_REUSE if request.charges else READ_REUSE)
             try:
@@ -73,22 +73,7 @@ class Lanes(Generic[C]):
                 raise
             await self._give_back(lane)
         finally:
-            free.release()
-
-    async def _enter(self, request: Request) -> anyio.Semaphore:
-        if self._free is None:
-            self._free = anyio.Semaphore(self._most, fast_acquire=True)
-        try:
-            self._free.acquire_nowait()
-        except anyio.WouldBlock:
-            limit = request.timeouts.pool
-            with anyio.move_on_after(limit) as scope:
-                await self._free.acquire()
-            if scope.cancelled_caught:
-                raise TransportFault(
-                    FaultKind.TIMEOUT, f"no connection was free within {limit:g} s"
-                ) from None
-        return self._free
+            self._limiter.leave()
 
     async def _take(self, reuse: float) -> Lane[C]:
         now = self._clock.monotonic()

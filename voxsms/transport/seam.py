@@ -94,7 +94,7 @@ class Request:
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     charges: bool
-    """A repetition would be charged: only a fresh connection is good enough, and evidence is due."""
+    """A repetition would be charged: it takes a fresh connection, and evidence."""
     timeouts: Timeouts
     sink: Sink | None = None
     """Where the body goes, piece by piece, if the answer is a file and no JSON."""

@@ -1,0 +1,147 @@
+"""aiohttp as the carrier (extra `aiohttp`): asyncio only, and many times faster than httpx.
+
+aiohttp is used directly. Through httpx (`httpx-aiohttp`) a connection that breaks after the request
+was delivered is reported as `ConnectTimeout`, and no trace is passed: a call to send it twice.
+
+Sends and readings have a session each: the connections of one are dropped when they have been idle
+for a second, those of the other later. See `lanes.py` on connections that die of age.
+"""
+
+from datetime import UTC, datetime
+from ssl import SSLContext
+from types import SimpleNamespace
+
+import aiohttp
+
+from voxsms.api.codec import Answer
+from voxsms.transport.lanes import READ_REUSE, SEND_REUSE
+from voxsms.transport.limiter import Limiter
+from voxsms.transport.seam import (
+    BodyReader,
+    Evidence,
+    FaultKind,
+    Phase,
+    Request,
+    TransportFault,
+)
+from voxsms.transport.surroundings import proxy_for, tls
+
+CONNECTIONS = 100
+
+# aiohttp's errors in the words of the seam, most specific first.
+_FAULTS: tuple[tuple[type[BaseException], FaultKind, str], ...] = (
+    (aiohttp.ConnectionTimeoutError, FaultKind.TIMEOUT, "no connection was made in time"),
+    (TimeoutError, FaultKind.TIMEOUT, "no answer came in time"),
+    (aiohttp.ClientConnectorError, FaultKind.CONNECTION, "no connection could be made"),
+    (aiohttp.ServerDisconnectedError, FaultKind.CONNECTION, "the server closed the connection"),
+    (aiohttp.ClientPayloadError, FaultKind.CONNECTION, "the answer was cut off or damaged"),
+)
+
+
+def _fault_of(error: Exception) -> TransportFault:
+    for kind_of_error, kind, text in _FAULTS:
+        if isinstance(error, kind_of_error):
+            return TransportFault(kind, text)
+    return TransportFault(FaultKind.CONNECTION, "the connection broke")
+
+
+def _trace() -> aiohttp.TraceConfig:
+    """Note in a request's evidence when it got its connection: from then on bytes may leave."""
+
+    async def connecting(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.phase = Phase.CONNECTING
+
+    async def connected(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.phase = Phase.SENDING
+
+    async def written(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.phase = Phase.WAITING
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(connecting)
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
+    trace.on_request_headers_sent.append(written)
+    return trace
+
+
+class AiohttpTransport:
+    """Carries requests with aiohttp; for asyncio.
+
+    Args:
+        connections: how many connections are open at the most; calls beyond that wait.
+        verify: an `ssl.SSLContext` to use instead of the default one.
+        proxy: the URL of a proxy; by default the one that the environment names.
+    """
+
+    silence_counts = True
+    name = f"aiohttp/{aiohttp.__version__}"
+
+    def __init__(
+        self,
+        *,
+        connections: int = CONNECTIONS,
+        verify: SSLContext | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._limiter = Limiter(connections)
+        self._verify = verify
+        self._proxy = proxy
+        self._sessions: dict[float, aiohttp.ClientSession] = {}
+
+    def _session(self, reuse: float) -> aiohttp.ClientSession:
+        if reuse not in self._sessions:
+            connector = aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=reuse, ssl=self._verify or tls()
+            )
+            self._sessions[reuse] = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_trace()]
+            )
+        return self._sessions[reuse]
+
+    async def send(self, request: Request, evidence: Evidence) -> Answer:
+        """Send once. Raises `TransportFault`."""
+        await self._limiter.enter(request.timeouts.pool)
+        try:
+            evidence.phase = Phase.HANDED_OVER
+            return await self._exchange(request, evidence)
+        finally:
+            self._limiter.leave()
+
+    async def _exchange(self, request: Request, evidence: Evidence) -> Answer:
+        session = self._session(SEND_REUSE if request.charges else READ_REUSE)
+        try:
+            response = await session.post(
+                request.url,
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    sock_connect=request.timeouts.connect, sock_read=request.timeouts.read
+                ),
+                proxy=self._proxy or proxy_for(request.url),
+                trace_request_ctx=evidence,
+            )
+        except Exception as error:
+            raise _fault_of(error) from error
+        async with response:
+            evidence.phase = Phase.READING
+            return await self._read(response, request)
+
+    async def _read(self, response: aiohttp.ClientResponse, request: Request) -> Answer:
+        kind = response.headers.get("content-type", "")
+        reader = BodyReader(request, response.status, kind)
+        while part := await self._next(response):
+            await reader.feed(part)
+        return Answer(response.status, response.headers, reader.body(), datetime.now(UTC))
+
+    async def _next(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await response.content.readany()
+        except Exception as error:
+            raise _fault_of(error) from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for session in self._sessions.values():
+            await session.close()
