@@ -1,5 +1,18 @@
 """What a message costs before it is sent: rates, estimates, budgets."""
 
+from voxsms.pricing.budget import Budget, Reservation
+from voxsms.pricing.estimates import estimate, estimate_many
 from voxsms.pricing.rates import RESOURCE_TYPES, Rate, RateTable
+from voxsms.pricing.tallies import Estimate, Tally
 
-__all__ = ["RESOURCE_TYPES", "Rate", "RateTable"]
+__all__ = [
+    "RESOURCE_TYPES",
+    "Budget",
+    "Estimate",
+    "Rate",
+    "RateTable",
+    "Reservation",
+    "Tally",
+    "estimate",
+    "estimate_many",
+]

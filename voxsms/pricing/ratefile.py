@@ -41,7 +41,7 @@ def read(text: str | bytes) -> StoredRates:
     """Read what `write` wrote, or raise `InvalidRequest` naming the place that is wrong."""
     try:
         file = _Value(json.loads(text), "rates")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged("rates", f"is not JSON ({error})") from None
     if (version := file["voxsms_rates"].whole()) != _VERSION:
         raise _damaged("voxsms_rates", f"is {version}; this voxsms reads {_VERSION}")
@@ -113,9 +113,12 @@ class _Value:
     def money(self) -> Decimal:
         """Give a decimal, written as a string."""
         try:
-            return Decimal(self.text())
+            amount = Decimal(self.text())
         except InvalidOperation:
-            raise _damaged(self.path, "is not a decimal number") from None
+            amount = Decimal("NaN")
+        if not amount.is_finite():
+            raise _damaged(self.path, "is not a decimal number")
+        return amount
 
     def _of(self, kind: type, name: str) -> object:
         if type(self.value) is not kind:

@@ -1,16 +1,14 @@
-"""What a fragment costs: the account's price groups, made ready to be asked for a number.
+"""What a message costs: the account's price groups, made ready to be asked for a number.
 
-Money is exact (shared contract, section 3). The price of one resource is `price` divided by
-`num_resources_per_price`, rounded once, half to even, to 12 decimals. A message of n fragments
-takes `ceil(n / quantum) * quantum` resources. Everything after is sums and products that lose no
-digit, whatever decimal context the caller has set.
+A message of n fragments takes `ceil(n / quantum) * quantum` resources, for each recipient (shared
+contract, section 3). How money is rounded: `money.py`; which group a number belongs to:
+`prefixes.py`.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
-from fractions import Fraction
+from decimal import Decimal
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
@@ -22,6 +20,7 @@ from voxsms.api.wire import PhoneForm, WireFault, bare_number
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
 from voxsms.pricing import ratefile
+from voxsms.pricing.money import EXACT, price_of_one
 from voxsms.pricing.prefixes import Doubt, PrefixIndex, Territory
 
 RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -35,11 +34,7 @@ RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 The service documents none, so this is voxsms's own rule: `resource_types=` replaces it.
 """
 
-EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-"""A decimal context in which sums and products are never rounded."""
-
 _WIRE_NAMES = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
-_PLACES = 12
 _MOST_DIGITS = 30  # on either side of the point: no price has them, and no division is slow
 _PHONE = PhoneForm()
 _is_plain = re.compile(r"(?!00)[0-9]{5,15}").fullmatch
@@ -93,7 +88,7 @@ class RateTable:
         `method` is `send_sms_message` or `a2p_send_sms` (or its name on the wire), `currency` that
         of the account. `resource_types` replaces `RESOURCE_TYPES[method]`.
         """
-        name = _method_name(method)
+        name = method_name(method)
         return cls(
             currency=currency,
             method=name,
@@ -140,7 +135,8 @@ class RateTable:
         )
 
 
-def _method_name(method: str) -> str:
+def method_name(method: str) -> str:
+    """Give the client's name of a send, which may be given as on the wire."""
     name = _WIRE_NAMES.get(method, method)
     if name in RESOURCE_TYPES:
         return name
@@ -155,7 +151,7 @@ def _digits(number: object) -> str:
     try:
         return _PHONE.write(number)
     except WireFault as fault:
-        raise InvalidRequest("RateTable", (Fault("number", fault.problem),)) from None
+        raise InvalidRequest("RateTable", (Fault("destination", fault.problem),)) from None
 
 
 def _groups(prices: tuple[ResourcePrice, ...], kind: str) -> list[PriceGroup]:
@@ -186,9 +182,8 @@ def _rate(group: PriceGroup, kind: str, label: str) -> Rate | Doubt:
             f"{label} has price {group.price} for {group.num_resources_per_price} resources in "
             f"steps of {group.quantum}, which can not be"
         )
-    exact = Fraction(group.price) / group.num_resources_per_price
-    price = Decimal(round(exact * 10**_PLACES)).scaleb(-_PLACES, EXACT)
-    return Rate(label, kind, group.price_group_id, _trimmed(price), group.quantum)
+    price = price_of_one(group.price, group.num_resources_per_price)
+    return Rate(label, kind, group.price_group_id, price, group.quantum)
 
 
 def _is_usable(group: PriceGroup) -> bool:
@@ -196,8 +191,3 @@ def _is_usable(group: PriceGroup) -> bool:
     if not price.is_finite() or min(group.num_resources_per_price, group.quantum) < 1:
         return False
     return price >= 0 and -_MOST_DIGITS <= price.adjusted() <= _MOST_DIGITS
-
-
-def _trimmed(value: Decimal) -> Decimal:
-    """Drop the zeros that say nothing: 0.041 and not 0.041000000000."""
-    return Decimal(f"{value:f}".rstrip("0").rstrip("."))

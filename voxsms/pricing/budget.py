@@ -1,0 +1,177 @@
+"""What sending may cost: asked before each send, so that a loop gone wild stops at a figure.
+
+A reservation is made before the send and closed after it: given back where the error's `.sent` is
+`"no"`, settled by what was accepted on an answer, and kept where nobody knows, which is also what
+a cancelled call leaves behind.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from threading import Lock
+from typing import Literal
+
+from voxsms.api.wire import bare_number
+from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
+from voxsms.pricing.money import EXACT, total
+from voxsms.pricing.rates import RateTable, method_name
+from voxsms.text.segments import count_fragments
+
+
+class Reservation:
+    """What one send has set aside; it stays so if neither method is called.
+
+    The last word counts: to call one again, or one after the other, books nothing twice.
+    """
+
+    def __init__(
+        self, costs: Sequence[tuple[str, Decimal]], book: Callable[[Decimal], None]
+    ) -> None:
+        self._costs = costs
+        self._book = book
+        self._kept = total(cost for _, cost in costs)
+        book(self._kept)
+
+    def settle(self, accepted: Iterable[str]) -> None:
+        """Keep what was predicted for the numbers that the service accepted.
+
+        A number that comes back written differently is still one that was accepted: it keeps the
+        dearest of what is left.
+        """
+        cost_of = dict(self._costs)
+        asked = Counter(number for number, _ in self._costs)
+        taken = Counter(bare_number(number) or number for number in accepted)
+        known = [cost_of[number] for number in (asked & taken).elements()]
+        left = sorted((cost_of[number] for number in (asked - taken).elements()), reverse=True)
+        self._keep(total([*known, *left[: (taken - asked).total()]]))
+
+    def release(self) -> None:
+        """Give everything back: nothing can have been sent."""
+        self._keep(Decimal(0))
+
+    def _keep(self, amount: Decimal) -> None:
+        self._book(EXACT.subtract(amount, self._kept))
+        self._kept = amount
+
+
+class Budget:
+    """A limit on what is spent through everything that is given this object.
+
+    Several clients, views and outboxes may share one, in any number of tasks and threads. It counts
+    what voxsms predicts, from 0 in each run of the program; the history has what was charged.
+
+    Args:
+        max_cost: the most that all sends together may cost, in the currency of `rates`.
+        max_fragments: the most fragments that one message may take.
+        rates: what messages cost, needed for `max_cost`: one table, or one for each send.
+        unpriced: `"refuse"` raises `PriceUnknown` for a number without a known price; `"allow"`
+            lets it pass and counts nothing for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_cost: Decimal | int | str | None = None,
+        max_fragments: int | None = None,
+        rates: RateTable | Sequence[RateTable] | None = None,
+        unpriced: Literal["refuse", "allow"] = "refuse",
+    ) -> None:
+        tables = [rates] if isinstance(rates, RateTable) else rates or []
+        self.max_cost = None if max_cost is None else _amount(max_cost)
+        self.max_fragments = max_fragments
+        self._tables = {table.method: table for table in tables}
+        self._refuses = unpriced != "allow"
+        self._spent = Decimal(0)
+        self._lock = Lock()  # held for arithmetic only, never over a send
+        if faults := self._faults({table.currency for table in tables}):
+            raise InvalidRequest("Budget", tuple(faults))
+
+    @property
+    def spent(self) -> Decimal:
+        """What is spent or set aside so far; 0 without `rates`."""
+        return self._spent
+
+    def reserve(
+        self, text: str, numbers: Sequence[str], *, method: str | None = None
+    ) -> Reservation:
+        """Set aside what one text to these numbers costs, before anything is sent.
+
+        Raises `BudgetExceeded` if it is too long or too dear, `PriceUnknown` if nobody knows.
+        `method` is the send it is for; it may be left out where there is one table.
+        """
+        fragments = count_fragments(text)
+        if self.max_fragments is not None and fragments > self.max_fragments:
+            raise BudgetExceeded(
+                f"the message takes {fragments} fragments; the budget allows {self.max_fragments}"
+            )
+        return Reservation(self._costs(fragments, numbers, method), self._book)
+
+    def _costs(
+        self, fragments: int, numbers: Sequence[str], method: str | None
+    ) -> list[tuple[str, Decimal]]:
+        if not self._tables:
+            return []
+        table = self._table(method)
+        return [
+            (bare_number(number) or number, self._cost(table, number, fragments))
+            for number in numbers
+        ]
+
+    def _table(self, method: str | None) -> RateTable | None:
+        """Give the rates of a send; those of another one would be wrong and are not used."""
+        if method is None and len(self._tables) == 1:
+            return next(iter(self._tables.values()))
+        table = None if method is None else self._tables.get(method_name(method))
+        if table is None and self._refuses:
+            known = ", ".join(self._tables)
+            raise PriceUnknown(f"the budget has rates of {known}, and this send is {method}")
+        return table
+
+    def _cost(self, table: RateTable | None, number: str, fragments: int) -> Decimal:
+        if table is None:
+            return Decimal(0)
+        rate = table.rate_for(number) if self._refuses else table.get(number)
+        return rate.cost(fragments) if rate else Decimal(0)
+
+    def _book(self, amount: Decimal) -> None:
+        """Add an amount to what is spent, if the limit allows; a negative one is taken back."""
+        with self._lock:
+            before = self._spent
+            after = EXACT.add(before, amount)
+            if self.max_cost is None or amount <= 0 or after <= self.max_cost:
+                self._spent = after
+                return
+        unit = next(iter(self._tables.values())).currency
+        raise BudgetExceeded(
+            f"this send would cost {amount} {unit}; of the budget of {self.max_cost} {unit} "
+            f"{before} {unit} are spent or set aside"
+        )
+
+    def _faults(self, currencies: set[str]) -> list[Fault]:
+        faults: list[Fault] = []
+        if self.max_cost is not None and not currencies:
+            faults.append(Fault("rates", "is missing; max_cost needs to know what messages cost"))
+        if len(currencies) > 1:
+            faults.append(
+                Fault("rates", f"has several currencies: {', '.join(sorted(currencies))}")
+            )
+        if self.max_fragments is not None and self.max_fragments < 1:
+            faults.append(Fault("max_fragments", f"is {self.max_fragments}; the least is 1"))
+        return faults
+
+    def __repr__(self) -> str:
+        """Show the limits and what is spent."""
+        limits = f"max_cost={self.max_cost}, max_fragments={self.max_fragments}"
+        return f"Budget({limits}, spent={self._spent})"
+
+
+def _amount(given: object) -> Decimal:
+    """Give a limit of money exactly as it was written; a float is not."""
+    try:
+        amount = Decimal(given) if isinstance(given, Decimal | int | str) else Decimal("NaN")
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if amount.is_finite() and amount >= 0:
+        return amount
+    problem = f"is {given!r}; it must be a Decimal, an int or a str of 0 or more"
+    raise InvalidRequest("Budget", (Fault("max_cost", problem),))
