@@ -1,0 +1,57 @@
+"""The other side: the service as a real HTTP server on loopback, with money that is not real.
+
+For trying things out, for tests, for teaching, with clients in any language.
+
+    async with voxsms.sandbox.serve() as sandbox:
+        async with voxsms.Client(sandbox.auth, base_url=sandbox.url) as client: ...
+        assert sandbox.ledger.count == 1
+
+`with serve() as sandbox:` does the same in a program that is not async.
+"""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import ParamSpec
+
+try:
+    from voxsms.sandbox.sandbox import Sandbox
+except ModuleNotFoundError as missing:
+    if missing.name not in ("starlette", "uvicorn"):
+        raise
+    raise ModuleNotFoundError(
+        f"the sandbox needs {missing.name}: pip install 'voxsms[sandbox]'", name=missing.name
+    ) from None
+
+from voxsms.sandbox.clock import Clock
+from voxsms.sandbox.faults import KINDS, Fault, FaultScript
+from voxsms.sandbox.ledger import Delivery, Ledger
+from voxsms.sandbox.settings import PRICES, Number, Settings
+
+__all__ = [
+    "KINDS",
+    "PRICES",
+    "Clock",
+    "Delivery",
+    "Fault",
+    "FaultScript",
+    "Ledger",
+    "Number",
+    "Sandbox",
+    "Settings",
+    "serve",
+]
+
+P = ParamSpec("P")
+
+
+def _taking(settings: Callable[P, Settings]) -> Callable[P, Sandbox]:
+    """Make `serve` take what the settings take; that is said once, there."""
+
+    def serve(*args: P.args, **kwargs: P.kwargs) -> Sandbox:
+        """Give a sandbox to be started by `with` or `async with`; see `Settings` for the rest."""
+        return Sandbox(settings(*args, **kwargs))
+
+    return update_wrapper(serve, settings, assigned=(), updated=())
+
+
+serve = _taking(Settings)

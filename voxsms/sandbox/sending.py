@@ -1,0 +1,139 @@
+"""The two sends: who may send, what it costs, and the moment from which it is delivered.
+
+What is refused, and with which code, is the contract's section 4; the order of the checks is not
+documented there.
+"""
+
+from collections.abc import Sequence
+
+from voxsms.errors import PriceUnknown
+from voxsms.pricing import RateTable
+from voxsms.sandbox.books import Books, Entry
+from voxsms.sandbox.calls import Values
+from voxsms.sandbox.ledger import Delivery, Ledger
+from voxsms.sandbox.refusal import Refusal
+from voxsms.sandbox.settings import Number, Settings
+from voxsms.text.segments import count_fragments
+
+_SENDING_ERROR = 385
+_SMS_DISABLED = 386
+_INVALID_SOURCE = 422
+_NO_ROUTE = 506
+_INVALID_SENDER = 507
+_A2P_DISABLED = 509
+_NOT_SUPPORTED = 528
+
+_KINDS = {"SendSmsMessage": "sms", "A2PSendSms": "a2p"}
+
+
+def supporting(books: Books, digits: str, unknown: int) -> Number:
+    """Give a number of the account that supports SMS, or refuse it."""
+    number = books.number(digits)
+    if number is None:
+        raise Refusal(unknown)
+    if not number.sms_supported:
+        raise Refusal(_NOT_SUPPORTED)
+    return number
+
+
+class Sending:
+    """Carries out the methods that charge."""
+
+    def __init__(self, settings: Settings, books: Books, ledger: Ledger) -> None:
+        self._settings = settings
+        self._books = books
+        self._ledger = ledger
+        self._rates = {
+            method: RateTable.from_resource_prices(
+                settings.prices, currency=settings.currency, method=method
+            )
+            for method in _KINDS
+        }
+
+    def send_sms_message(self, values: Values) -> dict[str, object]:
+        """Send one message between two numbers."""
+        source = values["source"]
+        if not supporting(self._books, source, unknown=_INVALID_SOURCE).sms_enabled:
+            raise Refusal(_SMS_DISABLED)
+        destination, text = values["destination"], values["sms_body"]
+        entry = self._entry("SendSmsMessage", source, destination, text, values)
+        (message_id,) = self._enter("SendSmsMessage", [entry])
+        return {"result": 1, "message_id": message_id, "fragments_count": entry.fragments}
+
+    def a2p_send_sms(self, values: Values) -> dict[str, object]:
+        """Send one text to many numbers, some of which may be refused."""
+        sender, text = values["src_number"], values["text"]
+        self._check_sender(sender)
+        entries: list[Entry] = []
+        failed: list[tuple[str, Refusal]] = []
+        for destination in values["dst_numbers"]:
+            try:
+                entries.append(self._entry("A2PSendSms", sender, destination, text, values))
+            except Refusal as refusal:
+                failed.append((destination, refusal))
+        if not entries and all(refusal.code == _NO_ROUTE for _, refusal in failed):
+            raise Refusal(_NO_ROUTE)
+        ids = self._enter("A2PSendSms", entries)
+        return {
+            "result": [_accepted(*each) for each in zip(ids, entries, strict=True)],
+            "failed": [_failed(*each) for each in failed],
+            "fragments_count": count_fragments(text),
+        }
+
+    def _check_sender(self, sender: str) -> None:
+        """Let an installed SenderID or an enabled number send (contract, section 2)."""
+        if not self._settings.a2p_enabled:
+            raise Refusal(_A2P_DISABLED)
+        number = self._books.number(sender)
+        if sender not in self._settings.sender_ids and not (number and number.sms_enabled):
+            raise Refusal(_INVALID_SENDER)
+
+    def _entry(
+        self, method: str, source: str, destination: str, text: str, values: Values
+    ) -> Entry:
+        """Price a message, or refuse its destination."""
+        code = self._settings.refused.get(destination)
+        if code is not None:
+            raise Refusal(code, "SMS failed to send." if code == _SENDING_ERROR else "")
+        try:
+            rate = self._rates[method].rate_for(destination)
+        except PriceUnknown:
+            raise Refusal(_NO_ROUTE) from None
+        fragments = count_fragments(text)
+        return Entry(
+            kind=_KINDS[method],
+            source=source,
+            destination=destination,
+            fragments=fragments,
+            cost=rate.cost(fragments),
+            text=text if values.get("store_body") else None,
+        )
+
+    def _enter(self, method: str, entries: Sequence[Entry]) -> list[int]:
+        """Charge and send all of them or none: from here on they are delivered."""
+        ids, at = self._books.enter(entries)
+        self._ledger.record(
+            Delivery(
+                method=method,
+                source=entry.source,
+                destination=entry.destination,
+                fragments=entry.fragments,
+                cost=entry.cost,
+                message_id=message_id,
+                at=at,
+            )
+            for message_id, entry in zip(ids, entries, strict=True)
+        )
+        return ids
+
+
+def _accepted(message_id: int, entry: Entry) -> dict[str, object]:
+    return {"message_id": message_id, "destination_number": entry.destination}
+
+
+def _failed(destination: str, refusal: Refusal) -> dict[str, object]:
+    return {
+        "destination_number": destination,
+        "error_description": refusal.msg,
+        "error_code": refusal.code,
+    }

@@ -1,0 +1,160 @@
+"""uvicorn in a thread of its own, with its own loop; ended whole, whatever is still open."""
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import Future
+from typing import cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from voxsms.sandbox.faults import Fault, FaultScript
+from voxsms.sandbox.protocol import RawProtocol, protocol
+
+HOST = "127.0.0.1"
+_PATIENCE = 5
+"""Seconds after which something that takes a moment is taken for stuck."""
+
+
+def _bound(port: int) -> socket.socket:
+    """Give a socket bound before the server starts, so that its port is known and taken."""
+    # asyncio turns Nagle off only where the protocol is named; with it each answer takes 40 ms.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((HOST, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class _Uvicorn(uvicorn.Server):
+    """Runs until told to end; its listener is closed while the script of faults says `refuse`."""
+
+    def __init__(self, config: uvicorn.Config, faults: FaultScript, port: int) -> None:
+        super().__init__(config)
+        self._faults = faults
+        self._port = port
+        self._refusing: Fault | None = None
+        self._looking = asyncio.Lock()
+        self._end = asyncio.Event()
+        self.ready: Future[None] = Future()
+
+    def end(self) -> None:
+        """Let `serve` come to its end; in the loop's thread."""
+        self._end.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            self.should_exit = True
+            self.ready.set_exception(error)
+        else:
+            await self.look()
+            self.ready.set_result(None)
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        await self._end.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - closed with their servers
+        """Cut every connection; what was still being answered ends by that."""
+        self._stop_listening()
+        for connection in self._connections():
+            connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_PATIENCE)
+
+    def _connections(self) -> list[RawProtocol]:
+        return cast("list[RawProtocol]", list(self.server_state.connections))
+
+    async def look(self) -> None:
+        """Bring listener and connections in line with the script of faults."""
+        async with self._looking:
+            fault = self._faults.connecting()
+            if fault is not None:
+                # It is met on connecting, so nobody may come by a connection that is open.
+                for connection in self._connections():
+                    connection.close_if_idle()
+            if fault is not None and fault.kind == "refuse":
+                self._refuse(fault)
+            elif self._refusing is not None:
+                self._refusing = None
+                await super().startup([_bound(self._port)])
+            await asyncio.sleep(0)  # the loop closes sockets in its next round
+
+    def _refuse(self, fault: Fault) -> None:
+        if self._refusing is not fault:
+            self._refusing = fault
+            self._stop_listening()
+            later = asyncio.get_running_loop().call_later
+            later(fault.option("seconds"), self._faults.take_connecting, fault)
+
+    def _stop_listening(self) -> None:
+        for server in self.servers:
+            server.close()
+
+    def look_soon(self) -> None:
+        """Look at the script in a moment; in the loop's thread."""
+        task = asyncio.get_running_loop().create_task(self.look())
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
+
+
+class ServerThread:
+    """The thread, from `start` to `stop`."""
+
+    def __init__(self, app: ASGIApp, faults: FaultScript, port: int, keep_alive: float) -> None:
+        self._faults = faults
+        self._socket = _bound(port)
+        self.port: int = self._socket.getsockname()[1]
+        self._config = uvicorn.Config(
+            app,
+            http=protocol(faults),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,  # the sandbox's own follows its clock
+            timeout_keep_alive=cast("int", keep_alive),  # any number does
+        )
+        self._thread = threading.Thread(target=self._run, name="voxsms-sandbox", daemon=True)
+        self._started: Future[tuple[asyncio.AbstractEventLoop, _Uvicorn]] = Future()
+
+    def start(self) -> None:
+        """Come back when it listens."""
+        self._thread.start()
+        _, server = self._started.result()
+        server.ready.result()
+        self._faults.on_change = self._look
+
+    def stop(self) -> None:
+        """Come back when nothing of it is left."""
+        self._faults.on_change = None
+        loop, server = self._started.result()
+        loop.call_soon_threadsafe(server.end)
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Not the loop of a policy that the user has set: resetting needs a real socket.
+        with self._socket, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = _Uvicorn(self._config, self._faults, self.port)
+        self._started.set_result((asyncio.get_running_loop(), server))
+        await server.serve([self._socket])
+
+    def _look(self) -> None:
+        loop, server = self._started.result()
+        if threading.current_thread() is self._thread:
+            server.look_soon()
+        else:
+            asyncio.run_coroutine_threadsafe(server.look(), loop).result(_PATIENCE)
