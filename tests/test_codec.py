@@ -1,0 +1,220 @@
+"""Answers to records or errors: whatever comes back, it is read or told as one of our errors."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from voxsms import errors
+from voxsms.api import codec, registry, spec
+from voxsms.api.models import ControlSmsResult
+from voxsms.api.spec import Method
+from voxsms.errors import ResponseInvalid
+
+NOW = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
+
+
+def answer(
+    body: bytes | str, status: int = 200, headers: Mapping[str, str] | None = None
+) -> codec.Answer:
+    """Make an answer that came at noon."""
+    content = body.encode() if isinstance(body, str) else body
+    return codec.Answer(status, headers or {}, content, NOW)
+
+
+def error_of(got: codec.Answer, row: Method[..., object] = spec.CONTROL_SMS) -> errors.VoxSmsError:
+    """Give the error that an answer is read as."""
+    with pytest.raises(errors.VoxSmsError) as caught:
+        codec.read_answer(row, got)
+    return caught.value
+
+
+BODIES: dict[str, str | bytes] = {
+    "HTML": "<html>Bad Gateway</html>",
+    "nothing": "",
+    "a list": "[1]",
+    "a string": '"ok"',
+    "null": "null",
+    "success": '{"result": 1}',
+    "not UTF-8": b'{"result": "\xff"}',
+    "a deep list": "[" * 100_000,
+    "a huge number": '{"result": 1e999}',
+    "NaN": '{"result": NaN}',
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
+def test_a_server_error_is_a_server_fault_whatever_its_body(name: str, status: int) -> None:
+    """A 5xx without an error of the service in it is told by its status."""
+    error = error_of(answer(BODIES[name], status, {"retry-after": "7"}))
+    assert type(error) is errors.ServerFault
+    assert (error.code, error.name, error.method) == (0, f"HTTP_{status}", "ControlSms")
+    assert error.retry_after == 7.0
+    assert str(error) == f"ControlSms: HTTP_{status}: the service or a gateway before it failed"
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_too_many_requests_is_a_rate_limit_whatever_its_body(name: str) -> None:
+    """A 429 says that the call was not processed, with the seconds it names."""
+    error = error_of(answer(BODIES[name], 429, {"retry-after": "30"}))
+    assert type(error) is errors.RateLimited
+    assert (error.code, error.name, error.retry_after) == (0, "HTTP_429", 30.0)
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 413])
+def test_other_statuses_are_answers_that_can_not_be_read(name: str, status: int) -> None:
+    """A redirect or a refusal of a gateway is no answer of the service."""
+    error = error_of(answer(BODIES[name], status, {"content-type": "text/html"}))
+    assert isinstance(error, ResponseInvalid)
+    assert error.path == "$"
+    assert error.problem.startswith(f"HTTP {status}, text/html, ")
+
+
+@pytest.mark.parametrize("name", sorted(set(BODIES) - {"success"}))
+def test_a_good_status_without_a_good_body_can_not_be_read(name: str) -> None:
+    """A 200 with HTML, nothing, half of JSON or another value is told as such."""
+    error = error_of(answer(BODIES[name]))
+    assert isinstance(error, ResponseInvalid)
+    assert error.path == "$"
+    assert error.problem.startswith("HTTP 200, no content type, ")
+
+
+def test_any_2xx_is_a_success() -> None:
+    """What counts is the body, not which success the status names."""
+    assert codec.read_answer(spec.CONTROL_SMS, answer('{"result": 1}', 201)) == ControlSmsResult(1)
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
+def test_an_error_of_the_service_counts_under_any_status(status: int) -> None:
+    """The service's own code says more than the status it came with."""
+    error = error_of(answer('{"error": {"code": 386, "msg": "off"}}', status))
+    assert type(error) is errors.SmsNotEnabled
+
+
+ERROR_BODIES: list[tuple[str, tuple[int, str, str]]] = [
+    ('{"error": {"code": 340, "msg": "slow"}}', (340, "RATE_LIMIT_EXCEED", "slow")),
+    ('{"error": {"code": "340", "msg": "slow"}}', (340, "RATE_LIMIT_EXCEED", "slow")),
+    ('{"error": {"code": 9999, "msg": "new"}, "extra": 1}', (9999, "UNLISTED", "new")),
+    ('{"errors": [{"code": 127, "msg": "low"}]}', (127, "INSUFFICIENT_MONEY", "low")),
+    ('{"errors": {"code": 127, "msg": "low"}}', (127, "INSUFFICIENT_MONEY", "low")),
+    ('{"errors": ["broken"]}', (0, "UNLISTED", "broken")),
+    ('{"error": "broken"}', (0, "UNLISTED", "broken")),
+    ('{"error": {"msg": "broken"}}', (0, "UNLISTED", "broken")),
+    ('{"error": {"code": null, "msg": null}}', (0, "UNLISTED", "")),
+    ('{"error": {"code": -5, "msg": 7}}', (0, "UNLISTED", "7")),
+    ('{"error": {"code": true}}', (0, "UNLISTED", "")),
+    ('{"error": {"code": 99999999999999999999}}', (0, "UNLISTED", "")),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), ERROR_BODIES)
+def test_an_error_is_read_in_every_shape(body: str, expected: tuple[int, str, str]) -> None:
+    """Whatever shape an error comes in, its code and text reach the user."""
+    error = error_of(answer(body))
+    assert isinstance(error, errors.ApiError)
+    assert (error.code, error.name, error.msg) == expected
+
+
+def test_a_gateway_s_own_json_error_is_read_by_its_status() -> None:
+    """A gateway's `{"error": ...}` has no code of the service; its text is kept."""
+    error = error_of(answer('{"error": "Too many requests"}', 429, {"retry-after": "2"}))
+    assert type(error) is errors.RateLimited
+    assert error.args == (0, "HTTP_429", "Too many requests", "ControlSms", 2.0)
+    error = error_of(answer('{"error": {"code": "E1", "msg": "down"}}', 503))
+    assert type(error) is errors.ServerFault
+    assert error.args == (0, "HTTP_503", "down", "ControlSms", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ('{"result": 1, "error": {"code": 340, "msg": "slow"}}', "error"),
+        ('{"result": null, "error": {"code": 340, "msg": "slow"}}', "error"),
+        ('{"result": 1, "errors": [{"code": 340, "msg": "slow"}]}', "errors"),
+    ],
+)
+def test_an_error_beside_a_result_is_neither(body: str, path: str) -> None:
+    """Such an answer proves nothing, so a send stays in doubt."""
+    error = error_of(answer(body))
+    assert isinstance(error, ResponseInvalid)
+    assert (error.path, error.problem) == (path, "an error beside a result")
+
+
+@pytest.mark.parametrize(
+    "beside", ['"error": null', '"error": {}', '"errors": []', '"errors": null']
+)
+def test_an_empty_error_beside_a_result_is_no_error(beside: str) -> None:
+    """An empty list of errors says that there was none."""
+    got = codec.read_answer(spec.CONTROL_SMS, answer(f'{{"result": 1, {beside}}}'))
+    assert got == ControlSmsResult(result=1)
+
+
+@pytest.fixture(params=["UTC", "Asia/Tokyo"])
+def machine_zone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Put the machine into a time zone."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = request.param
+    time.tzset()
+    yield
+    os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
+    time.tzset()
+
+
+RETRY_AFTER: list[tuple[str, float | None]] = [
+    ("", None),
+    ("0", 0.0),
+    (" 120 ", 120.0),
+    ("Thu, 15 Jan 2026 12:00:30 GMT", 30.0),
+    ("Thursday, 15-Jan-26 12:00:30 GMT", 30.0),
+    ("Thu Jan 15 12:00:30 2026", 30.0),
+    ("Thu, 15 Jan 2026 11:59:00 GMT", 0.0),
+    ("Thu, 15 Jan 2026 21:00:01 +0900", 1.0),
+    ("soon", None),
+    ("-5", None),
+    ("1.5", None),
+    ("\u0661\u0662", None),
+    ("9" * 400, None),
+    ("Thu, 15 Jan 2026 12:00:30 +9999", None),
+    ("1 Jan 1 00:00 +99999999999999", None),
+    ("Fri, 31 Dec 9999 23:59:59 -0100", None),
+]
+
+
+@pytest.mark.usefixtures("machine_zone")
+@pytest.mark.parametrize(
+    ("header", "seconds"), RETRY_AFTER, ids=[str(i) for i in range(len(RETRY_AFTER))]
+)
+def test_retry_after_is_read_in_both_forms(header: str, seconds: float | None) -> None:
+    """Seconds and every form of an HTTP date are understood, wherever the machine stands."""
+    assert codec.retry_after(answer("", 503, {"retry-after": header})) == seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "msg", "header", "seconds"),
+    [
+        (416, "Retry after 17 seconds", None, 17.0),
+        (416, "Try again later", None, None),
+        (416, "Retry after 17 seconds", "3", 3.0),
+        (416, "Retry after 17 seconds", "soon", 17.0),
+        (340, "Limit is 17 a second", None, None),
+        (340, "Limit is 17 a second", "3", 3.0),
+    ],
+)
+def test_the_seconds_are_taken_from_the_text_of_416_alone(
+    code: int, msg: str, header: str | None, seconds: float | None
+) -> None:
+    """Only code 416 names seconds in its text; a header goes before it."""
+    headers = {"retry-after": header} if header else {}
+    error = error_of(answer(f'{{"error": {{"code": {code}, "msg": "{msg}"}}}}', 200, headers))
+    assert type(error) is errors.RateLimited
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize("cmd", sorted(registry.METHODS))
+def test_an_empty_object_is_no_answer_of_any_method(cmd: str) -> None:
+    """No record can be made of nothing."""
+    assert isinstance(error_of(answer("{}"), registry.METHODS[cmd]), ResponseInvalid)
