@@ -62,7 +62,16 @@ from voxsms.errors import (
 )
 from voxsms.hooks import AttemptEvent, CallEvent
 from voxsms.paging import Pager
-from voxsms.pricing import Budget, Rate, RateTable
+from voxsms.pricing import (
+    Budget,
+    Comparison,
+    Estimate,
+    Rate,
+    RateTable,
+    compare_with_history,
+    estimate,
+    estimate_many,
+)
 from voxsms.retry import Outcome
 from voxsms.text.message import Message
 from voxsms.text.segments import Encoding, Segmentation, count_fragments, segment
@@ -87,6 +96,7 @@ __all__ = [
     "CheckpointMismatch",
     "Client",
     "Clock",
+    "Comparison",
     "ConnectionFailed",
     "ControlSmsResult",
     "CredentialsInvalid",
@@ -94,6 +104,7 @@ __all__ = [
     "Direction",
     "Encoding",
     "FailedSms",
+    "Estimate",
     "Fault",
     "HistoryPage",
     "Httpx2Transport",
@@ -134,7 +145,10 @@ __all__ = [
     "Timeouts",
     "VoxSmsError",
     "__version__",
+    "compare_with_history",
     "count_fragments",
+    "estimate",
+    "estimate_many",
     "sandbox",
     "segment",
     "testing",

@@ -108,8 +108,17 @@ class Caller:
 
     async def call(self, row: Method[..., R], request: attrs.AttrsInstance, options: Options) -> R:
         """Make a call. Raises what `voxsms.errors` says."""
-        form = self._checked(row, request)
-        return await _Call(self, row, form, options, partial(read_answer, row)).run()
+        return await self.read(row, request, options, partial(read_answer, row))
+
+    async def read(
+        self,
+        row: Row,
+        request: attrs.AttrsInstance,
+        options: Options,
+        reading: Callable[[Answer], R],
+    ) -> R:
+        """Make a call whose answer is read in another way than into the row's record."""
+        return await _Call(self, row, self._checked(row, request), options, reading).run()
 
     async def download(
         self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
