@@ -1,0 +1,37 @@
+"""The pytest plugin: `voxsms_sandbox`, for whoever has voxsms and pytest installed.
+
+pytest loads this for each of its users, so nothing heavy is imported before the fixture is used.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from voxsms.sandbox import Sandbox
+
+_MARKER = (
+    "voxsms_sandbox(**settings): what the sandbox of the fixture starts with, as for `serve()`"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.fixture
+def voxsms_sandbox(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
+    """Give a sandbox of the service, running on loopback, new for each test.
+
+    It has money, two numbers that support SMS, the SenderID "VOXSMS" and prices for the prefixes 1,
+    44 and 7; `@pytest.mark.voxsms_sandbox(balance=0)` changes what it starts with.
+    """
+    try:
+        from voxsms import sandbox  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as missing:
+        pytest.fail(str(missing), pytrace=False)
+    marker = request.node.get_closest_marker("voxsms_sandbox")
+    with sandbox.serve(**(marker.kwargs if marker else {})) as running:
+        yield running
