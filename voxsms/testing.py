@@ -3,8 +3,8 @@
 pytest loads this for each of its users, so nothing heavy is imported before the fixture is used.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -32,6 +32,8 @@ def voxsms_sandbox(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
         from voxsms import sandbox  # noqa: PLC0415 - see above
     except ModuleNotFoundError as missing:
         pytest.fail(str(missing), pytrace=False)
-    marker = request.node.get_closest_marker("voxsms_sandbox")
-    with sandbox.serve(**(marker.kwargs if marker else {})) as running:
+    node = cast("pytest.Item", request.node)
+    marker = node.get_closest_marker("voxsms_sandbox")
+    settings: Mapping[str, Any] = marker.kwargs if marker else {}
+    with sandbox.serve(**settings) as running:
         yield running
