@@ -26,10 +26,5 @@ def price_of_one(price: Decimal, resources: int) -> Decimal:
     A decimal division would round to the context's digits first, and so twice.
     """
     rounded = round(Fraction(price) / resources * 10**_PLACES)
-    return without_zeros(Decimal(rounded).scaleb(-_PLACES, EXACT))
-
-
-def without_zeros(amount: Decimal) -> Decimal:
-    """Drop the zeros that say nothing: 0.041 and not 0.041000000000."""
-    text = f"{amount:f}"
-    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+    shown = f"{Decimal(rounded).scaleb(-_PLACES, EXACT):f}"
+    return Decimal(shown.rstrip("0").rstrip("."))  # 0.041 and not 0.041000000000

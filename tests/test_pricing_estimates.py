@@ -1,0 +1,323 @@
+"""What a mailing costs before it is sent: one text to many, a text each, streamed."""
+
+import gc
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator, Mapping
+from decimal import Decimal, localcontext
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
+from voxsms.errors import InvalidRequest, InvalidText, TemplateError
+from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
+from voxsms.text.message import Message
+from voxsms.text.segments import count_fragments, segment
+
+USA, UK, MOBILE, NOWHERE = "14155550100", "442071838750", "447700900212", "99912345678"
+QUOTE = "\u2019"
+
+
+def _group(group_id: int, name: str, price: str, prefix: str, per: int = 1) -> PriceGroup:
+    return PriceGroup(group_id, name, Decimal(price), per, 1, PriceGroupParams((prefix,)))
+
+
+RATES = RateTable.from_resource_prices(
+    [
+        ResourcePrice(
+            "SMSOUT",
+            (
+                _group(101, "USA", "0.0079", "1"),
+                _group(102, "United Kingdom", "0.0410", "44"),
+                _group(103, "United Kingdom Mobile", "3.55", "447", 100),
+            ),
+        )
+    ],
+    currency="USD",
+    method="send_sms_message",
+)
+
+
+def test_one_text_to_many_numbers() -> None:
+    """An estimate says fragments, messages, cost and currency, whole and by price group."""
+    found = estimate("Hello", [USA, "+44 20 7183 8750", MOBILE, MOBILE], RATES)
+    assert (found.fragments_count, found.messages, found.fragments) == (1, 4, 4)
+    assert (found.cost, found.currency) == (Decimal("0.1199"), "USD")
+    assert list(found.by_group.items()) == [
+        ("United Kingdom Mobile", Tally(2, 2, Decimal("0.071"))),
+        ("United Kingdom", Tally(1, 1, Decimal("0.041"))),
+        ("USA", Tally(1, 1, Decimal("0.0079"))),
+    ]
+    assert found.by_fragments == {1: Tally(4, 4, Decimal("0.1199"))}
+    assert (found.unpriced, found.unpriced_prefixes, found.invalid) == (0, {}, 0)
+    assert (found.least_cost, found.most_cost, found.unsure) == (found.cost, found.cost, 0)
+
+
+def test_one_curly_apostrophe_to_ten_thousand() -> None:
+    """The user's case: 158 characters, one of them curly, cost three times what they need to."""
+    text = f"You{QUOTE}ll" + "x" * 152
+    assert len(text) == 158
+    found = estimate(text, [MOBILE] * 10_000, RATES)
+    assert (found.fragments_count, found.cost) == (3, Decimal(1065))
+    assert found.pushed_by_character == {QUOTE: Tally(10_000, 20_000, Decimal(710))}
+    plain = estimate(text.replace(QUOTE, "'"), [MOBILE] * 10_000, RATES)
+    assert (plain.fragments_count, plain.cost) == (1, Decimal(355))
+    assert plain.pushed_by_character == {}
+
+
+def test_numbers_without_a_price_are_counted_and_not_free() -> None:
+    """They are in the messages, in no cost, and told by their first three digits alone."""
+    found = estimate("Hello", [USA, NOWHERE, "+999 555 0101", "5551234567"], RATES)
+    assert (found.messages, found.unpriced, found.cost) == (4, 3, Decimal("0.0079"))
+    assert list(found.unpriced_prefixes.items()) == [("999", 2), ("555", 1)]
+    assert sum(tally.messages for tally in found.by_group.values()) == 1
+    assert found.by_fragments[1].messages == 4
+
+
+def test_nobody_to_send_to() -> None:
+    """No destinations cost nothing; what the text takes is still told."""
+    found = estimate("x" * 161, [], RATES)
+    assert (found.fragments_count, found.messages, found.cost) == (2, 0, Decimal(0))
+    assert estimate_many([], RATES).fragments_count is None
+
+
+def test_a_message_is_accepted_for_a_text() -> None:
+    """`Message` and `str` are estimated alike."""
+    assert estimate(Message("Hello"), [USA], RATES) == estimate("Hello", [USA], RATES)
+
+
+def test_bad_numbers_are_named_by_position_and_masked() -> None:
+    """Every fault is in one error, and no number is shown whole."""
+    with pytest.raises(InvalidRequest) as caught:
+        estimate("Hello", [USA, "4477", MOBILE, "call 447700900212 now"], RATES)
+    assert [fault.field for fault in caught.value.faults] == ["destinations[1]", "destinations[3]"]
+    assert "has 4 digits" in str(caught.value)
+    assert "447700900212" not in str(caught.value)
+
+
+def test_a_list_of_bad_numbers_is_not_repeated_whole() -> None:
+    """Of a million bad numbers twenty are named and the rest counted."""
+    with pytest.raises(InvalidRequest, match="destinations: and 80 more") as caught:
+        estimate("Hello", ["x"] * 100, RATES)
+    assert len(caught.value.faults) == 21
+    with pytest.raises(InvalidRequest) as caught:
+        estimate("Hello", ["x"] * 20, RATES)
+    assert len(caught.value.faults) == 20
+
+
+@pytest.mark.parametrize("numbers", [USA, f"{USA};{UK}"])
+def test_a_string_of_numbers_is_refused(numbers: str) -> None:
+    """A `str` where a list is meant would otherwise be taken letter by letter."""
+    with pytest.raises(InvalidRequest, match="destinations: is a str; it must be a list"):
+        estimate("Hello", numbers, RATES)
+
+
+def test_what_can_not_be_sent_has_no_estimate() -> None:
+    """An empty text, half a character and a text of another type are refused."""
+    with pytest.raises(InvalidRequest, match="text: is empty"):
+        estimate("", [USA], RATES)
+    with pytest.raises(InvalidText):
+        estimate("a\ud800", [USA], RATES)
+    with pytest.raises(InvalidRequest, match="text: is a value of type bytes; it must be a str"):
+        estimate(cast("str", b"Hello"), [USA], RATES)  # what an untyped program does
+
+
+def test_a_text_each() -> None:
+    """Different texts are added up, by group and by number of fragments."""
+    found = estimate_many([("x", USA), ("x" * 161, USA), ("x" * 161, MOBILE)], RATES)
+    assert found.fragments_count is None
+    assert (found.messages, found.fragments, found.cost) == (3, 5, Decimal("0.0947"))
+    assert found.by_fragments == {
+        1: Tally(1, 1, Decimal("0.0079")),
+        2: Tally(2, 4, Decimal("0.0868")),
+    }
+
+
+async def test_pairs_may_be_awaited() -> None:
+    """An async iterable gives an estimate that is awaited, and the same one."""
+    pairs = [("x", USA), ("x" * 161, NOWHERE)]
+
+    async def source() -> AsyncIterator[tuple[str, str]]:
+        for pair in pairs:
+            yield pair
+
+    assert await estimate_many(source(), RATES) == estimate_many(pairs, RATES)
+
+
+@pytest.mark.parametrize(
+    ("pair", "fault"),
+    [
+        (("x", "4477"), r"pairs\[1\].destination: 4\*\*\*7 has 4 digits"),
+        (("", USA), r"pairs\[1\].text: is empty"),
+        (("\ud800", USA), r"pairs\[1\].text: U\+D800"),
+        ((None, USA), r"pairs\[1\].text: is a value of type NoneType"),
+        (("x", None), r"pairs\[1\].destination: is None"),
+    ],
+)
+def test_a_bad_pair_is_told_by_its_position(pair: tuple[str, str], fault: str) -> None:
+    """It is raised, or given to `on_bad` and left out of an estimate that goes on."""
+    pairs = [("x", USA), pair, ("x", UK)]
+    with pytest.raises(InvalidRequest, match=fault):
+        estimate_many(pairs, RATES)
+    told: list[tuple[int, str]] = []
+    found = estimate_many(pairs, RATES, on_bad=lambda at, error: told.append((at, str(error))))
+    assert [at for at, _ in told] == [1]
+    assert (found.invalid, found.messages) == (1, 2)
+    assert found.by_group == estimate("x", [USA, UK], RATES).by_group
+
+
+def test_on_bad_may_end_the_estimate() -> None:
+    """What `on_bad` raises goes through to the caller."""
+
+    def strict(position: int, error: InvalidRequest) -> None:
+        raise LookupError(position) from error
+
+    with pytest.raises(LookupError):
+        estimate_many([("x", "4477")], RATES, on_bad=strict)
+
+
+@pytest.mark.parametrize(
+    ("text", "pushed"),
+    [
+        ("x" * 160, {}),
+        ("x" * 161, {}),  # long, but no single character is to blame
+        ("x" * 159 + "\u20ac", {"\u20ac": 1}),  # two septets
+        ("x" * 70 + QUOTE, {QUOTE: 1}),
+        ("x" * 69 + QUOTE, {}),
+        ("x" * 69 + QUOTE + "\u2013", {QUOTE: 1, "\u2013": 1}),
+        ("x" * 159 + QUOTE + "\u20ac", {QUOTE: 1}),  # of UTF-16 the euro sign is not the cause
+        ("\u0416" * 80, {}),  # another script
+        ("\u0416" * 80 + "x" * 81, {"\u0416": 1}),
+    ],
+)
+def test_characters_that_push_a_message_further(text: str, pushed: dict[str, int]) -> None:
+    """Only characters but for which the message would take fewer fragments are named."""
+    found = estimate(text, [USA], RATES)
+    assert {name: tally.messages for name, tally in found.pushed_by_character.items()} == pushed
+    for tally in found.pushed_by_character.values():
+        assert tally.cost == Decimal("0.0079") * tally.fragments
+        assert 0 < tally.fragments < found.fragments
+
+
+class _Greeting:
+    """A template with two fields."""
+
+    fields = ("name", "code")
+
+    def render(self, **values: str) -> Message:
+        if missing := [field for field in self.fields if field not in values]:
+            raise TemplateError(f"no value for {', '.join(missing)}")
+        return Message("x" * 140 + "Hi {name}, {code}".format(**values))
+
+
+def _row(name: str, code: str = "1234") -> tuple[Mapping[str, str], str]:
+    return {"name": name, "code": code, "phone": USA}, USA
+
+
+def test_fields_that_push_a_message_further() -> None:
+    """A template tells which field did it: but for its value the message takes fewer fragments."""
+    rows = [_row("Ann"), _row("Maximiliana Rose"), _row("\u0141ukasz"), _row("y" * 8, "z" * 8)]
+    found = estimate_many(rows, RATES, template=_Greeting())
+    assert found.by_fragments.keys() == {1, 2, 3}
+    assert found.pushed_by_field == {
+        "name": Tally(3, 4, Decimal("0.0316")),
+        "code": Tally(1, 1, Decimal("0.0079")),
+    }
+    assert found.pushed_by_character == {"\u0141": Tally(1, 2, Decimal("0.0158"))}
+
+
+async def test_rows_for_a_template_may_be_awaited_and_bad() -> None:
+    """A row without a field's value is left out like a bad number, with the template's words."""
+
+    async def source() -> AsyncIterator[tuple[Mapping[str, str], str]]:
+        yield {"name": "Ann"}, USA
+        yield _row("Ann")
+
+    told: list[str] = []
+    found = await estimate_many(
+        source(), RATES, template=_Greeting(), on_bad=lambda _, error: told.append(str(error))
+    )
+    assert told == ["estimate_many: pairs[0]: no value for code. Nothing was sent."]
+    assert (found.invalid, found.messages, found.fragments_count) == (1, 1, 1)
+
+
+def test_costs_between_two_bounds() -> None:
+    """Where the service may cut in two ways both prices are given, not one of them promised."""
+    text = "x" * 152 + "\u20ac" + "x" * 152
+    bounds = segment(text).bounds
+    assert bounds == (2, 3)
+    found = estimate(text, [USA, USA, NOWHERE], RATES)
+    assert found.least_cost == 2 * 2 * Decimal("0.0079")
+    assert found.most_cost == 2 * 3 * Decimal("0.0079")
+    assert found.cost == 2 * count_fragments(text) * Decimal("0.0079")
+    assert found.unsure == 3
+    assert estimate_many([(text, USA)] * 2, RATES).most_cost == found.most_cost
+
+
+_TEXTS = st.one_of(
+    st.sampled_from(["x", "x" * 161, QUOTE * 71, "x" * 150 + QUOTE, "x" * 159 + "\u20ac"]),
+    st.text(st.sampled_from("ab\u20ac{\u2019\u0416\U0001f600\u0301"), min_size=1, max_size=400),
+)
+_NUMBERS = st.sampled_from([USA, UK, MOBILE, NOWHERE, "+1 (415) 555-0101"])
+_PAIRS = st.lists(st.tuples(_TEXTS, _NUMBERS), max_size=12)
+
+
+@given(_PAIRS)
+def test_many_are_the_sum_of_single_estimates(pairs: list[tuple[str, str]]) -> None:
+    """Whatever is mailed, an estimate of all adds up to those of each, to the last decimal."""
+    whole = estimate_many(pairs, RATES)
+    single = [estimate(text, [number], RATES) for text, number in pairs]
+    for name in ("messages", "fragments", "cost", "least_cost", "most_cost", "unsure", "unpriced"):
+        assert getattr(whole, name) == sum(getattr(one, name) for one in single), name
+    for name in ("by_group", "by_fragments", "pushed_by_character", "pushed_by_field"):
+        assert getattr(whole, name) == _added(single, name), name
+
+
+def _added(estimates: list[Estimate], name: str) -> dict[object, Tally]:
+    added: dict[object, Tally] = {}
+    for one in estimates:
+        for key, tally in getattr(one, name).items():
+            added[key] = added.get(key, Tally()) + tally
+    return added
+
+
+@given(_PAIRS)
+def test_groups_add_up_to_the_cost(pairs: list[tuple[str, str]]) -> None:
+    """No cent is lost between the parts and the whole, and every message is somewhere."""
+    found = estimate_many(pairs, RATES)
+    assert sum(tally.cost for tally in found.by_group.values()) == found.cost
+    assert sum(tally.cost for tally in found.by_fragments.values()) == found.cost
+    assert sum(tally.messages for tally in found.by_group.values()) == len(pairs) - found.unpriced
+    assert sum(n * tally.messages for n, tally in found.by_fragments.items()) == found.fragments
+    assert found.least_cost <= found.cost <= found.most_cost
+
+
+def test_estimates_are_exact_in_any_decimal_context() -> None:
+    """Sums of a mailing are not rounded to what the program's context holds."""
+    exact = estimate("x", [USA] * 12_345 + [MOBILE], RATES)
+    with localcontext() as context:
+        context.prec = 2
+        rounded = estimate("x", [USA] * 12_345 + [MOBILE], RATES)
+    assert exact.cost == rounded.cost == Decimal("97.561")
+
+
+def test_memory_does_not_grow_with_the_mailing() -> None:
+    """A hundred times the recipients, each with a text and a number of their own, take no more."""
+
+    def pairs(count: int) -> Iterator[tuple[str, str]]:
+        for index in range(count):
+            yield f"Hi {index}, " + "x" * (index % 170), f"{1 + index % 9}{index:09}"
+
+    def peak(count: int) -> int:
+        gc.collect()
+        tracemalloc.start()
+        found = estimate_many(pairs(count), RATES)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found.messages == count
+        return most
+
+    small = peak(500)
+    assert peak(50_000) < small + 100_000
