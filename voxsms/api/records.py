@@ -201,17 +201,17 @@ def _admits_none(hint: object) -> bool:
 # How the usual value of a type is told and taken in place, by the type; `v` is the value, `read`
 # the reader for all others.
 _IN_PLACE: dict[object, str] = {
-    int: "v if type(v := get({key!r})) is int else {read}(v, None)",
-    str: "v if type(v := get({key!r})) is str else {read}(v, None)",
-    int | None: "v if (v := get({key!r})) is None or type(v) is int else {read}(v, None)",
-    str | None: "v if (v := get({key!r})) is None or type(v) is str else {read}(v, None)",
-    Decimal: "money[v] if type(v := get({key!r})) is float else {read}(v, None)",
+    int: "v if type(v := get({key!r})) is int else {read}(v, {hint})",
+    str: "v if type(v := get({key!r})) is str else {read}(v, {hint})",
+    int | None: "v if (v := get({key!r})) is None or type(v) is int else {read}(v, {hint})",
+    str | None: "v if (v := get({key!r})) is None or type(v) is str else {read}(v, {hint})",
+    Decimal: "money[v] if type(v := get({key!r})) is float else {read}(v, {hint})",
     datetime | None: (
-        "parse(v + utc) if type(v := get({key!r})) is str and len(v) == 19 else {read}(v, None)"
+        "parse(v + utc) if type(v := get({key!r})) is str and len(v) == 19 else {read}(v, {hint})"
     ),
 }
-_OPEN_ENUM = "known_{key}.get(v, v) if type(v := get({key!r})) is str else {read}(v, None)"
-_BY_READER = "{read}(get({key!r}), None)"
+_OPEN_ENUM = "known_{key}.get(v, v) if type(v := get({key!r})) is str else {read}(v, {hint})"
+_BY_READER = "{read}(get({key!r}), {hint})"
 
 
 def _read_quickly(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - a generic alias has no type
@@ -242,9 +242,9 @@ def _read_quickly(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - 
         hint = _filled(hints[field.name], given)
         reader, default = f"read_{field.name}", f"default_{field.name}"
         names |= {reader: converter.get_structure_hook(hint), default: field.default}
-        names[f"known_{field.name}"] = _known_values(hint)
+        names |= {f"known_{field.name}": _known_values(hint), f"hint_{field.name}": hint}
         by_type = _OPEN_ENUM if _is_open_enum(hint) else _IN_PLACE.get(hint, _BY_READER)
-        value = by_type.format(key=field.name, read=reader)
+        value = by_type.format(key=field.name, read=reader, hint=f"hint_{field.name}")
         if field.default not in (None, attrs.NOTHING):
             value = f"{default} if {field.name!r} not in data else {value}"
         lines.append(f"self.{field.name} = {value}")
