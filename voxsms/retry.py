@@ -17,6 +17,7 @@ from voxsms.errors import ApiError, RateLimited, ResponseInvalid, ServerFault, V
 
 BASE_DELAY = 0.5
 MOST_DELAY = 8.0
+_MOST_DOUBLINGS = 10  # a float can not be doubled a thousand times
 MOST_NAMED_DELAY = 60.0
 """The longest wait that the service can impose."""
 
@@ -93,7 +94,8 @@ def decide(
     """
     if attempts >= max_attempts or not _may_repeat(row, outcome, error):
         return None
-    backoff = roll * min(MOST_DELAY, BASE_DELAY * 2.0 ** (attempts - 1))
+    doubled = BASE_DELAY * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS)
+    backoff = roll * min(MOST_DELAY, doubled)
     named = error.retry_after if isinstance(error, ApiError) else None
     return backoff if named is None else min(named, MOST_NAMED_DELAY) + backoff
 
