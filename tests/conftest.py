@@ -1,0 +1,45 @@
+"""What many tests share: a request to a sandbox as any HTTP client would make it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from voxsms.sandbox import Sandbox
+
+Post = Callable[..., dict[str, Any]]
+"""Posts a form to a method with the API key and gives the answer's JSON."""
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    """Give a plain HTTP client: none of voxsms's own code."""
+    with httpx.Client(timeout=5, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def post_to(http: httpx.Client) -> Callable[[Sandbox], Post]:
+    """Give a function that makes a `Post` for a sandbox."""
+
+    def post_to(sandbox: Sandbox) -> Post:
+        key = sandbox.api_key
+        credentials = {"account_id": str(key.account_id), "api_key": key.api_key}
+
+        def post(method: str, **fields: object) -> dict[str, Any]:
+            form = credentials | {name: str(value) for name, value in fields.items()}
+            answer = http.post(f"{sandbox.url}/platform_api/{method}/", data=form)
+            assert answer.status_code == 200
+            body: dict[str, Any] = answer.json()
+            return body
+
+        return post
+
+    return post_to
+
+
+@pytest.fixture
+def post(voxsms_sandbox: Sandbox, post_to: Callable[[Sandbox], Post]) -> Post:
+    """Give a function that calls a method of the test's own sandbox."""
+    return post_to(voxsms_sandbox)
