@@ -64,19 +64,14 @@ class Capacity:
 
     def cuts(self, pairs: bytes) -> list[int]:
         """Say where each fragment ends, in units, if no pair is cut."""
-        if len(pairs) <= self.single:
-            return [len(pairs)] if pairs else []
-        ends = [self._end(pairs, 0)]
-        while ends[-1] < len(pairs):
-            ends.append(self._end(pairs, ends[-1]))
-        return ends
-
-    def _end(self, pairs: bytes, start: int) -> int:
-        """Say how far one fragment of a longer message gets."""
-        end = start + self.part
-        if end >= len(pairs):
-            return len(pairs)
-        return end - (pairs[end - 1] == _OPENS_PAIR)
+        part = self.part if len(pairs) > self.single else self.single
+        ends: list[int] = []
+        end = 0
+        while (end := end + part) < len(pairs):
+            if pairs[end - 1] == _OPENS_PAIR:
+                end -= 1
+            ends.append(end)
+        return [*ends, len(pairs)] if pairs else ends
 
     def split(self, text: str, pairs: bytes) -> tuple[str, ...]:
         """Cut a text so that no pair is cut."""
@@ -96,10 +91,11 @@ class Capacity:
         cluster_ends = list(accumulate(map(len, clusters), initial=0))
         count = start = first = 0  # `start` counts units, `first` characters
         while start < len(pairs):
-            end = self._end(pairs, start)
+            end = min(start + self.part, len(pairs))
+            end -= pairs[end - 1] == _OPENS_PAIR  # never so at the end of the text
             last = first + _characters(pairs, start, end)
             whole = cluster_ends[bisect_right(cluster_ends, last) - 1]
-            if whole > first:
+            if whole > first:  # else one cluster fills the fragment and has to be cut
                 end -= len(self.pair_map(text[whole:last]))
                 last = whole
             count, start, first = count + 1, end, last

@@ -66,20 +66,27 @@ def _marks() -> bytes:
 
 
 MARKS: Final = _marks()
-"""A `bytes.translate` table that changes nothing in a text of basic characters."""
+"""A `bytes.translate` table that changes nothing in ASCII text of basic characters.
+
+CPython then gives the same object back, and `is` says at once that there is nothing to count; where
+it does not, counting finds nothing.
+"""
 
 
 def septets(text: str) -> int | None:
     """Count the septets that a text takes; None if GSM-7 can not carry it."""
+    units = len(text)
     if text.isascii():
         octets = text.encode()
         marked = octets.translate(MARKS)
-        return None if _FOREIGN in marked else len(marked) + marked.count(_DOUBLE)
+        if marked is octets:
+            return units
+        return None if _FOREIGN in marked else units + marked.count(_DOUBLE)
     octets = text.replace("€", "[").encode("latin-1", "ignore")
-    if len(octets) != len(text) and FOREIGN.search(text):
+    if len(octets) != units and FOREIGN.search(text):
         return None
     marked = octets.translate(MARKS, _SINGLES)
-    return None if _FOREIGN in marked else len(text) + len(marked)
+    return None if _FOREIGN in marked else units + len(marked)
 
 
 def escape_map(text: str) -> bytes:
