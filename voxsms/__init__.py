@@ -62,16 +62,6 @@ from voxsms.errors import (
 )
 from voxsms.hooks import AttemptEvent, CallEvent
 from voxsms.paging import Pager
-from voxsms.pricing import (
-    Budget,
-    Comparison,
-    Estimate,
-    Rate,
-    RateTable,
-    compare_with_history,
-    estimate,
-    estimate_many,
-)
 from voxsms.retry import Outcome
 from voxsms.text.message import Message
 from voxsms.text.segments import Encoding, Segmentation, count_fragments, segment
@@ -80,6 +70,16 @@ from voxsms.transport.seam import Timeouts
 
 if TYPE_CHECKING:
     from voxsms import sandbox, testing
+    from voxsms.pricing import (
+        Budget,
+        Comparison,
+        Estimate,
+        Rate,
+        RateTable,
+        compare_with_history,
+        estimate,
+        estimate_many,
+    )
 
 __all__ = [
     "A2PSendSmsResult",
@@ -154,10 +154,23 @@ __all__ = [
     "testing",
 ]
 
-_LATE = ("sandbox", "testing")
+_MODULES = ("sandbox", "testing")
+# What not every program needs is loaded when it is first used.
+_PRICING = (
+    "Budget",
+    "Comparison",
+    "Estimate",
+    "Rate",
+    "RateTable",
+    "compare_with_history",
+    "estimate",
+    "estimate_many",
+)
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module
-    if name in _LATE:
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module, or whatever has that name
+    if name in _MODULES:
         return import_module(f"voxsms.{name}")
+    if name in _PRICING:
+        return getattr(import_module("voxsms.pricing"), name)
     raise AttributeError(f"module 'voxsms' has no attribute {name!r}")

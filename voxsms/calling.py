@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from urllib.parse import quote_plus
 
 import anyio
@@ -41,7 +41,6 @@ from voxsms.errors import (
     VoxSmsError,
 )
 from voxsms.hooks import AttemptEvent, CallEvent, Hooks, logger, tell
-from voxsms.pricing import Budget, Reservation
 from voxsms.retry import Outcome, RetryBudget, decide, outcome_of_error
 from voxsms.text.segments import count_fragments
 from voxsms.transport.seam import (
@@ -53,6 +52,9 @@ from voxsms.transport.seam import (
     TransportFault,
     is_file,
 )
+
+if TYPE_CHECKING:
+    from voxsms.pricing import Budget, Reservation
 
 R = TypeVar("R")
 _IN_STEP = 1.5
@@ -67,7 +69,7 @@ class Options:
     max_attempts: int = 4
     deadline: float = 60.0
     """Seconds for a whole call, with its waits and repetitions."""
-    budget: Budget | None = None
+    budget: "Budget | None" = None
 
 
 class Caller:
@@ -200,7 +202,7 @@ class _Call(Generic[R]):
         limit = f"the deadline of {self._options.deadline:g} s was reached"
         raise self._unanswered(TransportFault(FaultKind.TIMEOUT, limit)) from self._last
 
-    def _reserve(self) -> Reservation | None:
+    def _reserve(self) -> "Reservation | None":
         budget, sending = self._options.budget, self._row.sending
         if budget is None or sending is None:
             return None
@@ -298,7 +300,7 @@ class _Call(Generic[R]):
             return None
         return wait
 
-    def _accepted(self, result: R, reservation: Reservation | None) -> R:
+    def _accepted(self, result: R, reservation: "Reservation | None") -> R:
         """Enter an accepted call in the books, and tell what was predicted beside what came."""
         if not isinstance(result, SendSmsMessageResult | A2PSendSmsResult):
             self._report(None)

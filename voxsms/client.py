@@ -9,8 +9,10 @@ right too.
 import os
 from collections.abc import Callable, Coroutine
 from copy import copy
+from functools import cached_property
+from inspect import Signature
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 import attrs
@@ -26,9 +28,11 @@ from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.hooks import AttemptEvent, CallEvent, Hooks
 from voxsms.paging import Pager
-from voxsms.pricing import RESOURCE_TYPES, Budget, RateTable
 from voxsms.transport.httpx_lanes import HttpxTransport, UserHttpxTransport
 from voxsms.transport.seam import Timeouts, Transport
+
+if TYPE_CHECKING:  # prices are asked for by few and loaded by those
+    from voxsms.pricing import Budget, RateTable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,23 +60,34 @@ class PagedMethod(Protocol[P, R_co]):
 
 
 class _Binding:
-    """What the three kinds of binding share: how the function they give looks."""
+    """What the three kinds of binding share: how the functions they give look."""
 
     def __init__(self, row: registry.Row, request: RequestClass, returns: object) -> None:
-        self.__doc__ = documentation(row, request)
-        self._signature = call_signature(request, returns)
+        self._row_shown = row, request, returns
         self._name = row.cmd
 
     def __set_name__(self, owner: type[object], name: str) -> None:
         """Learn the method's name."""
         self._name = name
 
+    @cached_property
+    def _looks(self) -> tuple[str, Signature]:
+        row, request, returns = self._row_shown
+        return documentation(row, request), call_signature(request, returns)
+
     def _dressed(self, function: F) -> F:
         function.__name__ = self._name
         function.__qualname__ = f"Client.{self._name}"
-        function.__doc__ = self.__doc__
-        vars(function)["__signature__"] = self._signature
+        function.__doc__, vars(function)["__signature__"] = self._looks
         return function
+
+    def _of_class(self) -> Any:  # noqa: ANN401 - what `help(Client)` shows; typed as the binding
+        name = self._name
+
+        def call(client: "Client", /, *args: object, **kwargs: object) -> object:
+            return getattr(client, name)(*args, **kwargs)
+
+        return self._dressed(call)
 
 
 class Call(_Binding, Generic[P, R]):
@@ -89,7 +104,7 @@ class Call(_Binding, Generic[P, R]):
     def __get__(self, client: "Client | None", owner: type[object]) -> Self | AsyncMethod[P, R]:
         """Bind the row to a client."""
         if client is None:
-            return self
+            return cast("Self", self._of_class())
 
         async def call(*args: P.args, **kwargs: P.kwargs) -> R:
             request = self._row.request(*args, **kwargs)
@@ -114,7 +129,7 @@ class Paged(_Binding, Generic[P, Row]):
     ) -> Self | PagedMethod[P, Pager[Row]]:
         """Bind the row to a client."""
         if client is None:
-            return self
+            return cast("Self", self._of_class())
 
         def fetch(request: attrs.AttrsInstance) -> Coroutine[Any, Any, HistoryPage[Row]]:
             return client.caller.call(self._row, request, client.options)
@@ -141,7 +156,7 @@ class Download(_Binding, Generic[P]):
     def __get__(self, client: "Client | None", owner: type[object]) -> Self | AsyncMethod[P, int]:
         """Bind the row to a client."""
         if client is None:
-            return self
+            return cast("Self", self._of_class())
 
         async def call(*args: P.args, **kwargs: P.kwargs) -> int:
             request = self._request(*args, **kwargs)
@@ -192,7 +207,7 @@ class Client:
         timeout: float | Timeouts = Timeouts(),  # noqa: B008 - immutable
         deadline: float = 60.0,
         max_attempts: int = 4,
-        budget: Budget | None = None,
+        budget: "Budget | None" = None,
         transport: Transport | httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
         on_attempt: Callable[[AttemptEvent], object] | None = None,
         on_outcome: Callable[[CallEvent], object] | None = None,
@@ -227,7 +242,7 @@ class Client:
         timeout: float | Timeouts | None = None,
         max_attempts: int | None = None,
         deadline: float | None = None,
-        budget: Budget | None = None,
+        budget: "Budget | None" = None,
     ) -> Self:
         """Give a view of this client with other options, which shares its connections."""
         now = self.options
@@ -241,12 +256,14 @@ class Client:
         view.options = _checked(options)
         return view
 
-    async def rates(self, method: str = "a2p_send_sms") -> RateTable:
+    async def rates(self, method: str = "a2p_send_sms") -> "RateTable":
         """Ask for the prices of one of the two sends, in the currency of the account.
 
         Args:
             method: `a2p_send_sms` or `send_sms_message`.
         """
+        from voxsms.pricing import RESOURCE_TYPES, RateTable  # noqa: PLC0415
+
         if method not in RESOURCE_TYPES:
             known = " or ".join(RESOURCE_TYPES)
             raise InvalidRequest("rates", (Fault("method", f"is not {known}"),))

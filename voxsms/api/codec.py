@@ -66,15 +66,15 @@ class _Shape:
     required: frozenset[str]
 
 
-def _shape(kind: RequestClass) -> _Shape:
-    return _Shape(registry.parameters(kind), registry.required(kind))
+class _Shapes(dict[RequestClass, _Shape]):
+    """The shapes of request classes, each worked out when it is first asked for."""
+
+    def __missing__(self, kind: RequestClass) -> _Shape:
+        self[kind] = shape = _Shape(registry.parameters(kind), registry.required(kind))
+        return shape
 
 
-_SHAPES = {
-    kind: _shape(kind)
-    for row in registry.METHODS.values()
-    for kind in (registry.request_class(row), registry.widest(row))
-}
+_SHAPES = _Shapes()
 
 
 def write_request(row: Row, request: attrs.AttrsInstance) -> Form:

@@ -145,7 +145,10 @@ StatusFilter = Annotated[
 OutputFormat = Annotated[Literal["csv", "xls"], Param(_OUTPUT, "The kind of file.", 105)]
 
 
-@attrs.frozen(kw_only=True)
+# Requests are neither compared nor shown: a `repr` would have numbers and texts in it.
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class SendSmsMessage:
     """Send one SMS between two numbers; each fragment of a long text is charged."""
 
@@ -158,7 +161,7 @@ class SendSmsMessage:
     store_body: StoreBody = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class A2PSendSms:
     """Send one text from an application to up to 100 numbers; each fragment is charged for each."""
 
@@ -181,7 +184,7 @@ class A2PSendSms:
     store_body: StoreBody = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ControlSms:
     """Enable or disable sending and receiving SMS for a number that supports it."""
 
@@ -191,7 +194,7 @@ class ControlSms:
     ]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class GetSmsHistory:
     """Read the history of two-way messages, sent and received."""
 
@@ -205,7 +208,7 @@ class GetSmsHistory:
     to_date: ToDate = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class A2PGetSmsHistory:
     """Read the history of A2P messages."""
 
@@ -232,7 +235,7 @@ class Download(attrs.AttrsInstance, Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class DownloadSmsHistory(GetSmsHistory):
     """Download one page of the history of two-way messages as a file, bytes untouched."""
 
@@ -240,7 +243,7 @@ class DownloadSmsHistory(GetSmsHistory):
     output: OutputFormat
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class DownloadA2PSmsHistory(A2PGetSmsHistory):
     """Download one page of the history of A2P messages as a file, bytes untouched."""
 
@@ -248,7 +251,7 @@ class DownloadA2PSmsHistory(A2PGetSmsHistory):
     output: OutputFormat
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class GetPhoneNumbers:
     """List the numbers attached to the account."""
 
@@ -262,7 +265,7 @@ class GetPhoneNumbers:
     offset: Offset = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class GetResourcePrice:
     """Read the prices of resources by groups of destinations, in the account's currency."""
 
@@ -281,7 +284,7 @@ class GetResourcePrice:
     ] = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class GetAccountInfo:
     """Read the account: balance, currency, what is enabled."""
 

@@ -24,7 +24,7 @@ class Limiter:
         except anyio.WouldBlock:
             await self._wait(self._free, limit)
 
-    async def _wait(self, free: anyio.Semaphore, limit: float) -> None:
+    async def _wait(self, free: "anyio.Semaphore", limit: float) -> None:
         with anyio.move_on_after(limit):
             await free.acquire()
             return
