@@ -256,6 +256,22 @@ def test_costs_between_two_bounds() -> None:
     assert estimate_many([(text, USA)] * 2, RATES).most_cost == found.most_cost
 
 
+@given(
+    st.text(
+        st.sampled_from("ab\u20ac{\r\n\u2019\u0416\U0001f600\u0301\u200d"),
+        min_size=1,
+        max_size=700,
+    )
+)
+def test_bounds_are_those_of_the_segmenter(text: str) -> None:
+    """The quick way to them comes to the same, wherever pairs and clusters lie."""
+    least, most = segment(text).bounds
+    found = estimate(text, [USA], RATES)
+    assert found.least_cost == least * Decimal("0.0079")
+    assert found.most_cost == most * Decimal("0.0079")
+    assert found.unsure == (least != most)
+
+
 _TEXTS = st.one_of(
     st.sampled_from(["x", "x" * 161, QUOTE * 71, "x" * 150 + QUOTE, "x" * 159 + "\u20ac"]),
     st.text(st.sampled_from("ab\u20ac{\u2019\u0416\U0001f600\u0301"), min_size=1, max_size=400),
@@ -301,6 +317,14 @@ def test_estimates_are_exact_in_any_decimal_context() -> None:
         context.prec = 2
         rounded = estimate("x", [USA] * 12_345 + [MOBILE], RATES)
     assert exact.cost == rounded.cost == Decimal("97.561")
+
+
+def test_many_causes_are_added_up() -> None:
+    """Thousands of different characters are all told, each with its messages."""
+    pairs = [("x" * 70 + chr(0x4E00 + index % 5_500), USA) for index in range(11_000)]
+    found = estimate_many(pairs, RATES)
+    assert len(found.pushed_by_character) == 5_500
+    assert set(found.pushed_by_character.values()) == {Tally(2, 2, Decimal("0.0158"))}
 
 
 def test_memory_does_not_grow_with_the_mailing() -> None:

@@ -10,14 +10,17 @@ A field made a message longer if the message takes fewer fragments without the f
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, Protocol
 
 import attrs
 
 from voxsms.errors import Fault, InvalidRequest
-from voxsms.text.gsm7 import EXTENSION, FOREIGN
+from voxsms.text.capacity import GSM7, UTF16, Capacity
+from voxsms.text.clusters import may_join
+from voxsms.text.gsm7 import EXTENSION, FOREIGN, septets
 from voxsms.text.message import Message
-from voxsms.text.segments import Encoding, Segmentation, count_fragments, segment
+from voxsms.text.segments import count_fragments, segment
 
 Kind = Literal["character", "field"]
 _EXTENDED: Final = re.compile(f"[{re.escape(''.join(EXTENSION))}]")
@@ -56,7 +59,9 @@ class TemplateLike(Protocol):
         ...
 
 
-_ONE: Final = Look(1, 1, 1)  # most texts: nothing can have made them longer, nothing is in doubt
+# Nearly all texts look like one of a few: nothing made them longer.
+_look = lru_cache(maxsize=1024)(Look)
+_ONE: Final = _look(1, 1, 1)
 
 
 def look_at(given: object) -> Look:
@@ -67,8 +72,18 @@ def look_at(given: object) -> Look:
         return _ONE
     if not fragments:
         raise InvalidRequest("estimate", (Fault("text", "is empty"),))
-    cut = segment(text)
-    return Look(fragments, *cut.bounds, tuple(_characters(cut, fragments)))
+    units = septets(text)
+    if units is None:
+        bounds = _bounds(text, fragments, UTF16, len(text.encode("utf-16")) // 2 - 1)
+        return _look(fragments, *bounds, _causes(text, fragments, FOREIGN))
+    bounds = _bounds(text, fragments, GSM7, units)
+    causes = () if units == len(text) else _causes(text, fragments, _EXTENDED)
+    return _look(fragments, *bounds, causes)
+
+
+def _bounds(text: str, fragments: int, capacity: Capacity, units: int) -> tuple[int, int]:
+    """Say what `segment(text).bounds` says, in much less time for nearly all texts."""
+    return segment(text).bounds if may_join(text) else (capacity.least(units), fragments)
 
 
 def look_at_filled(template: TemplateLike, values: Mapping[str, str]) -> Look:
@@ -77,7 +92,8 @@ def look_at_filled(template: TemplateLike, values: Mapping[str, str]) -> Look:
     look = look_at(template.render(**wanted))
     if look is _ONE:
         return look
-    return attrs.evolve(look, causes=(*look.causes, *_fields(template, wanted, look.fragments)))
+    causes = (*look.causes, *_fields(template, wanted, look.fragments))
+    return _look(look.fragments, look.least, look.most, causes)
 
 
 def _text_of(given: object) -> str:
@@ -87,15 +103,15 @@ def _text_of(given: object) -> str:
     raise InvalidRequest("estimate", (Fault("text", problem),))
 
 
-def _characters(cut: Segmentation, fragments: int) -> Iterator[Cause]:
-    text = cut.text
+def _causes(text: str, fragments: int, dear: re.Pattern[str]) -> tuple[Cause, ...]:
+    """Name the dear characters, if the message takes fewer fragments with cheap ones for them."""
     if 2 * len(text.encode("ascii", "ignore")) < len(text):
-        return
-    dear = FOREIGN if cut.encoding is Encoding.UTF16 else _EXTENDED
+        return ()
     without = count_fragments(dear.sub("x", text))
-    if without < fragments:
-        for character in sorted(set(dear.findall(text))):
-            yield Cause("character", character, without)
+    if without == fragments:
+        return ()
+    found = sorted(set(dear.findall(text)))
+    return tuple(Cause("character", character, without) for character in found)
 
 
 def _fields(template: TemplateLike, values: Mapping[str, str], fragments: int) -> Iterator[Cause]:

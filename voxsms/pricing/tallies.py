@@ -12,11 +12,12 @@ from typing import TypeVar
 import attrs
 
 from voxsms.api.wire import bare_number
-from voxsms.pricing.looks import Kind, Look
+from voxsms.pricing.looks import Cause, Kind, Look
 from voxsms.pricing.money import EXACT, total
 from voxsms.pricing.rates import Rate
 
 Key = TypeVar("Key")
+_MANY = 5_000
 _PREFIX = 3  # digits by which numbers without a price are counted: a country, and no person
 
 
@@ -81,6 +82,8 @@ class Tallies:
     def __init__(self) -> None:
         # By rate, fragments, and the least and most fragments there may be.
         self._counts: Counter[tuple[Rate | None, int, int, int]] = Counter()
+        # By rate, fragments and cause; many at times, so they are added up now and then.
+        self._causes: Counter[tuple[Rate | None, int, Cause]] = Counter()
         self._pushed: defaultdict[tuple[Kind, str], Tally] = defaultdict(Tally)
         self._strays: Counter[str] = Counter()
 
@@ -88,13 +91,16 @@ class Tallies:
         """Count messages with one text to one price group, or to none that is known."""
         self._counts[rate, look.fragments, look.least, look.most] += messages
         for cause in look.causes:
-            self._pushed[cause.kind, cause.name] += Tally(
-                messages,
-                messages * (look.fragments - cause.without),
-                EXACT.subtract(
-                    _cost(rate, look.fragments, messages), _cost(rate, cause.without, messages)
-                ),
-            )
+            self._causes[rate, look.fragments, cause] += messages
+        if len(self._causes) > _MANY:
+            self._add_up_causes()
+
+    def _add_up_causes(self) -> None:
+        for (rate, fragments, cause), n in self._causes.items():
+            more = EXACT.subtract(_cost(rate, fragments, n), _cost(rate, cause.without, n))
+            further = Tally(n, n * (fragments - cause.without), more)
+            self._pushed[cause.kind, cause.name] += further
+        self._causes.clear()
 
     def stray(self, number: str) -> None:
         """Remember how a number begins that has no price."""
@@ -102,6 +108,7 @@ class Tallies:
 
     def estimate(self, currency: str, fragments_count: int | None, invalid: int = 0) -> Estimate:
         """Multiply and add up."""
+        self._add_up_causes()
         by_fragments = self._by_fragments()
         overall = sum(by_fragments.values(), Tally())
         return Estimate(
