@@ -189,10 +189,12 @@ class _Call(Generic[R]):
             result = await self._within_deadline()
         except BaseException as error:
             # Cancelled, or worse: the books and the hooks learn what is known, then it goes on.
-            known = error if isinstance(error, VoxSmsError) else self._interrupted()
+            known = error if isinstance(error, VoxSmsError) else self._interrupted(error)
             if reservation and known.sent == "no":
                 reservation.release()
-            self._report(known, cancelled=known is not error)
+            self._report(known, cancelled=not isinstance(error, Exception))
+            if self._row.charges and known is not error and isinstance(error, Exception):
+                raise known from error  # a send ends in our words, whatever a transport raises
             raise
         return self._accepted(result, reservation)
 
@@ -244,18 +246,22 @@ class _Call(Generic[R]):
         try:
             answer = await caller.transport.send(request, self._evidence)
         except TransportFault as fault:
-            raise self._unanswered(fault) from fault.__cause__
+            found = self._unanswered(fault)
+            raise found from found.__cause__ or fault.__cause__
         caller.learn_time(answer)
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:
-            raise self._judged(error, answer.status) from error.__cause__
+            found = self._judged(error, answer.status)
+            raise found from found.__cause__
 
     def _unanswered(self, fault: TransportFault) -> VoxSmsError:
         """Judge an attempt that brought no answer, by the evidence."""
         cmd, problem = self._row.cmd, fault.problem
         if fault.kind is FaultKind.UNREADABLE:
-            return self._judged(ResponseInvalid(cmd, "$", problem), HTTPStatus.OK)
+            unreadable = ResponseInvalid(cmd, "$", problem)
+            unreadable.__cause__ = fault.__cause__
+            return self._judged(unreadable, HTTPStatus.OK)
         silence_counts = self._caller.transport.silence_counts
         not_sent = self._evidence.proves_not_sent(silence_counts=silence_counts)
         self._outcome = Outcome.NOT_SENT if not_sent else Outcome.UNKNOWN
@@ -269,8 +275,9 @@ class _Call(Generic[R]):
         if self._outcome is not Outcome.UNKNOWN or not self._row.charges:
             return error
         error.sent = "maybe"
-        named = f"{error.code} {error.name}" if isinstance(error, ApiError) else "could not be read"
-        doubt = self._doubt(f"the answer was {named}")
+        code = f"{error.code} " if isinstance(error, ApiError) and error.code else ""
+        said = f"was {code}{error.name}" if isinstance(error, ApiError) else "could not be read"
+        doubt = self._doubt(f"the answer {said}")
         doubt.__cause__ = error
         return doubt
 
@@ -279,9 +286,14 @@ class _Call(Generic[R]):
         phase = self._evidence.phase.words
         return OutcomeUnknown(self._row.cmd, problem, at, phase, self._numbers)
 
-    def _interrupted(self) -> VoxSmsError:
-        """Say of a call that was cancelled what its hooks and books need to know."""
-        return self._unanswered(TransportFault(FaultKind.CONNECTION, "the call was cancelled"))
+    def _interrupted(self, by: BaseException) -> VoxSmsError:
+        """Say of a call that was cancelled, or broken off by a defect, what became of it."""
+        why = (
+            f"{type(by).__name__} came up"
+            if isinstance(by, Exception)
+            else "the call was cancelled"
+        )
+        return self._unanswered(TransportFault(FaultKind.CONNECTION, why))
 
     async def _wait_after(self, error: VoxSmsError, proof: Proof) -> float | None:
         """Give the seconds until the next attempt, or None if there is to be none."""
