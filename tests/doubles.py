@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from ssl import SSLContext
+from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
@@ -24,8 +25,12 @@ A2P_SENT = {
     "failed": [],
     "fragments_count": 1,
 }
-SMS = {"source": "447443332211", "destination": "447443332212", "sms_body": "See you"}
-A2P = {"src_number": "ACME", "dst_numbers": ["447443332212"], "text": "See you"}
+SMS: dict[str, Any] = {
+    "source": "447443332211",
+    "destination": "447443332212",
+    "sms_body": "See you",
+}
+A2P: dict[str, Any] = {"src_number": "ACME", "dst_numbers": ["447443332212"], "text": "See you"}
 
 
 class FakeClock(Clock):
