@@ -7,6 +7,7 @@ Nothing is loaded before it is used: `import voxsms` alone costs next to nothing
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,13 +16,11 @@ if TYPE_CHECKING:
     from voxsms._surface import *  # noqa: F403 - each name there is public
     from voxsms._surface import __all__ as __all__
 
-_MODULES = ("sandbox", "testing")
-
 if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
 
     def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module, or whatever has that name
-        if name in _MODULES:
-            return import_module(f"voxsms.{name}")
+        if not name.startswith("_") and find_spec(f"voxsms.{name}"):
+            return import_module(f"voxsms.{name}")  # also for `from voxsms import errors` inside
         surface = import_module("voxsms._surface")
         try:
             value = getattr(surface, name)
@@ -32,4 +31,4 @@ if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
 
 
 def __dir__() -> list[str]:
-    return sorted([*import_module("voxsms._surface").__all__, *_MODULES])
+    return sorted([*import_module("voxsms._surface").__all__, "sandbox", "testing"])
