@@ -1,4 +1,4 @@
-"""How requests reach the sandbox, and what its answers look like: HTTP as clients really speak it."""
+"""How requests reach the sandbox and what its answers look like, as clients really speak HTTP."""
 
 import socket
 from collections.abc import Callable

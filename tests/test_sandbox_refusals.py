@@ -13,6 +13,7 @@ OWN, DEAF, DESTINATION = "447443332211", "14155550100", "447443332212"
 ENABLED = [Number(number=OWN, sms_enabled=True), Number(number=DEAF, sms_supported=False)]
 SMS = {"source": OWN, "destination": DESTINATION, "sms_body": "Hi"}
 A2P = {"src_number": "VOXSMS", "dst_numbers": DESTINATION, "text": "Hi"}
+REVERSED = {"from_date": "2026-01-02 00:00:00", "to_date": "2026-01-01 00:00:00"}
 HUNDRED_AND_ONE = ";".join(f"447443332{n}" for n in range(300, 401))
 
 
@@ -58,7 +59,7 @@ def refusal(answer: dict[str, Any]) -> int:
         ("GetSmsHistory", {"count": "many"}, 497),
         ("GetSmsHistory", {"offset": -1}, 497),
         ("GetSmsHistory", {"from_date": "yesterday"}, 111),
-        ("GetSmsHistory", {"from_date": "2026-01-02 00:00:00", "to_date": "2026-01-01 00:00:00"}, 123),
+        ("GetSmsHistory", REVERSED, 123),
         ("GetSmsHistory", {"direction": "SIDEWAYS"}, 470),
         ("GetSmsHistory", {"output": "pdf"}, 105),
         ("GetSmsHistory", {"output": "xls"}, 105),
@@ -92,7 +93,7 @@ def test_an_account_without_a2p(post: Post) -> None:
 
 @pytest.mark.voxsms_sandbox(balance="0.0680", numbers=ENABLED)
 def test_too_little_money_for_all_of_a_request(voxsms_sandbox: Sandbox, post: Post) -> None:
-    """127: a send that can not be paid in full sends nothing; one that can be, to the last, does."""
+    """127: a send that can not be paid in full sends nothing; one that can, to the last, does."""
     two = f"{DESTINATION};447443332213"  # 0.0340 each
     assert refusal(post("A2PSendSms", **A2P | {"dst_numbers": f"{two};447443332214"})) == 127
     assert (voxsms_sandbox.ledger.count, str(voxsms_sandbox.balance)) == (0, "0.0680")

@@ -42,6 +42,8 @@ class Exchange:
     async def answer(self, reply: Reply) -> None:
         """Answer as a decent server does."""
         response = self._response(reply)
+        if self._wire.is_last:
+            response.headers["connection"] = "close"  # said, so that no client tries it again
         await response(self._scope, self._receive, self._send)
 
     def raw(self, reply: Reply) -> bytes:

@@ -165,6 +165,11 @@ def _value(name: str, text: str) -> object:
         raise ValueError(f"{name}: {text!r} is no number") from None
 
 
+def _own(fault: Fault) -> Fault:
+    """Give each entry of a script its own object, by which the sandbox knows it."""
+    return attrs.evolve(fault)
+
+
 class FaultScript:
     """The faults still to come, in order; may be changed from any thread.
 
@@ -174,7 +179,7 @@ class FaultScript:
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._lock = threading.RLock()
-        self._entries: deque[Fault] = deque(faults)
+        self._entries: deque[Fault] = deque(map(_own, faults))
         self._happened: list[Fault] = []
         self.on_change: Callable[[], None] | None = None
         """Called after each change, while a sandbox is running; for the sandbox."""
@@ -192,7 +197,7 @@ class FaultScript:
         given = parse(faults) if isinstance(faults, str) else faults
         entries = [f for each in given for f in (parse(each) if isinstance(each, str) else [each])]
         with self._lock:
-            self._entries += entries
+            self._entries += map(_own, entries)
         self._changed()
 
     def clear(self) -> None:

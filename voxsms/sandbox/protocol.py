@@ -16,6 +16,11 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 class Wire(Protocol):
     """A connection as the application sees it, under `scope["state"]["wire"]`."""
 
+    @property
+    def is_last(self) -> bool:
+        """Whether this connection is to be closed after the answer."""
+        ...
+
     def write(self, data: bytes) -> None:
         """Send bytes."""
         ...
@@ -47,17 +52,16 @@ class RawProtocol(H11Protocol):
         if fault is not None and self.faults.take_connecting(fault):
             self.close()
 
-    def on_response_complete(self) -> None:
-        """Keep the connection, unless the next request must open one to meet its fault."""
-        super().on_response_complete()
-        if self.faults.connecting() is not None:
-            self.close()
-
     def close_if_idle(self) -> None:
         """Close unless a request is being answered."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is None or cycle.response_complete:
             self.close()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the next request must open a connection, to meet its fault there."""
+        return self.faults.connecting() is not None
 
     def write(self, data: bytes) -> None:
         """Send bytes."""

@@ -75,34 +75,43 @@ class _Uvicorn(uvicorn.Server):
     async def look(self) -> None:
         """Bring listener and connections in line with the script of faults."""
         async with self._looking:
-            fault = self._faults.connecting()
-            if fault is not None:
-                # It is met on connecting, so nobody may come by a connection that is open.
-                for connection in self._connections():
-                    connection.close_if_idle()
-            if fault is not None and fault.kind == "refuse":
-                self._refuse(fault)
-            elif self._refusing is not None:
+            self._close_what_must()
+            if self._refusing is not None and self._faults.connecting() is not self._refusing:
                 self._refusing = None
                 await super().startup([_bound(self._port)])
             await asyncio.sleep(0)  # the loop closes sockets in its next round
 
-    def _refuse(self, fault: Fault) -> None:
+    def look_soon(self) -> None:
+        """Close what must be closed, and open in a moment; in the loop's thread.
+
+        The answer of the request that changed the script is still to come: whoever has it must find
+        the listener closed.
+        """
+        self._close_what_must()
+        task = asyncio.get_running_loop().create_task(self.look())
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
+
+    def _close_what_must(self) -> None:
+        fault = self._faults.connecting()
+        if fault is None:
+            return
+        # It is met on connecting, so nobody may come by a connection that is open.
+        for connection in self._connections():
+            connection.close_if_idle()
+        if fault.kind == "refuse":
+            self._stop_listening()
+            self._open_after(fault)
+
+    def _open_after(self, fault: Fault) -> None:
         if self._refusing is not fault:
             self._refusing = fault
-            self._stop_listening()
             later = asyncio.get_running_loop().call_later
             later(fault.option("seconds"), self._faults.take_connecting, fault)
 
     def _stop_listening(self) -> None:
         for server in self.servers:
             server.close()
-
-    def look_soon(self) -> None:
-        """Look at the script in a moment; in the loop's thread."""
-        task = asyncio.get_running_loop().create_task(self.look())
-        self.server_state.tasks.add(task)
-        task.add_done_callback(self.server_state.tasks.discard)
 
 
 class ServerThread:

@@ -1,0 +1,87 @@
+"""Faults as data: the script says which request meets which fault."""
+
+import pytest
+
+from voxsms.sandbox import KINDS, Fault, FaultScript
+from voxsms.sandbox.faults import parse
+from voxsms.sandbox.wire_faults import ACTS
+
+
+def test_every_kind_is_documented_and_does_something() -> None:
+    """The registry is complete: a test can go through every fault there is."""
+    assert all(kind.doc.endswith(".") for kind in KINDS.values())
+    meets_connection = {name for name, kind in KINDS.items() if kind.connecting}
+    assert ACTS.keys() | meets_connection == KINDS.keys()
+    assert ACTS.keys().isdisjoint(meets_connection)
+
+
+def test_a_script_as_text() -> None:
+    """The compact form that the command line and `serve(faults=)` take."""
+    text = (
+        "commit_then_close*2@A2PSendSms, rate_limited:retry_after=1,"
+        "slow:seconds=0.5:driven=true,error:code=416:msg=Retry after 3 seconds,,"
+        "http_error:status=504"
+    )
+    assert parse(text) == (
+        Fault("commit_then_close", 2, "A2PSendSms"),
+        Fault("rate_limited", options={"retry_after": "1"}),
+        Fault("slow", options={"seconds": 0.5, "driven": True}),
+        Fault("error", options={"code": 416, "msg": "Retry after 3 seconds"}),
+        Fault("http_error", options={"status": 504}),
+    )
+    assert parse("") == ()
+    assert parse("slow:driven=no")[0].option("driven") is False
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("explode", "kind: 'explode' is not one of ok, refuse"),
+        ("ok@NoMethod", "method: 'NoMethod' is not one of SendSmsMessage"),
+        ("ok*0", "times: is 0; it must be at least 1"),
+        ("ok:seconds=1", "ok has no option seconds"),
+        ("slow:seconds=x", "seconds: 'x' is no number"),
+        ("error:code=x", "code: 'x' is no number"),
+        ("refuse@A2PSendSms", "refuse meets the connection"),
+        ("ok**", "'ok\\*\\*' is no fault"),
+        ("ok:seconds", "is no fault"),
+    ],
+)
+def test_a_script_that_can_not_be(text: str, said: str) -> None:
+    """A mistake is named with what would be right."""
+    with pytest.raises(ValueError, match=said):
+        parse(text)
+
+
+def test_faults_are_met_in_order() -> None:
+    """`times` counts down, and what happened is kept."""
+    script = FaultScript([Fault("never", 2)])
+    script.script(["drip", Fault("ok", method="ControlSms")])
+    script.add("commit_then_close", times=1, method="A2PSendSms")
+    met = [script.take("A2PSendSms").kind for _ in range(5)]
+    assert met == ["never", "never", "drip", "commit_then_close", "ok"]
+    assert script.pending == (Fault("ok", method="ControlSms"),)
+    assert [fault.kind for fault in script.happened] == met[:4]
+    script.clear()
+    assert (script.pending, len(script.happened)) == ((), 4)
+
+
+def test_a_fault_of_the_connection_waits_for_its_turn() -> None:
+    """It is met when it stands first; requests that come before a connection pass it by."""
+    script = FaultScript(parse("never@ControlSms,accept_then_close,drip"))
+    assert script.connecting() is None
+    assert script.take("A2PSendSms").kind == "ok"
+    assert script.take("ControlSms").kind == "never"
+    waiting = script.connecting()
+    assert waiting is not None
+    assert waiting.kind == "accept_then_close"
+    assert script.take("A2PSendSms").kind == "ok"
+    assert script.take_connecting(waiting)
+    assert not script.take_connecting(waiting)
+    assert script.take("A2PSendSms").kind == "drip"
+
+
+def test_an_option_has_a_default() -> None:
+    """What is not said is the kind's own."""
+    assert Fault("refuse").option("seconds") == 0.25
+    assert Fault("refuse", options={"seconds": 2}).option("seconds") == 2
