@@ -40,7 +40,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = attrs.field(repr=False)
     received_at: datetime
 
 
@@ -166,18 +166,26 @@ def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:
 
 def read_payload(row: Row, answer: Answer) -> dict[str, object]:
     """Parse an answer's JSON object, or raise `ApiError` or `ResponseInvalid`."""
-    try:
-        payload = orjson.loads(answer.body)
-    except orjson.JSONDecodeError as error:
-        raise _without_json(row, answer, f"no JSON ({error})") from error
-    if not isinstance(payload, dict):
-        raise _without_json(row, answer, f"a JSON value of type {type(payload).__name__}")
-    data = cast("dict[str, object]", payload)
+    data = _object_in(answer.body)
+    if isinstance(data, str):
+        raise _without_json(row, answer, data)
     if data.get("error") or data.get("errors"):
         raise _error_in(row, answer, data)
     if answer.status not in range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES):
         raise _without_json(row, answer, "a JSON object without an error")
     return data
+
+
+def _object_in(body: bytes) -> dict[str, object] | str:
+    """Parse a JSON object, or say what is there instead."""
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # In words, not as a cause: orjson's error holds the whole body, be it large or secret.
+        return f"no JSON ({error})"
+    if not isinstance(payload, dict):
+        return f"a JSON value of type {type(payload).__name__}"
+    return cast("dict[str, object]", payload)
 
 
 def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInvalid:
