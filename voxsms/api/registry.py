@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from inspect import Signature, signature
 from types import MappingProxyType
-from typing import Annotated, get_args, get_origin, get_type_hints
+from typing import get_args, get_type_hints
 
 import attrs
 
@@ -23,7 +23,7 @@ def parameters(request: RequestClass) -> Mapping[str, Param]:
 
 
 def _crosses(hint: object) -> bool:
-    return get_origin(hint) is Annotated and any(isinstance(a, Param) for a in get_args(hint))
+    return any(isinstance(a, Param) for a in get_args(hint))
 
 
 def _param(hint: object) -> Param:
