@@ -61,7 +61,7 @@ def test_too_many_requests_is_a_rate_limit_whatever_its_body(name: str) -> None:
     """A 429 says that the call was not processed, with the seconds it names."""
     error = error_of(answer(BODIES[name], 429, {"retry-after": "30"}))
     assert type(error) is errors.RateLimited
-    assert (error.code, error.name, error.retry_after) == (0, "HTTP_429", 30.0)
+    assert error.args == (0, "HTTP_429", "too many requests", "ControlSms", 30.0)
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -81,6 +81,53 @@ def test_a_good_status_without_a_good_body_can_not_be_read(name: str) -> None:
     assert isinstance(error, ResponseInvalid)
     assert error.path == "$"
     assert error.problem.startswith("HTTP 200, no content type, ")
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("", "no JSON (Input is a zero-length, empty document: line 1 column 1 (char 0))"),
+        ("[1]", "a JSON value of type list"),
+    ],
+)
+def test_what_came_instead_of_an_object_is_said(body: str, problem: str) -> None:
+    """A person reads what the body was, with the place where it stops being JSON."""
+    error = error_of(answer(body))
+    assert str(error) == (
+        f"ControlSms: the answer can not be read at $: HTTP 200, no content type, {problem}"
+    )
+    assert str(error_of(answer('{"result": 1}', 404))).endswith("a JSON object without an error")
+
+
+@pytest.mark.parametrize(("start", "filler"), [(b"", b"\xff"), (b'{"result": "', b"x")])
+def test_a_huge_body_is_told_and_let_go(start: bytes, filler: bytes) -> None:
+    """Neither the error nor its chain keeps the body, which may be large or hold a secret."""
+    error = error_of(answer(start + filler * 50_000_000))
+    assert isinstance(error, ResponseInvalid)
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert len(str(error)) < 200
+
+
+def test_an_answer_does_not_show_its_body() -> None:
+    """A logged answer shows no text, number or secret that came in it."""
+    assert "planted" not in repr(answer('{"result": "planted"}'))
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ('{"result": 5}', "result"),
+        ('{"result": []}', "result"),
+        ('{"api_address": "a"}', "result"),
+        ('{"result": {"account_id": "x"}}', "result.account_id"),
+        ('{"result": {"account_id": "x"}, "account_id": 5}', "result.account_id"),
+    ],
+)
+def test_a_path_in_a_nested_record_starts_at_the_answer(body: str, path: str) -> None:
+    """Where the record stands under `result`, the path says so."""
+    error = error_of(answer(body), spec.GET_ACCOUNT_INFO)
+    assert isinstance(error, ResponseInvalid)
+    assert error.path == path
 
 
 def test_any_2xx_is_a_success() -> None:
@@ -107,6 +154,7 @@ ERROR_BODIES: list[tuple[str, tuple[int, str, str]]] = [
     ('{"error": {"code": null, "msg": null}}', (0, "UNLISTED", "")),
     ('{"error": {"code": -5, "msg": 7}}', (0, "UNLISTED", "7")),
     ('{"error": {"code": true}}', (0, "UNLISTED", "")),
+    ('{"error": {"code": 999999999}}', (999999999, "UNLISTED", "")),
     ('{"error": {"code": 99999999999999999999}}', (0, "UNLISTED", "")),
 ]
 

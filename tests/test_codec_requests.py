@@ -273,6 +273,12 @@ def test_a_request_is_read_past_what_is_unknown_or_empty() -> None:
     assert read(spec.GET_SMS_HISTORY, {"count": "", "offset": "3"}) == ({"offset": 3}, [])
 
 
+def test_a_missing_parameter_is_said_to_be_missing() -> None:
+    """The sandbox can name the parameter and what is wrong in its answer."""
+    _, [fault] = codec.read_request(spec.CONTROL_SMS, {"command": "enable"})
+    assert fault.for_user() == Fault("phone_number", "is missing")
+
+
 def test_every_fault_of_a_read_request_is_told() -> None:
     """The sandbox can choose the service's code for each kind of fault."""
     assert read(spec.A2P_SEND_SMS, {"text": "\x1b", "src_number": ""})[1] == [

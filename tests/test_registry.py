@@ -34,6 +34,7 @@ class AskWithoutForm:
 
     word: Annotated[str, Param(wire.WordForm(), "A word.")]
     forgotten: str | None = None
+    noted: Annotated[str | None, "no form"] = None
 
 
 @attrs.frozen(kw_only=True)
@@ -67,7 +68,13 @@ BROKEN: list[tuple[dict[str, object], list[str]]] = [
     ({"summary": ""}, ["the summary is missing or ends with a full stop"]),
     ({"summary": "Ask for a word."}, ["the summary is missing or ends with a full stop"]),
     ({"request": AskUndocumented}, ["word has no documentation"]),
-    ({"request": AskWithoutForm}, ["forgotten has no form, so it would never be sent"]),
+    (
+        {"request": AskWithoutForm},
+        [
+            "forgotten has no form, so it would never be sent",
+            "noted has no form, so it would never be sent",
+        ],
+    ),
     (
         {"sending": Sending(sender="who", to="word", text="what")},
         [
