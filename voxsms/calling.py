@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote_plus
 
 import anyio
@@ -92,7 +92,7 @@ class Caller:
         self.retries = RetryBudget()
         self.closed = False
         self._offset = 0.0
-        self._last_date = ""
+        self._last_date: str = ""
 
     def service_time(self) -> float:
         """Seconds since the epoch by the service's clock, as far as its answers have told."""
@@ -101,16 +101,24 @@ class Caller:
     def learn_time(self, answer: Answer) -> None:
         """Compare clocks with the `Date` of an answer."""
         header = answer.headers.get("date", "")
-        if header == self._last_date or (date := http_date(header)) is None:
+        if header == self._last_date:
             return
         self._last_date = header
+        if (date := http_date(header)) is None:
+            return
         # `Date` is cut to whole seconds: half a second is its middle.
         offset = date.timestamp() + 0.5 - self.clock.time()
         self._offset = offset if abs(offset) > _IN_STEP else 0.0
 
     async def call(self, row: Method[..., R], request: attrs.AttrsInstance, options: Options) -> R:
         """Make a call. Raises what `voxsms.errors` says."""
-        return await self.read(row, request, options, partial(read_answer, row))
+        form = self._checked(row, request)
+        if row.sending is None:
+            return await _Call(self, row, form, options, partial(read_answer, row)).run()
+        predicted = count_fragments(form[row.sending.text])
+        beside = {"predicted_fragments_count": predicted}
+        reading = partial(read_answer, row, beside=beside)
+        return await _Call(self, row, form, options, reading, predicted=predicted).run()
 
     async def read(
         self,
@@ -164,6 +172,7 @@ class _Call(Generic[R]):
         options: Options,
         read: Callable[[Answer], R],
         file: Destination | None = None,
+        predicted: int | None = None,
     ) -> None:
         self._caller = caller
         self._row = row
@@ -178,9 +187,8 @@ class _Call(Generic[R]):
         self._outcome = Outcome.NOT_SENT
         self._untold = False  # an attempt is under way of which no hook knows
         self._last: VoxSmsError | None = None
-        sending = row.sending
-        self._predicted = count_fragments(form[sending.text]) if sending else None
-        self._numbers = tuple(form[sending.to].split(SEPARATOR)) if sending else ()
+        self._predicted = predicted
+        self._numbers = tuple(form[row.sending.to].split(SEPARATOR)) if row.sending else ()
 
     async def run(self) -> R:
         """Make the attempts within the deadline, and keep the books whatever happens."""
@@ -319,16 +327,15 @@ class _Call(Generic[R]):
             return result
         if reservation is not None:
             reservation.settle(_taken(result, self._numbers))
-        predicted = self._predicted or 0
-        if result.fragments_count != predicted:
+        if result.fragments_count != result.predicted_fragments_count:
             logger.warning(
                 "%s: the service counted %d fragments where %d were predicted",
                 self._row.cmd,
                 result.fragments_count,
-                predicted,
+                result.predicted_fragments_count,
             )
         self._report(None, fragments_count=result.fragments_count)
-        return cast("R", attrs.evolve(result, predicted_fragments_count=predicted))
+        return result
 
     def _tell_attempt(self, error: VoxSmsError | None) -> None:
         self._untold = False
@@ -379,10 +386,11 @@ class _Call(Generic[R]):
 def _form_body(form: Form) -> bytes:
     """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
     # Most values are digits or words: to see that they need no quoting is ten times cheaper.
-    return "&".join(
+    fields = [
         f"{name}={value if value.isascii() and value.isalnum() else quote_plus(value)}"
         for name, value in form.items()
-    ).encode()
+    ]
+    return "&".join(fields).encode()
 
 
 def _named(error: VoxSmsError | None) -> tuple[str | None, int | None]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 import attrs
@@ -136,9 +137,15 @@ def read_request(
     return values, faults or _reversed_span(row, shape, form)
 
 
-def read_answer(row: Method[..., R], answer: Answer) -> R:
-    """Read an answer into the row's record, or raise `ApiError` or `ResponseInvalid`."""
+def read_answer(
+    row: Method[..., R], answer: Answer, beside: Mapping[str, object] = MappingProxyType({})
+) -> R:
+    """Read an answer into the row's record, or raise `ApiError` or `ResponseInvalid`.
+
+    `beside` are fields of the record that this side knows and the wire does not.
+    """
     payload = read_payload(row, answer)
+    payload.update(beside)
     try:
         return read(row.reply, _place_of_record(row, payload))
     except Unreadable as trouble:
