@@ -79,6 +79,7 @@ class Lanes(Generic[C]):
         now = self._clock.monotonic()
         while self._idle and now - self._idle[0].last_used > READ_REUSE:
             await _discard(self._idle.popleft())
+        now = self._clock.monotonic()  # to close took its time
         if self._idle and now - self._idle[-1].last_used <= reuse:
             return self._idle.pop()
         if self._idle:
