@@ -15,7 +15,7 @@ import aiohttp
 
 from voxsms.api.codec import Answer
 from voxsms.transport.lanes import READ_REUSE, SEND_REUSE
-from voxsms.transport.limiter import Limiter
+from voxsms.transport.limiter import CONNECTIONS, Limiter
 from voxsms.transport.seam import (
     BodyReader,
     Evidence,
@@ -25,8 +25,6 @@ from voxsms.transport.seam import (
     TransportFault,
 )
 from voxsms.transport.surroundings import proxy_for, tls
-
-CONNECTIONS = 100
 
 # aiohttp's errors in the words of the seam, most specific first.
 _FAULTS: tuple[tuple[type[BaseException], FaultKind, str], ...] = (

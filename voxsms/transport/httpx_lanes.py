@@ -18,6 +18,7 @@ import httpx
 from voxsms.api.codec import Answer
 from voxsms.clock import Clock
 from voxsms.transport.lanes import Lanes
+from voxsms.transport.limiter import CONNECTIONS
 from voxsms.transport.seam import (
     BodyReader,
     Evidence,
@@ -28,8 +29,6 @@ from voxsms.transport.seam import (
 )
 from voxsms.transport.surroundings import proxy_for, tls
 
-CONNECTIONS = 100
-"""How many connections a client opens at the most."""
 _ONE = 1
 
 # The library's errors in the words of the seam, most specific first.
@@ -54,6 +53,7 @@ class Library:
         self._core: Any = import_module(core)
         self.name = f"{name}/{self.httpx.__version__}"
         self._faults = [(getattr(self.httpx, e), kind, text) for e, kind, text in _FAULTS]
+        self._unconnected = (self.httpx.ConnectError, self.httpx.ConnectTimeout)
         self._as_imported = self._entrances()
 
     def _entrances(self) -> tuple[object, object]:
@@ -79,6 +79,9 @@ class Library:
         extensions: dict[str, object] = {"timeout": attrs.asdict(request.timeouts)}
         if request.charges:
             extensions["trace"] = _trace(evidence)
+        else:
+            # To trace takes time, and a reading needs no proof: it may leave from here on.
+            evidence.phase = Phase.SENDING
         return self.httpx.Request(
             "POST",
             request.url,
@@ -94,6 +97,8 @@ class Library:
         try:
             response = await send(self.request(request, evidence))
         except Exception as error:
+            if not request.charges and isinstance(error, self._unconnected):
+                evidence.phase = Phase.CONNECTING
             raise self.fault_of(error) from error
         evidence.phase = Phase.READING
         reader = BodyReader(request, response.status_code, response.headers.get("content-type", ""))

@@ -7,6 +7,10 @@ import anyio
 
 from voxsms.transport.seam import FaultKind, TransportFault
 
+CONNECTIONS = 50
+"""How many connections a client opens at the most: a burst costs less on few, and a call that takes
+0.1 s still leaves 500 a second."""
+
 
 class Limiter:
     """Lets so many exchanges through at a time; made inside a running event loop, at first use."""
