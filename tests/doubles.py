@@ -220,3 +220,12 @@ async def loopback(act: Act, tls: SSLContext | None = None) -> AsyncIterator[Loo
         with suppress(TimeoutError):
             await asyncio.wait_for(server.wait_closed(), 2)
         await asyncio.sleep(0)
+
+
+async def until(come_true: Callable[[], bool]) -> None:
+    """Wait, two seconds at the most, until something is so."""
+    for _ in range(1000):
+        if come_true():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("did not come true in time")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from ssl import SSLContext
+from types import FunctionType
 from typing import Any
 
 import anyio
@@ -54,18 +55,23 @@ class Library:
         self.name = f"{name}/{self.httpx.__version__}"
         self._faults = [(getattr(self.httpx, e), kind, text) for e, kind, text in _FAULTS]
         self._unconnected = (self.httpx.ConnectError, self.httpx.ConnectTimeout)
-        self._as_imported = self._entrances()
-
-    def _entrances(self) -> tuple[object, object]:
-        return (
-            self.httpx.AsyncHTTPTransport.handle_async_request,
-            self._core.AsyncConnectionPool.handle_async_request,
-        )
+        self._packages = (name, core)
 
     @property
     def untouched(self) -> bool:
         """Whether requests really go to the library: respx and its like replace these functions."""
-        return self._entrances() == self._as_imported
+        entrances = (
+            self.httpx.AsyncHTTPTransport,
+            self._core.AsyncConnectionPool,
+            self._core.AsyncHTTPConnection,
+        )
+        return all(self._is_own(owner.handle_async_request) for owner in entrances)
+
+    def _is_own(self, function: object) -> bool:
+        """Tell by where a function was written: a mock may have been there before voxsms was."""
+        if type(function) is not FunctionType:
+            return False
+        return function.__globals__["__name__"].partition(".")[0] in self._packages
 
     def fault_of(self, error: Exception) -> TransportFault:
         """Say an error of the library in the words of the seam."""
@@ -179,7 +185,10 @@ class HttpxTransport:
         httpx_ = self._library.httpx
         return httpx_.AsyncHTTPTransport(
             verify=self._verify or tls(),
-            limits=httpx_.Limits(max_connections=_ONE, max_keepalive_connections=_ONE),
+            # How long a connection may be idle is for the lanes to say.
+            limits=httpx_.Limits(
+                max_connections=_ONE, max_keepalive_connections=_ONE, keepalive_expiry=None
+            ),
             proxy=self._proxy or proxy_for(self._url),
         )
 
