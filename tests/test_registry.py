@@ -203,6 +203,18 @@ def test_the_documentation_names_every_parameter(cmd: str) -> None:
     assert text.endswith(f"Roles: {', '.join(method.roles)}.") == bool(method.roles)
 
 
+def test_the_documentation_reads_as_a_docstring() -> None:
+    """`help()` shows what a call does, then its arguments, then its roles."""
+    method = registry.METHODS["ControlSms"]
+    assert registry.documentation(method, registry.request_class(method)) == (
+        "Enable or disable sending and receiving SMS for a number that supports it.\n\n"
+        "Args:\n"
+        "    phone_number: A rented number with SMS support.\n"
+        "    command: `enable` or `disable`.\n\n"
+        "Roles: Owner, Admin, Developer."
+    )
+
+
 def test_the_widest_request_has_what_a_download_adds() -> None:
     """The sandbox reads `output` of a history and nothing more of any other method."""
     assert registry.widest(spec.GET_SMS_HISTORY).__name__ == "DownloadSmsHistory"
