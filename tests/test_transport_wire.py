@@ -21,6 +21,7 @@ from doubles import (
     SENT,
     SMS,
     Act,
+    CountingSigner,
     FakeClock,
     always,
     http,
@@ -40,7 +41,7 @@ from voxsms.errors import (
 )
 from voxsms.retry import Outcome
 from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import MOST_BYTES
+from voxsms.transport.seam import MOST_BYTES, Phase
 
 Carrier = HttpxTransport | AiohttpTransport
 Make = Callable[..., Carrier]
@@ -151,9 +152,29 @@ async def test_a_fault_after_the_request_left_is_unknown_for_a_send_and_repeated
             await of.get_account_info()
         assert len(server.requests) == 3
     assert doubt.value.numbers == ("447443332212",)
-    assert "while" in doubt.value.phase
+    assert doubt.value.phase in {phase.words for phase in Phase if phase >= Phase.SENDING}
     assert not isinstance(trouble.value, OutcomeUnknown)
     assert trouble.value.__cause__ is not None
+
+
+def chain(error: BaseException | None) -> list[BaseException]:
+    """Give an error and all that stands behind it."""
+    return [] if error is None else [error, *chain(error.__cause__ or error.__context__)]
+
+
+@pytest.mark.parametrize("act", [f[1] for f in FAULTS], ids=[f[0] for f in FAULTS])
+async def test_no_error_shows_a_token_a_number_or_a_text(make: Make, act: Act) -> None:
+    """Not the library's errors behind ours either, printed in whichever way."""
+    limits = Timeouts(read=0.05)
+    async with (
+        loopback(act) as server,
+        Client(CountingSigner(), server.url, transport=make(), timeout=limits) as of,
+    ):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await of.send_sms_message(**SMS)
+    for error in chain(caught.value):
+        shown = f"{error} {error!r} {error.args!r}" if error is not caught.value else f"{error!r}"
+        assert not any(secret in shown for secret in ("Bearer", "447443332212", "See"))
 
 
 @pytest.mark.parametrize(
