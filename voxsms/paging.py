@@ -9,9 +9,9 @@ The iterators are plain objects: leaving a loop leaves nothing running and nothi
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -37,7 +37,7 @@ class Pager(Generic[Row]):
         service_time: Callable[[], float],
     ) -> None:
         self._method = method
-        self._request = request
+        self._request = _read_out(request)
         self._fetch = fetch
         self._service_time = service_time
 
@@ -52,6 +52,17 @@ class Pager(Generic[Row]):
     def pages(self) -> AsyncIterator[HistoryPage[Row]]:
         """Fetch page after page, until one is empty or the end is reached."""
         return _Pages(self._method, self._request, self._fetch, self._service_time)
+
+
+def _read_out(request: attrs.AttrsInstance) -> attrs.AttrsInstance:
+    """Read the iterators among a request's values: they must serve for every page."""
+    values = {field.name: getattr(request, field.name) for field in attrs.fields(type(request))}
+    read = {
+        name: tuple(cast("Iterator[object]", value))
+        for name, value in values.items()
+        if isinstance(value, Iterator)
+    }
+    return attrs.evolve(cast("Any", request), **read) if read else request
 
 
 class _Pages(Generic[Row]):
@@ -94,7 +105,8 @@ class _Pages(Generic[Row]):
         # Rounded up: what was sent in this very second belongs to the history.
         now = datetime.fromtimestamp(int(self._service_time()), UTC) + timedelta(seconds=1)
         start = getattr(self._request, self._span[0])
-        end = now if start is None or start.utcoffset() is None else max(now, start)
+        aware = isinstance(start, datetime) and start.utcoffset() is not None
+        end = max(now, start) if aware else now
         return attrs.evolve(self._request, **{self._span[1]: end})
 
 
@@ -139,6 +151,8 @@ class _Rows(Generic[Row]):
             yield row
 
     def _remember(self, found: set[object]) -> None:
+        if not found:
+            return
         self._seen |= found
         self._by_page.append(found)
         while len(self._seen) - len(self._by_page[0]) >= REMEMBERED_IDS:
