@@ -3,11 +3,11 @@
 Everything a call knows of itself lives in `_Call`; what the calls of a client share in `Caller`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote_plus
 
 import anyio
@@ -110,25 +110,27 @@ class Caller:
         offset = date.timestamp() + 0.5 - self.clock.time()
         self._offset = offset if abs(offset) > _IN_STEP else 0.0
 
-    async def call(self, row: Method[..., R], request: attrs.AttrsInstance, options: Options) -> R:
+    def call(
+        self, row: Method[..., R], request: attrs.AttrsInstance, options: Options
+    ) -> Coroutine[Any, Any, R]:
         """Make a call. Raises what `voxsms.errors` says."""
         form = self._checked(row, request)
         if row.sending is None:
-            return await _Call(self, row, form, options, partial(read_answer, row)).run()
+            return _Call(self, row, form, options, partial(read_answer, row)).run()
         predicted = count_fragments(form[row.sending.text])
         beside = {"predicted_fragments_count": predicted}
         reading = partial(read_answer, row, beside=beside)
-        return await _Call(self, row, form, options, reading, predicted=predicted).run()
+        return _Call(self, row, form, options, reading, predicted=predicted).run()
 
-    async def read(
+    def read(
         self,
         row: Row,
         request: attrs.AttrsInstance,
         options: Options,
         reading: Callable[[Answer], R],
-    ) -> R:
+    ) -> Coroutine[Any, Any, R]:
         """Make a call whose answer is read in another way than into the row's record."""
-        return await _Call(self, row, self._checked(row, request), options, reading).run()
+        return _Call(self, row, self._checked(row, request), options, reading).run()
 
     async def download(
         self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
@@ -163,6 +165,25 @@ class Caller:
 
 class _Call(Generic[R]):
     """A call under way."""
+
+    __slots__ = (
+        "_attempts",
+        "_began",
+        "_caller",
+        "_evidence",
+        "_file",
+        "_form",
+        "_last",
+        "_numbers",
+        "_options",
+        "_outcome",
+        "_predicted",
+        "_read",
+        "_renewed",
+        "_row",
+        "_started",
+        "_untold",
+    )
 
     def __init__(
         self,

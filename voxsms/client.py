@@ -8,7 +8,6 @@ right too.
 
 import os
 from collections.abc import Callable, Coroutine
-from copy import copy
 from functools import cached_property
 from inspect import Signature
 from types import TracebackType
@@ -81,6 +80,11 @@ class _Binding:
         function.__doc__, vars(function)["__signature__"] = self._looks
         return function
 
+    def _kept(self, client: "Client", function: F) -> F:
+        """Leave a bound function with its client, where the next look-up finds it first."""
+        vars(client)[self._name] = self._dressed(function)
+        return function
+
     def _of_class(self) -> Any:  # noqa: ANN401 - what `help(Client)` shows; typed as the binding
         name = self._name
 
@@ -110,7 +114,7 @@ class Call(_Binding, Generic[P, R]):
             request = self._row.request(*args, **kwargs)
             return await client.caller.call(self._row, request, client.options)
 
-        return self._dressed(call)
+        return self._kept(client, call)
 
 
 class Paged(_Binding, Generic[P, Row]):
@@ -138,7 +142,7 @@ class Paged(_Binding, Generic[P, Row]):
             request = self._row.request(*args, **kwargs)
             return Pager(self._row, request, fetch, client.caller.service_time)
 
-        return self._dressed(call)
+        return self._kept(client, call)
 
 
 class Download(_Binding, Generic[P]):
@@ -162,7 +166,7 @@ class Download(_Binding, Generic[P]):
             request = self._request(*args, **kwargs)
             return await client.caller.download(self._row, request, client.options, request.path)
 
-        return self._dressed(call)
+        return self._kept(client, call)
 
 
 class Client:
@@ -252,7 +256,8 @@ class Client:
             now.deadline if deadline is None else deadline,
             now.budget if budget is None else budget,
         )
-        view = copy(self)
+        view = object.__new__(type(self))
+        view.caller = self.caller
         view.options = _checked(options)
         return view
 

@@ -41,7 +41,7 @@ _WORDS = {
     Phase.QUEUED: "before it was sent",
     Phase.HANDED_OVER: "while it was handed to the network",
     Phase.CONNECTING: "while connecting",
-    Phase.SENDING: "while sending the request",
+    Phase.SENDING: "while the request was under way",
     Phase.WAITING: "while waiting for the answer",
     Phase.READING: "while reading the answer",
 }
