@@ -134,6 +134,12 @@ BAD: list[tuple[wire.Form, Any, Trouble, str]] = [
     ),
     (
         PHONE,
+        "44744333X2212",
+        Trouble.INVALID,
+        "'447***212' is not a phone number: only digits may remain",
+    ),
+    (
+        PHONE,
         "1+2345678",
         Trouble.INVALID,
         "'1+***78' is not a phone number: only digits may remain",
