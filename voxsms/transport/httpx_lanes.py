@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
-from ssl import SSLContext
+from ssl import SSLContext, SSLError, SSLWantReadError
 from types import FunctionType
 from typing import Any
 
@@ -54,7 +54,6 @@ class Library:
         self._core: Any = import_module(core)
         self.name = f"{name}/{self.httpx.__version__}"
         self._faults = [(getattr(self.httpx, e), kind, text) for e, kind, text in _FAULTS]
-        self._unconnected = (self.httpx.ConnectError, self.httpx.ConnectTimeout)
         self._packages = (name, core)
 
     @property
@@ -80,31 +79,27 @@ class Library:
                 return TransportFault(kind, text)
         return TransportFault(FaultKind.CONNECTION, "the connection failed")
 
-    def request(self, request: Request, evidence: Evidence) -> Any:  # noqa: ANN401 - of either module
+    def request(self, request: Request, watch: "Watch") -> Any:  # noqa: ANN401 - of either module
         """Build the library's request."""
-        extensions: dict[str, object] = {"timeout": attrs.asdict(request.timeouts)}
-        if request.charges:
-            extensions["trace"] = _trace(evidence)
-        else:
-            # To trace takes time, and a reading needs no proof: it may leave from here on.
-            evidence.phase = Phase.SENDING
         return self.httpx.Request(
             "POST",
             request.url,
             headers=request.headers,
             content=request.body,
-            extensions=extensions,
+            extensions={"timeout": attrs.asdict(request.timeouts), "trace": watch},
         )
 
     async def exchange(
-        self, send: Callable[[Any], Awaitable[Any]], request: Request, evidence: Evidence
+        self,
+        send: Callable[[Any], Awaitable[Any]],
+        request: Request,
+        evidence: Evidence,
+        opened: Callable[[Any], object] | None = None,
     ) -> Answer:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its answer to the end; tell of a socket that was opened."""
         try:
-            response = await send(self.request(request, evidence))
+            response = await send(self.request(request, Watch(evidence, opened)))
         except Exception as error:
-            if not request.charges and isinstance(error, self._unconnected):
-                evidence.phase = Phase.CONNECTING
             raise self.fault_of(error) from error
         evidence.phase = Phase.READING
         reader = BodyReader(request, response.status_code, response.headers.get("content-type", ""))
@@ -126,23 +121,93 @@ def library(name: str) -> Library:
     return Library(name, {"httpx": "httpcore", "httpx2": "httpcore2"}[name])
 
 
-def _trace(evidence: Evidence) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
-    """Note how far a request came, from the events that httpcore reports on its way."""
+@attrs.define
+class Watch:
+    """Notes how far a request came, from the events that httpcore reports on its way."""
 
-    async def note(event: str, info: dict[str, Any]) -> None:
+    evidence: Evidence
+    opened: Callable[[Any], object] | None
+    """Told of a socket before anything is sent on it, be it for TLS."""
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Take one event."""
         step = event.partition(".")[2]
         if step == "send_request_headers.started":
             # A proxy's CONNECT is a request too, but not ours.
             if info["request"].method != b"CONNECT":
-                evidence.phase = Phase.SENDING
-        elif step == "receive_response_headers.started" and evidence.phase >= Phase.SENDING:
-            evidence.phase = Phase.WAITING
+                self.evidence.phase = Phase.SENDING
+        elif step == "receive_response_headers.started":
+            if self.evidence.phase >= Phase.SENDING:
+                self.evidence.phase = Phase.WAITING
         elif step == "connect_tcp.started":
-            evidence.phase = max(evidence.phase, Phase.CONNECTING)
+            self.evidence.phase = max(self.evidence.phase, Phase.CONNECTING)
+        elif step == "connect_tcp.complete" and self.opened is not None:
+            self.opened(info["return_value"])
         elif step == "connect_tcp.failed":
-            evidence.connect_failed = True
+            self.evidence.connect_failed = True
 
-    return note
+
+class Connection:
+    """A pool of the library with room for one connection, and the socket below it."""
+
+    def __init__(self, of: Library, pool: Any) -> None:  # noqa: ANN401 - of either module
+        self._library = of
+        self._pool = pool
+        self._socket: Any = None
+
+    async def exchange(self, request: Request, evidence: Evidence) -> Answer:
+        """Send a request and read its answer; fit for another one afterwards."""
+        answer = await self._library.exchange(
+            self._pool.handle_async_request, request, evidence, self._opened
+        )
+        if not _is_read_to_the_end(self._pool):
+            await self.aclose()
+        return answer
+
+    def _opened(self, socket: object) -> None:
+        self._socket = socket
+
+    async def aclose(self) -> None:
+        """Close it; the next request opens another."""
+        try:
+            await self._pool.aclose()
+        finally:
+            # A pool does not know the socket of a connection that was cancelled during its TLS
+            # handshake, and would leave it open.
+            if self._socket is not None:
+                await self._socket.aclose()
+
+
+def _is_read_to_the_end(pool: Any) -> bool:  # noqa: ANN401 - of either module
+    """Tell whether nothing was received behind the answer.
+
+    It would be taken for the answer to the next request: a "come back later" that a gateway sends
+    twice would have the next message sent twice. httpcore looks for such bytes in the socket, but
+    not among those that it has received; where they are is not part of its interface.
+    """
+    try:
+        for connection in pool._pool.connections:  # noqa: SLF001 - see above
+            while not hasattr(connection, "_h11_state"):
+                connection = connection._connection  # noqa: PLW2901, SLF001 - a proxy's
+            if connection._h11_state.trailing_data[0] or _has_more(connection._network_stream):  # noqa: SLF001
+                return False
+    except AttributeError:  # an httpcore of which this is not known
+        return False
+    return True
+
+
+def _has_more(stream: Any) -> bool:  # noqa: ANN401 - of either module
+    """Tell whether a TLS connection has received records that nobody has read."""
+    tls_object = stream.get_extra_info("ssl_object")
+    if tls_object is None:
+        return False
+    try:
+        tls_object.read(1)
+    except SSLWantReadError:
+        return False
+    except SSLError:
+        return True
+    return True
 
 
 class HttpxTransport:
@@ -169,7 +234,7 @@ class HttpxTransport:
         self._verify = verify
         self._proxy = proxy
         self._url = ""
-        self._lanes: Lanes[Any] = Lanes(self._connect, connections, clock or Clock())
+        self._lanes: Lanes[Connection] = Lanes(self._connect, connections, clock or Clock())
 
     @property
     def name(self) -> str:
@@ -181,9 +246,9 @@ class HttpxTransport:
         """Silence proves that nothing left, unless a mock stands where the library was."""
         return self._library.untouched
 
-    def _connect(self) -> Any:  # noqa: ANN401 - of either module
+    def _connect(self) -> Connection:
         httpx_ = self._library.httpx
-        return httpx_.AsyncHTTPTransport(
+        pool = httpx_.AsyncHTTPTransport(
             verify=self._verify or tls(),
             # How long a connection may be idle is for the lanes to say.
             limits=httpx_.Limits(
@@ -191,12 +256,13 @@ class HttpxTransport:
             ),
             proxy=self._proxy or proxy_for(self._url),
         )
+        return Connection(self._library, pool)
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
         """Send once. Raises `TransportFault`."""
         self._url = request.url
         async with self._lanes.lane(request, evidence) as connection:
-            return await self._library.exchange(connection.handle_async_request, request, evidence)
+            return await connection.exchange(request, evidence)
 
     async def aclose(self) -> None:
         """Close every connection."""
