@@ -136,7 +136,7 @@ class Caller:
         self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
     ) -> int:
         """Make a call that answers with a file; give its size in bytes."""
-        form, file = self._checked(row, request), destination(to)
+        form, file = self._checked(row, request), destination(row.cmd, to)
 
         def size(answer: Answer) -> int:
             if not is_file(answer.status, answer.headers.get("content-type", "")):

@@ -1,14 +1,17 @@
 """Where a downloaded file goes: a path, filled beside it and renamed, or a user's async file."""
 
+import io
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from anyio import CancelScope, to_thread
 
 from voxsms.api.spec import AsyncWriter, Target
+from voxsms.api.wire import kind
+from voxsms.errors import Fault, InvalidRequest
 
 
 class Destination(Protocol):
@@ -33,11 +36,25 @@ class Destination(Protocol):
         ...
 
 
-def destination(target: Target) -> Destination:
-    """Give the destination that a user named."""
+def destination(cmd: str, target: Target) -> Destination:
+    """Give the destination that a user named for `cmd`. Raises `InvalidRequest`."""
+    if problem := _problem_of(target):
+        raise InvalidRequest(cmd, (Fault("path", problem),))
     return (
         PathDestination(Path(target)) if isinstance(target, str | os.PathLike) else _Given(target)
     )
+
+
+def _problem_of(target: object) -> str | None:
+    """Say what is wrong with a target, as far as that can be seen before anything is sent."""
+    if isinstance(target, str | os.PathLike):
+        path = Path(cast("str", target))
+        if path.is_dir():
+            return "is a directory; it must be the path of a file"
+        return None if path.parent.is_dir() else "is in a directory that does not exist"
+    if isinstance(target, io.IOBase):
+        return "is a file that blocks; give its path, or open it with `await anyio.open_file(...)`"
+    return None if hasattr(target, "write") else f"is {kind(target)}; it must be a path or a file"
 
 
 class PathDestination:
@@ -48,18 +65,16 @@ class PathDestination:
         self._part: BinaryIO | None = None
         self.written = 0
 
-    async def _open(self) -> BinaryIO:
+    def _open(self) -> BinaryIO:
+        """Make the file; not in a thread, of whose work a cancelled call would never learn."""
         if self._part is None:
-            self._part = await to_thread.run_sync(self._create)
+            # mkstemp: mode 0600, for a history is nobody else's.
+            handle, name = tempfile.mkstemp(
+                dir=self._path.parent, prefix=f".{self._path.name[:40]}.", suffix=".part"
+            )
+            self._temporary = Path(name)
+            self._part = os.fdopen(handle, "wb")
         return self._part
-
-    def _create(self) -> BinaryIO:
-        # mkstemp: mode 0600, for a history is nobody else's.
-        handle, _ = made = tempfile.mkstemp(
-            dir=self._path.parent, prefix=f".{self._path.name}.", suffix=".part"
-        )
-        self._temporary = Path(made[1])
-        return os.fdopen(handle, "wb")
 
     async def restart(self) -> bool:
         """Start again from an empty file."""
@@ -74,12 +89,12 @@ class PathDestination:
 
     async def write(self, part: bytes) -> None:
         """Append a piece."""
-        file = await self._open()
+        file = self._open()
         self.written += await to_thread.run_sync(file.write, part)
 
     async def finish(self) -> None:
         """Give the file its name."""
-        await to_thread.run_sync(self._keep, await self._open())
+        await to_thread.run_sync(self._keep, self._open())
 
     def _keep(self, part: BinaryIO) -> None:
         part.flush()

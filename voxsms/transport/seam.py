@@ -141,7 +141,8 @@ class Transport(Protocol):
 
 def is_file(status: int, content_type: str) -> bool:
     """Whether an answer is the file that was asked for, and not an error or a gateway's page."""
-    return status == HTTPStatus.OK and not any(t in content_type for t in ("json", "html"))
+    kind = content_type.lower()
+    return status == HTTPStatus.OK and not any(word in kind for word in ("json", "html"))
 
 
 class BodyReader:
