@@ -106,7 +106,7 @@ def test_a_token_that_is_none(voxsms_sandbox: Sandbox, ask: Ask) -> None:
     claims = {"iss": str(auth.account_id), "iat": T, "exp": T + 60}
     kid = {"kid": auth.key_id}
     hs256 = jwt.encode(claims, "s" * 32, algorithm="HS256", headers=kid)
-    unsigned = jwt.encode(claims, None, algorithm="none", headers=kid)
+    unsigned = jwt.encode(claims, "", algorithm="none", headers=kid)
     key: Any = auth.private_key
     no_object = jwt.PyJWS().encode(b"[1]", key, algorithm="RS256", headers=kid)
     no_json = jwt.PyJWS().encode(b"{", key, algorithm="RS256", headers=kid)

@@ -16,9 +16,9 @@ OWN, DESTINATION = "447443332211", "447443332212"
 EXAMPLES = Path(__file__).parent / "vectors" / "examples"
 
 
-def example(name: str) -> dict[str, list[dict[str, object]]]:
+def example(name: str) -> dict[str, Any]:
     """Read an answer that the contract shows."""
-    found: dict[str, list[dict[str, object]]] = json.loads((EXAMPLES / f"{name}.json").read_bytes())
+    found: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_bytes())
     return found
 
 
@@ -128,7 +128,6 @@ def test_prices_are_those_of_the_contract(post: Post) -> None:
     (found,) = post("GetResourcePrice", resource_type="SMSOUT")["result"]
     groups = {group["price_group_id"]: group for group in found["price_groups"]}
     expected = shown["price_groups"]
-    assert isinstance(expected, list)
     assert [groups[group["price_group_id"]] for group in expected] == expected
 
 
@@ -175,7 +174,7 @@ def test_the_account(voxsms_sandbox: Sandbox, http: httpx.Client) -> None:
     answer = json.loads(text)
     assert example("get_account_info").keys() == answer.keys()
     account = answer["result"]
-    assert example("get_account_info")["result"].keys() - account.keys() == {"callback_url"}  # type: ignore[attr-defined] # an object here
+    assert example("get_account_info")["result"].keys() - account.keys() == {"callback_url"}
     assert account["account_id"] == key.account_id == voxsms_sandbox.auth.account_id
     assert account["api_key"] == key.api_key
     assert account["callback_salt"] == voxsms_sandbox.callback_salt

@@ -31,7 +31,7 @@ def voxsms_sandbox(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
     try:
         from voxsms import sandbox  # noqa: PLC0415 - see above
     except ModuleNotFoundError as missing:
-        pytest.fail(str(missing), pytrace=False)
+        raise pytest.fail.Exception(str(missing), pytrace=False) from None
     node = cast("pytest.Item", request.node)
     marker = node.get_closest_marker("voxsms_sandbox")
     settings: Mapping[str, Any] = marker.kwargs if marker else {}

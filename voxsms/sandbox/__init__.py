@@ -16,10 +16,11 @@ from typing import ParamSpec
 try:
     from voxsms.sandbox.sandbox import Sandbox
 except ModuleNotFoundError as missing:
-    if missing.name not in ("starlette", "uvicorn"):
+    name = str(missing.name).partition(".")[0]
+    if name not in ("starlette", "uvicorn"):
         raise
     raise ModuleNotFoundError(
-        f"the sandbox needs {missing.name}: pip install 'voxsms[sandbox]'", name=missing.name
+        f"the sandbox needs {name}: pip install 'voxsms[sandbox]'", name=name
     ) from None
 
 from voxsms.sandbox.clock import Clock

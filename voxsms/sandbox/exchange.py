@@ -4,7 +4,7 @@ import asyncio
 from email.utils import format_datetime
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from voxsms.sandbox.calls import Call, Reply
 from voxsms.sandbox.clock import Clock
@@ -34,6 +34,7 @@ class Exchange:
         self._wire: Wire = scope["state"]["wire"]
         self._receive = receive
         self._send = send
+        self._end: asyncio.Future[Message] | None = None
 
     def commit(self) -> Reply:
         """Carry the call out; from here on a message is delivered."""
@@ -77,13 +78,12 @@ class Exchange:
 
     async def is_left(self, seconds: float | None = None) -> bool:
         """Wait for the end of the connection; False if it did not come within some seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
-        except TimeoutError:
-            return False
-        return True
+        if self._end is None:
+            # After the whole request the only message is `http.disconnect`. It also comes once an
+            # answer is complete, so the task never stays behind.
+            self._end = asyncio.ensure_future(self._receive())
+        ended, _ = await asyncio.wait([self._end], timeout=seconds)
+        return bool(ended)
 
     async def is_left_by(self, moment: float) -> bool:
         """Wait for the end of the connection; False if the driven clock reached a moment."""

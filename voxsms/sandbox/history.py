@@ -48,7 +48,6 @@ _FILTERS: Mapping[str, tuple[str, Callable[[Any], object]]] = {
 
 _Query = tuple[str, tuple[object, ...]]
 _Place = tuple[str, int]
-_MOST_PLACES = 10_000
 
 
 def _query(kind: str, values: Mapping[str, object]) -> _Query:
@@ -69,6 +68,7 @@ class History:
     def __init__(self, books: Books, most_rows: int) -> None:
         self._books = books
         self._most_rows = most_rows
+        self._most_places = 10_000
         self._version = -1
         self._totals: dict[_Query, int] = {}
         self._places: dict[tuple[_Query, int], _Place] = {}
@@ -84,7 +84,7 @@ class History:
             return Page(rows, self._total(query))
 
     def _forget_if_changed(self) -> None:
-        if self._version != self._books.version or len(self._places) > _MOST_PLACES:
+        if self._version != self._books.version or len(self._places) > self._most_places:
             self._version = self._books.version
             self._totals.clear()
             self._places.clear()

@@ -33,10 +33,13 @@ def _bound(port: int) -> socket.socket:
 class _Uvicorn(uvicorn.Server):
     """Runs until told to end; its listener is closed while the script of faults says `refuse`."""
 
-    def __init__(self, config: uvicorn.Config, faults: FaultScript, port: int) -> None:
+    def __init__(
+        self, config: uvicorn.Config, faults: FaultScript, listener: socket.socket
+    ) -> None:
         super().__init__(config)
         self._faults = faults
-        self._port = port
+        self._listener = listener
+        self._port: int = listener.getsockname()[1]
         self._refusing: Fault | None = None
         self._looking = asyncio.Lock()
         self._end = asyncio.Event()
@@ -62,12 +65,17 @@ class _Uvicorn(uvicorn.Server):
         await self._end.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - closed with their servers
-        """Cut every connection; what was still being answered ends by that."""
+        """Cut every connection; what was still being answered ends by that.
+
+        Not only those that uvicorn knows: one that is just being accepted is a task of the loop.
+        """
         self._stop_listening()
-        for connection in self._connections():
-            connection.transport.abort()
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=_PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            while self.server_state.connections or len(asyncio.all_tasks()) > 1:
+                for connection in self._connections():
+                    connection.transport.abort()
+                await asyncio.sleep(0)
+        self._stop_listening()  # what a look may have opened meanwhile
 
     def _connections(self) -> list[RawProtocol]:
         return cast("list[RawProtocol]", list(self.server_state.connections))
@@ -78,7 +86,8 @@ class _Uvicorn(uvicorn.Server):
             self._close_what_must()
             if self._refusing is not None and self._faults.connecting() is not self._refusing:
                 self._refusing = None
-                await super().startup([_bound(self._port)])
+                self._listener = _bound(self._port)
+                await super().startup([self._listener])
             await asyncio.sleep(0)  # the loop closes sockets in its next round
 
     def look_soon(self) -> None:
@@ -110,8 +119,11 @@ class _Uvicorn(uvicorn.Server):
             later(fault.option("seconds"), self._faults.take_connecting, fault)
 
     def _stop_listening(self) -> None:
-        for server in self.servers:
-            server.close()
+        # Not by `Server.close()`: asyncio then drops a connection that it has accepted a moment
+        # before, and leaves its socket open.
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
 
 class ServerThread:
@@ -141,7 +153,9 @@ class ServerThread:
         """Come back when it listens."""
         self._thread.start()
         _, server = self._started.result()
-        server.ready.result()
+        if error := server.ready.exception():
+            self._thread.join()
+            raise error
         self._faults.on_change = self._look
 
     def stop(self) -> None:
@@ -157,7 +171,7 @@ class ServerThread:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        server = _Uvicorn(self._config, self._faults, self.port)
+        server = _Uvicorn(self._config, self._faults, self._socket)
         self._started.set_result((asyncio.get_running_loop(), server))
         await server.serve([self._socket])
 

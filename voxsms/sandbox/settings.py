@@ -71,7 +71,17 @@ def _money(amount: Decimal | int | str) -> Decimal:
         raise ValueError("balance: is no amount") from None
     if not money.is_finite():
         raise ValueError("balance: is not finite")
+    if money < 0:
+        raise ValueError(f"balance: is {money}; it must not be below 0")
     return money
+
+
+def _texts(given: Iterable[str]) -> tuple[str, ...]:
+    return tuple(given)
+
+
+def _prices(given: Iterable[ResourcePrice]) -> tuple[ResourcePrice, ...]:
+    return tuple(given)
 
 
 def _faults(given: str | Iterable[Fault]) -> tuple[Fault, ...]:
@@ -143,8 +153,8 @@ class Settings:
         default=(Number(number="447443332211"), Number(number="14155550100")), converter=_numbers
     )
     """Rented numbers; one given as a `str` supports SMS and is not enabled yet."""
-    sender_ids: tuple[str, ...] = attrs.field(default=("VOXSMS",), converter=tuple)
-    prices: tuple[ResourcePrice, ...] = attrs.field(default=PRICES, converter=tuple)
+    sender_ids: tuple[str, ...] = attrs.field(default=("VOXSMS",), converter=_texts)
+    prices: tuple[ResourcePrice, ...] = attrs.field(default=PRICES, converter=_prices)
     """A number for which there is no price has no route."""
     a2p_enabled: bool = True
     refused: Mapping[str, int] = attrs.field(factory=dict[str, int], converter=_codes)
