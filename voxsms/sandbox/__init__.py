@@ -24,8 +24,9 @@ except ModuleNotFoundError as missing:
     ) from None
 
 from voxsms.sandbox.clock import Clock
-from voxsms.sandbox.faults import KINDS, Fault, FaultScript
+from voxsms.sandbox.faults import KINDS, Fault
 from voxsms.sandbox.ledger import Delivery, Ledger
+from voxsms.sandbox.script import FaultScript
 from voxsms.sandbox.settings import PRICES, Number, Settings
 
 __all__ = [

@@ -11,9 +11,9 @@ from voxsms.sandbox import forms
 from voxsms.sandbox.calls import Call
 from voxsms.sandbox.clock import Clock
 from voxsms.sandbox.exchange import Exchange
-from voxsms.sandbox.faults import FaultScript
 from voxsms.sandbox.ledger import Ledger
 from voxsms.sandbox.methods import Service
+from voxsms.sandbox.script import FaultScript
 from voxsms.sandbox.wire_faults import ACTS
 
 _LOG = logging.getLogger("voxsms")

@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from voxsms.sandbox.faults import FaultScript
+from voxsms.sandbox.script import FaultScript
 
 _LINGER_0 = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 seconds: closing sends a RST and drops what was not sent."""

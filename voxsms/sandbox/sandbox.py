@@ -16,10 +16,10 @@ from voxsms.auth import ApiKey, ServiceAccount
 from voxsms.sandbox.app import Endpoint
 from voxsms.sandbox.books import Entry
 from voxsms.sandbox.clock import Clock
-from voxsms.sandbox.faults import FaultScript
 from voxsms.sandbox.filling import fill
 from voxsms.sandbox.ledger import Ledger
 from voxsms.sandbox.methods import Service
+from voxsms.sandbox.script import FaultScript
 from voxsms.sandbox.server import HOST, ServerThread
 from voxsms.sandbox.settings import Settings
 from voxsms.text.segments import count_fragments

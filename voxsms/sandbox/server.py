@@ -9,8 +9,9 @@ from typing import cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from voxsms.sandbox.faults import Fault, FaultScript
+from voxsms.sandbox.faults import Fault
 from voxsms.sandbox.protocol import RawProtocol, protocol
+from voxsms.sandbox.script import FaultScript
 
 HOST = "127.0.0.1"
 _PATIENCE = 5
