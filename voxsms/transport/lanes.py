@@ -24,8 +24,12 @@ from voxsms.transport.seam import Evidence, Phase, Request
 
 READ_REUSE = 30.0
 """Seconds a connection may have been idle for a call that can be repeated."""
-SEND_REUSE = 1.0
-"""Seconds a connection may have been idle for a call that can not."""
+SEND_REUSE = 0.5
+"""Seconds a connection may have been idle for a call that can not.
+
+Servers close an idle connection after whole seconds, and one is the least: that leaves half a
+second for the way there.
+"""
 _CLOSE_LIMIT = 2.0
 
 
