@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from ssl import SSLContext, SSLError, SSLWantReadError
-from types import FunctionType
 from typing import Any
 
 import anyio
@@ -28,7 +27,7 @@ from voxsms.transport.seam import (
     Request,
     TransportFault,
 )
-from voxsms.transport.surroundings import proxy_for, tls
+from voxsms.transport.surroundings import is_written_in, proxy_for, tls
 
 _ONE = 1
 
@@ -64,13 +63,7 @@ class Library:
             self._core.AsyncConnectionPool,
             self._core.AsyncHTTPConnection,
         )
-        return all(self._is_own(owner.handle_async_request) for owner in entrances)
-
-    def _is_own(self, function: object) -> bool:
-        """Tell by where a function was written: a mock may have been there before voxsms was."""
-        if type(function) is not FunctionType:
-            return False
-        return function.__globals__["__name__"].partition(".")[0] in self._packages
+        return all(is_written_in(e.handle_async_request, *self._packages) for e in entrances)
 
     def fault_of(self, error: Exception) -> TransportFault:
         """Say an error of the library in the words of the seam."""

@@ -1,7 +1,8 @@
-"""What the machine around a transport says: which certificates to trust, which proxy to take."""
+"""What stands around a transport: certificates to trust, a proxy to take, a mock in its place."""
 
 from functools import cache
 from ssl import SSLContext
+from types import FunctionType
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -26,3 +27,13 @@ def proxy_for(url: str) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def is_written_in(function: object, *packages: str) -> bool:
+    """Tell whether a function is a library's own, and no stand-in that a mock put in its place.
+
+    By where it was written: a mock may have been there before voxsms was.
+    """
+    if type(function) is not FunctionType:
+        return False
+    return str(function.__globals__["__name__"]).partition(".")[0] in packages
