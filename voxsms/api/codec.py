@@ -178,6 +178,9 @@ def read_payload(row: Row, answer: Answer) -> dict[str, object]:
         raise _without_json(row, answer, data)
     if data.get("error") or data.get("errors"):
         raise _error_in(row, answer, data)
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS and "result" in data:
+        # Neither a refusal nor a success: for a send this must stay in doubt.
+        raise ResponseInvalid(row.cmd, "$", "HTTP 429 with a result")
     if answer.status not in range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES):
         raise _without_json(row, answer, "a JSON object without an error")
     return data
