@@ -67,8 +67,6 @@ def _read_str(value: object, _: object = None) -> str:
 
 
 def _read_bool(value: object, _: object = None) -> bool:
-    if isinstance(value, bool):
-        return value
     if isinstance(value, int) and value in (0, 1):
         return value == 1
     if isinstance(value, str) and value.lower() in ("true", "false"):
