@@ -70,6 +70,7 @@ LOOSE: list[tuple[str, object, object]] = [
     ("fragments", 3.0, 3),
     ("message_id", "18446744073709551616", 2**64),
     ("message_id", None, None),
+    ("message_id", 2.0**53 - 1, 2**53 - 1),
     ("transaction_id", -5, -5),
     ("transaction_id", "-5", -5),
     ("processing_date", "2019-06-04 21:00:00", datetime(2019, 6, 4, 21, tzinfo=UTC)),
@@ -113,6 +114,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("source_number", 1.5, "a value of type float where a string was expected"),
     ("source_number", 1e300, "a value of type float where a string was expected"),
     ("source_number", ["1"], "a value of type list where a string was expected"),
+    ("status_id", None, "status_id is missing"),
     ("status_id", {}, "a value of type dict where a string was expected"),
     ("fragments", True, "a value of type bool where a whole number was expected"),
     ("fragments", 1.5, "a value of type float where a whole number was expected"),
@@ -120,6 +122,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("fragments", "", "a value of type str where a whole number was expected"),
     ("fragments", "--1", "a value of type str where a whole number was expected"),
     ("fragments", "\u0661", "a value of type str where a whole number was expected"),
+    ("message_id", 2.0**53, "a value of type float where a whole number was expected"),
     ("message_id", 2.0**64, "a value of type float where a whole number was expected"),
     ("message_id", [], "a value of type list where a whole number was expected"),
     ("cost", None, "cost is missing"),
@@ -260,9 +263,28 @@ def test_money_without_a_point_is_exact(amount: int) -> None:
 
 
 def test_many_different_amounts_are_all_right() -> None:
-    """The cache of amounts forgets, and never mixes them up."""
+    """The cache of amounts forgets, so that memory stays flat, and never mixes them up."""
     for cents in [*range(10_000), *range(100)]:
         assert row(cost=cents / 100).cost == Decimal(cents) / 100
+        assert len(records._money) <= 4096
+
+
+def test_an_ordinary_row_needs_only_the_quick_converter() -> None:
+    """A history in the documented form never pays for the looseness of others."""
+    ordinary = {**ROW, "delivery_status": "QUEUED", "error_message": None, "transaction_id": 9}
+    assert records._quick.structure(ordinary, A2PSmsHistory) == A2PSmsHistory(
+        message_id=1,
+        source_number="12345678111",
+        destination_number="12345678222",
+        fragments=1,
+        cost=Decimal("2.7123"),
+        status_id=MessageStatus.SUCCESS,
+        processing_date=datetime(2019, 6, 4, 21, tzinfo=UTC),
+        delivery_status=DeliveryStatus.QUEUED,
+        error_message=None,
+        transaction_id=9,
+        text=None,
+    )
 
 
 _TEXTS = st.text("abc1 é€", max_size=4)
