@@ -1,7 +1,7 @@
 """A loopback HTTP server that answers at once, in a process of its own, pinned to the other core.
 
-It is as small as can be, so that what is measured is the client: a request is whatever ends with the
-body its Content-Length names, and the answer is one of a few bodies made beforehand.
+It is as small as can be, so that what is measured is the client: a request is whatever ends with
+the body its Content-Length names, and the answer is one of a few bodies made beforehand.
 """
 
 import asyncio
