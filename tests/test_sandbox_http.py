@@ -154,3 +154,19 @@ def test_an_idle_connection_dies_of_age(voxsms_sandbox: Sandbox) -> None:
             answer += piece
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"connection: close" not in answer.lower()
+
+
+def test_nothing_of_a_request_is_logged(
+    voxsms_sandbox: Sandbox, post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At DEBUG the logger `voxsms` names method and fault, and no logger anything of content."""
+    caplog.set_level("DEBUG")
+    voxsms_sandbox.faults.add("commit_then_error", method="A2PSendSms")
+    post("A2PSendSms", src_number="VOXSMS", dst_numbers="447443332212", text="a secret text")
+    post("Secret447443332212")
+    said = [record.getMessage() for record in caplog.records if record.name == "voxsms"]
+    assert said == ["sandbox: A2PSendSms, fault: commit_then_error", "sandbox: unknown, fault: ok"]
+    ours = [record for record in caplog.records if not record.name.startswith("http")]
+    shown = "\n".join(f"{record.getMessage()} {record.args}" for record in ours)
+    for hidden in ("447443332212", "a secret text", voxsms_sandbox.api_key.api_key):
+        assert hidden not in shown

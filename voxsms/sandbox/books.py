@@ -84,7 +84,13 @@ class Books:
 
     def number(self, digits: str) -> Number | None:
         """Give one of the account's numbers."""
-        return next((each for each in self.numbers() if each.number == digits), None)
+        known = self._numbers.get(digits)
+        if known is None:
+            return None
+        with self.lock:
+            found = self.db.execute("SELECT sms_enabled FROM numbers WHERE number = ?", (digits,))
+            (enabled,) = found.fetchone()
+        return attrs.evolve(known, sms_enabled=bool(enabled))
 
     def enable(self, digits: str, *, enabled: bool) -> None:
         """Enable or disable SMS for a number."""

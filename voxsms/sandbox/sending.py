@@ -84,8 +84,10 @@ class Sending:
         """Let an installed SenderID or an enabled number send (contract, section 2)."""
         if not self._settings.a2p_enabled:
             raise Refusal(_A2P_DISABLED)
+        if sender in self._settings.sender_ids:
+            return
         number = self._books.number(sender)
-        if sender not in self._settings.sender_ids and not (number and number.sms_enabled):
+        if number is None or not number.sms_enabled:
             raise Refusal(_INVALID_SENDER)
 
     def _entry(
