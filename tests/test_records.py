@@ -222,6 +222,9 @@ def test_what_is_no_record_is_told(kind: Any, value: object) -> None:  # noqa: A
     with pytest.raises(Unreadable) as caught:
         records.read(kind, value)
     assert caught.value.path in ("$", "[0]")
+    assert caught.value.problem.endswith(
+        ("where an object was expected", "where a list was expected")
+    )
 
 
 def test_the_first_of_many_faults_is_told() -> None:
