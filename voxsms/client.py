@@ -7,11 +7,22 @@ right too.
 """
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import cached_property
-from inspect import Signature
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from inspect import Signature, iscoroutinefunction
+from types import GenericAlias, TracebackType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    get_args,
+    overload,
+)
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,6 +32,7 @@ from voxsms.api import registry, spec
 from voxsms.api.models import HistoryPage
 from voxsms.api.registry import RequestClass, call_signature, documentation, request_class
 from voxsms.api.spec import Method
+from voxsms.api.wire import kind
 from voxsms.auth import Auth, from_env
 from voxsms.calling import Caller, Options
 from voxsms.clock import Clock
@@ -121,7 +133,7 @@ class Paged(_Binding, Generic[P, Row]):
     """Binds a row whose answer is one page of a list."""
 
     def __init__(self, row: Method[P, HistoryPage[Row]]) -> None:
-        super().__init__(row, request_class(row), Pager)
+        super().__init__(row, request_class(row), GenericAlias(Pager, get_args(row.reply)))
         self._row = row
 
     @overload
@@ -217,14 +229,11 @@ class Client:
         on_outcome: Callable[[CallEvent], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        clock = clock or Clock()
-        self.options = _checked(Options(Timeouts.of(timeout), max_attempts, deadline, budget))
+        clock, hooks = clock or Clock(), Hooks(on_attempt, on_outcome)
+        options = Options(Timeouts.of(timeout), max_attempts, deadline, budget)
+        self.options = _checked(options, *_faults_of_parts(auth, base_url, transport, hooks))
         self.caller = Caller(
-            auth.signer(),
-            _checked_url(base_url),
-            _transport(transport, clock),
-            Hooks(on_attempt, on_outcome),
-            clock,
+            auth.signer(), base_url.rstrip("/"), _transport(transport, clock), hooks, clock
         )
 
     @classmethod
@@ -298,30 +307,62 @@ class Client:
         return f"<Client {self.caller.base_url} over {self.caller.transport.name}>"
 
 
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise InvalidRequest(
-            "Client", (Fault("base_url", "must be like https://api.voximplant.com"),)
-        )
-    if parts.username or parts.password:
-        raise InvalidRequest("Client", (Fault("base_url", "must not hold credentials"),))
-    return url.rstrip("/")
+def _faults_of_parts(
+    auth: object, base_url: object, transport: object, hooks: Hooks
+) -> Iterator[Fault]:
+    """Find what can not be right among the parts of a client: a class, a path, a coroutine."""
+    if not _is_one_with(auth, "signer"):
+        yield Fault("auth", f"is {kind(auth)}; it must be a ServiceAccount or an ApiKey")
+    if problem := _problem_of_url(base_url):
+        yield Fault("base_url", problem)
+    of_httpx = isinstance(transport, httpx.AsyncClient | httpx.AsyncBaseTransport | None)
+    if not of_httpx and not _is_one_with(transport, "silence_counts"):
+        wanted = "an httpx.AsyncClient, an httpx transport or one of voxsms.transport"
+        yield Fault("transport", f"is {kind(transport)}; it must be {wanted}")
+    for name, hook in attrs.asdict(hooks, recurse=False).items():
+        if hook is not None and (not callable(hook) or iscoroutinefunction(hook)):
+            yield Fault(name, "must be a plain function: it is called on the spot, not awaited")
 
 
-def _checked(options: Options) -> Options:
+def _problem_of_url(url: object) -> str | None:
+    if not isinstance(url, str) or not url.isprintable() or " " in url:
+        return _LIKE
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return _LIKE
+    if not known or parts.query or parts.fragment:
+        return _LIKE
+    return "must not hold credentials" if parts.username or parts.password else None
+
+
+_LIKE = f"must be like {BASE_URL}"
+
+
+def _checked(options: Options, *others: Fault) -> Options:
     faults = [
-        Fault(f"timeout.{name}", "must be a number of seconds above 0")
-        for name, value in attrs.asdict(options.timeouts).items()
-        if not _is_positive(value)
+        *others,
+        *(
+            Fault(f"timeout.{name}", "must be a number of seconds above 0")
+            for name, value in attrs.asdict(options.timeouts).items()
+            if not _is_positive(value)
+        ),
     ]
     if not _is_positive(options.deadline):
         faults.append(Fault("deadline", "must be a number of seconds above 0"))
     if type(options.max_attempts) is not int or options.max_attempts < 1:
         faults.append(Fault("max_attempts", "must be a whole number of at least 1"))
+    if options.budget is not None and not _is_one_with(options.budget, "reserve"):
+        faults.append(Fault("budget", f"is {kind(options.budget)}; it must be a Budget"))
     if faults:
         raise InvalidRequest("Client", tuple(faults))
     return options
+
+
+def _is_one_with(value: object, method: str) -> bool:
+    """Tell whether a value has a method; a class has it too, and is a common slip."""
+    return hasattr(value, method) and not isinstance(value, type)
 
 
 def _is_positive(value: object) -> bool:
