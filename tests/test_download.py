@@ -105,6 +105,15 @@ async def test_both_histories_can_be_downloaded(path: Path) -> None:
     assert transport.requests[0].url.endswith("/A2PGetSmsHistory/")
 
 
+async def test_json_is_no_file_to_download(path: Path) -> None:
+    """The wire knows `output=json`, which is what the history call is for: nothing is sent."""
+    transport = Feeding([CSV])
+    wrong: Any = "json"
+    with pytest.raises(InvalidRequest, match="output: is json; it must be csv or xls"):
+        await client_of(transport).download_sms_history(output=wrong, path=path)
+    assert transport.requests == []
+
+
 async def test_an_empty_file_is_a_file(path: Path) -> None:
     """A history without rows may be no bytes at all."""
     assert await client_of(Feeding([])).download_sms_history(output="csv", path=path) == 0

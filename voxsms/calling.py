@@ -22,7 +22,7 @@ from voxsms.api.codec import (
     read_payload,
     write_request,
 )
-from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
+from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
 from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
 from voxsms.api.wire import SEPARATOR
@@ -137,6 +137,8 @@ class Caller:
     ) -> int:
         """Make a call that answers with a file; give its size in bytes."""
         form, file = self._checked(row, request), destination(row.cmd, to)
+        if form["output"] == Output.JSON:
+            raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
 
         def size(answer: Answer) -> int:
             if not is_file(answer.status, answer.headers.get("content-type", "")):

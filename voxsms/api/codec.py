@@ -189,13 +189,31 @@ def read_payload(row: Row, answer: Answer) -> dict[str, object]:
 def _object_in(body: bytes) -> dict[str, object] | str:
     """Parse a JSON object, or say what is there instead."""
     try:
-        payload = orjson.loads(body)
+        payload = _parsed(body)
     except orjson.JSONDecodeError as error:
         # In words, not as a cause: orjson's error holds the whole body, be it large or secret.
         return f"no JSON ({error})"
     if not isinstance(payload, dict):
         return f"a JSON value of type {type(payload).__name__}"
     return cast("dict[str, object]", payload)
+
+
+_ESCAPES = re.compile(
+    rb"\\\\|\\u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def _parsed(body: bytes) -> object:
+    """Parse JSON; half of a surrogate pair, as in a text cut in the middle of one, becomes U+FFFD.
+
+    orjson refuses it, and the whole page with it.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        whole = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
+        return orjson.loads(whole)
 
 
 def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInvalid:
