@@ -1,0 +1,215 @@
+"""The order of the house: imports go down the floors only, each library stays in its room."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import attrs
+import pytest
+
+import voxsms
+
+ROOT = Path(str(voxsms.__file__)).parent
+
+# Each room and the floor it stands on; a room may use those of its own floor and those below.
+FLOORS = {
+    "_version": 0,
+    "clock": 0,
+    "errors": 0,
+    "masking": 0,
+    "text": 0,
+    "api": 1,
+    "pricing": 1,
+    "auth": 2,
+    "hooks": 2,
+    "retry": 2,
+    "webhooks": 2,
+    "calling": 3,
+    "download": 3,
+    "paging": 3,
+    "transport": 3,
+    "client": 4,
+    "sandbox": 4,
+    "export": 5,
+    "outbox": 5,
+    "testing": 5,
+    "cli": 6,
+    "__main__": 7,
+    "_surface": 7,
+    "": 7,  # the package itself
+}
+STRANGERS = [
+    ("client", "sandbox"),  # the two sides of the wire never see each other
+    ("sandbox", "client"),
+    ("sandbox", "calling"),
+    ("sandbox", "transport"),
+]
+"""Rooms that could use each other by their floors and must not."""
+
+# Where each library may be imported; `*` is everywhere.
+LIBRARIES: dict[str, set[str]] = {
+    "aiohttp": {"transport.aiohttp_session"},
+    "anyio": {"*"},
+    "attrs": {"*"},
+    "cattrs": {"api.records"},
+    "cryptography": {"auth", "sandbox"},
+    "cyclopts": {"cli"},
+    "httpx": {"transport", "client"},  # the client's, for the type of a user's own
+    "jwt": {"auth", "sandbox"},
+    "multidict": {"transport.aiohttp_session"},
+    "orjson": {"*"},
+    "pyarrow": {"export"},
+    "pytest": {"testing"},
+    "regex": {"text"},
+    "rich": {"cli"},
+    "starlette": {"sandbox", "webhooks"},
+    "uvicorn": {"sandbox", "cli"},
+}
+PURE = ("text", "api", "pricing", "errors", "masking", "retry")
+IMPURE = {"socket", "asyncio", "random", "time", "threading", "subprocess", "anyio", "httpx"}
+
+
+@attrs.frozen
+class Import:
+    """One import: from which module, of what, and whether only type checkers see it."""
+
+    module: str
+    name: str
+    for_types: bool
+
+    @property
+    def room(self) -> str:
+        """The part of voxsms it stands in."""
+        return self.module.split(".")[0]
+
+    @property
+    def inside(self) -> str | None:
+        """The module of voxsms that is imported; None if it is a library's."""
+        if self.name == "voxsms" or self.name.startswith("voxsms."):
+            return self.name.removeprefix("voxsms").removeprefix(".")
+        return None
+
+
+def name_of(path: Path) -> str:
+    """Give a file's module, without `voxsms.`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix("__init__").removesuffix(".")
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def found_in(node: ast.AST, *, for_types: bool = False) -> Iterator[tuple[str, bool]]:
+    """Walk a tree and give the name of each import."""
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        for part in node.body:
+            yield from found_in(part, for_types="not " not in ast.unparse(node.test))
+        for part in node.orelse:
+            yield from found_in(part, for_types=for_types)
+        return
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, for_types) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        assert node.module is not None
+        for alias in node.names:
+            whole = f"{node.module}.{alias.name}"
+            is_module = whole.removeprefix("voxsms.") in MODULES
+            yield (whole if is_module else node.module), for_types
+    for child in ast.iter_child_nodes(node):
+        yield from found_in(child, for_types=for_types)
+
+
+IMPORTS = [
+    Import(module, name, for_types)
+    for module, path in MODULES.items()
+    for name, for_types in found_in(ast.parse(path.read_text()))
+]
+AT_RUN_TIME = [found for found in IMPORTS if not found.for_types]
+
+
+def test_every_room_has_a_floor() -> None:
+    """A new part of the package is given its place here."""
+    assert {module.split(".")[0] for module in MODULES} <= FLOORS.keys()
+    assert len(AT_RUN_TIME) > 300
+
+
+def test_imports_go_down() -> None:
+    """No room uses one above it; what only type checkers see is not counted."""
+    upward = [
+        f"{found.module} imports {found.name}"
+        for found in AT_RUN_TIME
+        if found.inside is not None and FLOORS[found.inside.split(".")[0]] > FLOORS[found.room]
+    ]
+    assert upward == []
+
+
+@pytest.mark.parametrize(("room", "stranger"), STRANGERS)
+def test_some_rooms_never_see_each_other(room: str, stranger: str) -> None:
+    """Not even for types."""
+    seen = [
+        f"{found.module} imports {found.name}"
+        for found in IMPORTS
+        if found.room == room and found.inside is not None and found.inside.startswith(stranger)
+    ]
+    assert seen == []
+
+
+def test_there_are_no_circles() -> None:
+    """Of no two modules does each need the other, at whatever time."""
+    graph: dict[str, set[str]] = {module: set() for module in MODULES}
+    for found in AT_RUN_TIME:
+        if found.inside is not None and found.inside != found.module:
+            graph[found.module].add(found.inside)
+    try:
+        order = [*TopologicalSorter(graph).static_order()]
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
+    assert len(order) == len(MODULES)
+
+
+def test_nothing_inside_is_taken_from_the_public_surface() -> None:
+    """Code of the package imports from where a thing stands, never from `voxsms` itself."""
+    taken = [f.module for f in IMPORTS if f.inside in ("", "_surface") and f.module != ""]
+    assert taken == []
+
+
+def library_of(found: Import) -> str | None:
+    """Give the third-party library of an import."""
+    top = found.name.split(".")[0]
+    return None if found.inside is not None or top in sys.stdlib_module_names else top
+
+
+def test_each_library_stays_in_its_room() -> None:
+    """So that each could be replaced by changing one place."""
+    astray = [
+        f"{found.module} imports {found.name}"
+        for found in IMPORTS
+        if (library := library_of(found))
+        and not any(
+            room == "*" or f"{found.module}.".startswith(f"{room}.")
+            for room in LIBRARIES.get(library, ())
+        )
+    ]
+    assert astray == []
+
+
+def test_what_is_pure_stays_pure() -> None:
+    """No clock, socket, randomness or await in text, api, pricing and the errors."""
+    impure = [
+        f"{found.module} imports {found.name}"
+        for found in AT_RUN_TIME
+        if found.room in PURE and found.name.split(".")[0] in IMPURE
+    ]
+    # A budget is shared by threads: a lock reads no clock and asks nobody.
+    assert impure == ["pricing.budget imports threading"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_file_can_be_read(module: str) -> None:
+    """It says what it is in its first line, and is not too long to be read."""
+    path = MODULES[module]
+    assert ast.get_docstring(ast.parse(path.read_text())), "no docstring"
+    assert path.stat().st_size <= 18_000

@@ -1,0 +1,158 @@
+"""What `voxsms` shows: the promised names, late, and nothing of what it stands on."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+import voxsms
+from voxsms import _surface, errors
+
+# Transcribed from api.md, as far as it is built.
+PROMISED = [
+    "Client",
+    "ServiceAccount",
+    "ApiKey",
+    "Timeouts",
+    "SendSmsMessageResult",
+    "A2PSendSmsResult",
+    "ControlSmsResult",
+    "HistoryPage",
+    "SmsHistory",
+    "A2PSmsHistory",
+    "PhoneNumber",
+    "ResourcePrice",
+    "AccountInfo",
+    "SmsTransaction",
+    "FailedSms",
+    "RateTable",
+    "Direction",
+    "DeliveryStatus",
+    "MessageStatus",
+    "SmsCommand",
+    "Encoding",
+    "count_fragments",
+    "segment",
+    "Segmentation",
+    "Message",
+    "Rate",
+    "estimate",
+    "estimate_many",
+    "Estimate",
+    "Budget",
+    "VoxSmsError",
+    "InvalidRequest",
+    "BudgetExceeded",
+    "PriceUnknown",
+    "NotSent",
+    "OutcomeUnknown",
+    "ConnectionFailed",
+    "TimedOut",
+    "ResponseInvalid",
+    "ApiError",
+    "AuthenticationFailed",
+    "PermissionDenied",
+    "RateLimited",
+    "InsufficientFunds",
+    "SmsNotEnabled",
+    "RequestRefused",
+    "ServerFault",
+    "InvalidText",
+    "TemplateError",
+    "PartlyFailed",
+    "Incomplete",
+    "CheckpointMismatch",
+    "SignatureInvalid",
+    "CallbackInvalid",
+]
+EXTRAS = ["aiohttp", "httpx2", "starlette", "uvicorn", "cyclopts", "rich", "pyarrow"]
+LATE = ["jwt", "cryptography", "regex", "trio", "pytest", "hypothesis"]
+
+
+def loaded_by(code: str) -> set[str]:
+    """Run code in a fresh Python and name the packages that are loaded then."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps([*sys.modules]))"
+    done = subprocess.run(  # noqa: S603 - this Python, our code
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def loaded_too_early(code: str) -> set[str]:
+    """Name what is loaded beyond what the dependencies load themselves.
+
+    httpx loads rich and httpcore loads trio where they are installed.
+    """
+    own = loaded_by("import httpx, httpcore, attrs, cattrs, anyio, orjson, sniffio")
+    return (loaded_by(code) - own) & {*EXTRAS, *LATE}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_the_promised_names_are_there(name: str) -> None:
+    """Every name of api.md can be had from `voxsms`, and is announced."""
+    assert getattr(voxsms, name) is getattr(_surface, name)
+    assert name in voxsms.__all__
+    assert name in dir(voxsms)
+
+
+def test_all_is_the_public_surface() -> None:
+    """Sorted, and neither more nor less than what the surface has."""
+    public = {
+        name
+        for name, value in vars(_surface).items()
+        if (not name.startswith("_") or name == "__version__") and not isinstance(value, ModuleType)
+    }
+    assert sorted(public) == _surface.__all__
+    assert voxsms.__all__ == _surface.__all__
+    assert {*_surface.__all__, "sandbox", "testing"} <= {*dir(voxsms)}
+
+
+def test_every_error_is_public() -> None:
+    """Whoever is raised can be caught by name."""
+    kinds = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception) and not name.startswith("_")
+    }
+    assert kinds <= {*voxsms.__all__}
+    assert all(issubclass(getattr(voxsms, name), voxsms.VoxSmsError) for name in kinds)
+
+
+def test_rooms_are_reachable_as_attributes() -> None:
+    """`voxsms.sandbox` and `voxsms.testing` need no import of their own."""
+    assert voxsms.sandbox is import_module("voxsms.sandbox")
+    assert voxsms.testing is import_module("voxsms.testing")
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """As of any module, so that `hasattr` works; the message names it."""
+    assert not hasattr(voxsms, "Klient")
+    with pytest.raises(AttributeError, match="module 'voxsms' has no attribute 'nonsense'"):
+        voxsms.nonsense  # type: ignore[attr-defined]  # noqa: B018 - the point
+    with pytest.raises(ImportError):
+        from voxsms import Nonsense  # type: ignore[attr-defined]  # noqa: F401, PLC0415
+
+
+def test_importing_takes_none_of_the_extras() -> None:
+    """Not for the package, nor for all of its names; PyJWT and cryptography come when needed."""
+    everything = "import voxsms\nfor name in voxsms.__all__: getattr(voxsms, name)"
+    assert loaded_too_early(everything) == set()
+    star = "from voxsms import *\nassert Client and segment"
+    assert loaded_too_early(star) == set()
+
+
+def test_importing_takes_next_to_nothing() -> None:
+    """`import voxsms` alone loads no library; a client, those that it stands on."""
+    assert loaded_by("import voxsms").isdisjoint(["httpx", "attrs", "cattrs", "anyio", "orjson"])
+    made = "import voxsms\nvoxsms.Client(voxsms.ApiKey(1, 'k'))"
+    assert {"httpx", "attrs", "cattrs", "anyio", "orjson"} <= loaded_by(made)
+    assert loaded_too_early(made) == set()
+
+
+def test_public_things_say_what_they_are() -> None:
+    """Every public class and function has a docstring."""
+    silent = [name for name in voxsms.__all__ if not getattr(voxsms, name).__doc__]
+    assert silent == []
