@@ -1,0 +1,198 @@
+"""Never send twice: every fault that a network and a server can make, against the ledger.
+
+The calls are made once, over real sockets, with every logger at DEBUG; the tests look at what came
+of them.
+"""
+
+import asyncio
+import logging
+import re
+import traceback
+from collections.abc import Iterator
+
+import attrs
+import pytest
+from fault_matrix import END, README, ROWS, START, TRANSPORTS, Cell, Matrix, run, shown, table
+
+from voxsms.errors import (
+    ApiError,
+    ConnectionFailed,
+    NotSent,
+    OutcomeUnknown,
+    ResponseInvalid,
+    TimedOut,
+)
+from voxsms.retry import Outcome
+
+_NUMBER = re.compile(r"(?<![\d.])(4474\d{8}|14155550100)")
+
+
+class Everything(logging.Handler):
+    """Keeps all that a record could show to anyone."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.NOTSET)
+        self.lines: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record, with its arguments and its traceback."""
+        shown = f"{self.format(record)} {record.msg!r} {record.args!r}"
+        self.lines.append((record.name, shown))
+
+
+@pytest.fixture(scope="module")
+def log() -> Iterator[Everything]:
+    """Hear every logger at its loudest."""
+    everything, root = Everything(), logging.getLogger()
+    before = root.level
+    root.addHandler(everything)
+    root.setLevel(logging.DEBUG)
+    yield everything
+    root.setLevel(before)
+    root.removeHandler(everything)
+
+
+@pytest.fixture(scope="module")
+def matrix(log: Everything) -> Matrix:
+    """Make all calls of the matrix."""
+    with asyncio.Runner() as runner:
+        found = runner.run(run())
+    assert log.lines
+    return found
+
+
+def sends(matrix: Matrix) -> list[Cell]:
+    """Give the cells of calls that charge."""
+    return [cell for cell in matrix.cells if cell.method.charges]
+
+
+def readings(matrix: Matrix) -> list[Cell]:
+    """Give the cells of calls that do not."""
+    return [cell for cell in matrix.cells if not cell.method.charges]
+
+
+def named(cells: list[Cell]) -> list[tuple[object, ...]]:
+    """Say which cells, for the message of an assertion."""
+    return [
+        (c.row.words, c.method.name, c.transport, c.always, c.warm, c.ended, c.deliveries)
+        for c in cells
+    ]
+
+
+def is_true(cell: Cell) -> bool:
+    """Whether the outcome that a send reported is what the ledger says."""
+    ended = cell.ended
+    if isinstance(ended, OutcomeUnknown):
+        return ended.sent == "maybe" and cell.deliveries <= 1
+    if isinstance(ended, NotSent | ApiError):
+        return ended.sent == "no" and cell.deliveries == 0
+    return not isinstance(ended, BaseException) and cell.deliveries == 1
+
+
+def test_the_matrix_is_whole(matrix: Matrix) -> None:
+    """Every fault of the sandbox, every method and transport, on new connections and kept ones."""
+    ways = {(c.row.words, c.method.name, c.transport, c.always, c.warm) for c in matrix.cells}
+    assert len(ways) == len(matrix.cells) == len(ROWS) * 5 * len(TRANSPORTS) * 2 * 2
+
+
+def test_every_fault_was_met(matrix: Matrix) -> None:
+    """No cell is good because its fault never came: once, or by every attempt."""
+    asked = [cell for cell in matrix.cells if cell.row.kind not in {"ok", "refuse"}]
+    assert named([c for c in asked if not c.always and c.met != 1]) == []
+    assert named([c for c in asked if c.always and c.met != c.told.attempts]) == []
+    refused = [cell for cell in matrix.cells if cell.row.kind == "refuse"]
+    assert {cell.told.attempts for cell in refused if not cell.always} == {2}
+    assert {cell.told.attempts for cell in refused if cell.always} == {4}
+
+
+def test_no_send_is_delivered_twice(matrix: Matrix) -> None:
+    """One call, at most one delivery."""
+    assert named([cell for cell in sends(matrix) if cell.deliveries > 1]) == []
+
+
+def test_what_a_send_reports_is_what_the_ledger_says(matrix: Matrix) -> None:
+    """Success: one delivery. `NotSent` or a refusal: none. All else is `OutcomeUnknown`."""
+    assert named([cell for cell in sends(matrix) if not is_true(cell)]) == []
+
+
+def test_hooks_are_told_what_the_caller_is(matrix: Matrix) -> None:
+    """The last word of the hooks is the call's end, and a doubt is given to them whole."""
+    for cell in matrix.cells:
+        ended = cell.ended if isinstance(cell.ended, BaseException) else None
+        assert cell.told.error == (ended and type(ended).__name__)
+        assert cell.told.doubt is (ended if isinstance(ended, OutcomeUnknown) else None)
+        assert (cell.told.outcome is Outcome.ACCEPTED) == (ended is None)
+        assert not cell.told.cancelled
+
+
+def test_a_reading_ends_in_a_result_or_in_an_error_that_says_no(matrix: Matrix) -> None:
+    """Nothing is in doubt, nothing was delivered."""
+    kinds = (ConnectionFailed, TimedOut, ApiError, ResponseInvalid)
+    errors = [cell for cell in readings(matrix) if isinstance(cell.ended, BaseException)]
+    assert named([cell for cell in errors if not isinstance(cell.ended, kinds)]) == []
+    assert {cell.ended.sent for cell in errors if isinstance(cell.ended, kinds)} == {"no"}
+    assert {cell.deliveries for cell in readings(matrix)} == {0}
+
+
+def test_a_reading_recovers_from_a_fault_that_passes(matrix: Matrix) -> None:
+    """One bad attempt, then a good one: only a refusal or a deadline is raised at once."""
+    lasting = {
+        "code 101, a refusal",
+        "done, code 515, done before",
+        "done, dripping beyond the deadline",
+    }
+    once = [cell for cell in readings(matrix) if not cell.always]
+    failed = [cell for cell in once if isinstance(cell.ended, BaseException)]
+    assert {cell.row.words for cell in failed} == lasting
+
+
+def test_the_table_in_the_readme_is_what_was_found(matrix: Matrix) -> None:
+    """It is refreshed by `python tests/fault_matrix.py --write`."""
+    text = README.read_text()
+    assert START in text
+    assert END in text.partition(START)[2]
+    assert shown(text) == table(matrix.cells)
+
+
+def test_what_must_not_be_seen_was_really_there(matrix: Matrix) -> None:
+    """Keys, salts, texts, tokens and numbers crossed the wire, and would be recognised."""
+    assert len([secret for secret in matrix.secrets if secret.startswith("ey")]) >= len(ROWS) // 4
+    assert all(singing(matrix, f"...{secret}...") for secret in matrix.secrets)
+    assert singing(matrix, "to 447400000012.")
+
+
+def singing(matrix: Matrix, text: str) -> bool:
+    """Whether a text shows what nobody may see."""
+    return any(secret in text for secret in matrix.secrets) or bool(_NUMBER.search(text))
+
+
+def test_no_log_record_shows_a_secret_a_text_or_a_number(matrix: Matrix, log: Everything) -> None:
+    """At DEBUG, of every logger: voxsms's, httpx's, httpcore's, aiohttp's, asyncio's."""
+    assert {"voxsms", "httpcore.http11", "httpcore2.http11"} <= {n for n, _ in log.lines}
+    assert [line for line in log.lines if singing(matrix, line[1])] == []
+
+
+def test_nothing_is_shown_in_asyncios_debug_mode_either(log: Everything) -> None:
+    """Which tells of slow steps and of what was not closed; nothing was not closed."""
+    log.lines.clear()
+    with asyncio.Runner(debug=True) as runner:
+        matrix = runner.run(run(ways=[(False, False)]))
+    assert "asyncio" in {name for name, _ in log.lines}
+    assert [line for line in log.lines if singing(matrix, line[1]) or "nclosed" in line[1]] == []
+
+
+def test_no_error_shows_a_secret_a_text_or_a_number(matrix: Matrix) -> None:
+    """Neither its text, nor its `repr`, nor its traceback with all causes."""
+    for cell in matrix.cells:
+        if isinstance(cell.ended, BaseException):
+            lines = traceback.format_exception(cell.ended)
+            assert not singing(matrix, f"{cell.ended} {cell.ended!r} {''.join(lines)}")
+
+
+def test_no_client_and_no_event_shows_a_secret_a_text_or_a_number(matrix: Matrix) -> None:
+    """The `repr` of clients and their options, and of all that hooks are given."""
+    for cell in matrix.cells:
+        assert not singing(matrix, cell.client)
+        assert not singing(matrix, repr(cell.attempts))
+        assert not singing(matrix, repr(cell.told))
+        assert not singing(matrix, repr(attrs.astuple(cell.told, recurse=False)))
