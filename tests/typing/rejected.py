@@ -1,5 +1,5 @@
 """What a type checker refuses: an error in each marked line, and in no other; never run."""
-# ruff: noqa: ASYNC230, B018, D103, F841, PTH123, SIM115 - wrong on purpose
+# ruff: noqa: ASYNC230, B018, D103, F841, PTH123, SIM115, T201 - wrong on purpose
 
 import voxsms
 from voxsms import Client, Timeouts
