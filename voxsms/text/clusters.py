@@ -5,6 +5,7 @@ one look, and that is the answer for nearly all texts.
 """
 
 import re
+from importlib import import_module
 from typing import Final
 
 # Characters that join with none of their like: those of the Grapheme_Cluster_Break classes Other,
@@ -28,3 +29,10 @@ def may_join(text: str) -> bool:
     if text.isascii():
         return "\r" in text
     return _MAY_JOIN.search(text) is not None
+
+
+def split_clusters(text: str) -> list[str]:
+    """Split a text into its grapheme clusters; ask `may_join` first if that is needed at all."""
+    # `regex` takes longer to import than the rest of voxsms.text, and few texts need it.
+    clusters: list[str] = import_module("regex").findall(r"\X", text)
+    return clusters
