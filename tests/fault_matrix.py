@@ -4,10 +4,9 @@
 """
 
 import argparse
-import asyncio
 import itertools
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,7 +36,7 @@ TRANSPORTS: Mapping[str, Callable[[], Transport]] = MappingProxyType(
 )
 OFTEN = 1000
 """Times that no call lives through."""
-BENCHES = 6
+BENCHES = 9
 """Sandboxes at a time."""
 QUICK = 1.0
 """Seconds: the read timeout where an answer does not come."""
@@ -220,11 +219,16 @@ class Bench:
         return [c for warm, always in ways for c in await self._way(row, transport, warm, always)]
 
     async def _way(self, row: Row, transport: str, warm: bool, always: bool) -> list[Cell]:
-        calls = (self._call(row, transport, each, warm, always) for each in METHODS)
-        if KINDS[row.kind].connecting:
-            # It can not be told whose connection meets it: one call after the other.
-            return [await each for each in calls]
-        cells = await asyncio.gather(*calls)
+        cells: list[Cell] = []
+
+        async def call(method: Method) -> None:
+            cells.append(await self._call(row, transport, method, warm, always))
+
+        # It can not be told whose connection meets a fault on connecting: one call at a time.
+        at_a_time = anyio.CapacityLimiter(1 if KINDS[row.kind].connecting else len(METHODS))
+        async with anyio.create_task_group() as group:
+            for method in METHODS:
+                group.start_soon(_limited, at_a_time, call, method)
         self._sandbox.faults.clear()
         return cells
 
@@ -277,6 +281,13 @@ class Bench:
         )
 
 
+async def _limited(
+    limiter: anyio.CapacityLimiter, call: Callable[[Method], Awaitable[None]], method: Method
+) -> None:
+    async with limiter:
+        await call(method)
+
+
 async def _end(call: Awaitable[object]) -> object:
     try:
         return await call
@@ -292,10 +303,10 @@ class Matrix:
     secrets: set[str] = attrs.field(factory=set[str])
 
 
-async def run(ways: Ways = WAYS) -> Matrix:
+async def run(ways: Ways = WAYS, transports: Iterable[str] = TRANSPORTS) -> Matrix:
     """Make every call of the matrix, several rows at a time, each before its own sandbox."""
     longest_first = sorted(ROWS, key=lambda row: row.read)
-    jobs = list(itertools.product(longest_first, TRANSPORTS))
+    jobs = list(itertools.product(longest_first, transports))
     matrix = Matrix()
 
     async def work() -> None:
@@ -305,7 +316,9 @@ async def run(ways: Ways = WAYS) -> Matrix:
                 matrix.cells.extend(await bench.cells(*jobs.pop(0), ways))
             matrix.secrets.update(bench.secrets)
 
-    await asyncio.gather(*(work() for _ in range(BENCHES)))
+    async with anyio.create_task_group() as group:
+        for _ in range(BENCHES):
+            group.start_soon(work)
     return matrix
 
 
@@ -321,11 +334,11 @@ def table(cells: list[Cell]) -> str:
 
 def _place(of_row: list[Cell], method: Method) -> str:
     """Say what a method ended with: once, and, if that differs, always."""
-    once, always = (
+    found = (
         " or ".join(sorted({c.words for c in of_row if c.method is method and c.always is when}))
         for when in (False, True)
     )
-    return once if once == always else f"{once}; {always}"
+    return "; ".join(dict.fromkeys(each for each in found if each))
 
 
 def shown(readme: str) -> str:
@@ -337,7 +350,7 @@ def main() -> None:
     """Make the matrix and show or write it."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--write", action="store_true", help="put it into README.md")
-    found = table(asyncio.run(run()).cells)
+    found = table(anyio.run(run).cells)
     if not arguments.parse_args().write:
         sys.stdout.write(found)
         return
