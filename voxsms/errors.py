@@ -31,15 +31,13 @@ have been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send).
 a whole phone number or a message text; the data on the attributes is whole. All can be pickled.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import attrs
 
 from voxsms.masking import mask_runs
-
-if TYPE_CHECKING:
-    from voxsms.api.models import A2PSendSmsResult
 
 Sent = Literal["no", "maybe", "yes"]
 
@@ -220,12 +218,45 @@ class ServerFault(ApiError):
     """The service, or a gateway before it, failed."""
 
 
+class Refusal(Protocol):
+    """What an accepted send says of a number that was refused: a `FailedSms`."""
+
+    @property
+    def destination_number(self) -> str:
+        """The number."""
+        ...
+
+    @property
+    def error_code(self) -> int:
+        """The service's code."""
+        ...
+
+    @property
+    def error_description(self) -> str:
+        """The service's reason."""
+        ...
+
+
+class PartialResult(Protocol):
+    """A send of which a part was refused: an `A2PSendSmsResult`."""
+
+    @property
+    def result(self) -> Sequence[object]:
+        """What was accepted."""
+        ...
+
+    @property
+    def failed(self) -> Sequence[Refusal]:
+        """What was refused."""
+        ...
+
+
 class PartlyFailed(VoxSmsError):
     """An accepted send in which some numbers were refused; `.result` tells which."""
 
     sent: Sent = "yes"
 
-    def __init__(self, result: "A2PSendSmsResult") -> None:
+    def __init__(self, result: PartialResult) -> None:
         super().__init__(result)
         self.result = result
 
