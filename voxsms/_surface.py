@@ -64,6 +64,8 @@ from voxsms.pricing import (
     estimate_many,
 )
 from voxsms.retry import Outcome
+from voxsms.text.changes import Change
+from voxsms.text.homoglyphs import Homoglyph
 from voxsms.text.message import Message
 from voxsms.text.segments import (
     Bounds,
@@ -72,6 +74,13 @@ from voxsms.text.segments import (
     Segmentation,
     count_fragments,
     segment,
+)
+from voxsms.text.template import (
+    ForcedByField,
+    RenderedMessage,
+    Room,
+    Template,
+    WorstCase,
 )
 from voxsms.transport.httpx_lanes import Httpx2Transport, HttpxTransport
 from voxsms.transport.seam import Timeouts
@@ -89,6 +98,7 @@ __all__ = [
     "BudgetExceeded",
     "CallEvent",
     "CallbackInvalid",
+    "Change",
     "CheckpointMismatch",
     "Client",
     "Clock",
@@ -103,7 +113,9 @@ __all__ = [
     "FailedSms",
     "Fault",
     "ForcedBy",
+    "ForcedByField",
     "HistoryPage",
+    "Homoglyph",
     "Httpx2Transport",
     "HttpxTransport",
     "Incomplete",
@@ -125,9 +137,11 @@ __all__ = [
     "Rate",
     "RateLimited",
     "RateTable",
+    "RenderedMessage",
     "RequestRefused",
     "ResourcePrice",
     "ResponseInvalid",
+    "Room",
     "Segmentation",
     "SendSmsMessageResult",
     "ServerFault",
@@ -137,10 +151,12 @@ __all__ = [
     "SmsHistory",
     "SmsNotEnabled",
     "SmsTransaction",
+    "Template",
     "TemplateError",
     "TimedOut",
     "Timeouts",
     "VoxSmsError",
+    "WorstCase",
     "__version__",
     "compare_with_history",
     "count_fragments",
