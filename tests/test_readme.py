@@ -1,0 +1,57 @@
+"""What the README says is so: its tables are up to date, its examples run as shown."""
+
+import re
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+import voxsms
+from voxsms.api import registry
+from voxsms.sandbox import Sandbox
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def between(start: str, end: str = "<!-- end -->") -> str:
+    """Give what stands between two marks."""
+    return README.partition(f"<!-- {start} -->\n")[2].partition(end)[0]
+
+
+def test_the_method_table_is_that_of_the_spec() -> None:
+    """A row that changes in `spec.py` changes here, or this says so."""
+    assert between("method table").strip() == registry.method_table()
+
+
+async def test_the_users_case_prints_what_it_shows(voxsms_sandbox: Sandbox) -> None:
+    """One curly apostrophe, 10,000 numbers: named, priced, and put right."""
+    case = between("a user's case")
+    code, shown = case.split("<!-- prints -->")
+    async with voxsms.Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+        prices = await client.get_resource_price()
+    numbers = [f"4478{n:08d}" for n in range(10_000)]
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(CODE.findall(code)[0], {"voxsms": voxsms, "prices": prices, "numbers": numbers})  # noqa: S102
+    assert printed.getvalue() == shown.strip().strip("`").lstrip("\n")
+    assert len("".join(re.findall(r'text \+?= "(.*)"', code))) == 158
+
+
+async def test_the_fixtures_example_passes(voxsms_sandbox: Sandbox) -> None:
+    """A user who copies it has a test that passes."""
+    (example,) = [code for code in CODE.findall(README) if "def test_my_service" in code]
+    names: dict[str, Callable[[Sandbox], object]] = {}
+    exec(example, {"voxsms": voxsms, "pytest": pytest}, names)  # noqa: S102
+    run = names["test_my_service"](voxsms_sandbox)
+    assert hasattr(run, "__await__")
+    await run
+
+
+@pytest.mark.parametrize("code", CODE.findall(README))
+def test_every_example_is_python(code: str) -> None:
+    """Nothing in the README has a slip that a compiler finds."""
+    wrapped = "async def example():\n" + "".join(f"    {line}\n" for line in code.splitlines())
+    compile(wrapped, "README.md", "exec")
