@@ -22,6 +22,7 @@ from doubles import (
 )
 
 from voxsms import Client, Timeouts
+from voxsms.api import spec
 from voxsms.api.codec import Answer
 from voxsms.errors import (
     AuthenticationFailed,
@@ -378,3 +379,13 @@ async def test_an_answer_that_can_not_be_read_names_the_place() -> None:
     assert caught.value.path.startswith("result[0]")
     assert caught.value.sent == "no"
     assert len(transport_of(client).requests) == 1
+
+
+async def test_an_answer_can_be_read_in_another_way() -> None:
+    """Which is how the export takes the bytes of a page; all else is as for any call."""
+    client = client_of(GONE, answer(PAGE))
+    raw = await client.caller.read(
+        spec.GET_SMS_HISTORY, spec.GetSmsHistory(count=5), client.options, lambda a: a.body
+    )
+    assert raw == answer(PAGE).body
+    assert transport_of(client).forms[1]["count"] == "5"

@@ -151,6 +151,20 @@ async def test_a_download_that_breaks_is_begun_again(path: Path) -> None:
     assert len(transport.requests) == 3
 
 
+async def test_a_download_that_broke_before_its_first_byte_is_begun_again(path: Path) -> None:
+    """There was nothing to forget."""
+    assert await client_of(Feeding([BROKE], [CSV])).download_sms_history(output="csv", path=path)
+    assert path.read_bytes() == CSV
+
+
+async def test_json_is_no_kind_of_file(path: Path) -> None:
+    """It is what `get_sms_history` is for; told before anything is sent."""
+    transport = Feeding([CSV])
+    with pytest.raises(InvalidRequest, match="output: "):
+        await client_of(transport).download_sms_history(output="json", path=path)  # type: ignore[arg-type]  # the point
+    assert transport.requests == []
+
+
 async def test_a_download_that_fails_leaves_no_trace(path: Path) -> None:
     """Neither a part nor a half file; a file that was there is still there."""
     path.write_text("of yesterday")

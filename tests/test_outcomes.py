@@ -38,6 +38,7 @@ from voxsms.errors import (
     ServerFault,
     VoxSmsError,
 )
+from voxsms.hooks import tell
 from voxsms.retry import Outcome
 from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
 
@@ -245,6 +246,11 @@ async def test_a_hook_that_raises_does_no_harm(caplog: pytest.LogCaptureFixture)
     assert (await client.send_sms_message(**SMS)).message_id == 1861
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert warnings == ["a hook raised ZeroDivisionError and was passed over"] * 2
+
+
+def test_no_hook_is_no_trouble() -> None:
+    """Nobody has to watch."""
+    assert tell(None, "event") is None  # type: ignore[func-returns-value]  # that it is nothing
 
 
 async def test_a_hook_that_raises_does_not_hide_an_error() -> None:

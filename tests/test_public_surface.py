@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -125,6 +126,8 @@ def test_rooms_are_reachable_as_attributes() -> None:
     """`voxsms.sandbox` and `voxsms.testing` need no import of their own."""
     assert voxsms.sandbox is import_module("voxsms.sandbox")
     assert voxsms.testing is import_module("voxsms.testing")
+    late: Any = vars(voxsms)["__getattr__"]  # what answers before a room has been imported
+    assert late("sandbox") is voxsms.sandbox
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -2,18 +2,13 @@
 
 import asyncio
 import gzip
-import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import server_tls, trusting
 from doubles import (
     A2P,
     A2P_SENT,
@@ -357,47 +352,9 @@ async def test_a_client_whose_calls_were_cancelled_still_answers(client: Of, nat
         await until(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for 127.0.0.1 that nobody trusts; with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
-@pytest.fixture
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    """Give the server's side of TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-async def test_a_certificate_that_nobody_trusts_is_refused(
-    client: Of, server_tls: ssl.SSLContext
-) -> None:
+async def test_a_certificate_that_nobody_trusts_is_refused(client: Of) -> None:
     """Neither credentials nor a text go to a server that can not prove who it is: `NotSent`."""
-    async with loopback(always(json_answer()), server_tls) as server:
+    async with loopback(always(json_answer()), server_tls()) as server:
         of = client(f"https://localhost:{server.port}").with_options(max_attempts=1)
         with pytest.raises(NotSent) as caught:
             await of.send_sms_message(**SMS)
@@ -407,12 +364,9 @@ async def test_a_certificate_that_nobody_trusts_is_refused(
         assert server.requests == []
 
 
-async def test_a_certificate_that_the_user_trusts_is_taken(
-    client: Of, server_tls: ssl.SSLContext, certificate: Path
-) -> None:
+async def test_a_certificate_that_the_user_trusts_is_taken(client: Of) -> None:
     """`verify=` takes an `ssl.SSLContext` of one's own."""
-    trust = ssl.create_default_context(cafile=str(certificate))
-    async with loopback(always(json_answer()), server_tls) as server:
-        of = client(f"https://localhost:{server.port}", verify=trust)
+    async with loopback(always(json_answer()), server_tls()) as server:
+        of = client(f"https://localhost:{server.port}", verify=trusting())
         assert (await of.send_sms_message(**SMS)).message_id == 1861
         await of.aclose()
