@@ -1,12 +1,15 @@
-"""What many tests share: a request to a sandbox as any HTTP client would make it."""
+"""What many tests share: a request to a sandbox as any HTTP client would make it, and a shell."""
 
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from io import BytesIO, TextIOWrapper
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from hypothesis import settings
 
+from voxsms.cli import main
 from voxsms.sandbox import Sandbox
 
 # Nothing is timed: the machine may be busy with something else.
@@ -48,3 +51,38 @@ def post_to(http: httpx.Client) -> Callable[[Sandbox], Post]:
 def post(voxsms_sandbox: Sandbox, post_to: Callable[[Sandbox], Post]) -> Post:
     """Give a function that calls a method of the test's own sandbox."""
     return post_to(voxsms_sandbox)
+
+
+class Ran(NamedTuple):
+    """What a command came to."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+"""Runs a command, given as its words; `stdin=` is what it can read."""
+
+
+@pytest.fixture
+def voxsms(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give a function that runs a command of voxsms as a shell does, not at a terminal."""
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    def run(*tokens: str, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin), "utf-8"))
+        status = main(tokens)
+        return Ran(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def account(voxsms_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Give a sandbox whose account the commands of `voxsms` find in the environment."""
+    key = voxsms_sandbox.api_key
+    monkeypatch.setenv("VOXIMPLANT_ACCOUNT_ID", str(key.account_id))
+    monkeypatch.setenv("VOXIMPLANT_API_KEY", key.api_key)
+    monkeypatch.setenv("VOXSMS_BASE_URL", voxsms_sandbox.url)
+    return voxsms_sandbox

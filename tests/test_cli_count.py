@@ -1,0 +1,163 @@
+"""`count`: where a text is cut, what it takes, which characters make it dear."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run
+from hypothesis import given
+from hypothesis import strategies as st
+
+import voxsms as library
+from voxsms.cli import counting
+
+CURLY = "It\u2019s " + "x" * 120
+
+
+def test_a_plain_text(voxsms: Run) -> None:
+    """A text in GSM-7 shows its counter and its one fragment."""
+    ran = voxsms("count", "hello")
+    assert ran.status == 0
+    assert ran.out.splitlines() == [
+        "GSM-7, 1 fragment: 5 septets, 155 left in the last",
+        "  1 \u2502 hello",
+    ]
+
+
+def test_one_quote_that_doubles_the_price(voxsms: Run) -> None:
+    """The character is named with its place and what says the same, and so is what that saves."""
+    ran = voxsms("count", CURLY)
+    head, first, second, why, _, quote, saving, simple = ran.out.splitlines()
+    assert head == "UTF-16, 2 fragments: 125 code units, 9 left in the last"
+    assert (first, second) == (
+        f"  1 \u2502 {CURLY[:67]}",
+        f"  2 \u2502 {CURLY[67:]}".ljust(len(first)),
+    )
+    assert why == "It takes UTF-16, with 70 units in a message and not 160, for:"
+    assert quote.split() == ["\u2019", "U+2019", "RIGHT", "SINGLE", "QUOTATION", "MARK", "2", "'"]
+    assert saving == "Simplified it says the same in 1 fragment:"
+    assert simple == CURLY.replace("\u2019", "'")
+
+
+def test_the_character_is_marked(voxsms: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the character that forces UTF-16 is seen in the text itself."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "It\x1b[1;37;41m\u2019\x1b[0ms xxx" in voxsms("count", CURLY).out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\tb", ["<U+0009>", "CHARACTER TABULATION", "a space"]),
+        ("a\u200bb", ["<U+200B>", "ZERO WIDTH SPACE", "nothing: it is not seen"]),
+        ("p\u0430ypal", ["CYRILLIC SMALL LETTER A", "passes for the Latin a"]),
+        ("a \U0001f600 b", ["U+1F600", "GRINNING FACE"]),
+        ("\u2019a\u2019b\u2019c\u2019d", ["0, 2, 4, ..."]),
+        ("one\ntwo\u2019", ["one\u23ce", "two\u2019"]),
+        ("a \u2028 b", ["<U+2028>", "a line end"]),
+    ],
+)
+def test_what_forces_utf16(voxsms: Run, text: str, words: list[str]) -> None:
+    """Each kind of character is seen and named, with what could stand instead of it."""
+    ran = voxsms("count", text)
+    assert ran.status == 0
+    for word in words:
+        assert word in ran.out
+
+
+def test_another_script(voxsms: Run) -> None:
+    """A text in a script that GSM-7 has not is not blamed letter by letter."""
+    ran = voxsms(
+        "count", "\u0417\u0434\u0440\u0430\u0432\u0441\u0442\u0432\u0443\u0439\u0442\u0435"
+    )
+    assert "of a script that GSM-7 can not carry" in ran.out
+    assert "CYRILLIC" not in ran.out
+
+
+def test_very_many_characters(voxsms: Run) -> None:
+    """Of many kinds of characters the first ones are named, and how many more there are."""
+    ran = voxsms(
+        "count",
+        "x" * 40
+        + "\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u2022\u2192\u2190\u2264\u2265\u2122\u00a9",
+    )
+    assert "and 2 other characters" in ran.out
+
+
+def test_a_text_that_may_be_cut_in_two_ways(voxsms: Run) -> None:
+    """Where the service may count otherwise, that is said and not hidden."""
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    text = "x" * 61 + family + "y" * 65
+    least, most = library.segment(text).bounds
+    assert least < most
+    assert f"The service may count {least} to {most} fragments" in voxsms("count", text).out
+
+
+def test_an_empty_text(voxsms: Run) -> None:
+    """The empty text has no fragments, which is said; it is no mistake to ask."""
+    assert voxsms("count", "") == (0, "0 fragments: an empty text can not be sent\n", "")
+    found = json.loads(voxsms("count", "", "--json").out)
+    assert (found["fragments_count"], found["fragments"]) == (0, [])
+
+
+def test_as_json(voxsms: Run) -> None:
+    """A program gets all of the segmentation, and what simplifying would save."""
+    found = json.loads(voxsms("count", CURLY, "--json").out)
+    assert found == {
+        "encoding": "UTF-16",
+        "fragments_count": 2,
+        "units": 125,
+        "units_left": 9,
+        "bounds": {"least": 2, "most": 2},
+        "fragments": [CURLY[:67], CURLY[67:]],
+        "forced_by": [
+            {
+                "index": 2,
+                "char": "\u2019",
+                "name": "RIGHT SINGLE QUOTATION MARK",
+                "suggestion": "'",
+            }
+        ],
+        "homoglyphs": [],
+        "simplified": {
+            "text": CURLY.replace("\u2019", "'"),
+            "fragments_count": 1,
+            "changes": [
+                {
+                    "index": 2,
+                    "before": "\u2019",
+                    "after": "'",
+                    "reason": "typographic single quote",
+                }
+            ],
+        },
+    }
+    assert json.loads(voxsms("count", "hello", "--json").out)["simplified"] is None
+
+
+def test_from_a_file_and_standard_input(voxsms: Run, tmp_path: Path) -> None:
+    """The text may come from a file or a pipe."""
+    file = tmp_path / "text"
+    file.write_text("hello\n")
+    shown = voxsms("count", "hello").out
+    assert voxsms("count", "--file", str(file)).out == shown
+    assert voxsms("count", "-", stdin=b"hello\n").out == shown
+
+
+@pytest.mark.parametrize(
+    ("stdin", "problem"),
+    [(b"a\x1bb", "is a bare ESC"), (b"\xff", "standard input: is not UTF-8 (byte 1)")],
+)
+def test_a_text_that_no_message_can_carry(voxsms: Run, stdin: bytes, problem: str) -> None:
+    """What can not be sent is not counted."""
+    ran = voxsms("count", "-", stdin=stdin)
+    assert ran.status == 2
+    assert problem in ran.err
+
+
+@given(st.text())
+def test_marking_shows_every_character(text: str) -> None:
+    """Whatever the text, what is shown is all of it and nothing that a terminal would obey."""
+    shown = counting.marked(text).plain
+    assert all(char.isprintable() or char == "\n" for char in shown)
+    assert len(shown) >= len(text)

@@ -1,0 +1,161 @@
+"""The commands that mirror a method: names, types and help come from the table."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+from attrs import AttrsInstance
+from conftest import Run
+from cyclopts import App
+from cyclopts.argument import Argument
+
+from voxsms.api import registry, spec, wire
+from voxsms.api.codec import Form
+from voxsms.api.models import DeliveryStatus
+from voxsms.api.registry import METHODS, Row
+from voxsms.cli.app import app
+from voxsms.cli.mirror import moment
+from voxsms.errors import InvalidRequest
+from voxsms.sandbox import Sandbox
+
+MIRRORED: Mapping[str, Row] = {
+    "send": spec.SEND_SMS_MESSAGE,
+    "a2p": spec.A2P_SEND_SMS,
+    "control": spec.CONTROL_SMS,
+    "history sms": spec.GET_SMS_HISTORY,
+    "history a2p": spec.A2P_GET_SMS_HISTORY,
+    "numbers": spec.GET_PHONE_NUMBERS,
+    "prices": spec.GET_RESOURCE_PRICE,
+}
+PARAMETERS = [
+    (command, name)
+    for command, row in MIRRORED.items()
+    for name in registry.parameters(registry.request_class(row))
+    if row.sending is None or name != row.sending.text
+]
+
+
+def _command(words: str) -> App:
+    found = app
+    for word in words.split():
+        found = found[word]
+    return found
+
+
+def _arguments(words: str) -> Mapping[str, Argument]:
+    return {each.field_info.name: each for each in _command(words).assemble_argument_collection()}
+
+
+@pytest.mark.parametrize(("command", "name"), PARAMETERS)
+def test_an_option_is_a_parameter_of_the_table(command: str, name: str) -> None:
+    """Each option has the name, the words and the necessity that the table gives it."""
+    row = MIRRORED[command]
+    kind = registry.request_class(row)
+    param, argument = registry.parameters(kind)[name], _arguments(command)[name]
+    assert f"--{name.replace('_', '-')}" in argument.names
+    assert (argument.parameter.help or "").startswith(param.doc)
+    assert argument.required == (name in registry.required(kind))
+
+
+@pytest.mark.parametrize("command", MIRRORED)
+def test_a_command_has_its_methods_summary(command: str) -> None:
+    """What a command does is said in the words of the table."""
+    assert _command(command).help == registry.request_class(MIRRORED[command]).__doc__
+
+
+@pytest.mark.parametrize("command", ["send", "a2p"])
+def test_both_sends_have_the_same_short_names(command: str) -> None:
+    """Sender and destinations are `--from` and `--to`, whatever they are called on the wire."""
+    row, arguments = MIRRORED[command], _arguments(command)
+    assert row.sending is not None
+    assert "--from" in arguments[row.sending.sender].names
+    assert "--to" in arguments[row.sending.to].names
+    assert row.sending.text not in arguments or row.sending.text == "text"
+
+
+def test_every_method_but_the_account_has_a_command() -> None:
+    """Nothing of the table is out of reach; the account comes with `prices` and `demo`."""
+    assert METHODS.keys() - {row.cmd for row in MIRRORED.values()} == {"GetAccountInfo"}
+
+
+def test_the_help_of_a_list_of_choices(voxsms: Run) -> None:
+    """Choices are named, lists are shown as lists, flags can be switched off."""
+    shown = voxsms("history", "a2p", "--help").out
+    assert "dispatched" in shown
+    assert "--message-id INT..." in shown
+    assert "--no-store-body" in voxsms("send", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("text", "last", "expected"),
+    [
+        ("2026-09-30", False, datetime(2026, 9, 30, tzinfo=UTC)),
+        ("2026-09-30", True, datetime(2026, 9, 30, 23, 59, 59, tzinfo=UTC)),
+        ("2026-09-30T14:00", True, datetime(2026, 9, 30, 14, tzinfo=UTC)),
+        ("2026-09-30 14:00:05", False, datetime(2026, 9, 30, 14, 0, 5, tzinfo=UTC)),
+        (
+            "2026-09-30T14:00+02:00",
+            False,
+            datetime(2026, 9, 30, 14, tzinfo=timezone(timedelta(hours=2))),
+        ),
+        ("2026-09-30T14:00Z", False, datetime(2026, 9, 30, 14, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_read(text: str, last: bool, expected: datetime) -> None:
+    """A time without a zone is UTC; a day that ends a span is meant as a whole."""
+    found = moment(text, last=last)
+    assert found == expected
+    assert found.utcoffset() == expected.utcoffset()
+
+
+def test_a_time_that_is_none() -> None:
+    """What is no time is refused, with a time that is one."""
+    with pytest.raises(ValueError, match="is no time, such as 2026-09-30T14:00"):
+        moment("yesterday")
+
+
+def test_every_form_of_the_table_is_known() -> None:
+    """A form that is added to the table is thought of here too."""
+    forms = {
+        type(param.form)
+        for row in METHODS.values()
+        for param in registry.parameters(registry.request_class(row)).values()
+    }
+    assert forms == {
+        wire.BoolForm,
+        wire.ChoiceForm,
+        wire.IntForm,
+        wire.ListForm,
+        wire.PhoneForm,
+        wire.SourceForm,
+        wire.TextForm,
+        wire.TimeForm,
+        wire.WordForm,
+    }
+
+
+def test_values_arrive_as_the_wire_has_them(
+    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists, flags, choices and times given as words reach the service as what they are."""
+    seen: dict[str, Any] = {}
+
+    def requested(_: object, request: AttrsInstance) -> Form:
+        seen.update(attrs.asdict(request))
+        raise InvalidRequest("seen", ())
+
+    monkeypatch.setattr("voxsms.calling.write_request", requested)
+    words = "--message-id 1 2 --message-id 3 --delivery-status delivered --to-date 2026-09-30"
+    assert voxsms("history", "a2p", *words.split(), "--source-number", "+1 (415) 555").status == 2
+    assert seen["message_id"] == [1, 2, 3]
+    assert seen["delivery_status"] is DeliveryStatus.DELIVERED
+    assert seen["to_date"] == datetime(2026, 9, 30, 23, 59, 59, tzinfo=UTC)
+    assert seen["source_number"] == "+1 (415) 555"
+    assert seen["from_date"] is seen["offset"] is None
+    assert voxsms("history", "a2p", "--delivery-status", "5").status == 2
+    assert seen["delivery_status"] is DeliveryStatus.DELIVERED
+    assert voxsms("numbers", "--no-sms-supported").status == 2
+    assert seen["sms_supported"] is False
+    assert account.ledger.requests == {}

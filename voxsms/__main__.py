@@ -1,0 +1,7 @@
+"""`python -m voxsms`: the command line."""
+
+import sys
+
+from voxsms.cli import main
+
+sys.exit(main())

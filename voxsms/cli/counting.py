@@ -1,0 +1,152 @@
+"""`count`: what a text takes, where it is cut, and which characters make it dear."""
+
+from typing import Any, Final
+
+from cyclopts import App
+from rich.table import Table
+from rich.text import Text
+
+from voxsms.cli import show
+from voxsms.cli.show import Json
+from voxsms.cli.texts import NONE_YET, OfText
+from voxsms.text.gsm7 import FOREIGN
+from voxsms.text.message import Message
+from voxsms.text.segments import Encoding, ForcedBy, Segmentation
+
+_UNITS: Final = {Encoding.GSM7: "septet", Encoding.UTF16: "code unit"}
+_MARK: Final = "bold white on red"
+_MOST_NAMED: Final = 12
+_MOST_PLACES: Final = 3
+_SAID: Final = {"": "nothing: it is not seen", " ": "a space", "\n": "a line end"}
+
+
+def count(words: OfText = NONE_YET, *, json: Json = False) -> None:
+    """Show the fragments that a text is cut into; each one is charged as a message."""
+    message = Message(words.read())
+    if json:
+        show.print_json(_described(message))
+    elif message.segmentation.fragments_count:
+        _print(message)
+    else:
+        show.say("0 fragments: an empty text can not be sent")
+
+
+def _described(message: Message) -> dict[str, Any]:
+    cut = message.segmentation
+    return {
+        "encoding": cut.encoding,
+        "fragments_count": cut.fragments_count,
+        "units": cut.units,
+        "units_left": cut.units_left,
+        "bounds": cut.bounds._asdict(),
+        "fragments": cut.fragments,
+        "forced_by": [found._asdict() for found in cut.forced_by],
+        "homoglyphs": [found._asdict() for found in message.homoglyphs],
+        "simplified": _simplified(message),
+    }
+
+
+def _simplified(message: Message) -> dict[str, Any] | None:
+    simple = message.simplified()
+    if simple is message:
+        return None
+    return {
+        "text": simple.text,
+        "fragments_count": simple.segmentation.fragments_count,
+        "changes": [change._asdict() for change in simple.changes],
+    }
+
+
+def _print(message: Message) -> None:
+    cut = message.segmentation
+    show.say(
+        (f"{cut.encoding}, {show.number(cut.fragments_count, 'fragment')}", show.ACCENT),
+        f": {show.number(cut.units, _UNITS[cut.encoding])}, {cut.units_left} left in the last",
+    )
+    _print_fragments(cut)
+    least, most = cut.bounds
+    if least != most:
+        show.say(
+            (f"The service may count {least} to {most} fragments", show.BAD),
+            ": it does not document whether it cuts inside of what a reader takes for a character.",
+        )
+    if cut.forced_by:
+        _print_forcing(message)
+    _print_saving(message)
+
+
+def _print_fragments(cut: Segmentation) -> None:
+    table = Table.grid(padding=(0, 1))
+    for position, fragment in enumerate(cut.fragments, 1):
+        number, rule = Text(f"{position:>3}", show.FAINT), Text("\u2502", show.FAINT)
+        table.add_row(number, rule, marked(fragment))
+    show.out().print(table)
+
+
+def marked(text: str) -> Text:
+    """Show every character of a text, those in colour that GSM-7 can not carry."""
+    line, done = Text(), 0
+    for found in FOREIGN.finditer(text):
+        line.append(_seen(text[done : found.start()]))
+        line.append(_seen(found.group()), _MARK)
+        done = found.end()
+    return line.append(_seen(text[done:]))
+
+
+def _seen(text: str) -> str:
+    """Show line ends, and what is not seen otherwise."""
+    return show.visible(text).replace(show.LINE_END, f"{show.LINE_END}\n")
+
+
+def _print_forcing(message: Message) -> None:
+    cut = message.segmentation
+    if _in_another_script(cut.text):
+        show.say("Most of its characters are of a script that GSM-7 can not carry.")
+        return
+    show.say("It takes UTF-16, with 70 units in a message and not 160, for:")
+    table = show.rows_of("", "code", "name", "at", "instead")
+    kinds = _by_character(cut.forced_by)
+    for places in kinds[:_MOST_NAMED]:
+        first = places[0]
+        shown, code = Text(show.visible(first.char), _MARK), f"U+{ord(first.char):04X}"
+        at = ", ".join(str(found.index) for found in places[:_MOST_PLACES])
+        more = ", ..." if len(places) > _MOST_PLACES else ""
+        table.add_row(shown, code, first.name, at + more, _instead(message, places))
+    show.out().print(table)
+    if len(kinds) > _MOST_NAMED:
+        show.say(f"and {len(kinds) - _MOST_NAMED} other characters")
+
+
+def _in_another_script(text: str) -> bool:
+    """Say whether there is no use in naming single characters."""
+    return 2 * len(text.encode("ascii", "ignore")) < len(text)
+
+
+def _by_character(forced_by: tuple[ForcedBy, ...]) -> list[list[ForcedBy]]:
+    places: dict[str, list[ForcedBy]] = {}
+    for found in forced_by:
+        places.setdefault(found.char, []).append(found)
+    return list(places.values())
+
+
+def _instead(message: Message, places: list[ForcedBy]) -> str:
+    """Give what says the same as a character, or what it passes for."""
+    suggestion = places[0].suggestion
+    if suggestion is not None:
+        return _SAID.get(suggestion, suggestion)
+    indices = {found.index for found in places}
+    alike = [found.looks_like for found in message.homoglyphs if found.index in indices]
+    return f"passes for the Latin {alike[0]}" if alike else ""
+
+
+def _print_saving(message: Message) -> None:
+    simple = message.simplified()
+    if simple is not message:
+        fragments = show.number(simple.segmentation.fragments_count, "fragment")
+        show.say(("Simplified it says the same in ", ""), (fragments, show.GOOD), ":")
+        show.out().print(marked(simple.text), soft_wrap=True)
+
+
+def add_to(app: App) -> None:
+    """Add this command to the program."""
+    app.command(count, group=show.AT_HOME)

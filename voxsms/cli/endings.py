@@ -1,0 +1,102 @@
+"""How a command ends: what each trouble says, and the exit status that a script goes by.
+
+0 done; 1 refused or failed; 2 called wrongly: an argument, a file or the environment has to be put
+right, and nothing was sent; 3 a message may have been sent and nobody knows. 130 and 141 are what a
+shell says of a program that SIGINT or SIGPIPE ended.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+
+import attrs
+from cyclopts import CycloptsError
+
+from voxsms.api.spec import SEND_SMS_MESSAGE
+from voxsms.errors import (
+    CredentialsInvalid,
+    InvalidRequest,
+    OutcomeUnknown,
+    SmsNotEnabled,
+    TemplateError,
+    VoxSmsError,
+)
+
+
+class Exit(IntEnum):
+    """The exit statuses."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNKNOWN = 3
+    INTERRUPTED = 130
+    NOBODY_READS = 141
+
+
+class Usage(Exception):
+    """A command that was called wrongly: an argument, or a file that one names."""
+
+
+class Failed(Exception):
+    """A command that could not be carried out."""
+
+
+def _interrupted(_: BaseException) -> str:
+    return "interrupted"
+
+
+def _refused_by_system(error: OSError) -> str:
+    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+
+
+def _nothing(_: BaseException) -> str:
+    return ""
+
+
+def _account(_: CredentialsInvalid) -> str:
+    return "Without an account: `voxsms sandbox` runs one to try things with."
+
+
+def _enable(_: SmsNotEnabled) -> str:
+    return "To enable it: voxsms control NUMBER enable"
+
+
+def _look(doubt: OutcomeUnknown) -> str:
+    history = "sms" if doubt.method == SEND_SMS_MESSAGE.cmd else "a2p"
+    return f"The history tells: voxsms history {history}"
+
+
+def _help(error: CycloptsError) -> str:
+    return " ".join(("See", "voxsms", *(error.command_chain or ()), "--help"))
+
+
+@attrs.frozen
+class Ending:
+    """How a command ends that met an error of this kind."""
+
+    error: type[BaseException]
+    status: Exit
+    words: Callable[..., str] = str
+    hint: Callable[..., str] = _nothing
+    """Says what to do about it."""
+
+
+_ENDINGS = (
+    Ending(OutcomeUnknown, Exit.UNKNOWN, hint=_look),
+    Ending(InvalidRequest, Exit.USAGE),
+    Ending(CredentialsInvalid, Exit.USAGE, hint=_account),
+    Ending(TemplateError, Exit.USAGE),
+    Ending(SmsNotEnabled, Exit.FAILED, hint=_enable),
+    Ending(VoxSmsError, Exit.FAILED),
+    Ending(CycloptsError, Exit.USAGE, hint=_help),
+    Ending(Usage, Exit.USAGE),
+    Ending(Failed, Exit.FAILED),
+    Ending(KeyboardInterrupt, Exit.INTERRUPTED, _interrupted),
+    Ending(OSError, Exit.FAILED, _refused_by_system),
+)
+"""The most specific first."""
+
+
+def ending_of(error: BaseException) -> Ending | None:
+    """Give how a command ends that met an error; None for one that is a fault of voxsms."""
+    return next((ending for ending in _ENDINGS if isinstance(error, ending.error)), None)

@@ -1,0 +1,173 @@
+"""`history sms` and `history a2p`: the messages of an account, shown as they come."""
+
+from collections.abc import AsyncIterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Protocol
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.text import Text
+
+from voxsms.api import spec
+from voxsms.api.models import A2PSmsHistory, DeliveryStatus, MessageStatus, SmsHistory
+from voxsms.cli import show
+from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli.mirror import Given, mirror
+from voxsms.cli.show import Json
+from voxsms.pricing import Tally
+
+Row = SmsHistory | A2PSmsHistory
+Limit = Annotated[
+    int | None,
+    Parameter(validator=Number(gte=1), help="How many messages to show; all of them by default."),
+]
+
+
+async def history_sms(
+    *,
+    limit: Limit = None,
+    json: Json = False,
+    account: OfAccount = FROM_ENVIRONMENT,
+    **given: Given,
+) -> None:
+    """Show the history of two-way messages."""
+    async with account.client() as client:
+        await _show(client.get_sms_history(**_enough(given, limit)), limit, json=json)
+
+
+async def history_a2p(
+    *,
+    limit: Limit = None,
+    json: Json = False,
+    account: OfAccount = FROM_ENVIRONMENT,
+    **given: Given,
+) -> None:
+    """Show the history of A2P messages."""
+    async with account.client() as client:
+        await _show(client.a2p_get_sms_history(**_enough(given, limit)), limit, json=json)
+
+
+def _enough(given: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    """Ask for no more rows than are shown."""
+    return given if limit is None else {"count": min(limit, spec.MOST_ROWS), **given}
+
+
+class _Printer(Protocol):
+    def row(self, row: Row) -> None: ...
+    def end(self) -> None: ...
+
+
+async def _show(rows: AsyncIterable[Row], limit: int | None, *, json: bool) -> None:
+    """Print row after row: a history of any size takes no memory."""
+    printer: _Printer = _JsonLines() if json else Lines()
+    shown = 0
+    async for row in rows:
+        printer.row(row)
+        shown += 1
+        if shown == limit:
+            break
+    printer.end()
+
+
+class _JsonLines:
+    def row(self, row: Row) -> None:
+        show.print_json(row)
+
+    def end(self) -> None:
+        pass
+
+
+_WIDTHS: Final = {
+    "time (UTC)": 19,
+    "message": 9,
+    "": 3,
+    "from": 15,
+    "to": 15,
+    "fragments": 9,
+    "cost": 9,
+    "status": 10,
+    "text": 0,
+}
+"""The columns: of a fixed width, as rows are printed before the next one is known."""
+_FIGURES: Final = ("message", "fragments", "cost")
+_STYLES: Final[Mapping[str, str]] = {
+    DeliveryStatus.DELIVERED: show.GOOD,
+    DeliveryStatus.QUEUED: show.FAINT,
+    DeliveryStatus.DISPATCHED: show.FAINT,
+    MessageStatus.SUCCESS: show.GOOD,
+    MessageStatus.WAITING: show.FAINT,
+}
+
+
+class Lines:
+    """A table that is printed line by line, and the sum under it."""
+
+    def __init__(self) -> None:
+        self._console = show.out()
+        self._sum = Tally()
+
+    def row(self, row: Row) -> None:
+        """Print one message."""
+        if not self._sum.messages:
+            self._print({name: name for name in _WIDTHS}, dict.fromkeys(_WIDTHS, show.FAINT))
+        status, style = _status(row)
+        self._print(
+            {
+                "time (UTC)": _time(row),
+                "message": str(row.message_id or ""),
+                "": str(row.direction) if isinstance(row, SmsHistory) else "",
+                "from": row.source_number,
+                "to": row.destination_number,
+                "fragments": str(row.fragments),
+                "cost": show.money(row.cost),
+                "status": status,
+                "text": row.error_message or row.text or "",
+            },
+            {"status": style},
+        )
+        self._sum += Tally(1, row.fragments, row.cost)
+
+    def _print(self, cells: Mapping[str, str], styles: Mapping[str, str]) -> None:
+        line = Text(no_wrap=True)
+        for name, width in _WIDTHS.items():
+            cell = show.visible(cells[name])
+            padded = cell.rjust(width) if name in _FIGURES else cell.ljust(width)
+            line.append(padded, styles.get(name, ""))
+            line.append("  ")
+        line.rstrip()
+        self._console.print(line, soft_wrap=True)
+
+    def end(self) -> None:
+        """Print the sum."""
+        if not self._sum.messages:
+            show.say("no messages")
+            return
+        cost = f"cost {show.money(self._sum.cost)} in the currency of the account"
+        messages = show.number(self._sum.messages, "message")
+        show.say(
+            (f"{messages}, {show.number(self._sum.fragments, 'fragment')}, {cost}", show.FAINT)
+        )
+
+
+def _time(row: Row) -> str:
+    at: datetime | None
+    at = row.processed_date if isinstance(row, SmsHistory) else row.processing_date
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _status(row: Row) -> tuple[str, str]:
+    """Give the status that says most, and its style."""
+    status: str = row.status_id
+    if isinstance(row, A2PSmsHistory) and row.delivery_status is not None:
+        status = row.delivery_status
+    name = status.name if isinstance(status, MessageStatus) else str(status)
+    known = isinstance(status, MessageStatus | DeliveryStatus)
+    return name.lower(), _STYLES.get(status, show.BAD) if known else ""
+
+
+def add_to(app: App) -> None:
+    """Add these commands to the program."""
+    history = App(name="history", help="Show the history of messages.", group=show.WITH_ACCOUNT)
+    mirror(history, spec.GET_SMS_HISTORY, "sms", history_sms)
+    mirror(history, spec.A2P_GET_SMS_HISTORY, "a2p", history_a2p)
+    app.command(history)

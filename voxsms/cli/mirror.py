@@ -1,0 +1,109 @@
+"""THE TABLE worn as command parameters: a command has its method's names, types and help from it.
+
+A command is a function with `**given`, which stands for the parameters of its method.
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, time
+from functools import wraps
+from inspect import Parameter as Shown
+from inspect import signature
+from types import GenericAlias
+from typing import Annotated, Any, Final, cast
+
+from cyclopts import App, Parameter, Token
+
+from voxsms.api import registry, wire
+from voxsms.api.registry import Row
+from voxsms.api.spec import Param
+from voxsms.cli import show
+
+Command = Callable[..., Coroutine[Any, Any, None]]
+Given = Any
+"""The value of a parameter that the table has; the client checks it."""
+
+_TIMES: Final = "Such as 2026-09-30 or 2026-09-30T14:00+02:00; UTC where no zone is given."
+_A_DAY: Final = len("2026-09-30")
+_LAST_SECOND: Final = time(23, 59, 59)
+_annotated: Any = Annotated  # with types that are known at run time only
+
+
+def mirror(app: App, row: Row, name: str, command: Command) -> None:
+    """Add a command to an app, with the parameters of a method in place of its `**given`."""
+    own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
+    shown = sorted([*own, *_mirrored(row)], key=lambda parameter: parameter.kind)
+    worn = signature(command).replace(parameters=shown)
+
+    @wraps(command)
+    async def called(*args: object, **given: object) -> None:
+        await command(**worn.bind(*args, **given).arguments)
+
+    vars(called)["__signature__"] = worn
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    doc = registry.request_class(row).__doc__
+    app.command(called, name=name, help=doc, group=show.WITH_ACCOUNT)
+
+
+def _mirrored(row: Row) -> list[Shown]:
+    """Give a method's parameters; not the text of a send, for which commands have more ways."""
+    kind = registry.request_class(row)
+    needed, text = registry.required(kind), row.sending and row.sending.text
+    return [
+        _parameter(row, name, param, needed=name in needed)
+        for name, param in registry.parameters(kind).items()
+        if name != text
+    ]
+
+
+def _parameter(row: Row, name: str, param: Param, *, needed: bool) -> Shown:
+    last = row.span is not None and name == row.span[1]
+    hint, reading = _option(param.form, last=last)
+    doc = f"{param.doc} {_TIMES}" if isinstance(param.form, wire.TimeForm) else param.doc
+    option = Parameter(help=doc, alias=_short_name(row, name), **reading)
+    if needed:
+        kind = Shown.KEYWORD_ONLY if row.charges else Shown.POSITIONAL_OR_KEYWORD
+        return Shown(name, kind, annotation=_annotated[hint, option])
+    return Shown(name, Shown.KEYWORD_ONLY, default=None, annotation=_annotated[hint | None, option])
+
+
+def _short_name(row: Row, name: str) -> str | None:
+    """Give the sender and the destinations the same two names for every send."""
+    if row.sending is None:
+        return None
+    return {row.sending.sender: "--from", row.sending.to: "--to"}.get(name)
+
+
+def _option(form: wire.Form, *, last: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Give the type of an option and how it is read, by its form on the wire."""
+    if isinstance(form, wire.ListForm):
+        item, _ = _option(form.item)
+        return GenericAlias(list, item), {"consume_multiple": True, "negative": ()}
+    if isinstance(form, wire.ChoiceForm):
+        return cast("Any", form).choices, {"converter": _reader(form.read)}
+    if isinstance(form, wire.TimeForm):
+        return datetime, {"converter": _reader(lambda text: moment(text, last=last))}
+    if isinstance(form, wire.BoolForm):
+        return bool, {}
+    return (int if isinstance(form, wire.IntForm) else str), {}
+
+
+def _reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], object]:
+    def convert(_: object, tokens: Sequence[Token]) -> object:
+        (token,) = tokens
+        try:
+            return read(token.value)
+        except ValueError as error:
+            raise ValueError(f'"{token.value}" {error.args[0]}') from None
+
+    return convert
+
+
+def moment(text: str, *, last: bool = False) -> datetime:
+    """Read a time; a day alone is its first second, or its last one where a span ends."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is no time, such as 2026-09-30T14:00") from None
+    if last and len(text) <= _A_DAY:
+        found = datetime.combine(found, _LAST_SECOND)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
