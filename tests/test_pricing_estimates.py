@@ -7,14 +7,15 @@ from decimal import Decimal, localcontext
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
-from voxsms.errors import InvalidRequest, InvalidText, TemplateError
+from voxsms.errors import InvalidRequest, InvalidText
 from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
 from voxsms.text.message import Message
 from voxsms.text.segments import count_fragments, segment
+from voxsms.text.template import Template
 
 USA, UK, MOBILE, NOWHERE = "14155550100", "442071838750", "447700900212", "99912345678"
 QUOTE = "\u2019"
@@ -184,6 +185,8 @@ def test_on_bad_may_end_the_estimate() -> None:
         ("x" * 160, {}),
         ("x" * 161, {}),  # long, but no single character is to blame
         ("x" * 159 + "\u20ac", {"\u20ac": 1}),  # two septets
+        ("x" * 160 + "\u20ac", {}),  # long without it, too
+        ("x" * 160 + "\r\n", {}),
         ("x" * 70 + QUOTE, {QUOTE: 1}),
         ("x" * 69 + QUOTE, {}),
         ("x" * 69 + QUOTE + "\u2013", {QUOTE: 1, "\u2013": 1}),
@@ -201,15 +204,7 @@ def test_characters_that_push_a_message_further(text: str, pushed: dict[str, int
         assert 0 < tally.fragments < found.fragments
 
 
-class _Greeting:
-    """A template with two fields."""
-
-    fields = ("name", "code")
-
-    def render(self, **values: str) -> Message:
-        if missing := [field for field in self.fields if field not in values]:
-            raise TemplateError(f"no value for {', '.join(missing)}")
-        return Message("x" * 140 + "Hi {name}, {code}".format(**values))
+_GREETING = Template("x" * 140 + "Hi {name}, {code}")
 
 
 def _row(name: str, code: str = "1234") -> tuple[Mapping[str, str], str]:
@@ -219,13 +214,58 @@ def _row(name: str, code: str = "1234") -> tuple[Mapping[str, str], str]:
 def test_fields_that_push_a_message_further() -> None:
     """A template tells which field did it: but for its value the message takes fewer fragments."""
     rows = [_row("Ann"), _row("Maximiliana Rose"), _row("\u0141ukasz"), _row("y" * 8, "z" * 8)]
-    found = estimate_many(rows, RATES, template=_Greeting())
+    found = estimate_many(rows, RATES, template=_GREETING)
     assert found.by_fragments.keys() == {1, 2, 3}
     assert found.pushed_by_field == {
         "name": Tally(3, 4, Decimal("0.0316")),
         "code": Tally(1, 1, Decimal("0.0079")),
     }
     assert found.pushed_by_character == {"\u0141": Tally(1, 2, Decimal("0.0158"))}
+
+
+def test_rendered_messages_know_their_fields() -> None:
+    """Pairs of rendered messages are estimated like rows for their template."""
+    rows = [_row("Ann"), _row("Maximiliana Rose"), _row("\u0141ukasz")]
+    messages = [
+        (_GREETING.render(name=row["name"], code=row["code"]), number) for row, number in rows
+    ]
+    assert estimate_many(messages, RATES) == estimate_many(rows, RATES, template=_GREETING)
+    one = estimate(_GREETING.render(name="Maximiliana Rose", code="1234"), [USA, UK], RATES)
+    assert one.pushed_by_field == {"name": Tally(2, 2, Decimal("0.0489"))}
+
+
+_VALUES = st.text(st.sampled_from("ab1`\u20ac{\r\n\u2019\u0416\u0142\U0001f600\u0301"), max_size=90)
+
+
+@given(
+    st.sampled_from(
+        [
+            "{a}",
+            "{a} and {b}",
+            "x" * 100 + "{a}{b}{a}",
+            "\u0416" * 60 + "{a}{b}",
+            "\u20ac" * 70 + "{b}{a}",
+            "\U0001f600" * 30 + "{a}{a}{a}{b}",
+            "\u2019" + "x" * 140 + "{a}, {b}",
+        ]
+    ).map(Template),
+    st.tuples(_VALUES, _VALUES),
+)
+def test_fields_are_blamed_as_if_each_were_left_out(
+    template: Template, values: tuple[str, str]
+) -> None:
+    """Whatever is filled in, the quick way finds what rendering without each value finds."""
+    row = dict(zip("ab", values, strict=True))
+    text = template.fill(row)
+    assume(text)
+    found = estimate_many([(row, USA)], RATES, template=template)
+    further = {
+        field: count_fragments(text) - count_fragments(template.fill({**row, field: ""}))
+        for field in template.fields
+    }
+    assert {field: tally.fragments for field, tally in found.pushed_by_field.items()} == {
+        field: more for field, more in further.items() if more > 0 and found.fragments > 1
+    }
 
 
 async def test_rows_for_a_template_may_be_awaited_and_bad() -> None:
@@ -237,9 +277,9 @@ async def test_rows_for_a_template_may_be_awaited_and_bad() -> None:
 
     told: list[str] = []
     found = await estimate_many(
-        source(), RATES, template=_Greeting(), on_bad=lambda _, error: told.append(str(error))
+        source(), RATES, template=_GREETING, on_bad=lambda _, error: told.append(str(error))
     )
-    assert told == ["estimate_many: pairs[0]: no value for code. Nothing was sent."]
+    assert told == ["estimate_many: pairs[0]: template: no value for {code}. Nothing was sent."]
     assert (found.invalid, found.messages, found.fragments_count) == (1, 1, 1)
 
 

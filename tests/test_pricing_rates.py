@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
+from voxsms.api.wire import PhoneForm, WireFault
 from voxsms.errors import InvalidRequest, PriceUnknown
 from voxsms.pricing import RESOURCE_TYPES, Rate, RateTable
 
@@ -119,6 +120,32 @@ def test_what_is_no_number_is_refused(number: object, problem: str) -> None:
         with pytest.raises(InvalidRequest, match=problem) as caught:
             ask(cast("str", number))
         assert str(number) not in str(caught.value) or number is None
+
+
+@given(
+    st.one_of(
+        st.text("0123456789", max_size=18),
+        st.text("0123456789+-. ()x\u0664", max_size=18),
+    )
+)
+def test_the_numbers_priced_are_those_that_can_be_sent_to(number: str) -> None:
+    """What every call takes for a phone number has a price, and what it refuses has none."""
+    everywhere = RateTable.from_resource_prices(
+        [
+            ResourcePrice(
+                "SMSOUT", (PriceGroup(1, "all", Decimal(1), params=PriceGroupParams(("",))),)
+            )
+        ],
+        currency="USD",
+        method="send_sms_message",
+    )
+    try:
+        PhoneForm().write(number)
+    except WireFault:
+        with pytest.raises(InvalidRequest):
+            everywhere.get(number)
+    else:
+        assert everywhere.get(number) is not None
 
 
 def test_a_forbidden_prefix_leaves_the_number_without_a_group() -> None:

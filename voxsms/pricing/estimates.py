@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
-from functools import partial
 from typing import Any, Final, overload
 
 from voxsms.errors import Fault, InvalidRequest, TemplateError
-from voxsms.pricing.looks import Look, TemplateLike, look_at, look_at_filled
+from voxsms.pricing.looks import Filling, Look, look_at
 from voxsms.pricing.rates import Rate, RateTable
 from voxsms.pricing.streams import fed
 from voxsms.pricing.tallies import Estimate, Tallies
 from voxsms.text.message import Message
+from voxsms.text.template import Template
 
 OnBad = Callable[[int, InvalidRequest], object]
-Values = Mapping[str, str]
+Row = Mapping[str, str | int]
 _FAULTS_NAMED: Final = 20  # of a list that may have a million
 
 
@@ -27,7 +27,7 @@ def estimate(text: str | Message, destinations: Iterable[str], rates: RateTable)
     tallies = Tallies()
     for rate, messages in _rates_of(destinations, rates, tallies).items():
         tallies.add(look, rate, messages)
-    return tallies.estimate(rates.currency, look.fragments)
+    return tallies.estimate(rates.currency, look.count.told)
 
 
 def _rates_of(
@@ -68,39 +68,40 @@ def estimate_many(
 ) -> Estimate: ...
 @overload
 def estimate_many(
-    pairs: AsyncIterable[tuple[Values, str]],
+    pairs: AsyncIterable[tuple[Row, str]],
     rates: RateTable,
     *,
-    template: TemplateLike,
+    template: Template,
     on_bad: OnBad | None = None,
 ) -> Coroutine[Any, Any, Estimate]: ...
 @overload
 def estimate_many(
-    pairs: Iterable[tuple[Values, str]],
+    pairs: Iterable[tuple[Row, str]],
     rates: RateTable,
     *,
-    template: TemplateLike,
+    template: Template,
     on_bad: OnBad | None = None,
 ) -> Estimate: ...
 def estimate_many(
     pairs: Iterable[tuple[Any, str]] | AsyncIterable[tuple[Any, str]],
     rates: RateTable,
     *,
-    template: TemplateLike | None = None,
+    template: Template | None = None,
     on_bad: OnBad | None = None,
 ) -> Estimate | Coroutine[Any, Any, Estimate]:
     """Say what a text each to many numbers will take and cost, in constant memory.
 
     Args:
         pairs: (text, destination) for each recipient; iterable, or async iterable and then the
-            estimate is awaited.
+            estimate is awaited. Of messages rendered from a template the estimate also tells which
+            field made them longer.
         rates: what messages cost.
-        template: makes the pairs (values, destination); the values are filled in, and the estimate
-            also tells which field made messages longer.
+        template: with it the pairs are (row, destination): quicker than rendering messages, a row
+            may hold more than the fields, and one that lacks a field is a bad pair.
         on_bad: called with the position and an `InvalidRequest` for each pair that can not be sent;
             the pair is left out and counted in `Estimate.invalid`. Without it the first is raised.
     """
-    look = look_at if template is None else partial(look_at_filled, template)
+    look = look_at if template is None else Filling(template).look_at
     stream = _Stream(rates, look, on_bad)
     return fed(pairs, stream.add, stream.estimate)
 

@@ -8,22 +8,23 @@ script, and no single character is to blame.
 A field made a message longer if the message takes fewer fragments without the field's value.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
 import attrs
 
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.text.capacity import GSM7, UTF16, Capacity
 from voxsms.text.clusters import may_join
-from voxsms.text.gsm7 import EXTENSION, FOREIGN, septets
+from voxsms.text.gsm7 import ALPHABET, BASIC, EXTENSION, FOREIGN, septets
 from voxsms.text.message import Message
 from voxsms.text.segments import count_fragments, segment
+from voxsms.text.template import RenderedMessage, Template
 
 Kind = Literal["character", "field"]
-_EXTENDED: Final = re.compile(f"[{re.escape(''.join(EXTENSION))}]")
+_COMMON: Final = "".join(char for char in BASIC if char.isascii()).encode()
 
 
 class Cause(NamedTuple):
@@ -36,87 +37,131 @@ class Cause(NamedTuple):
     """How many fragments the message would take but for it."""
 
 
+class Count(NamedTuple):
+    """How many fragments a text takes."""
+
+    told: int
+    """As `count_fragments` says."""
+    least: int
+    most: int
+
+
 @attrs.frozen
 class Look:
     """What an estimate needs to know of one text."""
 
-    fragments: int
-    least: int
-    most: int
+    count: Count
     causes: tuple[Cause, ...] = ()
 
 
-class TemplateLike(Protocol):
-    """What is asked of a `voxsms.Template`."""
-
-    @property
-    def fields(self) -> Iterable[str]:
-        """The names of its fields."""
-        ...
-
-    def render(self, **values: str) -> str | Message:
-        """Fill it in."""
-        ...
+@lru_cache(maxsize=1024)  # nearly all texts look like one of a few
+def _look(told: int, least: int, most: int, causes: tuple[Cause, ...] = ()) -> Look:
+    return Look(Count(told, least, most), causes)
 
 
-# Nearly all texts look like one of a few: nothing made them longer.
-_look = lru_cache(maxsize=1024)(Look)
 _ONE: Final = _look(1, 1, 1)
 
 
 def look_at(given: object) -> Look:
-    """Look at a text; `InvalidRequest` if it can not be sent."""
-    text = given if isinstance(given, str) else _text_of(given)
+    """Look at a text; at a rendered message, also at the fields it was made from."""
+    if isinstance(given, RenderedMessage):
+        return _filling(given.template).look_at(given.values)
+    text = _text_of(given)
     fragments = count_fragments(text)
     if fragments == 1:
         return _ONE
-    if not fragments:
+    return _look_at_long(text, fragments, *_measure(text))
+
+
+class Filling:
+    """Looks at one template, filled in for each recipient."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        nothing = dict.fromkeys(template.fields, "")
+        self._places = Counter(field for field, _, _ in template.places(nothing))
+
+    def look_at(self, row: Mapping[str, str | int]) -> Look:
+        """Look at the text that a row makes, which may hold more than the fields."""
+        text = self._template.fill(row)
+        fragments = count_fragments(text)
+        if fragments == 1:
+            return _ONE
+        capacity, units = _measure(text)
+        look = _look_at_long(text, fragments, capacity, units)
+        causes = self._fields(row, text, fragments, capacity, units)
+        return _look(*look.count, look.causes + causes) if causes else look
+
+    def _fields(
+        self,
+        row: Mapping[str, str | int],
+        text: str,
+        fragments: int,
+        capacity: Capacity,
+        units: int,
+    ) -> tuple[Cause, ...]:
+        """Name the fields without whose values there are fewer fragments.
+
+        Unless a value is what forces UTF-16, the other characters take as much without it, and
+        mostly arithmetic tells.
+        """
+        causes: list[Cause] = []
+        each = 1 if units == len(text) else 2  # at most: where some take two, any may
+        excess = units - max(capacity.single, capacity.part * (fragments - 1))
+        for field, places in self._places.items():
+            value = str(row[field])
+            freed = each * len(value) * places
+            forcing = capacity is UTF16 and FOREIGN.search(value)
+            if freed < excess and not forcing:
+                continue
+            if each == 1 and not forcing:
+                causes.append(Cause("field", field, capacity.least(units - freed)))
+            elif (without := count_fragments(self._template.fill({**row, field: ""}))) < fragments:
+                causes.append(Cause("field", field, without))
+        return tuple(causes)
+
+
+_filling = lru_cache(maxsize=8)(Filling)
+
+
+def _measure(text: str) -> tuple[Capacity, int]:
+    """Give the capacity and the units of a text of several fragments, or of none."""
+    if not text:
         raise InvalidRequest("estimate", (Fault("text", "is empty"),))
-    units = septets(text)
-    if units is None:
-        bounds = _bounds(text, fragments, UTF16, len(text.encode("utf-16")) // 2 - 1)
-        return _look(fragments, *bounds, _causes(text, fragments, FOREIGN))
-    bounds = _bounds(text, fragments, GSM7, units)
-    causes = () if units == len(text) else _causes(text, fragments, _EXTENDED)
-    return _look(fragments, *bounds, causes)
+    # A text of another script mostly begins with it.
+    units = None if FOREIGN.match(text) else septets(text)
+    return (UTF16, len(text.encode("utf-16")) // 2 - 1) if units is None else (GSM7, units)
 
 
-def _bounds(text: str, fragments: int, capacity: Capacity, units: int) -> tuple[int, int]:
-    """Say what `segment(text).bounds` says, in much less time for nearly all texts."""
-    return segment(text).bounds if may_join(text) else (capacity.least(units), fragments)
+def _look_at_long(text: str, fragments: int, capacity: Capacity, units: int) -> Look:
+    if units == len(text) and capacity is GSM7 and "\r" not in text:
+        return _look(fragments, fragments, fragments)  # all of it is cheap and joins nothing
+    if may_join(text):
+        least, most = segment(text).bounds
+    else:
+        least, most = capacity.least(units), fragments
+    return _look(fragments, least, most, _characters(text, fragments, capacity))
 
 
-def look_at_filled(template: TemplateLike, values: Mapping[str, str]) -> Look:
-    """Look at a template filled in; values that it has no field for are passed over."""
-    wanted = {field: values[field] for field in template.fields if field in values}
-    look = look_at(template.render(**wanted))
-    if look is _ONE:
-        return look
-    causes = (*look.causes, *_fields(template, wanted, look.fragments))
-    return _look(look.fragments, look.least, look.most, causes)
+def _characters(text: str, fragments: int, capacity: Capacity) -> tuple[Cause, ...]:
+    """Name the dear characters, if with cheap ones for them there are fewer fragments."""
+    if 2 * len(text.encode("ascii", "ignore")) < len(text):
+        return ()
+    rare = text.encode().translate(None, _COMMON).decode()
+    dear = set(rare) - ALPHABET if capacity is UTF16 else EXTENSION.keys() & rare
+    cheaper = text
+    for character in dear:
+        cheaper = cheaper.replace(character, "x")
+    without = count_fragments(cheaper)
+    if without == fragments:
+        return ()
+    return tuple(Cause("character", character, without) for character in sorted(dear))
 
 
 def _text_of(given: object) -> str:
+    if isinstance(given, str):
+        return given
     if isinstance(given, Message):
         return given.text
     problem = f"is a value of type {type(given).__name__}; it must be a str"
     raise InvalidRequest("estimate", (Fault("text", problem),))
-
-
-def _causes(text: str, fragments: int, dear: re.Pattern[str]) -> tuple[Cause, ...]:
-    """Name the dear characters, if the message takes fewer fragments with cheap ones for them."""
-    if 2 * len(text.encode("ascii", "ignore")) < len(text):
-        return ()
-    without = count_fragments(dear.sub("x", text))
-    if without == fragments:
-        return ()
-    found = sorted(set(dear.findall(text)))
-    return tuple(Cause("character", character, without) for character in found)
-
-
-def _fields(template: TemplateLike, values: Mapping[str, str], fragments: int) -> Iterator[Cause]:
-    for field in values:
-        emptied = template.render(**{**values, field: ""})
-        without = count_fragments(emptied if isinstance(emptied, str) else emptied.text)
-        if without < fragments:
-            yield Cause("field", field, without)

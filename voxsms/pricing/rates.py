@@ -5,7 +5,6 @@ contract, section 3). How money is rounded: `money.py`; which group a number bel
 `prefixes.py`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -35,9 +34,9 @@ The service documents none, so this is voxsms's own rule: `resource_types=` repl
 """
 
 _WIRE_NAMES = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
-_MOST_DIGITS = 30  # on either side of the point: no price has them, and no division is slow
+_MOST_PLACES = 30  # on either side of the point: no price has them, and no division is slow
 _PHONE = PhoneForm()
-_is_plain = re.compile(r"(?!00)[0-9]{5,15}").fullmatch
+_FEWEST_DIGITS, _MOST_DIGITS = 5, 15
 
 
 @attrs.frozen(cache_hash=True)
@@ -145,9 +144,11 @@ def method_name(method: str) -> str:
 
 
 def _digits(number: object) -> str:
-    """Give a destination's digits as every call does; plain ones take the short way."""
-    if isinstance(number, str) and _is_plain(number):
-        return number
+    """Give a destination's digits as every call does."""
+    if isinstance(number, str) and number.isdigit() and number.isascii():  # as most are written
+        length = len(number)
+        if _FEWEST_DIGITS <= length <= _MOST_DIGITS and number[0] != "0":
+            return number
     try:
         return _PHONE.write(number)
     except WireFault as fault:
@@ -190,4 +191,4 @@ def _is_usable(group: PriceGroup) -> bool:
     price = group.price
     if not price.is_finite() or min(group.num_resources_per_price, group.quantum) < 1:
         return False
-    return price >= 0 and -_MOST_DIGITS <= price.adjusted() <= _MOST_DIGITS
+    return price >= 0 and -_MOST_PLACES <= price.adjusted() <= _MOST_PLACES

@@ -12,7 +12,7 @@ from typing import TypeVar
 import attrs
 
 from voxsms.api.wire import bare_number
-from voxsms.pricing.looks import Cause, Kind, Look
+from voxsms.pricing.looks import Cause, Count, Kind, Look
 from voxsms.pricing.money import EXACT, total
 from voxsms.pricing.rates import Rate
 
@@ -80,27 +80,31 @@ class Tallies:
     """The running counts of an estimate."""
 
     def __init__(self) -> None:
-        # By rate, fragments, and the least and most fragments there may be.
-        self._counts: Counter[tuple[Rate | None, int, int, int]] = Counter()
-        # By rate, fragments and cause; many at times, so they are added up now and then.
-        self._causes: Counter[tuple[Rate | None, int, Cause]] = Counter()
+        # Messages that are alike; there may be many kinds, so they are added up now and then.
+        # A count is a list of one, so that one look into the dict reads and writes it.
+        self._alike: dict[tuple[Rate | None, Count, tuple[Cause, ...]], list[int]] = {}
+        self._counts: Counter[tuple[Rate | None, Count]] = Counter()
         self._pushed: defaultdict[tuple[Kind, str], Tally] = defaultdict(Tally)
         self._strays: Counter[str] = Counter()
 
     def add(self, look: Look, rate: Rate | None, messages: int = 1) -> None:
         """Count messages with one text to one price group, or to none that is known."""
-        self._counts[rate, look.fragments, look.least, look.most] += messages
-        for cause in look.causes:
-            self._causes[rate, look.fragments, cause] += messages
-        if len(self._causes) > _MANY:
-            self._add_up_causes()
+        alike = (rate, look.count, look.causes)
+        count = self._alike.get(alike)
+        if count is None:
+            if len(self._alike) == _MANY:
+                self._add_up()
+            count = self._alike[alike] = [0]
+        count[0] += messages
 
-    def _add_up_causes(self) -> None:
-        for (rate, fragments, cause), n in self._causes.items():
-            more = EXACT.subtract(_cost(rate, fragments, n), _cost(rate, cause.without, n))
-            further = Tally(n, n * (fragments - cause.without), more)
-            self._pushed[cause.kind, cause.name] += further
-        self._causes.clear()
+    def _add_up(self) -> None:
+        for (rate, count, causes), [n] in self._alike.items():
+            self._counts[rate, count] += n
+            for cause in causes:
+                more = EXACT.subtract(_cost(rate, count.told, n), _cost(rate, cause.without, n))
+                further = Tally(n, n * (count.told - cause.without), more)
+                self._pushed[cause.kind, cause.name] += further
+        self._alike.clear()
 
     def stray(self, number: str) -> None:
         """Remember how a number begins that has no price."""
@@ -108,7 +112,7 @@ class Tallies:
 
     def estimate(self, currency: str, fragments_count: int | None, invalid: int = 0) -> Estimate:
         """Multiply and add up."""
-        self._add_up_causes()
+        self._add_up()
         by_fragments = self._by_fragments()
         overall = sum(by_fragments.values(), Tally())
         return Estimate(
@@ -117,9 +121,9 @@ class Tallies:
             fragments=overall.fragments,
             fragments_count=next(iter(by_fragments)) if len(by_fragments) == 1 else fragments_count,
             cost=overall.cost,
-            least_cost=total(_cost(rate, least, n) for (rate, _, least, _), n in self._items()),
-            most_cost=total(_cost(rate, most, n) for (rate, _, _, most), n in self._items()),
-            unsure=sum(n for (_, _, least, most), n in self._items() if least != most),
+            least_cost=total(_cost(rate, count.least, n) for (rate, count), n in self._items()),
+            most_cost=total(_cost(rate, count.most, n) for (rate, count), n in self._items()),
+            unsure=sum(n for (_, count), n in self._items() if count.least != count.most),
             by_group=self._by_group(),
             by_fragments=by_fragments,
             unpriced=self._strays.total(),
@@ -129,25 +133,29 @@ class Tallies:
             invalid=invalid,
         )
 
-    def _items(self) -> Iterable[tuple[tuple[Rate | None, int, int, int], int]]:
+    def _items(self) -> Iterable[tuple[tuple[Rate | None, Count], int]]:
         return self._counts.items()
 
     def _by_group(self) -> dict[str, Tally]:
         tallies: defaultdict[str, Tally] = defaultdict(Tally)
-        for (rate, fragments, _, _), n in self._items():
+        for (rate, count), n in self._items():
             if rate:
-                tallies[rate.group] += Tally(n, n * fragments, _cost(rate, fragments, n))
+                tallies[rate.group] += _tally(rate, count, n)
         return dict(sorted(tallies.items(), key=lambda item: item[1].cost, reverse=True))
 
     def _by_fragments(self) -> dict[int, Tally]:
         tallies: defaultdict[int, Tally] = defaultdict(Tally)
-        for (rate, fragments, _, _), n in self._items():
-            tallies[fragments] += Tally(n, n * fragments, _cost(rate, fragments, n))
+        for (rate, count), n in self._items():
+            tallies[count.told] += _tally(rate, count, n)
         return dict(sorted(tallies.items()))
 
     def _pushed_by(self, kind: Kind) -> dict[str, Tally]:
         pushed = {name: tally for (of, name), tally in self._pushed.items() if of == kind}
         return dict(sorted(pushed.items(), key=lambda item: item[1].messages, reverse=True))
+
+
+def _tally(rate: Rate | None, count: Count, messages: int) -> Tally:
+    return Tally(messages, messages * count.told, _cost(rate, count.told, messages))
 
 
 def _cost(rate: Rate | None, fragments: int, messages: int) -> Decimal:
