@@ -30,6 +30,8 @@ from voxsms.transport.seam import (
 from voxsms.transport.surroundings import is_written_in, proxy_for, tls
 
 _ONE = 1
+_INNER = ("_httpcore_stream", "_stream", "_connection")
+"""What leads from a response of httpx to the connection of httpcore below it."""
 
 # The library's errors in the words of the seam, most specific first.
 _FAULTS = (
@@ -99,6 +101,8 @@ class Library:
         parts = response.aiter_bytes()
         while part := await self._next(parts):
             await reader.feed(part)
+        if _has_more(response):
+            await response.extensions["network_stream"].aclose()
         return Answer(response.status_code, response.headers, reader.body(), datetime.now(UTC))
 
     async def _next(self, parts: AsyncIterator[bytes]) -> bytes:
@@ -149,13 +153,10 @@ class Connection:
         self._socket: Any = None
 
     async def exchange(self, request: Request, evidence: Evidence) -> Answer:
-        """Send a request and read its answer; fit for another one afterwards."""
-        answer = await self._library.exchange(
+        """Send a request and read its answer."""
+        return await self._library.exchange(
             self._pool.handle_async_request, request, evidence, self._opened
         )
-        if not _is_read_to_the_end(self._pool):
-            await self.aclose()
-        return answer
 
     def _opened(self, socket: object) -> None:
         self._socket = socket
@@ -171,35 +172,32 @@ class Connection:
                 await self._socket.aclose()
 
 
-def _is_read_to_the_end(pool: Any) -> bool:  # noqa: ANN401 - of either module
-    """Tell whether nothing was received behind the answer.
+def _has_more(response: Any) -> bool:  # noqa: ANN401 - of either module
+    """Tell whether something was received behind an answer that was read to its end.
 
     It would be taken for the answer to the next request: a "come back later" that a gateway sends
     twice would have the next message sent twice. httpcore looks for such bytes in the socket, but
     not among those that it has received; where they are is not part of its interface.
     """
-    try:
-        for connection in pool._pool.connections:  # noqa: SLF001 - see above
-            while not hasattr(connection, "_h11_state"):
-                connection = connection._connection  # noqa: PLW2901, SLF001 - a proxy's
-            if connection._h11_state.trailing_data[0] or _has_more(connection._network_stream):  # noqa: SLF001
-                return False
-    except AttributeError:  # an httpcore of which this is not known
-        return False
-    return True
+    if "network_stream" not in response.extensions or response.http_version == "HTTP/2":
+        return False  # a mock; answers that are numbered
+    part = response.stream
+    while not hasattr(part, "_h11_state"):
+        part = next((inner for name in _INNER if (inner := getattr(part, name, None))), None)
+        if part is None:
+            return True  # an httpcore of which this is not known
+    return bool(part._h11_state.trailing_data[0]) or _has_records(response)  # noqa: SLF001 - see above
 
 
-def _has_more(stream: Any) -> bool:  # noqa: ANN401 - of either module
+def _has_records(response: Any) -> bool:  # noqa: ANN401 - of either module
     """Tell whether a TLS connection has received records that nobody has read."""
-    tls_object = stream.get_extra_info("ssl_object")
+    tls_object = response.extensions["network_stream"].get_extra_info("ssl_object")
     if tls_object is None:
         return False
     try:
         tls_object.read(1)
-    except SSLWantReadError:
-        return False
-    except SSLError:
-        return True
+    except SSLError as error:
+        return not isinstance(error, SSLWantReadError)
     return True
 
 
