@@ -1,0 +1,143 @@
+"""The promise of a send, over every mixture of faults: delivered once at most, and told truly."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import attrs
+from doubles import A2P, A2P_SENT, SENT, SMS, CountingSigner, FakeClock, answer, refusal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxsms import CallEvent, Client
+from voxsms.api.codec import Answer
+from voxsms.api.fault_codes import CODES
+from voxsms.errors import OutcomeUnknown, VoxSmsError
+from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+
+# From the contract, section 4: after these the message may have been delivered, or not.
+IN_DOUBT = {1, 2, 4, 5, 14, 484, 515}
+REFUSALS = sorted({*CODES, 9999} - IN_DOUBT)
+
+
+@attrs.frozen
+class Turn:
+    """What a service and the network do with one request, and whether it is delivered."""
+
+    what: Answer | TransportFault | None
+    delivered: bool
+    phase: Phase = Phase.READING
+    connect_failed: bool = False
+
+
+def fault(phase: Phase, *, delivered: bool, connect_failed: bool, kind: FaultKind) -> Turn:
+    """Make a fault of the network; what came before the first byte is not delivered."""
+    really = delivered and phase >= Phase.HANDED_OVER and not connect_failed
+    return Turn(TransportFault(kind, "broke"), really, phase, connect_failed)
+
+
+maybe = st.booleans()
+GARBAGE = [
+    b"",
+    b"{",
+    b"[]",
+    b"<html>",
+    b'{"result": 1, "error": {"code": 101}}',
+    b'{"result": "x"}',
+]
+turns = st.one_of(
+    st.sampled_from(REFUSALS).map(lambda code: Turn(refusal(code, "in 3 seconds"), False)),
+    st.builds(Turn, st.sampled_from(sorted(IN_DOUBT)).map(refusal), maybe),
+    st.builds(Turn, st.sampled_from(GARBAGE).map(answer), maybe),
+    st.builds(Turn, st.sampled_from([500, 502, 503]).map(lambda s: answer(b"<html>", s)), maybe),
+    st.just(Turn(answer(b"", 429, {"retry-after": "1"}), False)),
+    st.builds(
+        fault,
+        st.sampled_from(list(Phase)),
+        delivered=maybe,
+        connect_failed=maybe,
+        kind=st.sampled_from(list(FaultKind)),
+    ),
+    st.just(Turn(None, True)),
+)
+
+
+class Service:
+    """Plays its turns, then accepts; counts what it delivered."""
+
+    name = "service"
+
+    def __init__(self, script: list[Turn], *, silence_counts: bool, sent: object) -> None:
+        self.silence_counts = silence_counts
+        self.script = list(script)
+        self.sent = sent
+        self.delivered = 0
+
+    def _next(self) -> Turn:
+        turn = self.script.pop(0) if self.script else Turn(None, True)
+        silent = turn.phase < Phase.SENDING and isinstance(turn.what, TransportFault)
+        if silent and self.silence_counts:
+            # A transport of voxsms's own says so before a byte leaves: nothing was delivered.
+            return attrs.evolve(turn, delivered=False)
+        return turn
+
+    async def send(self, _: Request, evidence: Evidence) -> Answer:
+        """Play the next turn."""
+        turn = self._next()
+        self.delivered += turn.delivered
+        evidence.phase = turn.phase
+        evidence.connect_failed = turn.connect_failed
+        if isinstance(turn.what, TransportFault):
+            raise turn.what
+        return turn.what or answer(self.sent)
+
+    async def aclose(self) -> None:
+        """Have nothing to close."""
+
+
+async def outcome_of(call: Callable[[], Any]) -> VoxSmsError | None:
+    """Make a call and give its error."""
+    try:
+        await call()
+    except VoxSmsError as error:
+        return error
+    return None
+
+
+@settings(max_examples=400)
+@given(st.lists(turns, max_size=6), st.booleans(), st.booleans(), st.integers(1, 6))
+def test_one_call_is_delivered_once_at_most_and_never_called_failed_if_it_was(
+    script: list[Turn], silence_counts: bool, a2p: bool, max_attempts: int
+) -> None:
+    """Success means 1 delivery, "no" means 0, and only `OutcomeUnknown` says "maybe"."""
+    service = Service(script, silence_counts=silence_counts, sent=A2P_SENT if a2p else SENT)
+    told: list[CallEvent] = []
+    client = Client(
+        CountingSigner(),
+        transport=service,
+        clock=FakeClock(),
+        max_attempts=max_attempts,
+        deadline=1000,
+        on_outcome=told.append,
+    )
+
+    async def call() -> None:
+        if a2p:
+            await client.a2p_send_sms(**A2P)
+        else:
+            await client.send_sms_message(**SMS)
+
+    async def main() -> None:
+        error = await outcome_of(call)
+        assert service.delivered <= 1
+        if error is None:
+            assert service.delivered == 1
+        elif error.sent == "no":
+            assert service.delivered == 0
+        else:
+            assert isinstance(error, OutcomeUnknown)
+            assert error.numbers == ("447443332212",)
+        assert told[0].doubt is (error if isinstance(error, OutcomeUnknown) else None)
+        assert len(told) == 1
+
+    anyio.run(main)
