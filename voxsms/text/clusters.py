@@ -5,6 +5,7 @@ one look, and that is the answer for nearly all texts.
 """
 
 import re
+from functools import cache
 from importlib import import_module
 from typing import Final
 
@@ -21,14 +22,19 @@ _ALONE: Final = (
     "\u3000-\u3029\u3041-\u3096\u309b-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff01-\uff9d"  # East Asia
     "\U0001f300-\U0001f3fa\U0001f400-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001faff"  # emoji
 )
-_MAY_JOIN: Final = re.compile(f"[^{_ALONE}]")
+
+
+@cache
+def _may_join() -> re.Pattern[str]:
+    """Compile it when it is first asked for: that takes milliseconds."""
+    return re.compile(f"[^{_ALONE}]")
 
 
 def may_join(text: str) -> bool:
     """Tell if there may be a grapheme cluster of several characters; if not, there is none."""
     if text.isascii():
         return "\r" in text
-    return _MAY_JOIN.search(text) is not None
+    return _may_join().search(text) is not None
 
 
 def split_clusters(text: str) -> list[str]:
