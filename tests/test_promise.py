@@ -36,6 +36,11 @@ def fault(phase: Phase, *, delivered: bool, connect_failed: bool, kind: FaultKin
     return Turn(TransportFault(kind, "broke"), really, phase, connect_failed)
 
 
+def behind_a_gateway(code: int) -> Answer:
+    """Give a refusal that came with a status of a server's failure: not to be believed."""
+    return attrs.evolve(refusal(code), status=502)
+
+
 maybe = st.booleans()
 GARBAGE = [
     b"",
@@ -50,6 +55,7 @@ turns = st.one_of(
     st.builds(Turn, st.sampled_from(sorted(IN_DOUBT)).map(refusal), maybe),
     st.builds(Turn, st.sampled_from(GARBAGE).map(answer), maybe),
     st.builds(Turn, st.sampled_from([500, 502, 503]).map(lambda s: answer(b"<html>", s)), maybe),
+    st.builds(Turn, st.sampled_from([101, 340]).map(behind_a_gateway), maybe),
     st.just(Turn(answer(b"", 429, {"retry-after": "1"}), False)),
     st.builds(
         fault,
