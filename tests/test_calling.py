@@ -1,6 +1,6 @@
 """One call: how often it is tried, how long it waits, and when it gives up."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -328,7 +328,7 @@ async def test_a_closed_client_says_so() -> None:
 
 
 async def test_the_services_clock_is_learnt_from_its_answers() -> None:
-    """Tokens are signed for its time; a difference of one second may be `Date`'s own coarseness."""
+    """Tokens are signed for its time; what can not be read as a date teaches nothing."""
     auth = CountingSigner()
     ahead = format_datetime(NOW + timedelta(seconds=90), usegmt=True)
     level = format_datetime(NOW + timedelta(seconds=1), usegmt=True)
@@ -338,8 +338,44 @@ async def test_the_services_clock_is_learnt_from_its_answers() -> None:
     for _ in range(6):
         await client.send_sms_message(**SMS)
     offsets = [signed - NOW.timestamp() for signed in auth.signed]
-    assert offsets == [0, 90.5, 90.5, 90.5, 90.5, 0]
-    assert client.caller.service_time() == NOW.timestamp()
+    assert offsets == [0, 90.5, 90.5, 90.5, 90.5, 1.5]
+    assert client.caller.service_time() == NOW.timestamp() + 1.5
+
+
+@pytest.mark.parametrize(("ahead", "took"), [(-1, 0.0), (1, 0.0), (0, 1.0), (0, 20.0), (19, 20.0)])
+async def test_a_clock_is_not_set_by_what_a_slow_answer_can_not_tell(
+    ahead: int, took: float
+) -> None:
+    """A second is `Date`'s own coarseness, and it was written at some moment of the exchange."""
+
+    async def slow(_request: Request, _evidence: Evidence) -> Answer:
+        date = NOW + timedelta(seconds=ahead)
+        clock.passed += took
+        return answer(PAGE, headers={"date": format_datetime(date, usegmt=True)})
+
+    clock = FakeClock()
+    client = client_of(slow, clock=clock)
+    await client.get_sms_history()
+    assert client.caller.service_time() == NOW.timestamp() + took
+
+
+async def test_a_slow_answer_does_not_undo_what_a_quick_one_told() -> None:
+    """What is known better stays."""
+
+    async def slow(_request: Request, _evidence: Evidence) -> Answer:
+        date = {"date": format_datetime(clock_of_service(), usegmt=True)}
+        clock.passed += 10
+        return answer(PAGE, headers=date)
+
+    def clock_of_service() -> datetime:
+        return NOW + timedelta(seconds=5 + clock.passed)
+
+    clock = FakeClock()
+    quick = answer(PAGE, headers={"date": format_datetime(clock_of_service(), usegmt=True)})
+    client = client_of(quick, slow, clock=clock)
+    await client.get_sms_history()
+    await client.get_sms_history()
+    assert client.caller.service_time() - clock.time() == 5.5
 
 
 async def test_an_error_answer_teaches_the_clock_too() -> None:

@@ -11,7 +11,18 @@ import httpx
 import httpx2
 import pytest
 import respx
-from doubles import A2P, KEY, SENT, SMS, FakeClock, always, http, json_answer, loopback
+from doubles import (
+    A2P,
+    KEY,
+    SENT,
+    SMS,
+    CountingSigner,
+    FakeClock,
+    always,
+    http,
+    json_answer,
+    loopback,
+)
 
 from voxsms import Client, Httpx2Transport, HttpxTransport
 from voxsms.errors import (
@@ -230,6 +241,23 @@ async def test_a_users_client_does_not_follow_redirects_for_us() -> None:
         with pytest.raises(OutcomeUnknown):
             await Client(KEY, server.url, transport=own).send_sms_message(**SMS)
         assert len(server.requests) == 1
+
+
+async def test_a_users_client_does_not_prove_who_sends() -> None:
+    """Its own `auth` is for other services: ours is in the request, and some kinds send twice."""
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(401, headers={"www-authenticate": 'Digest realm="x", nonce="y"'})
+
+    for auth in (httpx.BasicAuth("me", "pw"), httpx.DigestAuth("me", "pw")):
+        seen.clear()
+        async with httpx.AsyncClient(transport=httpx.MockTransport(handler), auth=auth) as own:
+            client = Client(CountingSigner(), BASE, transport=own)
+            with pytest.raises(OutcomeUnknown):
+                await client.send_sms_message(**SMS)
+        assert [request.headers["authorization"] for request in seen] == ["Bearer t1"]
 
 
 async def test_a_users_client_gets_its_connections_back() -> None:

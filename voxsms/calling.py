@@ -98,17 +98,19 @@ class Caller:
         """Seconds since the epoch by the service's clock, as far as its answers have told."""
         return self.clock.time() + self._offset
 
-    def learn_time(self, answer: Answer) -> None:
-        """Compare clocks with the `Date` of an answer."""
+    def learn_time(self, answer: Answer, took: float) -> None:
+        """Compare clocks with the `Date` of an answer that came within `took` seconds."""
         header = answer.headers.get("date", "")
         if header == self._last_date:
             return
         self._last_date = header
         if (date := http_date(header)) is None:
             return
-        # `Date` is cut to whole seconds: half a second is its middle.
-        offset = date.timestamp() + 0.5 - self.clock.time()
-        self._offset = offset if abs(offset) > _IN_STEP else 0.0
+        # `Date` is cut to whole seconds: half a second is its middle. When it was written is not
+        # known either: a slow answer would set the clock back, and hide the newest messages.
+        offset = date.timestamp() + 0.5 - (self.clock.time() - took / 2)
+        if abs(offset - self._offset) > _IN_STEP + took / 2:
+            self._offset = offset
 
     def call(
         self, row: Method[..., R], request: attrs.AttrsInstance, options: Options
@@ -279,7 +281,7 @@ class _Call(Generic[R]):
         except TransportFault as fault:
             found = self._unanswered(fault)
             raise found from found.__cause__ or fault.__cause__
-        caller.learn_time(answer)
+        caller.learn_time(answer, caller.clock.monotonic() - self._began)
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:

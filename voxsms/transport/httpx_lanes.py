@@ -283,7 +283,10 @@ class UserHttpxTransport:
 
         async def send(built: httpx.Request) -> httpx.Response:
             nonlocal response
-            response = await self._client.send(built, stream=True, follow_redirects=False)
+            # Without the client's own `auth`: the proof is there, and some kinds send twice.
+            response = await self._client.send(
+                built, stream=True, auth=None, follow_redirects=False
+            )
             return response
 
         evidence.phase = Phase.HANDED_OVER
