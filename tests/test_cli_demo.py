@@ -215,7 +215,7 @@ def _started(command: tuple[str, ...], marked: Marked) -> "subprocess.Popen[str]
         command, env=marked.environment, stdout=pipe, stderr=pipe, text=True
     )
     assert process.stdout is not None
-    while "in a process of its own" not in (line := process.stdout.readline()):
+    while "It listens on" not in (line := process.stdout.readline()):
         assert line
     return process
 

@@ -17,7 +17,7 @@ from voxsms.cli.demo_figures import Figures, Leg
 from voxsms.cli.endings import Failed
 from voxsms.cli.looking import table_of_numbers
 from voxsms.cli.place import SandboxProcess
-from voxsms.cli.sending import refusals
+from voxsms.cli.sending import fragments, refusals
 from voxsms.cli.show import Json
 from voxsms.client import Client
 from voxsms.pricing import RateTable, Tally, estimate
@@ -46,8 +46,10 @@ def demo(*, json: Json = False) -> None:
 
 
 def _told(*, quiet: bool) -> "Story":
+    story = Story(quiet=quiet)
+    story.headline("A sandbox of the service, in a process of its own")
     with SandboxProcess(SETUP) as place:
-        return _ended(place, anyio.run(Story(place, quiet=quiet).tell))
+        return _ended(place, anyio.run(story.tell, place))
 
 
 def _ended(place: SandboxProcess, story: "Story") -> "Story":
@@ -69,17 +71,16 @@ def _end(story: "Story", *, json: bool) -> None:
 class Story:
     """The demo as it is told, and the figures that it comes to."""
 
-    def __init__(self, place: SandboxProcess, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool) -> None:
         self.figures = Figures(Leg("two-way", 1), Leg("A2P", len(RECIPIENTS)), to_refuse=TO_REFUSE)
-        self._place = place
         self._console = show.out()
         self._console.quiet = quiet
         self._step = 0
 
-    async def tell(self) -> Self:
+    async def tell(self, place: SandboxProcess) -> Self:
         """Do it all, in order."""
-        self._headline(f"A sandbox of the service, in a process of its own: {self._place.url}")
-        async with Client(self._place.auth, self._place.url) as client:
+        self._console.print(f"It listens on {place.url}; nothing leaves this machine.")
+        async with Client(place.auth, place.url) as client:
             source = await self._numbers(client)
             rates = await client.rates("a2p_send_sms")
             self._texts(rates)
@@ -91,12 +92,13 @@ class Story:
             self.figures.after = (await client.get_account_info()).balance
         return self
 
-    def _headline(self, words: str) -> None:
+    def headline(self, words: str) -> None:
+        """Begin the next part."""
         self._step += 1
         self._console.print(Text(f"\n{self._step}  {words}", show.ACCENT))
 
     async def _numbers(self, client: Client) -> str:
-        self._headline("The numbers of the account; SMS is enabled for the first")
+        self.headline("The numbers of the account; SMS is enabled for the first")
         first = (await client.get_phone_numbers(sms_supported=True)).result[0].phone_number
         await client.control_sms(phone_number=first, command="enable")
         found = [number async for number in client.get_phone_numbers()]
@@ -104,7 +106,7 @@ class Story:
         return first
 
     def _texts(self, rates: RateTable) -> None:
-        self._headline(f"What a text costs, before it is sent to {len(RECIPIENTS)} numbers")
+        self.headline(f"What a text costs, before it is sent to {len(RECIPIENTS)} numbers")
         columns = ("fragments", f"cost in {rates.currency}")
         table = show.rows_of("text", "written in", *columns, right=columns)
         for text in (_PLAIN, _CURLY, _EMOJI):
@@ -120,17 +122,16 @@ class Story:
         )
 
     async def _send_one(self, client: Client, source: str) -> None:
-        self._headline(f"One two-way message, from {source}")
+        self.headline(f"One two-way message, from {source}")
         leg, to = self.figures.two_way, _BRITISH[0]
         sent = await client.send_sms_message(source=source, destination=to, sms_body=_PLAIN)
         leg.count(1, sent.predicted_fragments_count, sent.fragments_count)
         rates = await client.rates("send_sms_message")
         leg.estimated = estimate(_PLAIN, [to], rates).cost
-        fragments = show.number(sent.fragments_count, "fragment")
-        self._console.print(f"message {sent.message_id} to {to}: {fragments}, as predicted")
+        self._console.print(Text.assemble(f"message {sent.message_id} to {to}: ", *fragments(sent)))
 
     async def _send_many(self, client: Client, rates: RateTable) -> None:
-        self._headline(f"One A2P text to {len(RECIPIENTS)} numbers, {MOST_NUMBERS} in a request")
+        self.headline(f"One A2P text to {len(RECIPIENTS)} numbers, {MOST_NUMBERS} in a request")
         leg, accepted = self.figures.a2p, list[str]()
         columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=self._console, disable=self._console.quiet) as progress:
@@ -150,7 +151,7 @@ class Story:
         self._console.print(refusals(leg.refused))
 
     async def _histories(self, client: Client) -> None:
-        self._headline("Both histories, read with `async for`")
+        self.headline("Both histories, read with `async for`")
         statuses: Counter[str] = Counter()
         async for message in client.get_sms_history():
             self.figures.two_way.enter(message)
@@ -162,7 +163,7 @@ class Story:
 
     def end(self) -> None:
         """Tell what it came to; every figure has been compared by now."""
-        self._headline("What it came to")
+        self.headline("What it came to")
         self._console.print(self.figures.table())
         self._console.print(
             Text(

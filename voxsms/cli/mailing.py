@@ -158,12 +158,11 @@ class _Pass:
 @contextmanager
 def _progress(file: BinaryIO, console: Console) -> Generator[Callable[[], object]]:
     """Show how far a file has been read, if somebody looks; give what moves the bar."""
+    if not (console.is_terminal and file.seekable()):
+        yield lambda: None
+        return
     columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn())
-    watched = console.is_terminal and file.seekable()
-    with Progress(*columns, console=console, disable=not watched, transient=True) as progress:
-        if not watched:
-            yield lambda: None
-            return
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=file.seek(0, SEEK_END))
         file.seek(0)
         yield lambda: progress.update(task, completed=file.tell())

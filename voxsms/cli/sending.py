@@ -29,7 +29,7 @@ async def send(
         show.print_json(sent)
         return
     name = "" if sent.message_id is None else f" {sent.message_id}"
-    show.say(("sent", show.GOOD), f": message{name}, ", *_fragments(sent))
+    show.say(("sent", show.GOOD), f": message{name}, ", *fragments(sent))
 
 
 async def a2p(
@@ -51,7 +51,7 @@ async def a2p(
 
 
 def _print_a2p(sent: A2PSendSmsResult) -> None:
-    show.say(("accepted", show.GOOD), f": {len(sent.result)}, each ", *_fragments(sent))
+    show.say(("accepted", show.GOOD), f": {len(sent.result)}, each ", *fragments(sent))
     accepted = show.rows_of("message", "to")
     for message in sent.result:
         accepted.add_row(str(message.message_id), message.destination_number)
@@ -70,7 +70,8 @@ def refusals(refused: Iterable[FailedSms]) -> Table:
     return table
 
 
-def _fragments(sent: SendSmsMessageResult | A2PSendSmsResult) -> list[str | tuple[str, str]]:
+def fragments(sent: SendSmsMessageResult | A2PSendSmsResult) -> list[str | tuple[str, str]]:
+    """Say how many fragments the service made, beside how many were predicted."""
     counted, predicted = sent.fragments_count, sent.predicted_fragments_count
     style = show.GOOD if counted == predicted else show.BAD
     return [show.number(counted, "fragment"), (f" (predicted: {predicted})", style)]
