@@ -96,7 +96,7 @@ async def test_of_a_library_that_is_not_known_no_connection_is_used_twice(
         writer.write(json_answer())
 
     async with loopback(act) as server, Client(KEY, server.url) as of:
-        monkeypatch.setattr(httpx_lanes, "_has_more", lambda stream: stream.no_such_thing)
+        monkeypatch.setattr(httpx_lanes, "_INNER", ("a_name_of_another_version",))
         await of.send_sms_message(**SMS)
         await of.send_sms_message(**SMS)
         assert server.connections == 2
@@ -109,7 +109,7 @@ def test_a_broken_tls_record_is_a_leftover_too() -> None:
         raise ssl.SSLError("bad record")
 
     stream = SimpleNamespace(get_extra_info=lambda _: SimpleNamespace(read=broken))
-    assert httpx_lanes._has_more(stream)
+    assert httpx_lanes._has_records(SimpleNamespace(extensions={"network_stream": stream}))
 
 
 @pytest.mark.parametrize(
