@@ -4,7 +4,9 @@ The server here carries out every request that it reads, and then answers as it 
 """
 
 import asyncio
+import select
 import ssl
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -29,6 +31,7 @@ from voxsms import Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.api.models import SendSmsMessageResult
 from voxsms.errors import OutcomeUnknown, VoxSmsError
 from voxsms.transport.aiohttp_session import AiohttpTransport
+from voxsms.transport.quoting import hide_quotes
 from voxsms.transport.seam import Transport
 
 Carrier = Transport | httpx.AsyncBaseTransport
@@ -293,6 +296,18 @@ async def test_a_connection_that_ends_after_a_good_answer_harms_no_send(
         assert (len(server.requests), server.connections) == (3, 3)
 
 
+async def test_it_is_the_same_where_there_is_no_poll(
+    client: Of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where the system is asked about sockets in another way."""
+    monkeypatch.delattr(select, "poll")
+    async with loopback(always(GOOD)) as server:
+        of = client(server.url)
+        for _ in range(3):
+            assert isinstance(await sent(of), SendSmsMessageResult)
+        assert (len(server.requests), server.connections) == (3, 1)
+
+
 async def test_an_answer_to_half_a_request_is_believed_as_a_refusal_only(client: Of) -> None:
     """A gateway that has seen enough says 429 and hangs up: tried again, and sent once."""
     seen = 0
@@ -336,3 +351,44 @@ async def test_a_connection_that_can_not_be_looked_into_is_not_used_again(of_whi
     async with Client(KEY, transport=httpx.MockTransport(answer)) as of:
         assert isinstance(await sent(of), SendSmsMessageResult)
     assert closed == (of_which == "HTTP/1.1")
+
+
+SONG = b"Kanarienvogel 447443332212"
+BROKEN = {
+    "no status": SONG + b"\r\n\r\n",
+    "no header": head("HTTP/1.1 200 OK")[:-2] + SONG + b"\r\n\r\n",
+    "no chunk": chunked(SONG + b"\r\n"),
+    "no length": head("HTTP/1.1 200 OK", f"Content-Length: {SONG.decode()}"),
+    "no gzip": http(SONG, "200 OK", "Content-Encoding: gzip"),
+    "no JSON": http(SONG, "200 OK"),
+    "no record": json_answer({"result": SONG.decode(), "message_id": SONG.decode()}),
+    "no error": json_answer({"error": {"code": SONG.decode(), "msg": SONG.decode()[-12:]}}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_an_error_quotes_nothing_of_an_answer(client: Of, name: str) -> None:
+    """An answer whose rows fell out of their frame is in no traceback, with all causes."""
+
+    async def act(writer: asyncio.StreamWriter, _: bytes) -> None:
+        writer.write(BROKEN[name])
+        writer.close()
+
+    async with loopback(act) as server:
+        of = client(server.url)
+        with pytest.raises(VoxSmsError) as send:
+            await of.send_sms_message(**SMS)
+        with pytest.raises(VoxSmsError) as reading:
+            await of.get_sms_history()
+    for error in (send.value, reading.value):
+        shown = "".join(traceback.format_exception(error)) + repr(error)
+        assert "Kanarienvogel" not in shown
+        assert "447443332212" not in shown
+
+
+def test_quotes_are_taken_out_of_every_error_of_a_chain() -> None:
+    """Causes and contexts, in whatever circle they stand; what is no quote stays."""
+    first, second, third = ValueError("a bytearray(b'x')", 5), OSError(2, "b'x"), KeyError("a b")
+    first.__cause__, second.__context__, third.__context__ = second, third, first
+    hide_quotes(first)
+    assert (first.args, second.args, third.args) == (("a ...", 5), (2, "..."), ("a b",))

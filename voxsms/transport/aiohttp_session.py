@@ -23,6 +23,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from voxsms.api.codec import Answer
 from voxsms.transport.lanes import READ_REUSE, SEND_REUSE
 from voxsms.transport.limiter import CONNECTIONS, Limiter
+from voxsms.transport.quoting import hide_quotes
 from voxsms.transport.seam import (
     BodyReader,
     Evidence,
@@ -44,6 +45,7 @@ _FAULTS: tuple[tuple[type[BaseException], FaultKind, str], ...] = (
 
 
 def _fault_of(error: Exception) -> TransportFault:
+    hide_quotes(error)
     if isinstance(error, aiohttp.ClientResponseError):
         _hide_request(error)
     for kind_of_error, kind, text in _FAULTS:

@@ -19,6 +19,7 @@ from voxsms.api.codec import Answer
 from voxsms.clock import Clock
 from voxsms.transport.lanes import Lanes
 from voxsms.transport.limiter import CONNECTIONS
+from voxsms.transport.quoting import hide_quotes
 from voxsms.transport.seam import (
     BodyReader,
     Evidence,
@@ -69,6 +70,7 @@ class Library:
 
     def fault_of(self, error: Exception) -> TransportFault:
         """Say an error of the library in the words of the seam."""
+        hide_quotes(error)
         for kind_of_error, kind, text in self._faults:
             if isinstance(error, kind_of_error):
                 return TransportFault(kind, text)
