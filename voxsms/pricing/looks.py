@@ -128,8 +128,8 @@ def _measure(text: str) -> tuple[Capacity, int]:
     """Give the capacity and the units of a text of several fragments, or of none."""
     if not text:
         raise InvalidRequest("estimate", (Fault("text", "is empty"),))
-    # A text of another script mostly begins with it.
-    units = None if FOREIGN.match(text) else septets(text)
+    # A text of another script mostly begins with it, and need not be tried in vain.
+    units = None if not text.isascii() and FOREIGN.match(text) else septets(text)
     return (UTF16, len(text.encode("utf-16")) // 2 - 1) if units is None else (GSM7, units)
 
 
