@@ -47,8 +47,8 @@ class FakeClock(Clock):
         return self.now + self.passed
 
     def monotonic(self) -> float:
-        """Give what has passed."""
-        return self.passed
+        """Give what has passed since some moment."""
+        return 1000.0 + self.passed
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass, and others run."""

@@ -136,7 +136,7 @@ async def test_a_slow_closing_does_not_make_a_send_take_an_old_connection() -> N
     async with pool.hold(2):
         pass
     pool.clock.passed += READ_REUSE + 1
-    pool.lanes._idle[-1].last_used = pool.clock.passed  # 0 is too old, 1 is fresh
+    pool.lanes._idle[-1].last_used = pool.clock.monotonic()  # 0 is too old, 1 is fresh
 
     async def slow() -> None:
         pool.clock.passed += SEND_REUSE + 1
