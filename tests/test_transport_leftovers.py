@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
-from certificates import server_tls, trusting
 from doubles import KEY, SMS, FakeClock, json_answer, loopback
+from loopback_tls import certificates
 
 from voxsms import Client, Httpx2Transport, HttpxTransport
 from voxsms.errors import OutcomeUnknown
@@ -63,9 +63,9 @@ async def test_an_answer_given_twice_has_no_message_sent_twice(
     client: Of, pieces: list[bytes], secure: bool
 ) -> None:
     """The second "come back later" is not the answer to the second request."""
-    async with loopback(Twice(*pieces), server_tls() if secure else None) as server:
-        address = f"https://localhost:{server.port}" if secure else server.url
-        of = client(address, verify=trusting())
+    async with loopback(Twice(*pieces), certificates().server if secure else None) as server:
+        address = f"https://127.0.0.1:{server.port}" if secure else server.url
+        of = client(address, verify=certificates().client)
         assert (await of.send_sms_message(**SMS)).message_id == 1861
         assert len(server.requests) == 2
         await of.aclose()
@@ -78,8 +78,8 @@ async def test_a_goodbye_behind_an_answer_costs_a_connection_and_no_message(clie
         writer.write(json_answer())
         writer.close()
 
-    async with loopback(act, server_tls()) as server:
-        of = client(f"https://localhost:{server.port}", verify=trusting())
+    async with loopback(act, certificates().server) as server:
+        of = client(f"https://127.0.0.1:{server.port}", verify=certificates().client)
         for _ in range(3):
             assert (await of.send_sms_message(**SMS)).message_id == 1861
             await asyncio.sleep(0.005)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from certificates import server_tls, trusting
 from doubles import (
     A2P,
     A2P_SENT,
@@ -24,6 +23,7 @@ from doubles import (
     loopback,
     until,
 )
+from loopback_tls import certificates
 
 from voxsms import AttemptEvent, Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.errors import (
@@ -354,8 +354,8 @@ async def test_a_client_whose_calls_were_cancelled_still_answers(client: Of, nat
 
 async def test_a_certificate_that_nobody_trusts_is_refused(client: Of) -> None:
     """Neither credentials nor a text go to a server that can not prove who it is: `NotSent`."""
-    async with loopback(always(json_answer()), server_tls()) as server:
-        of = client(f"https://localhost:{server.port}").with_options(max_attempts=1)
+    async with loopback(always(json_answer()), certificates().server) as server:
+        of = client(f"https://127.0.0.1:{server.port}").with_options(max_attempts=1)
         with pytest.raises(NotSent) as caught:
             await of.send_sms_message(**SMS)
         assert "certificate" in str(caught.value.__cause__).lower()
@@ -366,7 +366,7 @@ async def test_a_certificate_that_nobody_trusts_is_refused(client: Of) -> None:
 
 async def test_a_certificate_that_the_user_trusts_is_taken(client: Of) -> None:
     """`verify=` takes an `ssl.SSLContext` of one's own."""
-    async with loopback(always(json_answer()), server_tls()) as server:
-        of = client(f"https://localhost:{server.port}", verify=trusting())
+    async with loopback(always(json_answer()), certificates().server) as server:
+        of = client(f"https://127.0.0.1:{server.port}", verify=certificates().client)
         assert (await of.send_sms_message(**SMS)).message_id == 1861
         await of.aclose()
