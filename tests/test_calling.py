@@ -378,6 +378,20 @@ async def test_a_slow_answer_does_not_undo_what_a_quick_one_told() -> None:
     assert client.caller.service_time() - clock.time() == 5.5
 
 
+async def test_a_clock_that_is_set_is_noticed_in_the_same_second() -> None:
+    """The service's `Date` is still the same text, but this machine's time is another."""
+    auth = CountingSigner()
+    same = {"date": format_datetime(NOW, usegmt=True)}
+    client = client_of(answer(SENT, headers=same), auth=auth)
+    await client.send_sms_message(**SMS)
+    clock = client.caller.clock
+    assert isinstance(clock, FakeClock)
+    clock.now -= 4000
+    await client.send_sms_message(**SMS)
+    await client.send_sms_message(**SMS)
+    assert [signed - NOW.timestamp() for signed in auth.signed] == [0, -4000, 0.5]
+
+
 async def test_an_error_answer_teaches_the_clock_too() -> None:
     """456 comes from a clock that is off: the new token is for the right time."""
     auth = CountingSigner()

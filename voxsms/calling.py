@@ -93,6 +93,7 @@ class Caller:
         self.closed = False
         self._offset = 0.0
         self._last_date: str = ""
+        self._last_time = 0.0
 
     def service_time(self) -> float:
         """Seconds since the epoch by the service's clock, as far as its answers have told."""
@@ -100,15 +101,15 @@ class Caller:
 
     def learn_time(self, answer: Answer, took: float) -> None:
         """Compare clocks with the `Date` of an answer that came within `took` seconds."""
-        header = answer.headers.get("date", "")
-        if header == self._last_date:
-            return
-        self._last_date = header
+        header, now = answer.headers.get("date", ""), self.clock.time()
+        if header == self._last_date and abs(now - self._last_time) <= _IN_STEP:
+            return  # nothing new, unless the clock of this machine was set meanwhile
+        self._last_date, self._last_time = header, now
         if (date := http_date(header)) is None:
             return
         # `Date` is cut to whole seconds: half a second is its middle. When it was written is not
         # known either: a slow answer would set the clock back, and hide the newest messages.
-        offset = date.timestamp() + 0.5 - (self.clock.time() - took / 2)
+        offset = date.timestamp() + 0.5 - (now - took / 2)
         if abs(offset - self._offset) > _IN_STEP + took / 2:
             self._offset = offset
 
