@@ -40,6 +40,38 @@ async def test_the_users_case_prints_what_it_shows(voxsms_sandbox: Sandbox) -> N
     assert len("".join(re.findall(r'text \+?= "(.*)"', code))) == 158
 
 
+@pytest.mark.parametrize("variables", [("credentials",), ("id", "key")])
+def test_the_ten_lines_run_against_a_sandbox_as_it_comes(
+    voxsms_sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    variables: tuple[str, ...],
+) -> None:
+    """A newcomer who sets what the sandbox prints sees them work, with either kind of proof."""
+    key = voxsms_sandbox.api_key
+    known = {
+        "credentials": (
+            "VOXIMPLANT_CREDENTIALS",
+            str(voxsms_sandbox.save_credentials(tmp_path / "a")),
+        ),
+        "id": ("VOXIMPLANT_ACCOUNT_ID", str(key.account_id)),
+        "key": ("VOXIMPLANT_API_KEY", key.api_key),
+    }
+    for name, _ in known.values():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VOXSMS_BASE_URL", voxsms_sandbox.url)
+    for variable in variables:
+        monkeypatch.setenv(*known[variable])
+    (ten_lines,) = [code for code in CODE.findall(README) if "Client.from_env" in code]
+    exec(ten_lines, {})  # noqa: S102
+    forced, sent, row = capsys.readouterr().out.splitlines()
+    assert "RIGHT SINGLE QUOTATION MARK" in forced
+    assert sent == "1 ()"
+    assert row.endswith("447443332212 QUEUED 0.034")
+    assert voxsms_sandbox.ledger.count == 1
+
+
 async def test_the_fixtures_example_passes(voxsms_sandbox: Sandbox) -> None:
     """A user who copies it has a test that passes."""
     (example,) = [code for code in CODE.findall(README) if "def test_my_service" in code]
