@@ -111,6 +111,16 @@ def test_all_is_the_public_surface() -> None:
     assert {*_surface.__all__, "sandbox", "testing"} <= {*dir(voxsms)}
 
 
+@pytest.mark.parametrize(
+    ("missing", "room"), [("starlette", "sandbox"), ("uvicorn", "sandbox"), ("pytest", "testing")]
+)
+def test_what_lacks_its_extra_is_not_announced(missing: str, room: str) -> None:
+    """`help(voxsms)` gets all that `dir` names: it works without the extras, too."""
+    hide = f"import sys; sys.modules[{missing!r}] = None; import voxsms, inspect"
+    look = f"assert {room!r} not in dir(voxsms); inspect.getmembers(voxsms)"
+    assert "httpx" in loaded_by(f"{hide}; {look}; del sys.modules[{missing!r}]")
+
+
 def test_every_error_is_public() -> None:
     """Whoever is raised can be caught by name."""
     kinds = {

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from voxsms._surface import *  # noqa: F403 - each name there is public
     from voxsms._surface import __all__ as __all__
 
+_ROOMS = (("sandbox", ("starlette", "uvicorn")), ("testing", ("pytest",)))
+
 if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
 
     def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module, or whatever has that name
@@ -31,4 +33,6 @@ if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
 
 
 def __dir__() -> list[str]:
-    return sorted([*import_module("voxsms._surface").__all__, "sandbox", "testing"])
+    # `help` and `inspect` get whatever is named here: a room that lacks its extra would end them.
+    rooms = [room for room, needs in _ROOMS if all(map(find_spec, needs))]
+    return sorted([*import_module("voxsms._surface").__all__, *rooms])
