@@ -90,7 +90,8 @@ def test_all_wrong_names_are_named_in_one_error() -> None:
     with pytest.raises(TemplateError) as caught:
         template.render(nmae="Ada", day="Monday", x="y")
     assert str(caught.value) == (
-        "template: no value for {name}, {code}; no field {nmae}, only {name}; no field {x}"
+        "template: no value for {name}, {code}; "
+        "no field {nmae} (did you mean {name}?); no field {x}"
     )
     with pytest.raises(TemplateError, match=r"no value for {name}, {day}$"):
         template.fill({"code": "1", "x": "y"})
@@ -274,7 +275,9 @@ def test_it_refuses_where_shortening_does_not_help() -> None:
 def test_what_to_shrink_is_checked_with_the_names() -> None:
     """A field to shrink that is none is named beside what else is wrong; a str is no list."""
     template = Template("{name} {code}")
-    with pytest.raises(TemplateError, match=r"no value for {code}; no field {nam}, only {name}$"):
+    with pytest.raises(
+        TemplateError, match=r"no value for {code}; no field {nam} \(did you mean {name}\?\)$"
+    ):
         template.render_fitted(max_fragments=1, shrink=["nam"], name="Ada")
     with pytest.raises(TemplateError, match="shrink is a str; it must be a list of names"):
         template.render_fitted(max_fragments=1, shrink="name", name="Ada", code="1")
@@ -337,7 +340,9 @@ def test_room_wants_the_values_of_the_others() -> None:
     template = Template("{name} {code}")
     with pytest.raises(TemplateError, match=r"no value for {code}; a value for {name}, which is"):
         template.room("name", max_fragments=1, name="Ada")
-    with pytest.raises(TemplateError, match=r"no value for {name}; no field {cod}, only {code}$"):
+    with pytest.raises(
+        TemplateError, match=r"no value for {name}; no field {cod} \(did you mean {code}\?\)$"
+    ):
         template.room("cod", max_fragments=1, code="1")
     with pytest.raises(InvalidRequest, match="max_fragments: is float"):
         template.room("name", max_fragments=1.0, code="1")  # type: ignore[arg-type]

@@ -22,7 +22,8 @@ def check_names(
     for name in dict.fromkeys((*given, without, *shrink)):
         if name and name not in fields:
             close = get_close_matches(name, fields, n=1)
-            yield f"no field {listed((name,))}" + (f", only {listed(close)}" if close else "")
+            meant = f" (did you mean {listed(close)}?)" if close else ""
+            yield f"no field {listed((name,))}{meant}"
     if without in given:
         yield f"a value for {listed((without,))}, which is the field in question"
 
