@@ -155,7 +155,9 @@ def test_an_unknown_price_may_be_allowed() -> None:
 def test_rates_of_the_other_send_are_not_used(method: str) -> None:
     """The two sends cost differently: rates of one say nothing of the other."""
     budget = Budget(max_cost=100, rates=RATES)
-    with pytest.raises(PriceUnknown, match="has rates of send_sms_message, and this send is"):
+    with pytest.raises(
+        PriceUnknown, match="has rates of send_sms_message, and this send is a2p_send_sms"
+    ):
         budget.reserve("x", [USA], method=method)
     budget.reserve("x", [USA], method="SendSmsMessage")
     assert budget.spent == Decimal("0.1")
@@ -185,7 +187,8 @@ def test_a_text_that_no_message_can_carry_is_refused() -> None:
         (-1, None, RATES, "max_cost: is -1; it must be"),
         (Decimal("NaN"), None, RATES, "max_cost: is Decimal.*; it must be"),
         (1, None, None, "rates: is missing; max_cost needs to know what messages cost"),
-        (1, 0, [], "rates: is missing.*; max_fragments: is 0; the least is 1"),
+        (1, 0, [], "rates: is missing.*; max_fragments: is 0; it must be a whole number"),
+        (None, "2", RATES, "max_fragments: is '2'; it must be a whole number of at least 1"),
         (
             1,
             None,
@@ -196,13 +199,17 @@ def test_a_text_that_no_message_can_carry_is_refused() -> None:
 )
 def test_a_budget_that_makes_no_sense_is_refused(
     max_cost: object,
-    max_fragments: int | None,
+    max_fragments: object,
     rates: RateTable | Sequence[RateTable] | None,
     fault: str,
 ) -> None:
     """Money is a `Decimal`, never a float, and every fault is named at once."""
     with pytest.raises(InvalidRequest, match=fault):
-        Budget(max_cost=cast("Decimal", max_cost), max_fragments=max_fragments, rates=rates)
+        Budget(
+            max_cost=cast("Decimal", max_cost),
+            max_fragments=cast("int", max_fragments),
+            rates=rates,
+        )
 
 
 def test_a_budget_shows_its_limits() -> None:

@@ -124,7 +124,8 @@ class Budget:
         table = None if method is None else self._tables.get(method_name(method))
         if table is None and self._refuses:
             known = ", ".join(self._tables)
-            raise PriceUnknown(f"the budget has rates of {known}, and this send is {method}")
+            asked = method if method is None else method_name(method)
+            raise PriceUnknown(f"the budget has rates of {known}, and this send is {asked}")
         return table
 
     def _cost(self, table: RateTable | None, number: str, fragments: int) -> Decimal:
@@ -155,14 +156,19 @@ class Budget:
             faults.append(
                 Fault("rates", f"has several currencies: {', '.join(sorted(currencies))}")
             )
-        if self.max_fragments is not None and self.max_fragments < 1:
-            faults.append(Fault("max_fragments", f"is {self.max_fragments}; the least is 1"))
+        if self.max_fragments is not None and not _is_a_count(self.max_fragments):
+            problem = f"is {self.max_fragments!r}; it must be a whole number of at least 1"
+            faults.append(Fault("max_fragments", problem))
         return faults
 
     def __repr__(self) -> str:
         """Show the limits and what is spent."""
         limits = f"max_cost={self.max_cost}, max_fragments={self.max_fragments}"
         return f"Budget({limits}, spent={self._spent})"
+
+
+def _is_a_count(given: object) -> bool:
+    return type(given) is int and given >= 1
 
 
 def _amount(given: object) -> Decimal:
