@@ -247,7 +247,7 @@ def test_a_bar_shows_how_far_it_is(
         (["hi", "--to", "Ada"], "destinations[0]: '***' is not a phone number"),
         (["", "--to", BRITISH], "text: is empty"),
         (["hi", "--to", BRITISH, "--rates", "/nowhere"], "/nowhere: No such file or directory"),
-        (["hi", "--to", BRITISH, "--rates", "FILE"], "rates: is not JSON"),
+        (["hi", "--to", BRITISH, "--rates", "FILE"], "recipients.csv: rates: is not JSON"),
     ],
 )
 def test_what_can_not_be_estimated(

@@ -101,13 +101,14 @@ def test_credentials_that_are_wrong_end_with_1(
 def test_a_service_that_is_not_there_ends_with_1(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read that fails is a failure and no mystery."""
+    """A read that fails is a failure and no mystery: it says where the service was looked for."""
     url = account.url
     account.stop()
     monkeypatch.setattr("voxsms.client.Client.get_phone_numbers", _fails)
     ran = voxsms("numbers", "--base-url", url)
     assert ran.status == 1
     assert "GetPhoneNumbers: no answer" in ran.err
+    assert f"Looked for at {url}; --base-url changes that." in ran.err
 
 
 def _fails(_: object) -> object:

@@ -101,6 +101,20 @@ def test_a_text_that_can_not_be_sent(
     assert account.ledger.requests == {}
 
 
+@pytest.mark.parametrize(
+    "words", [(*A2P, "hello"), ("estimate", "--to", TO, "hello", "--rates", "rates.json")]
+)
+def test_a_text_that_was_taken_for_a_number(
+    voxsms: Run, account: Sandbox, words: tuple[str, ...]
+) -> None:
+    """`--to` takes all that follows it: who gives the text after it is told where to put it."""
+    ran = voxsms(*words)
+    assert ran.status == 2
+    assert "give one text: as an argument before --to, with --file" in ran.err
+    assert account.ledger.requests == {}
+    assert voxsms(*A2P, "--", "hello").status == 0
+
+
 def test_a_file_that_is_not_utf8(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
     """The file is named, and the first byte that can not be."""
     file = tmp_path / "text.txt"

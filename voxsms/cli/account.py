@@ -13,6 +13,7 @@ from cyclopts import Group, Parameter
 from voxsms.auth import ServiceAccount
 from voxsms.cli import show
 from voxsms.client import BASE_URL, Client
+from voxsms.errors import ConnectionFailed, NotSent
 from voxsms.hooks import CallEvent
 
 _GROUP = Group("Account", sort_key=10)
@@ -46,6 +47,9 @@ class Account:
         async with self._client(on_outcome=doubts.append) as client:
             try:
                 yield client
+            except (ConnectionFailed, NotSent) as error:
+                error.add_note(f"Looked for at {client.caller.base_url}; --base-url changes that.")
+                raise
             except CancelledError:
                 for event in doubts:
                     if event.cancelled and event.doubt:

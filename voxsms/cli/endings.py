@@ -66,6 +66,10 @@ def _look(doubt: OutcomeUnknown) -> str:
     return f"The history tells: voxsms history {history}"
 
 
+def _notes(error: BaseException) -> str:
+    return "\n".join(getattr(error, "__notes__", ()))
+
+
 def _help(error: CycloptsError) -> str:
     return " ".join(("See", "voxsms", *(error.command_chain or ()), "--help"))
 
@@ -87,7 +91,7 @@ _ENDINGS = (
     Ending(CredentialsInvalid, Exit.USAGE, hint=_account),
     Ending(TemplateError, Exit.USAGE),
     Ending(SmsNotEnabled, Exit.FAILED, hint=_enable),
-    Ending(VoxSmsError, Exit.FAILED),
+    Ending(VoxSmsError, Exit.FAILED, hint=_notes),
     Ending(CycloptsError, Exit.USAGE, hint=_help),
     Ending(Usage, Exit.USAGE),
     Ending(Failed, Exit.FAILED),

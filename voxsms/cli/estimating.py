@@ -13,7 +13,8 @@ from voxsms.cli.estimate_tables import print_estimate
 from voxsms.cli.mailing import NO_FILE, BadRow, Mailing, estimate_file
 from voxsms.cli.prices import METHODS, Way
 from voxsms.cli.show import Json
-from voxsms.cli.texts import NONE_YET, OfText, opened
+from voxsms.cli.texts import NONE_YET, OfText, Words, opened
+from voxsms.errors import InvalidRequest
 from voxsms.pricing import Estimate, RateTable, estimate
 from voxsms.text.template import Template
 
@@ -40,12 +41,16 @@ async def estimate_command(
         raise Usage("give the recipients: their numbers with --to, or a file of them with --csv")
     if mailing.template is not None and (mailing.csv is None or words.given):
         raise Usage("--template stands for a text, and is filled in from a file: see --csv")
-    text = words.read() if mailing.template is None else Template(mailing.template)
+    text = _text(words, to) if mailing.template is None else Template(mailing.template)
     found, bad_rows = _estimate(text, to, mailing, await _rates(rates, way, account))
     if json:
         show.print_json({**attrs.asdict(found, recurse=False), "bad_rows": bad_rows})
     else:
         print_estimate(found)
+
+
+def _text(words: Words, to: list[str] | None) -> str:
+    return words.read() if to is None else words.read(before="--to")
 
 
 def _estimate(
@@ -59,9 +64,16 @@ def _estimate(
 async def _rates(file: Path | None, way: Way, account: Account) -> RateTable:
     if file is not None:
         with opened(file) as content:
-            return RateTable.from_json(content.read())
+            return _read(content.read(), file)
     async with account.client() as client:
         return await client.rates(METHODS[way])
+
+
+def _read(content: bytes, file: Path) -> RateTable:
+    try:
+        return RateTable.from_json(content)
+    except InvalidRequest as error:
+        raise Usage(f"{file}: {'; '.join(map(str, error.faults))}") from None
 
 
 def add_to(app: App) -> None:

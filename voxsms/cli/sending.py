@@ -40,7 +40,7 @@ async def a2p(
     **given: Given,
 ) -> None:
     """Send one text to many numbers."""
-    text = words.read()
+    text = words.read(before="--to")
     async with account.client() as client:
         sent = await client.a2p_send_sms(text=text, **given)
     if json:

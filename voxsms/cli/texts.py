@@ -46,10 +46,12 @@ class Words:
         """Whether there is a text."""
         return (self.text, self.file) != (None, None)
 
-    def read(self) -> str:
-        """Give the text."""
+    def read(self, *, before: str = "") -> str:
+        """Give the text; `before` is an option that takes all that follows it, text or not."""
         if (self.text is None) == (self.file is None):
-            raise Usage("give one text: as an argument, with --file, or `-` for standard input")
+            place = f" before {before}" if before else ""
+            ways = f"as an argument{place}, with --file, or `-` for standard input"
+            raise Usage(f"give one text: {ways}")
         if self.text is not None and self.text != _STANDARD_INPUT:
             return self.text
         path = self.file or Path(_STANDARD_INPUT)
