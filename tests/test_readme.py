@@ -76,7 +76,7 @@ async def test_the_fixtures_example_passes(voxsms_sandbox: Sandbox) -> None:
     """A user who copies it has a test that passes."""
     (example,) = [code for code in CODE.findall(README) if "def test_my_service" in code]
     names: dict[str, Callable[[Sandbox], object]] = {}
-    exec(example, {"voxsms": voxsms, "pytest": pytest}, names)  # noqa: S102
+    exec(example, names)  # noqa: S102
     run = names["test_my_service"](voxsms_sandbox)
     assert hasattr(run, "__await__")
     await run
