@@ -392,6 +392,24 @@ async def test_a_clock_that_is_set_is_noticed_in_the_same_second() -> None:
     assert [signed - NOW.timestamp() for signed in auth.signed] == [0, -4000, 0.5]
 
 
+async def test_what_a_slow_answer_said_of_the_time_is_said_better_by_the_next() -> None:
+    """When a slow answer was written is not known; that of a quick one of the same second is."""
+    auth = CountingSigner()
+    later = NOW + timedelta(seconds=300)
+    date = {"date": format_datetime(later, usegmt=True)}
+    clock = FakeClock()
+
+    async def slow(_request: Request, _evidence: Evidence) -> Answer:
+        clock.passed += 40
+        return answer(SENT, headers=date)
+
+    stale = answer({"error": {"code": 455, "msg": "future"}}, headers=date)
+    client = client_of(slow, stale, answer(), auth=auth, clock=clock)
+    await client.send_sms_message(**SMS)
+    await client.send_sms_message(**SMS)
+    assert [signed - later.timestamp() for signed in auth.signed] == [-300, 20.5, 0.5]
+
+
 async def test_an_error_answer_teaches_the_clock_too() -> None:
     """456 comes from a clock that is off: the new token is for the right time."""
     auth = CountingSigner()

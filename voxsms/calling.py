@@ -104,7 +104,8 @@ class Caller:
         header, now = answer.headers.get("date", ""), self.clock.time()
         if header == self._last_date and abs(now - self._last_time) <= _IN_STEP:
             return  # nothing new, unless the clock of this machine was set meanwhile
-        self._last_date, self._last_time = header, now
+        # After a slow answer the next of the same second may know better.
+        self._last_date, self._last_time = "" if took > _IN_STEP else header, now
         if (date := http_date(header)) is None:
             return
         # `Date` is cut to whole seconds: half a second is its middle. When it was written is not
