@@ -103,6 +103,7 @@ async def test_a_send_takes_only_a_connection_used_just_now(
     charges: bool, idle: float, again: bool
 ) -> None:
     """A server may close an idle connection as a request leaves on it: readings can repeat that."""
+    assert SEND_REUSE <= 1 < READ_REUSE
     pool = Pool()
     await pool.use()
     pool.clock.passed += idle

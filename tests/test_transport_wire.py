@@ -368,5 +368,7 @@ async def test_a_certificate_that_the_user_trusts_is_taken(client: Of) -> None:
     """`verify=` takes an `ssl.SSLContext` of one's own."""
     async with loopback(always(json_answer()), certificates().server) as server:
         of = client(f"https://127.0.0.1:{server.port}", verify=certificates().client)
-        assert (await of.send_sms_message(**SMS)).message_id == 1861
+        for _ in range(3):
+            assert (await of.send_sms_message(**SMS)).message_id == 1861
+        assert server.connections == 1  # a handshake is dear: what is in order is used again
         await of.aclose()
