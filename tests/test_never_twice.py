@@ -129,7 +129,6 @@ class NeverTwice(RuleBasedStateMachine):
                 self.sandbox.auth,
                 self.sandbox.url,
                 transport=transport(),
-                timeout=QUICK,
                 clock=self.clock,
                 on_outcome=self._tell,
             )
@@ -150,10 +149,12 @@ class NeverTwice(RuleBasedStateMachine):
         """The calls that have not ended."""
         return [call for call in self.calls if call.task and not call.task.done()]
 
-    async def _start(self, kind: str, method: Method, deadline: float) -> Call:
+    async def _start(
+        self, kind: str, method: Method, deadline: float, timeouts: Timeouts = QUICK
+    ) -> Call:
         call = Call(method, next(self.numbers))
         self.calls.append(call)
-        client = self.clients[kind].with_options(deadline=deadline)
+        client = self.clients[kind].with_options(deadline=deadline, timeout=timeouts)
         call.task = asyncio.get_running_loop().create_task(call.make(client))
         await asyncio.sleep(0)
         return call
@@ -244,7 +245,7 @@ class NeverTwice(RuleBasedStateMachine):
         """After whatever happened, once nothing is in its way a call comes to a good end."""
         self.settle()
         self.mend()
-        call = self.run(self._start(kind, method, 30))
+        call = self.run(self._start(kind, method, 30, Timeouts()))
         self.settle()
         assert not isinstance(call.ended, VoxSmsError), call.ended
 
