@@ -8,17 +8,21 @@ import asyncio
 import multiprocessing
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from urllib.parse import parse_qs
 
 import orjson
 
 ROWS_A_PAGE = 1000
+Answer = Callable[[bytes, bytes], bytes]
+"""Gives a whole answer for the head and the body of a request."""
 
 
-def _row(number: int) -> dict[str, object]:
+def row(number: int) -> dict[str, object]:
+    """Make a row of a history."""
     return {
         "message_id": number,
         "source_number": "447443332211",
@@ -35,25 +39,26 @@ def _row(number: int) -> dict[str, object]:
 
 def page(offset: int, total: int) -> bytes:
     """Give one page of a history of `total` rows."""
-    rows = [_row(n) for n in range(offset, min(total, offset + ROWS_A_PAGE))]
+    rows = [row(n) for n in range(offset, min(total, offset + ROWS_A_PAGE))]
     return orjson.dumps({"result": rows, "total_count": total})
 
 
-def _answer(body: bytes) -> bytes:
+def http_answer(body: bytes) -> bytes:
+    """Write JSON as an HTTP answer."""
     head = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
-SENT = _answer(b'{"result": 1, "message_id": 1861, "fragments_count": 1}')
+SENT = http_answer(b'{"result": 1, "message_id": 1861, "fragments_count": 1}')
 
 
 class _Protocol(asyncio.Protocol):
     """Reads a request, writes its answer after `delay` seconds."""
 
-    def __init__(self, rows: int, delay: float) -> None:
-        self._rows = rows
+    def __init__(self, answer: Answer, delay: float) -> None:
+        self._answer = answer
         self._delay = delay
         self._buffer = b""
 
@@ -76,32 +81,40 @@ class _Protocol(asyncio.Protocol):
         else:
             self._transport.write(answer)
 
-    def _answer(self, head: bytes, body: bytes) -> bytes:
+
+class Pages:
+    """Answers made beforehand, by their offset alone."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        offsets = range(0, rows, ROWS_A_PAGE)
+        self._pages = {offset: http_answer(page(offset, rows)) for offset in offsets}
+
+    def __call__(self, head: bytes, body: bytes) -> bytes:
+        """Give the page that is asked for, or what a send is answered with."""
         if b"History" not in head.split(b"\r\n", 1)[0] and b"History" not in body:
             return SENT
         offset = int(parse_qs(body.decode()).get("offset", ["0"])[0])
-        if offset not in _pages:
-            _pages[offset] = _answer(page(offset, self._rows))
-        return _pages[offset]
+        if offset not in self._pages:
+            self._pages[offset] = http_answer(page(offset, self._rows))
+        return self._pages[offset]
 
 
-_pages: dict[int, bytes] = {}
-
-
-async def _serve(listener: socket.socket, rows: int, delay: float, ready: Connection) -> None:
+async def _serve(listener: socket.socket, answer: Answer, delay: float) -> None:
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Protocol(rows, delay), sock=listener, backlog=4096
+        lambda: _Protocol(answer, delay), sock=listener, backlog=4096
     )
-    for offset in range(0, rows, ROWS_A_PAGE):
-        _pages[offset] = _answer(page(offset, rows))
-    ready.send(None)
     await server.serve_forever()
 
 
-def _main(listener: socket.socket, rows: int, delay: float, ready: Connection) -> None:
+def _main(
+    listener: socket.socket, make: Callable[[], Answer], delay: float, ready: Connection
+) -> None:
     pin(-1)
+    answer = make()
+    ready.send(None)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(listener, rows, delay, ready))
+        asyncio.run(_serve(listener, answer, delay))
 
 
 def pin(core: int) -> None:
@@ -111,12 +124,16 @@ def pin(core: int) -> None:
 
 
 @contextmanager
-def server(rows: int = 0, delay: float = 0.0) -> Iterator[str]:
-    """Run the server; give its URL."""
+def server(
+    rows: int = 0, delay: float = 0.0, make: Callable[[], Answer] | None = None
+) -> Iterator[str]:
+    """Run the server; give its URL. What `make` gives there answers instead of `Pages`."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     ready, tell = multiprocessing.Pipe()
     context = multiprocessing.get_context("fork")
-    process = context.Process(target=_main, args=(listener, rows, delay, tell), daemon=True)
+    process = context.Process(
+        target=_main, args=(listener, make or partial(Pages, rows), delay, tell), daemon=True
+    )
     process.start()
     ready.recv()
     try:

@@ -246,9 +246,10 @@ def _parsed(content: bytes) -> dict[str, Any] | str:
 class _KeySigner:
     """Gives the same fields at any time."""
 
-    __slots__ = ("_proof",)
+    __slots__ = ("_proof", "account_id")
 
     def __init__(self, key: ApiKey) -> None:
+        self.account_id = key.account_id
         fields = {"account_id": str(key.account_id), "api_key": key.api_key}
         self._proof = Proof(headers={}, fields=fields)
 
@@ -278,9 +279,10 @@ _NO_TOKEN = _Token(Proof(headers={}, fields={}), issued_at=math.inf, refreshed_a
 class _TokenSigner:
     """Signs a token when there is none that is good at the given time."""
 
-    __slots__ = ("_account", "_key", "_lock", "_token")
+    __slots__ = ("_account", "_key", "_lock", "_token", "account_id")
 
     def __init__(self, account: ServiceAccount) -> None:
+        self.account_id = account.account_id
         self._account = account
         self._key: RSAPrivateKey | None = None
         self._lock = anyio.Lock()

@@ -1,0 +1,103 @@
+"""The whole history into a file: every row once, or a loud error.
+
+    summary = await voxsms.export_history(client, "sms", "history.parquet")
+
+The range of time is frozen, cut into windows that hold few enough rows each, and every window is
+read until arithmetic says that it is whole (`reading.py`). Windows are kept in a directory beside
+the target as they are read, so that a run that was stopped, at any moment and in any way, goes on
+when it is called again; in the end they are put together, in order, and the file appears under its
+name.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Literal
+
+from voxsms.api.models import DeliveryStatus, Direction
+from voxsms.client import Client
+from voxsms.errors import Fault, InvalidRequest
+from voxsms.export.job import ExportProgress, ExportSummary, Job
+from voxsms.export.plan import Window
+from voxsms.export.query import checked_query
+from voxsms.export.run import Export
+from voxsms.export.target import Destination, checked_target
+
+__all__ = ["ExportProgress", "ExportSummary", "Window", "export_history"]
+
+_MOST_IN_FLIGHT = 32
+
+
+async def export_history(
+    client: Client,
+    kind: Literal["sms", "a2p"],
+    path: Destination,
+    *,
+    from_date: datetime | None = None,
+    to_date: datetime | None = None,
+    direction: Direction | Literal["IN", "OUT", "in", "out"] | None = None,
+    delivery_status: DeliveryStatus | int | None = None,
+    source_number: str | None = None,
+    destination_number: str | None = None,
+    message_id: Iterable[int] | None = None,
+    format: Literal["jsonl", "csv", "parquet"] | None = None,  # noqa: A002 - the word for it
+    by_day: bool = False,
+    windows_in_flight: int = 4,
+    mask: bool = False,
+    raw: bool = False,
+    restart: bool = False,
+    on_progress: Callable[[ExportProgress], object] | None = None,
+) -> ExportSummary:
+    """Write every row of a history that matches to a file.
+
+    Rows are sorted by time, those of one second by id. A run that was stopped goes on when it is
+    called again in the same way; its range ends where it ended the first time. The file is replaced
+    when the new one is whole, and not touched before.
+
+    Args:
+        client: the client to read with.
+        kind: `sms` for two-way messages, `a2p` for those of an application.
+        path: where to; the suffix says as what: `.jsonl` (rows as they came), `.csv`, `.parquet`.
+            With `/` at the end a directory with a file for each day. `-` is standard output; a file
+            open for bytes may be given, too.
+        from_date: only messages of this time and later; from the beginning if left out.
+        to_date: only messages of this time and earlier; by default now, by the service's clock.
+        direction: only sent or only received messages (`sms`).
+        delivery_status: only messages that have come this far when they are read (`a2p`).
+        source_number: only messages from this number or SenderID.
+        destination_number: only messages to this number.
+        message_id: only the messages with these ids.
+        format: `jsonl`, `csv` or `parquet`, where no suffix says it.
+        by_day: write a directory with a file for each day.
+        windows_in_flight: how many windows are read at a time, each with up to four requests.
+        mask: hide numbers and texts.
+        raw: do not make CSV texts inert that a spreadsheet would run as formulas.
+        restart: begin anew, whatever an earlier run has left.
+        on_progress: called with an `ExportProgress` after each page.
+
+    Raises:
+        InvalidRequest: an argument can not be right; nothing was asked for or written.
+        CheckpointMismatch: what is left beside the target belongs to another export.
+        Incomplete: the service did not give as many rows as it counts.
+    """
+    filters = {
+        "direction": direction,
+        "delivery_status": delivery_status,
+        "source_number": source_number,
+        "destination_number": destination_number,
+        "message_id": message_id,
+    }
+    query, faults = checked_query(kind, from_date, to_date, filters)
+    target, more = checked_target(path, format, by_day=by_day)
+    faults += more + _faults_of_options(client, windows_in_flight)
+    if query is None or target is None or faults:
+        raise InvalidRequest("export_history", tuple(faults))
+    job = Job(query, target, windows_in_flight, mask, raw, restart, on_progress)
+    return await Export(client, job).run()
+
+
+def _faults_of_options(client: Client, windows_in_flight: object) -> list[Fault]:
+    faults = [Fault("client", "is closed")] if client.caller.closed else []
+    if type(windows_in_flight) is not int or not 1 <= windows_in_flight <= _MOST_IN_FLIGHT:
+        problem = f"must be a whole number from 1 to {_MOST_IN_FLIGHT}"
+        faults.append(Fault("windows_in_flight", problem))
+    return faults

@@ -1,0 +1,110 @@
+"""The last step: the windows that were read, in order, become a file, a directory or a stream."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from voxsms.export.checkpoint import PartFile, WorkDirectory
+from voxsms.export.days import Days
+from voxsms.export.parts import Format, open_private, sync, sync_directory
+from voxsms.export.target import Target
+from voxsms.export.windowfile import unpack
+
+Repeats = Mapping[int, set[int]]
+
+
+class Assembly(Protocol):
+    """Puts the windows of an export together; every step may block."""
+
+    rows: int
+    """How many rows were added."""
+
+    def add(self, part: PartFile, repeats: Repeats) -> None:
+        """Add the next window without the rows that another one has."""
+        ...
+
+    def finish(self) -> None:
+        """Put the result into its place."""
+        ...
+
+    def abandon(self) -> None:
+        """Leave nothing half-written."""
+        ...
+
+
+def begin(format_: Format, target: Target, work: WorkDirectory) -> Assembly:
+    """Begin to put windows together."""
+    if target.by_day and target.path is not None:
+        return _Directory(format_, target.path, target.format, work)
+    return _File(format_, target, work)
+
+
+class _File:
+    """One file, beside its place until it is whole, or for a stream."""
+
+    def __init__(self, format_: Format, target: Target, work: WorkDirectory) -> None:
+        self.rows = 0
+        self._format = format_
+        self._target = target
+        self._place = work.scratch
+        self._file = open_private(self._place)
+        self._writer = format_.writer(self._file)
+
+    def add(self, part: PartFile, repeats: Repeats) -> None:
+        window = unpack(part.path, part.rows)
+        for section in window.without(repeats.get(part.index, set()), self._format):
+            self._writer.add(section.content)
+            self.rows += section.rows
+
+    def finish(self) -> None:
+        self._writer.close()
+        sync(self._file)
+        self._file.close()
+        if self._target.path is not None:
+            self._place.replace(self._target.path)
+            sync_directory(self._target.path.parent)
+        elif self._target.stream is not None:
+            _copy(self._place, self._target.stream)
+
+    def abandon(self) -> None:
+        self._file.close()
+        self._place.unlink(missing_ok=True)
+
+
+def _copy(path: Path, stream: BinaryIO) -> None:
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, stream)
+    stream.flush()
+
+
+class _Directory:
+    """A directory of files by day."""
+
+    def __init__(self, format_: Format, path: Path, suffix: str, work: WorkDirectory) -> None:
+        self.rows = 0
+        self._format = format_
+        self._path = path
+        self._work = work
+        self._days = Days(work.scratch, format_, suffix)
+
+    def add(self, part: PartFile, repeats: Repeats) -> None:
+        window = unpack(part.path, part.rows)
+        for section in window.without(repeats.get(part.index, set()), self._format):
+            self._days.add(section.day, section.content)
+            self.rows += section.rows
+
+    def finish(self) -> None:
+        self._days.close()
+        sync_directory(self._work.scratch)
+        if self._path.exists():
+            self._path.rmdir()  # fails if something has been put in it meanwhile
+        # The checkpoint goes first: a run killed after the renaming must not find the directory in
+        # its own way.
+        self._work.drop_checkpoint()
+        self._work.scratch.rename(self._path)
+        sync_directory(self._path.parent)
+
+    def abandon(self) -> None:
+        self._days.abandon()
+        shutil.rmtree(self._work.scratch, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""A page as it is kept: its rows encoded and sorted, and beside them what tells and places each.
+
+All this is done when an answer has just been read: it is in the processor's cache then. Later only
+whole pages are moved, unless rows of several have to be mixed.
+"""
+
+import hashlib
+from array import array
+from bisect import bisect_left
+from typing import Any, TypeGuard, cast
+
+import attrs
+
+from voxsms.api.codec import Answer
+from voxsms.export.columns import Layout
+from voxsms.export.decoding import Decoded, Decoder, arranged, column
+from voxsms.export.parts import Cells, Format
+from voxsms.export.query import Query
+
+Time = str | None
+_TIME = len("yyyy-MM-dd HH:mm:ss")
+_LARGEST = 2**63
+
+
+@attrs.frozen
+class Rows:
+    """Rows by time, those of one second by name."""
+
+    names: "array[int]"
+    """What each is known by: its id, or a part of a digest of its bytes if it has none."""
+    times: str | list[Time]
+    """As text, which sorts; lines of one string if all are whole."""
+    ends: tuple[str, str] | None
+    """The first and the last of them, if all are whole."""
+    cells: Cells = attrs.field(repr=False)
+    span: tuple[int, int] | None = None
+    """The least and the greatest name, if all are different."""
+    nameless: frozenset[int] = frozenset()
+    """The names of those that have no id."""
+
+    @classmethod
+    def of(cls, names: list[int], times: list[Time], cells: Cells, *, whole: bool) -> "Rows":
+        """Make rows of what is known of them; `whole` says that all times are to the second."""
+        if not names or not whole:
+            return cls(array("q", names), times, None, cells)
+        lines = "\n".join(cast("list[str]", times))
+        return cls(array("q", names), lines, (lines[:_TIME], lines[-_TIME:]), cells)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.names)
+
+    @property
+    def keys(self) -> tuple[tuple[str, int], tuple[str, int]] | None:
+        """What the first and the last row are sorted by, if all times are whole."""
+        if self.ends is None:
+            return None
+        return (self.ends[0], self.names[0]), (self.ends[1], self.names[-1])
+
+    def list_times(self) -> list[Time]:
+        """Give the time of each row."""
+        return [*self.times.splitlines()] if isinstance(self.times, str) else self.times
+
+    def first_at(self, time: str) -> int:
+        """Give the place of the first row that is not earlier, if all times are whole."""
+        if self.ends is not None and self.ends[0] < time <= self.ends[1]:
+            return bisect_left(str(self.times).splitlines(), time)
+        return 0 if self.ends is None or time <= self.ends[0] else len(self)
+
+
+class Encoder:
+    """Encodes answers as they come."""
+
+    def __init__(self, query: Query, layout: Layout, format_: Format) -> None:
+        self._layout = layout
+        self._format = format_
+        names = {layout.time.name, layout.message_id.name, *format_.names}
+        self._decoder = Decoder(query.row, layout, names)
+
+    def encode(self, answer: Answer) -> tuple[Rows, int]:
+        """Encode the rows of an answer; give how many the service counts, too.
+
+        Raises `ApiError` and `ResponseInvalid`.
+        """
+        page = self._decoder.decode(answer)
+        times: list[Time] = column(page.rows, self._layout.time.name)
+        names, nameless = _names(column(page.rows, self._layout.message_id.name), page)
+        order = sort(names, times)
+        cells = self._format.encode(page.arranged(order))
+        names, times = arranged(names, order), arranged(times, order)
+        rows = Rows.of(names, times, cells, whole=page.whole_times)
+        return attrs.evolve(rows, span=_span(names, order), nameless=nameless), page.total
+
+
+def _names(ids: list[int | None], page: Decoded) -> tuple[list[int], frozenset[int]]:
+    """Give what rows are known by, and those of the names that stand for no id."""
+    if _fit(ids):
+        return ids, frozenset()
+    pairs = list(zip(ids, page.raw(), strict=True))
+    digests = {_digest(raw) for row_id, raw in pairs if row_id is None}
+    names = [_digest(raw) if row_id is None else row_id % _LARGEST for row_id, raw in pairs]
+    return names, frozenset(digests)
+
+
+def _fit(ids: list[Any]) -> TypeGuard[list[int]]:
+    return None not in ids and all(-_LARGEST <= end(ids) < _LARGEST for end in (min, max) if ids)
+
+
+def _digest(raw: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(raw).digest()[:8]) % _LARGEST
+
+
+def _span(names: list[int], order: range | list[int]) -> tuple[int, int] | None:
+    if not names or len({*names}) != len(names):
+        return None
+    return (names[0], names[-1]) if isinstance(order, range) else (min(names), max(names))
+
+
+def sort(names: list[int], times: list[Time]) -> range | list[int]:
+    """Give the order of rows by time and name; they may have it, or its reverse."""
+    texts = [time or "" for time in times] if None in times else cast("list[str]", times)
+    if _ascends(texts) and _ascends(names):
+        return range(len(names))
+    if _ascends(texts[::-1]) and _ascends(names[::-1]):
+        return range(len(names) - 1, -1, -1)
+    # Twice by one key is faster than once by two.
+    order = sorted(range(len(names)), key=names.__getitem__)
+    order.sort(key=texts.__getitem__)
+    return order
+
+
+def _ascends(values: list[Any]) -> bool:
+    return sorted(values) == values

@@ -1,0 +1,58 @@
+"""JSON Lines: each row on a line of its own, in the bytes it came in, with every field it has."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import orjson
+
+from voxsms.export.columns import Field, Layout
+from voxsms.export.decoding import Decoded, Json
+from voxsms.export.lines import Lines
+from voxsms.export.masks import masked
+
+_OF_ONE_TYPE = ("message_id", "source_number", "destination_number", "status_id")
+"""Fields that come as numbers or as strings (contract, section 2) and leave as what they are."""
+
+
+class Jsonl(Lines):
+    """Writes rows with every field they have, those unknown to voxsms too.
+
+    A masked row has the known fields alone: what the service adds later may hold anything.
+    """
+
+    names: Sequence[str] = _OF_ONE_TYPE
+
+    def __init__(self, layout: Layout, *, mask: bool) -> None:
+        super().__init__(partial(bytes.splitlines, keepends=True))
+        self._fields = layout.fields
+        self._promised = [field for field in layout.fields if field.name in _OF_ONE_TYPE]
+        self._mask = mask
+
+    def encode(self, page: Decoded) -> bytes:
+        """Write each row."""
+        return b"\n".join([*self._lines(page), b""])
+
+    def _lines(self, page: Decoded) -> list[bytes]:
+        if self._mask:
+            return [orjson.dumps(self._masked(row)) for row in page.as_dicts()]
+        lines = page.raw()
+        if page.dicts is not None:
+            pairs = zip(page.dicts, lines, strict=True)
+            lines = [_line(self._promised, row, line) for row, line in pairs]
+        return list(map(_on_one_line, lines)) if b"\n" in page.body.rstrip() else lines
+
+    def _masked(self, row: Json) -> Json:
+        names = [field.name for field in self._fields if field.name in row]
+        return {name: masked(name, row[name]) for name in names}
+
+
+def _line(promised: Sequence[Field], row: Json, line: bytes) -> bytes:
+    """Write a row anew if the type of one of its values is not what it is in every other row."""
+    tidy = {field.name: field.tidy(row.get(field.name)) for field in promised}
+    changed = {n: v for n, v in tidy.items() if v is not None and type(v) is not type(row[n])}
+    return orjson.dumps(row | changed) if changed else line
+
+
+def _on_one_line(line: bytes) -> bytes:
+    whole = bytes(line)  # as msgspec gives it, it is a view of the answer
+    return orjson.dumps(orjson.loads(whole)) if b"\n" in whole else whole

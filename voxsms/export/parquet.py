@@ -1,0 +1,147 @@
+"""Parquet, by pyarrow (extra `parquet`): typed columns.
+
+A window's part is an Arrow stream, cheap to write and to read again. Groups of rows are cut when
+the file is put together, at every 100,000 rows: the same rows give the same bytes, whatever the
+windows were that brought them.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from importlib import import_module
+from typing import Any, BinaryIO
+
+from voxsms.errors import ResponseInvalid
+from voxsms.export.columns import Field, Kind, Layout, amount_texts
+from voxsms.export.decoding import Decoded, column
+from voxsms.export.masks import masked
+from voxsms.export.parts import Part, Writer
+
+GROUP_ROWS = 100_000
+_FIGURES, _DECIMALS = 38, 18
+_FEW = (Kind.CHOICE, Kind.MONEY)
+_REPEATED = ("source_number", "error_message")
+"""Texts that repeat so much that it pays to store each once; choices and amounts do, too."""
+
+
+class Parquet:
+    """Writes rows as typed columns. Raises `ModuleNotFoundError` where pyarrow is not installed."""
+
+    def __init__(self, layout: Layout, *, mask: bool) -> None:
+        pa = import_module("pyarrow")
+        self._pa: Any = pa
+        self.names = [field.name for field in layout.fields]
+        self._layout = layout
+        self._mask = mask
+        self._types: Mapping[Kind, Any] = {
+            Kind.INT: pa.int64(),
+            Kind.TEXT: pa.string(),
+            Kind.CHOICE: pa.string(),
+            Kind.MONEY: pa.decimal128(_FIGURES, _DECIMALS),
+            Kind.TIME: pa.timestamp("us", "UTC"),
+        }
+        self._schema = pa.schema([(each.name, self._types[each.kind]) for each in layout.fields])
+
+    def encode(self, page: Decoded) -> Any:  # noqa: ANN401 - pyarrow has no types
+        """Make rows a record batch."""
+        columns = [self._array(each, column(page.rows, each.name)) for each in self._layout.fields]
+        return self._pa.record_batch(columns, schema=self._schema)
+
+    def pick(self, pages: Sequence[Any], order: Sequence[int]) -> Any:  # noqa: ANN401 - as above
+        """Join rows, picked by their positions in all the pages."""
+        table = self._pa.Table.from_batches(pages, self._schema)
+        (batch,) = table.take(self._indexes(order)).combine_chunks().to_batches()
+        return batch
+
+    def _indexes(self, order: Sequence[int]) -> Any:  # noqa: ANN401 - as above
+        return self._pa.array(order, self._pa.int64())
+
+    def slice(self, page: Any, start: int, end: int) -> Any:  # noqa: ANN401 - as above
+        """Give some rows that follow each other."""
+        return page.slice(start, end - start)
+
+    def parts(self, pages: Sequence[Any]) -> Sequence[Part]:
+        """Write batches as an Arrow stream."""
+        sink = self._pa.BufferOutputStream()
+        with self._pa.ipc.new_stream(sink, self._schema) as stream:
+            for page in pages:
+                stream.write_batch(page)
+        return [memoryview(sink.getvalue())]
+
+    def without(self, part: Part, places: set[int]) -> Part:
+        """Leave rows out of a stream."""
+        batches = self._pa.ipc.open_stream(self._pa.py_buffer(part)).read_all().to_batches()
+        rows = sum(batch.num_rows for batch in batches)
+        kept = [place for place in range(rows) if place not in places]
+        return self.parts([self.pick(batches, kept)])[0]
+
+    def _array(self, field: Field, values: list[Any]) -> Any:  # noqa: ANN401 - as above
+        pa, type_ = self._pa, self._types[field.kind]
+        if self._mask:
+            values = [masked(field.name, value) for value in values]
+        try:
+            if field.kind is Kind.TIME:
+                # As the column has it, a time has no zone; it is in UTC.
+                return pa.array(values, pa.string()).cast(pa.timestamp("us")).cast(type_)
+            if field.kind in _FEW:
+                return self._few(field, values)
+            return pa.array(values, type_)
+        except (ValueError, OverflowError) as error:
+            problem = f"a value that does not fit into {type_}"
+            raise ResponseInvalid(self._layout.cmd, f"result[].{field.name}", problem) from error
+
+    def _few(self, field: Field, values: list[Any]) -> Any:  # noqa: ANN401 - as above
+        """Make a column of values that repeat: each is looked at once."""
+        pa, different = self._pa, list({*values})
+        if field.kind is Kind.CHOICE:
+            tidy: list[Any] = [field.known_as(value) for value in different]
+        else:
+            tidy = [None if text is None else Decimal(text) for text in amount_texts(different)]
+        places = {value: place for place, value in enumerate(different)}
+        indexes = pa.array(list(map(places.__getitem__, values)), pa.int32())
+        return pa.array(tidy, self._types[field.kind]).take(indexes)
+
+    def writer(self, file: BinaryIO) -> Writer:
+        """Write a file."""
+        return _Groups(self._pa, self._layout, self._schema, file)
+
+
+class _Groups:
+    """Joins Arrow streams to a Parquet file with groups of rows of one size."""
+
+    def __init__(self, pa: Any, layout: Layout, schema: Any, file: BinaryIO) -> None:  # noqa: ANN401 - as above
+        self._pa = pa
+        few = pa.dictionary(pa.int32(), pa.string())
+        kinds = {field.name: field.kind for field in layout.fields}
+        self._choices = [name for name, kind in kinds.items() if kind is Kind.CHOICE]
+        self._schema = pa.schema(
+            [field.with_type(few) if field.name in self._choices else field for field in schema]
+        )
+        repeated = [n for n, kind in kinds.items() if kind in (Kind.CHOICE, Kind.MONEY)]
+        parquet: Any = import_module("pyarrow.parquet")
+        self._file = parquet.ParquetWriter(
+            file, self._schema, use_dictionary=[*repeated, *_REPEATED], compression="zstd"
+        )
+        self._waiting = schema.empty_table()
+
+    def add(self, part: Part) -> None:
+        """Take a part; write what fills a group."""
+        pa = self._pa
+        table = pa.ipc.open_stream(pa.py_buffer(part)).read_all()
+        self._waiting = pa.concat_tables([self._waiting, table])
+        while self._waiting.num_rows >= GROUP_ROWS:
+            self._write(self._waiting.slice(0, GROUP_ROWS))
+            self._waiting = self._waiting.slice(GROUP_ROWS)
+
+    def _write(self, group: Any) -> None:  # noqa: ANN401 - as above
+        # Encoded here and in one piece, or the order of a dictionary would depend on the parts.
+        group = group.combine_chunks()
+        for name in self._choices:
+            index = group.schema.get_field_index(name)
+            group = group.set_column(index, name, group.column(index).dictionary_encode())
+        self._file.write_table(group.cast(self._schema), row_group_size=GROUP_ROWS)
+
+    def close(self) -> None:
+        """Write the last group and the footer."""
+        if self._waiting.num_rows:
+            self._write(self._waiting)
+        self._file.close()

@@ -1,0 +1,97 @@
+"""What a kind of file has to do, and how files are made that nobody else can read."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from voxsms.export.decoding import Decoded
+
+Cells = Any
+"""Encoded rows, as each format has them in memory."""
+Part = bytes | memoryview
+"""Encoded rows, as each format keeps them on disk."""
+
+
+class Writer(Protocol):
+    """Joins parts to a file."""
+
+    def add(self, part: Part) -> None:
+        """Add the next part."""
+        ...
+
+    def close(self) -> None:
+        """Write what is left; the file itself stays open."""
+        ...
+
+
+class Format(Protocol):
+    """A kind of file.
+
+    Rows are encoded page by page, as soon as they are decoded: they are in the processor's cache
+    then, and as objects they take several times the memory.
+    """
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The fields it looks at."""
+        ...
+
+    def encode(self, page: Decoded) -> Cells:
+        """Encode the rows of a page."""
+        ...
+
+    def pick(self, pages: Sequence[Cells], order: Sequence[int]) -> Cells:
+        """Join rows, picked by their positions in all the pages."""
+        ...
+
+    def slice(self, page: Cells, start: int, end: int) -> Cells:
+        """Give some rows that follow each other."""
+        ...
+
+    def parts(self, pages: Sequence[Cells]) -> Sequence[Part]:
+        """Give pages as they are kept in a file."""
+        ...
+
+    def without(self, part: Part, places: set[int]) -> Part:
+        """Leave rows out of what was kept."""
+        ...
+
+    def writer(self, file: BinaryIO) -> Writer:
+        """Begin a file."""
+        ...
+
+
+class Concatenation:
+    """One part after the other, after a header."""
+
+    def __init__(self, file: BinaryIO, header: bytes = b"") -> None:
+        self._file = file
+        file.write(header)
+
+    def add(self, part: Part) -> None:
+        """Add the next part."""
+        self._file.write(part)
+
+    def close(self) -> None:
+        """Nothing is left to write."""
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open a new file that only its owner can read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def sync(file: BinaryIO) -> None:
+    """Bring a file to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Bring the names of a directory's files to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,163 @@
+"""The plan: windows that together cover the whole range, found by asking for counts."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
+
+import attrs
+
+from voxsms.errors import ApiError, ResponseInvalid
+from voxsms.export.plan import (
+    DAY,
+    FIRST_DAY,
+    SECOND,
+    Window,
+    days_named,
+    merged,
+    parts,
+    pieces,
+    whole_second,
+)
+from voxsms.export.source import Page, Source
+from voxsms.export.together import together
+
+_RANGE_TOO_LONG = 569
+_OVERLAP = 2 * SECOND
+_A_GUESS = 730 * DAY
+
+
+@attrs.frozen
+class Plan:
+    """What is going to be read."""
+
+    end: datetime
+    """The first second after the range."""
+    windows: tuple[Window, ...]
+    """The whole range, the earliest first, each beginning where the last one ends."""
+    spans: tuple[Window, ...]
+    """The whole range, cut only where the service does not take it in one."""
+    fresh: bool = False
+    """Whether the last second of the range was not over when the plan was begun."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows were counted."""
+        return sum(window.rows for window in self.windows)
+
+
+async def make_plan(source: Source) -> Plan:
+    """Ask for counts until every window holds few enough rows or is a second long."""
+    return await _Planner(source).plan()
+
+
+async def count_rows(source: Source, windows: Iterable[Window]) -> int:
+    """Count the rows of windows, each without the seconds before and after it."""
+    calls = [partial(source.count, each.start, each.last) for each in windows]
+    return sum(page.total for page in await together(calls))
+
+
+class _Planner:
+    """Counts, and cuts what holds too many rows."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._query = source.query
+        self._longest: timedelta | None = None
+        """The longest window that the service takes with its overlap, if it named a limit."""
+
+    async def plan(self) -> Plan:
+        query = self._query
+        first = await self._first()
+        now = self._source.now(first)
+        whole = Window(query.from_date, query.end(now), first.total)
+        if whole.start is not None and whole.start >= whole.end:
+            return Plan(whole.end, (), ())
+        if self._longest is None:
+            windows = await self._with_start(whole, first)
+        else:
+            windows = await self._all_counted(pieces(_started(whole), self._longest))
+        windows = merged(await self._cut(windows), query.most_rows, self._longest)
+        spans = [whole] if self._longest is None else pieces(_started(whole), self._longest)
+        return Plan(whole.end, tuple(windows), tuple(spans), fresh=whole.end > now)
+
+    async def _first(self) -> Page:
+        """Count everything, which also tells what time it is at the service."""
+        query = self._query
+        try:
+            return await self._source.count(query.from_date, query.to_date)
+        except ApiError as error:
+            now = self._source.now()
+            self._shorter(Window(query.from_date, query.end(now)), error)
+            return await self._source.count(now - DAY, None)
+
+    def _shorter(self, window: Window, error: ApiError) -> list[Window]:
+        """Cut a window that was refused for its length to the days that the refusal names."""
+        days = days_named(error.msg) if error.code == _RANGE_TOO_LONG else None
+        cut = [] if days is None else list(pieces(_started(window), days - _OVERLAP))
+        if days is None or len(cut) == 1:
+            raise error
+        self._longest = days - _OVERLAP
+        return cut
+
+    async def _counted(self, window: Window) -> list[Window]:
+        try:
+            page = await self._source.count(window.start, window.last)
+        except ApiError as error:
+            return await self._all_counted(self._shorter(window, error))
+        return [attrs.evolve(window, rows=page.total)]
+
+    async def _all_counted(self, windows: Iterable[Window]) -> list[Window]:
+        counted = await together([partial(self._counted, window) for window in windows])
+        return list(chain.from_iterable(counted))
+
+    async def _with_start(self, whole: Window, first: Page) -> list[Window]:
+        """Find where a history begins that holds too much for one window: none may be left out.
+
+        Its order is not documented, so the rows at both its ends are looked at. What may still lie
+        before the earlier of them is counted, and stays a window of its own.
+        """
+        if whole.start is not None or whole.rows <= self._query.most_rows:
+            return [whole]
+        last = await self._source.page(None, self._query.to_date, first.total - 1, 1)
+        start = min(self._earliest(first, last) or whole.end - _A_GUESS, whole.last)
+        windows: list[Window] = []
+        rows, end = whole.rows, whole.end
+        while True:
+            (head,) = await self._counted(Window(None, start))
+            windows.insert(0, Window(start, end, max(0, rows - head.rows)))
+            if head.rows <= self._query.most_rows or start <= FIRST_DAY:
+                return [head, *windows]
+            rows, end = head.rows, start
+            start = max(FIRST_DAY, start - 2 * (whole.end - start))
+
+    def _earliest(self, *pages: Page) -> datetime | None:
+        times = [time for page in pages for time in page.rows.list_times() if time]
+        return whole_second(datetime.fromisoformat(f"{min(times)}+00:00")) if times else None
+
+    async def _cut(self, windows: list[Window]) -> list[Window]:
+        """Cut what holds too many rows, count, and look again."""
+        while True:
+            cut = [parts(window, self._query.most_rows) for window in windows]
+            if all(len(each) == 1 for each in cut):
+                return windows
+            pairs = zip(windows, cut, strict=True)
+            counted = await together([partial(self._parts_counted, *pair) for pair in pairs])
+            windows = list(chain.from_iterable(counted))
+
+    async def _parts_counted(self, window: Window, its_parts: list[Window]) -> list[Window]:
+        if len(its_parts) == 1:
+            return its_parts
+        counted = await self._all_counted(its_parts)
+        if min(each.rows for each in counted) >= window.rows:
+            # It would never end: each part holds as much as the whole.
+            problem = "a count that does not depend on from_date and to_date"
+            raise ResponseInvalid(self._query.row.cmd, "total_count", problem)
+        return counted
+
+
+def _started(window: Window) -> Window:
+    """Give a window a start, where the service does not take one without."""
+    if window.start is not None:
+        return window
+    return attrs.evolve(window, start=min(FIRST_DAY, window.last))

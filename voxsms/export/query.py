@@ -1,0 +1,93 @@
+"""What is exported: one of the two histories, its filters and its range of time."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, cast, get_args
+
+import attrs
+
+from voxsms.api import codec, spec
+from voxsms.api.registry import Row, parameters, request_class
+from voxsms.errors import Fault, InvalidRequest
+from voxsms.export.plan import MOST_ROWS, SECOND, whole_second
+
+METHODS: Mapping[str, Row] = {"sms": spec.GET_SMS_HISTORY, "a2p": spec.A2P_GET_SMS_HISTORY}
+"""The method that reads each kind of history."""
+_CHANGES = "delivery_status"
+"""The filter on what changes after a message was entered."""
+_IN_ONE_ANSWER = 900
+"""Rows that fit into one page with those of the seconds before and after."""
+
+
+@attrs.frozen
+class Query:
+    """A history with its filters, checked."""
+
+    row: Row
+    filters: Mapping[str, Any]
+    """Without those that are absent."""
+    from_date: datetime | None
+    to_date: datetime | None
+
+    @property
+    def record(self) -> type[attrs.AttrsInstance]:
+        """The class of the history's typed rows."""
+        return cast("type[attrs.AttrsInstance]", get_args(self.row.reply)[0])
+
+    @property
+    def moves(self) -> bool:
+        """Whether a message can enter and leave the query long after it was sent.
+
+        Then only what stands in one answer was true at one time, and counts prove nothing.
+        """
+        return _CHANGES in self.filters
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows a window should hold at the most."""
+        return _IN_ONE_ANSWER if self.moves else MOST_ROWS
+
+    def end(self, now: datetime) -> datetime:
+        """Give the first second after the range, which does not reach into the future."""
+        return (now if self.to_date is None else min(now, self.to_date)) + SECOND
+
+    def request(
+        self, start: datetime | None, last: datetime | None, count: int, offset: int = 0
+    ) -> attrs.AttrsInstance:
+        """Ask for a page of a span of time, both ends inclusive."""
+        span = {"from_date": start, "to_date": last}
+        return self.row.request(**self.filters, **span, count=count, offset=offset)
+
+    def as_text(self) -> dict[str, str]:
+        """Give what tells this query from another, as it is written on the wire."""
+        form = codec.write_request(self.row, self.request(self.from_date, self.to_date, count=1))
+        kept = {name: text for name, text in form.items() if name not in ("count", "offset")}
+        return {"method": self.row.cmd, **kept}
+
+
+def checked_query(
+    kind: str, from_date: datetime | None, to_date: datetime | None, filters: Mapping[str, object]
+) -> tuple[Query | None, list[Fault]]:
+    """Make a query of what a user gave, and say what is wrong with it."""
+    row = METHODS.get(kind) if isinstance(cast("object", kind), str) else None
+    if row is None:
+        return None, [Fault("kind", "must be 'sms' (two-way messages) or 'a2p'")]
+    known = parameters(request_class(row))
+    given = {name: _kept(value) for name, value in filters.items() if value is not None}
+    faults = [
+        Fault(name, f"is no filter of the {kind} history") for name in given if name not in known
+    ]
+    query = Query(row, {n: v for n, v in given.items() if n in known}, from_date, to_date)
+    try:
+        query.as_text()
+    except InvalidRequest as error:
+        return None, [*faults, *error.faults]
+    ends = (None if end is None else whole_second(end) for end in (from_date, to_date))
+    return Query(row, query.filters, *ends), faults
+
+
+def _kept(value: object) -> object:
+    """Keep what can be gone through only once: it is written with every request."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return tuple(cast("Iterable[object]", value))
+    return value

@@ -1,0 +1,80 @@
+"""Rows that stand in more than one window: which copy stays.
+
+Usually there are none: a row has one time, and one window holds it. But a stray may be shown by
+several windows, and a message may be given another time while its history is read.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+_AT_A_TIME = 500_000
+"""Names that are compared at a time: memory depends on this and not on the size of the history."""
+
+
+@attrs.frozen
+class Names:
+    """What the rows of a window are known by, in order, and the places of its strays."""
+
+    window: int
+    names: Sequence[int]
+    strays: frozenset[int]
+
+
+@attrs.frozen
+class _Copies:
+    """The rows of one window that are known by one name."""
+
+    window: int
+    places: tuple[int, ...]
+    placed: bool
+
+    @property
+    def worth(self) -> tuple[bool, int, int]:
+        """Tell which copies stay: those placed by their time, of these the last.
+
+        Of strays the first, unless a later window has more: equal rows without an id.
+        """
+        if self.placed:
+            return True, 0, self.window
+        return False, len(self.places), -self.window
+
+
+def find_repeats(read: Callable[[], Iterable[Names]], rows: int) -> dict[int, set[int]]:
+    """Give the places of the rows to leave out, by window; the windows are read several times."""
+    out: dict[int, set[int]] = defaultdict(set)
+    shares = rows // _AT_A_TIME + 1
+    for share in range(shares):
+        for copies in _copies(read, _in_several(read, share, shares)):
+            stays = max(copies, key=lambda each: each.worth)
+            for each in copies:
+                if each is not stays:
+                    out[each.window].update(each.places)
+    return dict(out)
+
+
+def _in_several(read: Callable[[], Iterable[Names]], share: int, shares: int) -> set[int]:
+    """Give the names, of one share of all, that several windows have."""
+    seen: set[int] = set()
+    several: set[int] = set()
+    for window in read():
+        here = {name for name in window.names if name % shares == share}
+        several |= here & seen
+        seen |= here
+    return several
+
+
+def _copies(read: Callable[[], Iterable[Names]], names: set[int]) -> Iterable[list[_Copies]]:
+    if not names:
+        return ()
+    found: dict[int, list[_Copies]] = defaultdict(list)
+    for window in read():
+        places: dict[int, list[int]] = defaultdict(list)
+        for place, name in enumerate(window.names):
+            if name in names:
+                places[name].append(place)
+        for name, its_places in places.items():
+            placed = window.strays.isdisjoint(its_places)
+            found[name].append(_Copies(window.window, tuple(its_places), placed))
+    return found.values()

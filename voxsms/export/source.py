@@ -1,0 +1,120 @@
+"""Where pages come from: the client's calls, no more at a time than the service puts up with."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import attrs
+from anyio import CapacityLimiter
+
+from voxsms.api.codec import Answer, http_date
+from voxsms.client import Client
+from voxsms.errors import RateLimited
+from voxsms.export.encoding import Encoder, Rows
+from voxsms.export.plan import whole_second
+from voxsms.export.query import Query
+
+_REFUSALS = 8
+"""How often in a row a page may be refused for now before the export stops."""
+_LONGEST_WAIT = 30.0
+_EASED_AFTER = 50
+"""Pages after which one more is asked for at a time, where the service had had enough of them."""
+
+
+@attrs.frozen
+class Page:
+    """One answer: its rows, and when the service gave it."""
+
+    offset: int
+    rows: Rows
+    total: int
+    """How many rows match in all."""
+    date: datetime | None
+
+    def __len__(self) -> int:
+        """How many rows it has."""
+        return len(self.rows)
+
+    @property
+    def end(self) -> int:
+        """The offset after its last row."""
+        return self.offset + len(self)
+
+
+class Source:
+    """Gives the pages of a query."""
+
+    def __init__(
+        self,
+        client: Client,
+        query: Query,
+        encoder: Encoder,
+        most: int,
+        on_page: Callable[[], object],
+    ) -> None:
+        self.query = query
+        self._encoder = encoder
+        self.clock = client.caller.clock
+        self.requests = 0
+        self.answered_at: float | None = None
+        """When the first answer came, by the monotonic clock."""
+        self._client = client
+        self._most = most
+        self._on_page = on_page
+        self._places = CapacityLimiter(most)
+        self._calm = 0
+
+    def now(self, page: Page | None = None) -> datetime:
+        """Give the second it is at the service, by a page of its if there is one."""
+        if page is not None and page.date is not None:
+            return page.date
+        return whole_second(datetime.fromtimestamp(self._client.caller.service_time(), UTC))
+
+    async def count(self, start: datetime | None, last: datetime | None) -> Page:
+        """Ask how many rows a span holds; one row comes along."""
+        return await self.page(start, last, 0, 1)
+
+    async def page(
+        self, start: datetime | None, last: datetime | None, offset: int, count: int
+    ) -> Page:
+        """Ask for a page, later and more slowly if the service says that it is too much."""
+        refused = 0
+        while True:
+            try:
+                async with self._places:
+                    page = await self._ask(start, last, offset, count)
+            except RateLimited as error:
+                refused += 1
+                if refused >= _REFUSALS:
+                    raise
+                self._slow_down()
+                backoff = min(_LONGEST_WAIT, 2.0**refused) * self.clock.roll()
+                await self.clock.sleep((error.retry_after or 0.0) + backoff)
+            else:
+                self._ease()
+                return page
+
+    def _slow_down(self) -> None:
+        self._calm = 0
+        self._places.total_tokens = max(1, self._places.total_tokens // 2)
+
+    def _ease(self) -> None:
+        self._calm += 1
+        if self._places.total_tokens < self._most and self._calm % _EASED_AFTER == 0:
+            self._places.total_tokens += 1
+
+    async def _ask(
+        self, start: datetime | None, last: datetime | None, offset: int, count: int
+    ) -> Page:
+        client, row = self._client, self.query.row
+
+        def reading(answer: Answer) -> Page:
+            date = http_date(answer.headers.get("date", ""))
+            return Page(offset, *self._encoder.encode(answer), date)
+
+        self.requests += 1
+        request = self.query.request(start, last, count, offset)
+        page = await client.caller.read(row, request, client.options, reading)
+        if self.answered_at is None:
+            self.answered_at = self.clock.monotonic()
+        self._on_page()
+        return page
