@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import anyio
 import attrs
+import httpx
 
 from voxsms import (
     AttemptEvent,
@@ -27,6 +28,7 @@ from voxsms.clock import Clock
 from voxsms.sandbox import KINDS, Fault, Number, Sandbox, serve
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.seam import Transport
+from voxsms.transport.surroundings import tls
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- fault matrix -->", "<!-- end -->"
@@ -34,6 +36,7 @@ SOURCE = Number(number="447443332211", sms_enabled=True)
 TRANSPORTS: Mapping[str, Callable[[], Transport]] = MappingProxyType(
     {"httpx": HttpxTransport, "httpx2": Httpx2Transport, "aiohttp": AiohttpTransport}
 )
+USERS = "a user's own httpx"
 OFTEN = 1000
 """Times that no call lives through."""
 BENCHES = 9
@@ -240,7 +243,7 @@ class Bench:
         async with Client(
             self._by_token if warm else self._sandbox.api_key,
             self._sandbox.url,
-            transport=TRANSPORTS[transport](),
+            transport=_carrier(transport),
             timeout=Timeouts(connect=10, read=row.read, write=10, pool=10),
             deadline=row.deadline,
             on_attempt=attempts.append,
@@ -279,6 +282,10 @@ class Bench:
             method=None if KINDS[row.kind].connecting else method.cmd,
             **row.options,
         )
+
+
+def _carrier(name: str) -> Transport | httpx.AsyncBaseTransport:
+    return httpx.AsyncHTTPTransport(verify=tls()) if name == USERS else TRANSPORTS[name]()
 
 
 async def _limited(

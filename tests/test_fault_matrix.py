@@ -14,7 +14,19 @@ from collections.abc import Iterator
 import anyio
 import attrs
 import pytest
-from fault_matrix import END, README, ROWS, START, TRANSPORTS, Cell, Matrix, run, shown, table
+from fault_matrix import (
+    END,
+    README,
+    ROWS,
+    START,
+    TRANSPORTS,
+    USERS,
+    Cell,
+    Matrix,
+    run,
+    shown,
+    table,
+)
 
 from voxsms.errors import (
     ApiError,
@@ -119,11 +131,11 @@ def test_what_a_send_reports_is_what_the_ledger_says(matrix: Matrix) -> None:
 
 @pytest.mark.filterwarnings("ignore:Async generator 'httpx._content:ResourceWarning")
 def test_it_is_the_same_on_trio() -> None:
-    """Calls that httpx and httpx2 carry end as they do on asyncio."""
+    """Calls that httpx, httpx2 or a user's own transport carry end as they do on asyncio."""
     # What is filtered above is httpx's own: it leaves a request that can not be written half read.
 
     async def on_trio() -> Matrix:
-        return await run(ways=[(True, False)], transports=["httpx", "httpx2"])
+        return await run(ways=[(True, False)], transports=["httpx", "httpx2", USERS])
 
     matrix = anyio.run(on_trio, backend="trio")
     gc.collect()
