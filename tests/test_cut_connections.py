@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 import attrs
 import pytest
-from doubles import KEY, SMS, FakeClock, always, json_answer, loopback
+from doubles import KEY, SMS, FakeClock, always, json_answer, loopback, until
 from loopback_tls import certificates
 
 from voxsms import CallEvent, Client, Httpx2Transport, HttpxTransport, Timeouts
@@ -126,12 +126,27 @@ async def test_a_tunnel_cut_after_any_number_of_bytes(make: Make, way: str) -> N
                 KEY, url, transport=carrier, clock=FakeClock(), timeout=PATIENT, max_attempts=2
             ) as client:
                 ended = await sent(client)
-            await asyncio.sleep(0.002)
+            await until(lambda: server.open == 0)
             deliveries = len(server.requests) - before
             assert is_true(ended, deliveries), (most, ended, deliveries)
             found.add((type(ended).__name__, deliveries))
     lost = ("OutcomeUnknown", 0 if way == "up" else 1)
     assert found == {("NotSent", 0), lost, ("SendSmsMessageResult", 1)}
+
+
+async def test_a_server_that_nobody_trusts_behind_a_tunnel(make: Make) -> None:
+    """Whoever stands at the other end of a tunnel is not told the message."""
+    async with loopback(always(GOOD), certificates().server) as server, relay(server.port) as cut:
+        async with Client(
+            KEY,
+            f"https://127.0.0.1:{server.port}",
+            transport=make(proxy=cut.url),
+            clock=FakeClock(),
+            timeout=PATIENT,
+        ) as client:
+            ended = await sent(client)
+        assert type(ended) is NotSent
+        assert server.requests == []
 
 
 @pytest.fixture(scope="module")
