@@ -58,6 +58,7 @@ LIBRARIES: dict[str, set[str]] = {
     "cyclopts": {"cli"},
     "httpx": {"transport", "client"},  # the client's, for the type of a user's own
     "jwt": {"auth", "sandbox"},
+    "msgspec": {"export"},
     "multidict": {"transport.aiohttp_session"},
     "orjson": {"*"},
     "pyarrow": {"export"},

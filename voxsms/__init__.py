@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from voxsms import testing as testing
     from voxsms._surface import *  # noqa: F403 - each name there is public
     from voxsms._surface import __all__ as __all__
+    from voxsms.export import ExportProgress as ExportProgress
+    from voxsms.export import ExportSummary as ExportSummary
+    from voxsms.export import export_history as export_history
 
+_OF_EXPORT = ("ExportProgress", "ExportSummary", "export_history")  # which needs an extra
 _ROOMS = (("sandbox", ("starlette", "uvicorn")), ("testing", ("pytest",)))
 
 if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
@@ -23,13 +27,16 @@ if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
     def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module, or whatever has that name
         if not name.startswith("_") and find_spec(f"voxsms.{name}"):
             return import_module(f"voxsms.{name}")  # also for `from voxsms import errors` inside
-        surface = import_module("voxsms._surface")
         try:
-            value = getattr(surface, name)
+            value = getattr(import_module(_home_of(name)), name)
         except AttributeError:
             raise AttributeError(f"module 'voxsms' has no attribute {name!r}") from None
         globals()[name] = value  # found without this function the next time
         return value
+
+
+def _home_of(name: str) -> str:
+    return "voxsms.export" if name in _OF_EXPORT else "voxsms._surface"
 
 
 def __dir__() -> list[str]:

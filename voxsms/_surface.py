@@ -67,6 +67,7 @@ from voxsms.retry import Outcome
 from voxsms.text.changes import Change
 from voxsms.text.homoglyphs import Homoglyph
 from voxsms.text.message import Message
+from voxsms.text.room import Room, WorstCase
 from voxsms.text.segments import (
     Bounds,
     Encoding,
@@ -78,9 +79,7 @@ from voxsms.text.segments import (
 from voxsms.text.template import (
     ForcedByField,
     RenderedMessage,
-    Room,
     Template,
-    WorstCase,
 )
 from voxsms.transport.httpx_lanes import Httpx2Transport, HttpxTransport
 from voxsms.transport.seam import Timeouts

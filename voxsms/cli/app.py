@@ -9,7 +9,18 @@ from typing import cast
 from cyclopts import App, Group
 
 from voxsms._version import __version__
-from voxsms.cli import counting, demo, estimating, history, looking, prices, sandbox, sending, show
+from voxsms.cli import (
+    counting,
+    demo,
+    estimating,
+    exporting,
+    history,
+    looking,
+    prices,
+    sandbox,
+    sending,
+    show,
+)
 from voxsms.cli.endings import Exit, ending_of
 
 _HELP = """Voximplant's SMS API, with the price told first and no message sent twice.
@@ -27,7 +38,7 @@ app = App(
     group_commands=Group("About", sort_key=3),
     suppress_keyboard_interrupt=False,  # cyclopts would end the program without a word
 )
-for room in (demo, counting, estimating, sending, history, looking, prices, sandbox):
+for room in (demo, counting, estimating, sending, history, exporting, looking, prices, sandbox):
     room.add_to(app)
 
 

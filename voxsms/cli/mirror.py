@@ -3,12 +3,12 @@
 A command is a function with `**given`, which stands for the parameters of its method.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, time
 from functools import wraps
 from inspect import Parameter as Shown
 from inspect import signature
-from types import GenericAlias
+from types import GenericAlias, MappingProxyType
 from typing import Annotated, Any, Final, cast
 
 from cyclopts import App, Parameter, Token
@@ -28,10 +28,21 @@ _LAST_SECOND: Final = time(23, 59, 59)
 _annotated: Any = Annotated  # with types that are known at run time only
 
 
-def mirror(app: App, row: Row, name: str, command: Command) -> None:
-    """Add a command to an app, with the parameters of a method in place of its `**given`."""
+def mirror(
+    app: App,
+    row: Row,
+    name: str,
+    command: Command,
+    short: Mapping[str, str] = MappingProxyType({}),
+    without: Collection[str] = (),
+) -> None:
+    """Add a command to an app, with the parameters of a method in place of its `**given`.
+
+    `short` gives parameters a second name; those in `without` are left out.
+    """
     own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
-    shown = sorted([*own, *_mirrored(row)], key=lambda parameter: parameter.kind)
+    given = [p for p in _mirrored(row, short) if p.name not in without]
+    shown = sorted([*own, *given], key=lambda parameter: parameter.kind)
     worn = signature(command).replace(parameters=shown)
 
     @wraps(command)
@@ -40,26 +51,26 @@ def mirror(app: App, row: Row, name: str, command: Command) -> None:
 
     vars(called)["__signature__"] = worn
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-    doc = registry.request_class(row).__doc__
+    doc = command.__doc__ if without else registry.request_class(row).__doc__
     app.command(called, name=name, help=doc, group=show.WITH_ACCOUNT)
 
 
-def _mirrored(row: Row) -> list[Shown]:
+def _mirrored(row: Row, short: Mapping[str, str]) -> list[Shown]:
     """Give a method's parameters; not the text of a send, for which commands have more ways."""
     kind = registry.request_class(row)
     needed, text = registry.required(kind), row.sending and row.sending.text
     return [
-        _parameter(row, name, param, needed=name in needed)
+        _parameter(row, name, param, short.get(name), needed=name in needed)
         for name, param in registry.parameters(kind).items()
         if name != text
     ]
 
 
-def _parameter(row: Row, name: str, param: Param, *, needed: bool) -> Shown:
+def _parameter(row: Row, name: str, param: Param, short: str | None, *, needed: bool) -> Shown:
     last = row.span is not None and name == row.span[1]
     hint, reading = _option(param.form, last=last)
     doc = f"{param.doc} {_TIMES}" if isinstance(param.form, wire.TimeForm) else param.doc
-    option = Parameter(help=doc, alias=_short_name(row, name), **reading)
+    option = Parameter(help=doc, alias=short or _short_name(row, name), **reading)
     if needed:
         kind = Shown.KEYWORD_ONLY if row.charges else Shown.POSITIONAL_OR_KEYWORD
         return Shown(name, kind, annotation=_annotated[hint, option])

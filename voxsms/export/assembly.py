@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from voxsms.export.checkpoint import PartFile, WorkDirectory
 from voxsms.export.days import Days
@@ -64,8 +64,8 @@ class _File:
         if self._target.path is not None:
             self._place.replace(self._target.path)
             sync_directory(self._target.path.parent)
-        elif self._target.stream is not None:
-            _copy(self._place, self._target.stream)
+        else:
+            _copy(self._place, cast("BinaryIO", self._target.stream))
 
     def abandon(self) -> None:
         self._file.close()

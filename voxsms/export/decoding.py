@@ -67,7 +67,9 @@ class Decoded:
 
     def as_dicts(self) -> list[Json]:
         """Give each row as a dict."""
-        return [orjson.loads(bytes(row)) for row in self.raw()] if self.dicts is None else self.dicts
+        return (
+            [orjson.loads(bytes(row)) for row in self.raw()] if self.dicts is None else self.dicts
+        )
 
 
 def arranged(values: list[T], order: range | list[int]) -> list[T]:

@@ -1,0 +1,308 @@
+"""What an export writes: three formats, days, streams, masks; and what it refuses to write over."""
+
+import csv
+import io
+import os
+import stat
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from histories import START, FakeHistory, Json, lines, small_pages, spread
+
+from voxsms import CheckpointMismatch, InvalidRequest, ResponseInvalid
+from voxsms.export import ExportSummary, export_history
+
+LOOSE: list[Json] = [
+    {"source_number": 447443332211, "status_id": 1},
+    {"cost": "2.50", "fragments": "2"},
+    {"cost": 3, "text": '=HYPERLINK("http://x.example";"y")'},
+    {"text": 'two\r\nlines, and "quotes"', "later_field": {"a": [1, 2]}},
+    {"direction": "in", "error_message": "Error send sms to 447700900123 Code = 1"},
+    {"direction": "SIDEWAYS", "text": "+447700900123"},
+    {"text": None, "transaction_id": None},
+]
+"""What a row may look like beside the usual: the contract's looseness."""
+
+
+def history(count: int = 100, loose: list[Json] | None = None) -> FakeHistory:
+    """Give a history in which some rows are loose."""
+    messages = spread(count, seconds=3600)
+    for n, changes in enumerate(LOOSE if loose is None else loose):
+        messages[n * 3].row.update(changes)
+    return FakeHistory(messages)
+
+
+async def export(service: FakeHistory, path: Any, **options: Any) -> ExportSummary:  # noqa: ANN401 - whatever is given
+    """Export with small pages and windows."""
+    with small_pages(10, 30):
+        async with service.client() as client:
+            return await export_history(client, options.pop("kind", "sms"), path, **options)
+
+
+async def typed(service: FakeHistory) -> list[Any]:
+    """Read the same rows as records, the oldest first."""
+    async with service.client() as client:
+        rows = [row async for row in client.get_sms_history(count=10)]
+    return sorted(rows, key=lambda row: row.message_id)
+
+
+async def test_csv_has_what_the_typed_rows_have(tmp_path: Path) -> None:
+    """Column by column, with digits for numbers and every text whole."""
+    path = tmp_path / "all.csv"
+    await export(history(), path, raw=True)
+    with path.open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    for row, record in zip(found, await typed(history()), strict=True):
+        assert row["message_id"] == str(record.message_id)
+        assert row["source_number"] == record.source_number
+        assert row["direction"] == str(record.direction)
+        assert int(row["fragments"]) == record.fragments
+        assert Decimal(row["cost"]) == record.cost
+        assert row["status_id"] == str(record.status_id)
+        assert row["processed_date"] == f"{record.processed_date:%Y-%m-%d %H:%M:%S}"
+        assert row["error_message"] == (record.error_message or "")
+        assert row["text"] == (record.text or "")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_csv_runs_nothing(tmp_path: Path) -> None:
+    """A text that a spreadsheet would run gets an apostrophe; a number stays a number."""
+    path = tmp_path / "all.csv"
+    await export(history(), path)
+    with path.open(newline="", encoding="utf-8") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    assert """'=HYPERLINK("http://x.example";"y")""" in texts
+    assert "447700900123" in texts
+    assert not any(text.startswith(("=", "+", "-", "@")) for text in texts)
+
+
+async def test_parquet_has_what_the_typed_rows_have(tmp_path: Path) -> None:
+    """Typed: int64, strings, UTC timestamps, decimals, choices stored once."""
+    path = tmp_path / "all.parquet"
+    await export(history(), path)
+    table = pq.read_table(path)
+    for row, record in zip(table.to_pylist(), await typed(history()), strict=True):
+        assert row["message_id"] == record.message_id
+        assert row["cost"] == record.cost
+        assert row["processed_date"] == record.processed_date
+        assert row["direction"] == str(record.direction)
+        assert row["text"] == record.text
+        assert row["source_number"] == record.source_number
+    assert table.schema.field("message_id").type == pa.int64()
+    assert pa.types.is_decimal(table.schema.field("cost").type)
+    assert table.schema.field("processed_date").type == pa.timestamp("us", "UTC")
+    assert pa.types.is_dictionary(table.schema.field("status_id").type)
+
+
+async def test_json_lines_keep_every_field(tmp_path: Path) -> None:
+    """What voxsms does not know stays; numbers of phones are strings in every row."""
+    path = tmp_path / "all.jsonl"
+    await export(history(), path)
+    rows = {row["message_id"]: row for row in lines(path)}
+    assert rows[10]["later_field"] == {"a": [1, 2]}
+    assert rows[1]["source_number"] == "447443332211"
+    assert rows[1]["status_id"] == "1"
+    assert rows[10]["text"] == 'two\r\nlines, and "quotes"'
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+async def test_a_mask_hides_numbers_and_texts(tmp_path: Path, suffix: str) -> None:
+    """In every format; ids, times and costs stay."""
+    path = tmp_path / f"all.{suffix}"
+    await export(history(), path, mask=True)
+    content = str(pq.read_table(path).to_pylist()) if suffix == "parquet" else path.read_text()
+    assert "44770" not in content
+    assert "HYPERLINK" not in content
+    assert "447***" in content
+    assert "later_field" not in content
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
+async def test_a_directory_by_day(tmp_path: Path, format_: str) -> None:
+    """A file for each day in UTC, those without a time apart; together they are all rows."""
+    messages = spread(100, seconds=3600)
+    messages[50].row["processed_date"] = ""
+    messages[70].row["processed_date"] = messages[70].row["processed_date"][:10]
+    path = tmp_path / "days"
+    summary = await export(FakeHistory(messages), f"{path}/", format=format_)
+    assert summary.rows == 100
+    days = left_in(path)
+    assert "day=2026-03-01" in days
+    assert "day=__HIVE_DEFAULT_PARTITION__" in days
+    files = [path / day / file for day in days for file in left_in(path / day)]
+    assert all(file.suffix == f".{format_}" for file in files)
+    found = 0
+    for file in files:
+        if format_ == "parquet":
+            found += pq.read_metadata(file).num_rows
+        else:
+            found += file.read_bytes().count(b"\n") - (format_ == "csv")
+    assert found == 100
+    with pytest.raises(InvalidRequest, match="not an empty directory"):
+        await export(FakeHistory(messages), f"{path}/", format=format_)
+
+
+async def test_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file open for bytes, or standard output, gets the rows and is left open."""
+    stream = io.BytesIO()
+    summary = await export(history(), stream)
+    assert (summary.path, summary.rows) == (None, 100)
+    assert len(stream.getvalue().splitlines()) == 100
+    with (tmp_path / "out").open("wb") as file:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(file, write_through=True))
+        await export(history(), "-", format="csv")
+        sys.stdout.flush()
+        assert len((tmp_path / "out").read_bytes().splitlines()) > 100
+
+
+def left_in(directory: Path) -> list[str]:
+    """Name everything in a directory."""
+    return sorted(each.name for each in directory.iterdir())
+
+
+BAD: list[tuple[Any, Json, str]] = [
+    ("all.txt", {}, "ends with '.txt'; it must be one of .jsonl, .csv, .parquet"),
+    ("all", {}, "has no suffix"),
+    ("all.csv", {"format": "jsonl"}, "is jsonl, but the path ends with .csv"),
+    ("all.csv", {"format": "xml"}, "must be one of jsonl, csv, parquet"),
+    ("no/such/place/all.csv", {}, "there is no directory"),
+    ("here.csv", {}, "is a directory: end it with /"),
+    ("pipe.csv", {}, "is no regular file"),
+    ("..", {"format": "csv"}, "is no name of a file|is a directory"),
+    ("/", {"format": "csv"}, "is no name of a file"),
+    ("-", {"by_day": True}, "needs a directory"),
+    (io.StringIO(), {}, "is a file for text"),
+    (7, {}, "must be a path, '-' or a file open for bytes"),
+    ("all.csv", {"windows_in_flight": 0}, "must be a whole number from 1 to 32"),
+    ("all.csv", {"kind": "mms"}, "kind"),
+    ("all.csv", {"direction": "UP"}, "direction"),
+    ("all.csv", {"kind": "a2p", "direction": "IN"}, "direction"),
+    ("all.csv", {"delivery_status": 1}, "delivery_status"),
+    ("all.csv", {"from_date": datetime(2026, 1, 1)}, "naive"),  # noqa: DTZ001 - on purpose
+    (
+        "all.csv",
+        {
+            "from_date": datetime(2026, 2, 1, tzinfo=UTC),
+            "to_date": datetime(2026, 1, 1, tzinfo=UTC),
+        },
+        "later than to_date",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "problem"), BAD)
+async def test_bad_input_is_named_before_anything_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: object, options: Json, problem: str
+) -> None:
+    """With the field and what it should be; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    service = history()
+    with pytest.raises(InvalidRequest, match=problem):
+        await export(service, name, **options)
+    assert service.forms == []
+    assert left_in(tmp_path) == ["here.csv", "pipe.csv"]
+
+
+async def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
+    """The work directory can not be made: the path is named."""
+    (tmp_path / ".all.csv.export").write_text("in the way")
+    with pytest.raises(InvalidRequest, match="path: can not be written"):
+        await export(history(), tmp_path / "all.csv")
+
+
+async def test_without_pyarrow_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parquet is an extra."""
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(InvalidRequest, match=r"pip install 'voxsms\[parquet\]'"):
+        await export(history(), tmp_path / "all.parquet")
+
+
+class Stopped(Exception):
+    """The export is stopped here."""
+
+
+def stopping_at(request: int) -> FakeHistory:
+    """Give a history that breaks off at a request."""
+    service = history()
+
+    def happens(of: FakeHistory) -> None:
+        if len(of.forms) == request:
+            raise Stopped
+
+    service._happens = happens
+    return service
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+async def test_a_stopped_export_goes_on(tmp_path: Path, suffix: str) -> None:
+    """With what was read; the bytes are those of an undisturbed run, and nothing is left beside."""
+    whole, path = tmp_path / f"whole.{suffix}", tmp_path / f"all.{suffix}"
+    undisturbed = await export(history(), whole, to_date=START.replace(year=2027))
+    for request in (undisturbed.requests - 6, 3, 2):
+        with pytest.raises((Stopped, ExceptionGroup)):
+            await export(stopping_at(request), path, to_date=START.replace(year=2027))
+        assert not path.exists()
+    summary = await export(history(), path, to_date=START.replace(year=2027))
+    assert summary.resumed
+    assert summary.requests < undisturbed.requests
+    assert path.read_bytes() == whole.read_bytes()
+    assert left_in(tmp_path) == sorted([whole.name, path.name])
+
+
+async def test_a_checkpoint_of_another_query(tmp_path: Path) -> None:
+    """It is not gone on from and not overwritten, unless that is what was asked for."""
+    path = tmp_path / "all.csv"
+    with pytest.raises((Stopped, ExceptionGroup)):
+        await export(stopping_at((await export(history(), tmp_path / "w.csv")).requests - 6), path)
+    left = left_in(tmp_path / ".all.csv.export")
+    with pytest.raises(CheckpointMismatch, match="belongs to another export"):
+        await export(history(), path, direction="OUT")
+    assert left_in(tmp_path / ".all.csv.export") == left
+    checkpoint = tmp_path / ".all.csv.export" / "checkpoint.json"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:40])
+    with pytest.raises(CheckpointMismatch, match="can not be read"):
+        await export(history(), path)
+    assert (await export(history(), path, restart=True)).rows == 100
+
+
+async def test_an_amount_that_parquet_can_not_hold(tmp_path: Path) -> None:
+    """It is named, and not cut."""
+    service = history(loose=[{"cost": "1e30"}])
+    with pytest.raises(ResponseInvalid, match="cost"):
+        await export(service, tmp_path / "all.parquet")
+    assert (await export(history(loose=[{"cost": "1e30"}]), tmp_path / "all.csv")).rows == 100
+
+
+async def test_a_row_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    """As by the typed iterator: with the path to it."""
+    slips: list[Json] = [{"cost": []}, {"processed_date": "yesterday"}, {"message_id": "x"}]
+    for wrong in slips:
+        with pytest.raises(ResponseInvalid, match=next(iter(wrong))):
+            await export(history(loose=[wrong]), tmp_path / "all.csv")
+
+
+async def test_new_lines_in_answers(tmp_path: Path) -> None:
+    """An answer written over several lines gives rows of one line each."""
+    service = history(40, loose=[])
+    answer = service.answer
+
+    def indented(form: dict[str, str]) -> Any:  # noqa: ANN401 - an answer
+        given = answer(form)
+        body = orjson.dumps(orjson.loads(given.body), option=orjson.OPT_INDENT_2)
+        return attrs.evolve(given, body=body)
+
+    service.answer = indented  # type: ignore[method-assign] # another way to write
+    await export(service, tmp_path / "all.jsonl")
+    assert len(lines(tmp_path / "all.jsonl")) == 40

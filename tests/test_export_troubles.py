@@ -1,0 +1,251 @@
+"""An export in trouble: broken answers, two at once, odd machines, rows read in two windows."""
+
+import csv
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from doubles import refusal
+from histories import FakeHistory, Json, lines, small_pages, spread
+
+from voxsms import ApiError, InvalidRequest, ResponseInvalid
+from voxsms.api.models import SmsHistory
+from voxsms.export import ExportSummary, checkpoint, export_history, parquet
+from voxsms.export.columns import Layout, amount_texts
+from voxsms.export.csvfile import Csv
+from voxsms.export.days import Days
+
+
+async def export(service: FakeHistory, path: Any, **options: Any) -> ExportSummary:  # noqa: ANN401 - whatever is given
+    """Export with small pages and windows."""
+    with small_pages(10, 30):
+        async with service.client() as client:
+            return await export_history(client, "sms", path, **options)
+
+
+class Rewritten(FakeHistory):
+    """A history whose answers are changed on their way."""
+
+    change: Any = None
+
+    def answer(self, form: dict[str, str]) -> Any:  # noqa: ANN401 - an answer
+        """Give a page, changed."""
+        given = super().answer(form)
+        return attrs.evolve(given, body=type(self).change(given.body))
+
+
+def rewritten(change: Any, count: int = 40) -> FakeHistory:  # noqa: ANN401 - a function of bytes
+    """Give a history whose answers are changed on their way."""
+    kind = type("Changed", (Rewritten,), {"change": staticmethod(change)})
+    history: FakeHistory = kind(spread(count, seconds=3600))
+    return history
+
+
+def altered(**changes: object) -> Any:  # noqa: ANN401 - a function of bytes
+    """Give a function that sets fields of a page."""
+    return lambda body: orjson.dumps(orjson.loads(body) | changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda body: body.replace(b"Your code", b"Your \xff code"), "no JSON"),
+        (altered(result={"a": 1}), "result"),
+        (altered(result=None), "result"),
+        (altered(total_count="many"), "total_count"),
+        (altered(total_count=None), "total_count"),
+        (altered(error={"code": 1}), "an error beside a result"),
+    ],
+)
+@pytest.mark.parametrize("name", ["all.csv", "all.jsonl"])
+async def test_an_answer_that_can_not_be_read(
+    tmp_path: Path,
+    change: Any,  # noqa: ANN401 - a function of bytes
+    problem: str,
+    name: str,
+) -> None:
+    """It is named, and no file appears."""
+    with pytest.raises(ResponseInvalid, match=problem):
+        await export(rewritten(change), tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+async def test_half_a_surrogate_pair_costs_no_row(tmp_path: Path, suffix: str) -> None:
+    """A text cut in the middle of an emoji is exported with a replacement character."""
+    path = tmp_path / f"all.{suffix}"
+    service = rewritten(lambda body: body.replace(b"Your code", rb"\ud83d code"))
+    assert (await export(service, path)).rows == 40
+    content = str(pq.read_table(path).to_pylist()) if suffix == "parquet" else path.read_text()
+    assert content.count("\ufffd code") == 40
+
+
+async def test_two_exports_to_one_file(tmp_path: Path) -> None:
+    """The second is refused while the first is at work, and does it no harm."""
+    path, refused = tmp_path / "all.csv", list[str]()
+    ready, done = anyio.Event(), anyio.Event()
+
+    class Waiting(FakeHistory):
+        async def send(self, *given: Any) -> Any:  # noqa: ANN401 - those of the seam
+            ready.set()
+            await done.wait()
+            return await super().send(*given)
+
+    async def second() -> None:
+        await ready.wait()
+        with pytest.raises(InvalidRequest) as caught:
+            await export(FakeHistory(spread(10)), path)
+        refused.append(str(caught.value))
+        done.set()
+
+    async with anyio.create_task_group() as both:
+        both.start_soon(export, Waiting(spread(40)), path)
+        both.start_soon(second)
+    assert "is being written by another export" in refused[0]
+    assert len(path.read_bytes().splitlines()) == 41
+
+
+async def test_a_work_directory_that_another_export_just_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock on a directory that is not there any more is no lock."""
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+    with pytest.raises(InvalidRequest, match="another export"):
+        await export(FakeHistory(spread(10)), tmp_path / "all.csv")
+
+
+async def test_a_machine_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no fcntl: it goes without."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert (await export(FakeHistory(spread(10)), tmp_path / "all.csv")).rows == 10
+
+
+async def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
+    """One that the user made for it."""
+    (tmp_path / "days").mkdir()
+    summary = await export(FakeHistory(spread(50, seconds=7200)), f"{tmp_path}/days/")
+    assert (summary.rows, len(list((tmp_path / "days").iterdir()))) == (50, 5)
+
+
+async def test_an_empty_history_as_parquet(tmp_path: Path) -> None:
+    """A file with the columns and no rows."""
+    await export(FakeHistory(), tmp_path / "all.parquet")
+    table = pq.read_table(tmp_path / "all.parquet")
+    assert (table.num_rows, table.num_columns) == (0, len(attrs.fields(SmsHistory)))
+
+
+async def test_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large Parquet file is cut into groups of one size, whatever the windows were."""
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 16)
+    await export(FakeHistory(spread(100, seconds=3600)), tmp_path / "all.parquet")
+    groups = pq.ParquetFile(tmp_path / "all.parquet").metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [16] * 6 + [4]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+async def test_rows_without_a_time_stay_once(tmp_path: Path, suffix: str) -> None:
+    """They come with two windows, and stand in the file once."""
+    messages = spread(240, seconds=600)
+    for n, message in enumerate(messages):
+        shown = message.row["processed_date"]
+        message.row["processed_date"] = "" if n % 7 == 0 else shown[:10] if n % 5 == 0 else shown
+    path = tmp_path / f"all.{suffix}"
+    with small_pages(20, 60):
+        async with FakeHistory(messages).client() as client:
+            assert (await export_history(client, "sms", path)).rows == 240
+    found: list[Json]
+    if suffix == "parquet":
+        found = pq.read_table(path).to_pylist()
+    elif suffix == "jsonl":
+        found = lines(path)
+    else:
+        with path.open(newline="", encoding="utf-8") as file:
+            found = list(csv.DictReader(file))
+    assert sorted(int(row["message_id"]) for row in found) == list(range(1, 241))
+
+
+async def test_another_refusal_while_the_plan_is_made(tmp_path: Path) -> None:
+    """It reaches the user as it is."""
+    service = rewritten(lambda _: b'{"error": {"code": 104, "msg": "no"}}')
+    with pytest.raises(ApiError, match="104"):
+        await export(service, tmp_path / "all.csv")
+
+
+async def test_a_refusal_in_the_middle_of_the_plan(tmp_path: Path) -> None:
+    """When some windows were counted already, too."""
+
+    class Refusing(FakeHistory):
+        def answer(self, form: dict[str, str]) -> Any:  # noqa: ANN401 - an answer
+            return refusal(104, "no") if len(self.forms) > 5 else super().answer(form)
+
+    with pytest.raises(ApiError, match="104"):
+        await export(Refusing(spread(300, seconds=7200)), tmp_path / "all.csv")
+
+
+def test_amounts_beyond_counting() -> None:
+    """Their texts are remembered, but not all of them for ever."""
+    amounts = [n / 10_000 for n in range(1, 6_000)]
+    assert amount_texts(amounts)[-1] == "0.5999"
+    assert amount_texts(amounts[:1]) == ["0.0001"]
+
+
+def test_days_that_are_given_up(tmp_path: Path) -> None:
+    """The file of the day is closed, whether there is one or not."""
+    layout = Layout.of("GetSmsHistory", SmsHistory)
+    days = Days(tmp_path / "days", Csv(layout, mask=False, raw=False), "csv")
+    days.abandon()
+    days.add("2026-03-01", b"1\r\n")
+    days.abandon()
+    assert (tmp_path / "days" / "day=2026-03-01" / "part-0.csv").exists()
+
+
+def test_a_file_that_could_not_be_written_is_gone(tmp_path: Path) -> None:
+    """What is half-written has no name."""
+    work = checkpoint.WorkDirectory(tmp_path)
+
+    def write() -> None:
+        with work.created("part") as file:
+            file.write(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+    work.close()
+
+
+def test_what_a_kill_left_behind(tmp_path: Path) -> None:
+    """The newer of two readings of a window stays; what is half-written, or of others, does not."""
+    for name in (
+        "000000.3.3.0.part",
+        "000000.4.4.0.part",
+        "000001.5.5.0.part",
+        "a.tmp",
+        "of.others",
+    ):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "result.tmp").mkdir()
+    work = checkpoint.WorkDirectory(tmp_path)
+    work._sweep()
+    work._find_parts()
+    assert {n: part.rows for n, part in work.parts.items()} == {0: 4, 1: 5}
+    left = sorted(each.name for each in tmp_path.iterdir())
+    assert left == ["000000.4.4.0.part", "000001.5.5.0.part", "of.others"]
+    work.forget()
+    assert [each.name for each in tmp_path.iterdir()] == ["of.others"]
+
+
+def test_rows_are_left_out_of_a_part_of_a_parquet_file() -> None:
+    """Those that another window has, too."""
+    format_ = parquet.Parquet(Layout.of("GetSmsHistory", SmsHistory), mask=False)
+    rows = [{"message_id": n, "text": str(n)} for n in range(5)]
+    part = format_.parts([pa.RecordBatch.from_pylist(rows, schema=format_._schema)])[0]
+    left = pa.ipc.open_stream(pa.py_buffer(format_.without(part, {1, 3}))).read_all()
+    assert left.column("message_id").to_pylist() == [0, 2, 4]
