@@ -22,10 +22,10 @@ from voxsms.export.plan import Window
 from voxsms.export.source import Page, Source
 from voxsms.export.together import together
 
-_READINGS = 8
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
-_SHORTER_BY = 11
-"""Each further reading asks for pages shorter by this part, so that their edges lie elsewhere."""
+_READINGS = 16
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0
+_LENGTHS = 8
+"""How many lengths of pages the readings go through, so that the edges lie elsewhere each time."""
 _AT_ONCE = 64
 """Pages of one window that are asked for, or wait to be, at the same time."""
 
@@ -115,7 +115,7 @@ def _different(pages: list[Page]) -> int:
 
 async def _pages(source: Source, window: Window, attempt: int) -> list[Page]:
     """Read pages until they leave no gap, however many rows the service gives at once."""
-    length = MOST_ROWS - attempt * MOST_ROWS // _SHORTER_BY
+    length = MOST_ROWS - attempt % _LENGTHS * MOST_ROWS // (_LENGTHS + 1)
     pages: dict[int, Page] = {}
     gaps = [_Gap(0, max(1, window.rows), inner=False)]
     while gaps:
