@@ -1,6 +1,7 @@
 """`export`: a whole history into a file, from the command line."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -84,3 +85,14 @@ def test_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
         tell(ExportProgress(0, 0, 1, 0, 0, 0.0))
         tell(ExportProgress(500_000, 1_000_000, 520, 5, 10, 2.5))
     assert "500,000 rows, 520 requests, 200,000 rows/s" in screen.getvalue()
+
+
+def test_without_its_extra(voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to install."""
+    monkeypatch.setitem(sys.modules, "voxsms.export", None)
+    ran = voxsms("export", "sms", "all.csv")
+    assert (ran.status, ran.err) == (
+        1,
+        "voxsms: the export needs msgspec: pip install 'voxsms[export]'\n",
+    )
+    assert not account.ledger.requests

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from voxsms.api import spec
 from voxsms.cli import show
 from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli.endings import Failed
 from voxsms.cli.mirror import Command, Given, mirror
 from voxsms.cli.show import Json
 
@@ -59,8 +60,10 @@ async def export(
     **given: Given,
 ) -> None:
     """Write a whole history to a file; go on where an earlier run was stopped."""
-    from voxsms.export import export_history  # noqa: PLC0415 - needs an extra of its own
-
+    try:
+        from voxsms.export import export_history  # noqa: PLC0415 - needs an extra of its own
+    except ModuleNotFoundError:
+        raise Failed("the export needs msgspec: pip install 'voxsms[export]'") from None
     options: dict[str, Any] = {
         **given,
         "format": format,
