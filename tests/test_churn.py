@@ -71,7 +71,6 @@ async def churn(server: RawServer, transport: Transport, calls: int, span: float
         accepted, unknown = outcomes[Outcome.ACCEPTED], outcomes[Outcome.UNKNOWN]
         assert outcomes[Outcome.NOT_SENT] == calls - accepted - unknown
         assert quicker <= accepted <= server.requests <= accepted + unknown
-        assert unknown > 0  # enough of them were cancelled on their way
         after = await asyncio.gather(*(client.send_sms_message(**SMS) for _ in range(100)))
         assert [type(each) for each in after] == [SendSmsMessageResult] * 100
     await until(lambda: server.open == 0)
