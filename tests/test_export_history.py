@@ -23,9 +23,10 @@ from histories import (
     spread,
 )
 
-from voxsms import ApiError
+from voxsms import ApiError, Client
 from voxsms.api.codec import Answer
-from voxsms.export import ExportSummary, export_history
+from voxsms.export import ExportProgress, ExportSummary, export_history
+from voxsms.sandbox import Sandbox
 
 SECOND = timedelta(seconds=1)
 
@@ -216,3 +217,39 @@ async def test_a_limit_that_can_not_be_kept_is_told(path: Path, msg: str) -> Non
         await exported(Refusing(), path, from_date=START)
     assert caught.value.code == 569
     assert list(path.parent.iterdir()) == []
+
+
+async def test_progress_is_told(path: Path) -> None:
+    """After each page and each window; a function that fails does no harm."""
+    told: list[ExportProgress] = []
+
+    def tell(progress: ExportProgress) -> None:
+        told.append(progress)
+        raise ZeroDivisionError
+
+    summary = await exported(FakeHistory(spread(500)), path, on_progress=tell)
+    assert (told[0].total_rows, told[0].requests) == (0, 1)
+    assert [each.requests for each in told] == sorted(each.requests for each in told)
+    assert [each.rows for each in told] == sorted(each.rows for each in told)
+    last = told[-1]
+    assert (last.rows, last.total_rows) == (500, 500)
+    assert last.windows == last.total_windows == summary.windows
+    assert last.requests == summary.requests
+
+
+@pytest.mark.parametrize("kind", ["sms", "a2p"])
+async def test_over_http_from_the_sandbox(path: Path, voxsms_sandbox: Sandbox, kind: str) -> None:
+    """Both histories, by the service account, row for row as `async for` gives them."""
+    voxsms_sandbox.fill_history(kind, 1500, start=START, end=START + timedelta(days=30))
+    with small_pages(200, 500):
+        async with Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+            read = client.get_sms_history if kind == "sms" else client.a2p_get_sms_history
+            records: list[Any] = [row async for row in read()]
+            options: Any = {"kind": kind, "to_date": START + timedelta(days=31)}
+            await export_history(client, path=path, **options)
+    records.sort(key=lambda row: row.message_id)
+    found = lines(path)
+    assert ids(found) == [record.message_id for record in records]
+    assert [row["text"] for row in found if "text" in row] == [
+        record.text for record in records if record.text is not None
+    ]

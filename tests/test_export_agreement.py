@@ -1,0 +1,261 @@
+"""An export and `async for` agree on every row, however loosely it comes."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+import attrs
+import orjson
+import pytest
+from doubles import NOW, answer
+from histories import WIRE, FakeHistory, Json, Message, content
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxsms import SmsHistory, VoxSmsError
+from voxsms.api import spec
+from voxsms.api.codec import Answer, read_answer
+from voxsms.export import export_history
+from voxsms.export.columns import Layout, amount_texts, decimal_text
+from voxsms.export.decoding import Decoder
+
+pq: Any = pytest.importorskip("pyarrow.parquet")
+AT = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+
+whole = st.integers(1, 2**53 - 1)
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+numbers = st.one_of(
+    st.from_regex(r"\+?[1-9][0-9]{6,14}", fullmatch=True),
+    st.integers(10**6, 10**15),
+    st.sampled_from(["ACME", "=ACME", "-1"]),
+)
+rows = st.fixed_dictionaries(
+    {
+        "message_id": st.one_of(whole, whole.map(str), whole.map(float)),
+        "source_number": numbers,
+        "destination_number": numbers,
+        "direction": st.sampled_from(["IN", "OUT", "in", "Out", "ASKEW"]),
+        "fragments": st.one_of(st.integers(0, 9), st.just("3"), st.just(2.0)),
+        "cost": st.one_of(
+            st.integers(0, 10**6),
+            st.floats(0, 10**6).map(lambda cost: round(cost, 6)),
+            st.decimals(0, 10**6, places=9).map(str),
+        ),
+        "status_id": st.sampled_from(["1", "2", "3", 1, 2, 3.0, "99"]),
+        "processed_date": st.sampled_from(
+            [
+                AT.strftime(WIRE),
+                "2026-03-01",
+                "",
+                None,
+                "2026-03-01T14:30:15+02:00",
+                f"{AT:{WIRE}}.25",
+            ]
+        ),
+    },
+    optional={
+        "error_message": st.none() | texts,
+        "transaction_id": st.none() | whole | whole.map(str),
+        "text": st.none() | texts,
+        "added_later": st.recursive(
+            texts | st.booleans(), lambda inner: st.lists(inner, max_size=2)
+        ),
+    },
+)
+
+
+async def both(history: FakeHistory, suffix: str, *, raw: bool) -> tuple[list[Any], bytes | None]:
+    """Read a history both ways."""
+    with TemporaryDirectory() as place:
+        path = Path(place, f"all.{suffix}")
+        async with history.client() as client:
+            records = [row async for row in client.get_sms_history(count=3, to_date=NOW)]
+            await export_history(client, "sms", path, to_date=NOW, raw=raw)
+        return records, content(path)
+
+
+def read_both(
+    given_: list[Json], suffix: str, *, raw: bool = False
+) -> tuple[list[Any], list[Json]]:
+    """Read rows both ways, each sorted by id."""
+    history = FakeHistory(
+        [Message(AT, {**row, "message_id": n}) for n, row in enumerate(given_, 1)]
+    )
+    for message, row in zip(history.messages, given_, strict=True):
+        kind = type(row["message_id"])
+        message.row["message_id"] = kind(message.row["message_id"])
+    records, file = anyio.run(lambda: both(history, suffix, raw=raw))
+    assert file is not None
+    if suffix == "parquet":
+        found = pq.read_table(io.BytesIO(file)).to_pylist()
+    elif suffix == "csv":
+        found = list(csv.DictReader(io.StringIO(file.decode(), newline="")))
+    else:
+        found = [orjson.loads(line) for line in file.split(b"\n")[:-1]]
+    records.sort(key=lambda row: row.message_id)
+    return records, sorted(found, key=lambda row: int(row["message_id"]))
+
+
+def as_time(text: str) -> datetime | None:
+    """Read a time of a CSV."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(rows, max_size=8))
+def test_csv_agrees(given_: list[Json]) -> None:
+    """Every cell is the record's field; texts are whole, quotes, newlines and all."""
+    records, found = read_both(given_, "csv", raw=True)
+    readers: dict[str, Any] = {
+        "message_id": int,
+        "fragments": int,
+        "cost": Decimal,
+        "processed_date": as_time,
+        "transaction_id": lambda text: int(text) if text else None,
+        "error_message": lambda text: text or None,
+        "text": lambda text: text or None,
+    }
+    for record, row in zip(records, found, strict=True):
+        wanted = {
+            name: value or None if value == "" else value
+            for name, value in attrs.asdict(record).items()
+        }
+        assert {name: readers.get(name, str)(row[name]) for name in row} == wanted
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(rows, max_size=8))
+def test_parquet_agrees(given_: list[Json]) -> None:
+    """Every value is the record's field, with its type."""
+    records, found = read_both(given_, "parquet")
+    assert found == [attrs.asdict(record) for record in records]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(rows, max_size=8))
+def test_json_lines_agree(given_: list[Json]) -> None:
+    """A line read as a row is the record; fields unknown to voxsms are there as they came."""
+    records, found = read_both(given_, "jsonl")
+    again = FakeHistory([Message(AT, each) for each in found], order=list)
+
+    async def read() -> list[SmsHistory]:
+        async with again.client() as client:
+            return list((await client.get_sms_history(count=1000)).result)
+
+    assert anyio.run(read) == records
+    for came, line in zip(given_, found, strict=True):
+        assert line.get("added_later") == came.get("added_later")
+        assert type(line["message_id"]) is int
+        assert {
+            type(line[name]) for name in ("source_number", "destination_number", "status_id")
+        } == {str}
+
+
+LAYOUT = Layout.of("GetSmsHistory", SmsHistory)
+DECODERS = {
+    "jsonl": Decoder(spec.GET_SMS_HISTORY, LAYOUT, {"message_id", "processed_date", "status_id"}),
+    "columns": Decoder(spec.GET_SMS_HISTORY, LAYOUT, [field.name for field in LAYOUT.fields]),
+}
+BODY = orjson.dumps(
+    {
+        "result": [Message.sms(n, AT, text=text).row for n, text in enumerate(("д}, {", '"\\'))],
+        "total_count": 2,
+    }
+)
+PIECES = (
+    b'"',
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"0",
+    b"-",
+    b"e",
+    b"u",
+    b"\xff",
+    b"\n",
+    b" ",
+)
+
+
+@pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
+@settings(max_examples=400, deadline=None)
+@given(place=st.integers(0, len(BODY) - 1), piece=st.sampled_from(PIECES), cut=st.integers(0, 3))
+def test_no_answer_is_taken_that_is_not_json(
+    decoder: Decoder, place: int, piece: bytes, cut: int
+) -> None:
+    """What orjson refuses the quicker way refuses, too; what is taken is taken byte for byte."""
+    body = BODY[:place] + piece + BODY[place + cut :]
+    try:
+        page = decoder.decode(Answer(200, {}, body, NOW))
+    except VoxSmsError:
+        return
+    wanted = orjson.loads(body)["result"]
+    assert [orjson.loads(bytes(raw)) for raw in page.raw()] == page.as_dicts() == wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"error": {"code": 104, "msg": "no"}}, 200),
+        ({"errors": [{"code": 104}]}, 200),
+        ({"error": {"code": 1}, "result": [], "total_count": 0}, 200),
+        ({"result": [], "total_count": 0}, 500),
+        ({"result": {}, "total_count": 0}, 200),
+        ({"result": [1], "total_count": 1}, 200),
+        ({"total_count": 1}, 200),
+        ({"result": [], "total_count": "many"}, 200),
+        ({"result": []}, 200),
+        ([], 200),
+        (b"<html>", 200),
+    ],
+)
+def test_an_answer_without_rows_is_the_error_it_is_for_the_typed_rows(
+    body: object, status: int
+) -> None:
+    """The same class of error, whichever way it is read."""
+    given_ = answer(body, status)
+    with pytest.raises(VoxSmsError) as typed:
+        read_answer(spec.GET_SMS_HISTORY, given_)
+    with pytest.raises(VoxSmsError) as exported:
+        DECODERS["columns"].decode(given_)
+    assert type(exported.value) is type(typed.value)
+
+
+def test_a_count_may_come_as_a_string() -> None:
+    """The contract's looseness, in the figure that everything depends on."""
+    page = DECODERS["columns"].decode(answer({"result": [], "total_count": "0"}))
+    assert (page.total, page.rows, page.raw()) == (0, [], [])
+    created = DECODERS["columns"].decode(answer({"result": [], "total_count": 0}, 201))
+    assert created.total == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("1E+3", "1000"), ("0.10", "0.10"), ("1E-70", "1E-70"), ("1E+99", "1E+99"), ("-0.5", "-0.5")],
+)
+def test_amounts_are_written_plainly(value: str, text: str) -> None:
+    """Without an exponent, unless that took more than sixty figures."""
+    assert decimal_text(Decimal(value)) == text
+
+
+def test_amounts_that_are_one_are_written_as_one() -> None:
+    """1 and 1.0, 0 and -0.0: the text does not depend on which came first."""
+    assert amount_texts([1, 1.0, 0, -0.0, 0.5, None, "2.50"]) == [
+        "1",
+        "1",
+        "0",
+        "0",
+        "0.5",
+        None,
+        "2.50",
+    ]
+    assert amount_texts([n / 8 for n in range(5000)])[-1] == "624.875"

@@ -1,0 +1,294 @@
+"""An export that was stopped goes on: killed, cancelled, out of disk; and never from another's."""
+# ruff: noqa: ASYNC240 - a test has nobody to hold up
+
+import errno
+import os
+import random
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+import export_child
+import pytest
+from doubles import KEY
+from histories import START, FakeHistory, small_pages, spread
+
+from voxsms import ApiKey, CheckpointMismatch, Client
+from voxsms.export import ExportSummary, export_history
+from voxsms.sandbox import Sandbox, serve
+
+KILLS = 20
+ROWS = 700
+NAMES = ["all.jsonl", "all.csv", "all.parquet", "days/"]
+LAST = START + timedelta(days=5)
+
+
+def found(place: Path) -> dict[str, bytes]:
+    """Read every file under a place."""
+    files = (path for path in place.rglob("*") if path.is_file())
+    return {str(path.relative_to(place)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def full() -> Iterator[Sandbox]:
+    """Run a sandbox with a history that does not change."""
+    with serve() as sandbox:
+        sandbox.fill_history("sms", ROWS, start=START, end=START.replace(month=4))
+        yield sandbox
+
+
+class Runs:
+    """Runs exports in processes of their own."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._context: ForkServerContext = get_context("forkserver")
+        # Without pyarrow, whose threads would not survive a fork.
+        self._context.set_forkserver_preload(["export_child"])
+        key = sandbox.api_key
+        self._account = sandbox.url, key.account_id, key.api_key
+
+    def run(self, path: str, seconds: float | None = None) -> tuple[bool, float]:
+        """Run one, and kill it after some seconds; tell if it ended, and after how long."""
+        ours, theirs = self._context.Pipe()
+        child = self._context.Process(target=export_child.run, args=(*self._account, path, theirs))
+        child.start()
+        theirs.close()  # or nothing would be heard of a child that died
+        assert ours.recv() == "began"
+        began = time.monotonic()
+        if seconds is not None:
+            child.join(seconds)
+            child.kill()
+        child.join()
+        if child.exitcode == 0:
+            assert ours.recv() == ROWS
+        else:
+            assert child.exitcode == -9
+        return child.exitcode == 0, time.monotonic() - began
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    full: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty times `kill -9`, in each format; nothing is left beside the result."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for what is loaded beforehand
+    runs, roll = Runs(full), random.Random(20)  # noqa: S311 - for a test
+    kills = 0
+    for name in NAMES:
+        (whole := tmp_path / f"whole {name.strip('/')}").mkdir()
+        _, seconds = runs.run(f"{whole}/{name}")
+        killed_here = 0
+        while killed_here < KILLS // len(NAMES):
+            (place := tmp_path / "killed").mkdir()
+            while killed_here < KILLS // len(NAMES):
+                ended, _ = runs.run(f"{place}/{name}", roll.uniform(0, seconds))
+                if ended:
+                    break
+                killed_here += 1
+            else:
+                runs.run(f"{place}/{name}")
+            assert found(place) == found(whole)
+            shutil.rmtree(place)
+        kills += killed_here
+    assert kills == KILLS
+
+
+async def export(service: FakeHistory, path: Path | str, **options: Any) -> ExportSummary:  # noqa: ANN401
+    """Export with small pages and windows."""
+    with small_pages(10, 30):
+        async with service.client() as client:
+            return await export_history(client, "sms", path, **{"to_date": LAST} | options)
+
+
+class Stop(FakeHistory):
+    """Cancels the scope it is given, or raises, at a request."""
+
+    def __init__(self, at: int, error: Exception | None = None) -> None:
+        super().__init__(spread(100, seconds=3600))
+        self.scope: anyio.CancelScope | None = None
+        self._at = at
+        self._error = error
+
+    async def send(self, *args: Any) -> Any:  # noqa: ANN401 - as it is
+        """Answer, unless it is time to stop."""
+        if len(self.forms) >= self._at:
+            if self._error is not None:
+                raise self._error
+            assert self.scope is not None
+            self.scope.cancel()
+        return await super().send(*args)
+
+
+async def cancelled(service: Stop, path: Path | str) -> None:
+    """Export until it is cancelled."""
+    with anyio.CancelScope() as scope:
+        service.scope = scope
+        await export(service, path)
+        pytest.fail("it was not cancelled")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
+    tmp_path: Path, backend: str
+) -> None:
+    """And goes on from there; before there is a plan, nothing is left at all."""
+    path, work = tmp_path / "all.jsonl", tmp_path / ".all.jsonl.export"
+    whole = anyio.run(export, FakeHistory(spread(100, seconds=3600)), path, backend=backend)
+    bytes_ = path.read_bytes()
+    path.unlink()
+    resumed: set[int] = set()
+    for request in range(whole.requests):
+        anyio.run(cancelled, Stop(request), path, backend=backend)
+        assert not path.exists()
+        if work.exists():
+            names = {each.name for each in work.iterdir()}
+            assert "checkpoint.json" in names
+            assert all(name.endswith((".json", ".part")) for name in names)
+            resumed.add(len(names))
+        else:
+            assert list(tmp_path.iterdir()) == []
+        summary = anyio.run(export, FakeHistory(spread(100, seconds=3600)), path, backend=backend)
+        assert path.read_bytes() == bytes_
+        assert list(tmp_path.iterdir()) == [path]
+        assert summary.rows == 100
+        path.unlink()
+    assert len(resumed) > 3
+
+
+async def stopped(tmp_path: Path, name: str = "all.jsonl") -> Path:
+    """Stop an export half-way; give its work directory."""
+    with pytest.raises(ZeroDivisionError):
+        await export(Stop(18, ZeroDivisionError()), tmp_path / name, windows_in_flight=1)
+    work = tmp_path / f".{name.strip('/')}.export"
+    assert len(list(work.glob("*.part"))) in range(1, 5)
+    return work
+
+
+def history() -> FakeHistory:
+    """Give the same history as `Stop` has."""
+    return FakeHistory(spread(100, seconds=3600))
+
+
+async def test_what_it_leaves_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """And has no credentials in it."""
+    work = await stopped(tmp_path)
+    assert stat.S_IMODE(work.stat().st_mode) == 0o700
+    for path in work.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert KEY.api_key.encode() not in path.read_bytes()
+
+
+async def test_another_account_or_service_does_not_go_on(tmp_path: Path) -> None:
+    """Two histories are never mixed in a file."""
+    await stopped(tmp_path)
+    service = history()
+    other = ApiKey(2, KEY.api_key)
+    for key, url, named in (
+        (other, "http://history.example", "account"),
+        (KEY, "http://other.example", "service"),
+    ):
+        async with Client(key, url, transport=service, clock=service.clock) as client:
+            with pytest.raises(CheckpointMismatch, match=rf"\(another {named}\)"):
+                await export_history(client, "sms", tmp_path / "all.jsonl", to_date=LAST)
+    assert service.forms == []
+    assert (await export(history(), tmp_path / "all.jsonl")).resumed
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"identity": 1, "plan": 2}'])
+async def test_a_checkpoint_that_can_not_be_read_is_told(tmp_path: Path, content: bytes) -> None:
+    """It is left as it is; `restart` begins anew."""
+    work = await stopped(tmp_path)
+    (work / "checkpoint.json").write_bytes(content)
+    with pytest.raises(CheckpointMismatch, match="can not be read"):
+        await export(history(), tmp_path / "all.jsonl")
+    assert (work / "checkpoint.json").read_bytes() == content
+    summary = await export(history(), tmp_path / "all.jsonl", restart=True)
+    assert (summary.rows, summary.resumed) == (100, False)
+
+
+async def test_of_two_readings_of_a_window_the_fuller_counts(tmp_path: Path) -> None:
+    """A run killed between a new reading and the removal of the old one leaves both."""
+    work = await stopped(tmp_path)
+    (part, *_) = sorted(work.glob("*.part"))
+    index, rows, total, strays, _ = part.name.split(".")
+    stale = part.with_name(f"{index}.{rows}.{int(total) - 1}.{strays}.part")
+    stale.write_bytes(b"not to be read")
+    (work / "000099.1.1.0.part.tmp").write_bytes(b"half-writ")
+    summary = await export(history(), tmp_path / "all.jsonl")
+    assert (summary.rows, summary.resumed) == (100, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
+
+
+async def test_a_file_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
+    """Only what an export made is removed."""
+    work = await stopped(tmp_path)
+    (work / "notes.txt").write_text("mine")
+    await export(history(), tmp_path / "all.jsonl")
+    assert [path.name for path in work.iterdir()] == ["notes.txt"]
+
+
+async def test_a_full_disk_leaves_what_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is the system's own; nothing half-written stays, and later it goes on."""
+    calls: list[int] = []
+    real = os.fsync
+
+    def full_at_the_fourth(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full_at_the_fourth)
+    with pytest.raises(OSError, match="No space left"):
+        await export(history(), tmp_path / "all.csv")
+    assert not list((tmp_path / ".all.csv.export").glob("*.tmp"))
+    assert (await export(history(), tmp_path / "all.csv")).resumed
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_full_disk_in_the_last_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The result does not appear half, and is made the next time without another page."""
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        for module in ("assembly", "days"):
+            patched.setattr(f"voxsms.export.{module}.sync", full)
+        with pytest.raises(OSError, match="No space left"):
+            await export(history(), f"{tmp_path}/{name}")
+    (work,) = tmp_path.iterdir()
+    assert not list(work.glob("*.tmp"))
+    summary = await export(history(), f"{tmp_path}/{name}")
+    assert (summary.rows, summary.requests, summary.resumed) == (100, 1, True)
+
+
+async def test_a_directory_that_was_filled_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """Something was put there while the export ran: it stays; without it the export goes on."""
+    days = tmp_path / "days"
+
+    def put(service: FakeHistory) -> None:
+        if len(service.forms) == 18:
+            days.mkdir()
+            (days / "notes.txt").write_text("mine")
+
+    service = history()
+    service._happens = put
+    with pytest.raises(OSError, match="not empty"):
+        await export(service, f"{days}/", format="csv")
+    assert (days / "notes.txt").read_text() == "mine"
+    shutil.rmtree(days)
+    days.mkdir()
+    assert (await export(history(), f"{days}/", format="csv")).resumed
+    assert len(list(days.iterdir())) == 5
