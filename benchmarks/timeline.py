@@ -4,7 +4,9 @@ Rows lie at even distances over two years, the newest first. They are kept as on
 that a page is a slice of it and the server is never what is measured.
 """
 
+from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import parse_qs
 
 import orjson
@@ -22,6 +24,7 @@ class Timeline:
         self._rows = rows
         self._step = (_END - _START) / rows
         self._ends = [0]
+        self._indexes: dict[str, int] = {}
         parts: list[bytes] = []
         for index in range(rows):
             at = self._time(index)
@@ -34,14 +37,13 @@ class Timeline:
 
     def _index(self, text: str) -> int:
         """Give the index of the first row that is not later than a time, newest first."""
-        low, high = 0, self._rows
-        while low < high:
-            middle = (low + high) // 2
-            if self._time(middle) > text:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        if text not in self._indexes:
+            after = partial(self._is_not_later, text)
+            self._indexes[text] = bisect_left(range(self._rows), x=True, key=after)
+        return self._indexes[text]
+
+    def _is_not_later(self, text: str, index: int) -> bool:
+        return self._time(index) <= text
 
     def __call__(self, _: bytes, body: bytes) -> bytes:
         """Give a page."""
