@@ -11,6 +11,7 @@ The iterators are plain objects: leaving a loop leaves nothing running and nothi
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
@@ -115,7 +116,7 @@ class _Rows(Generic[Row]):
 
     def __init__(self, pages: AsyncIterator[HistoryPage[Row]], row_id: str) -> None:
         self._pages = pages
-        self._row_id = row_id
+        self._id: Callable[[Row], object] = attrgetter(row_id)
         self._rows: Generator[Row, None, None] | Any = iter(())
         self._seen: set[object] = set()
         self._by_page: deque[set[object]] = deque()
@@ -134,17 +135,18 @@ class _Rows(Generic[Row]):
 
     def _new(self, page: HistoryPage[Row]) -> tuple[Row, ...]:
         """Give the rows of a page that were not given before; those without an id always."""
-        ids = [getattr(row, self._row_id) for row in page.result]
-        found = set(ids) - {None}
         rows = page.result
-        if len(found) != len(ids) or not found.isdisjoint(self._seen):
-            rows = tuple(self._first_times(page.result, ids))
-        self._remember(found - self._seen)
+        found: set[object] = {*map(self._id, rows)}
+        if len(found) != len(rows) or None in found or not found.isdisjoint(self._seen):
+            rows = tuple(self._first_times(rows))
+            found = found - {None} - self._seen
+        self._remember(found)
         return rows
 
-    def _first_times(self, rows: tuple[Row, ...], ids: list[object]) -> Generator[Row, None, None]:
+    def _first_times(self, rows: tuple[Row, ...]) -> Generator[Row, None, None]:
         given: set[object] = set()
-        for row, row_id in zip(rows, ids, strict=True):
+        for row in rows:
+            row_id = self._id(row)
             if row_id is not None and (row_id in self._seen or row_id in given):
                 continue
             given.add(row_id)
