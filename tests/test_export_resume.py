@@ -13,16 +13,18 @@ from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import anyio
 import export_child
 import pytest
 from doubles import KEY
 from histories import START, FakeHistory, small_pages, spread
+from histories import content as content_of
 
 from voxsms import ApiKey, CheckpointMismatch, Client
 from voxsms.export import ExportSummary, export_history
+from voxsms.export.parts import open_private
 from voxsms.sandbox import Sandbox, serve
 
 KILLS = 20
@@ -226,6 +228,20 @@ async def test_of_two_readings_of_a_window_the_fuller_counts(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
 
 
+@pytest.mark.parametrize("damage", ["cut", "empty", "changed"])
+async def test_a_window_that_is_damaged_is_read_again(tmp_path: Path, damage: str) -> None:
+    """As after a failure of power: the files of windows are not synced one by one."""
+    await export(history(), tmp_path / "whole.jsonl")
+    work = await stopped(tmp_path)
+    path = min(work.glob("*.part"))
+    content = path.read_bytes()
+    changed = {"cut": content[:-8], "empty": b"", "changed": content[:-1] + b"\xff"}[damage]
+    path.write_bytes(changed)
+    summary = await export(history(), tmp_path / "all.jsonl")
+    assert (summary.rows, summary.resumed) == (100, True)
+    assert content_of(tmp_path / "all.jsonl") == content_of(tmp_path / "whole.jsonl")
+
+
 async def test_a_file_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
     """Only what an export made is removed."""
     work = await stopped(tmp_path)
@@ -238,16 +254,14 @@ async def test_a_full_disk_leaves_what_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error is the system's own; nothing half-written stays, and later it goes on."""
-    calls: list[int] = []
-    real = os.fsync
+    opened: list[Path] = []
 
-    def full_at_the_fourth(handle: int) -> None:
-        calls.append(handle)
-        if len(calls) == 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(handle)
+    def full_at_the_fourth(path: Path) -> BinaryIO:
+        opened.append(path)
+        # The device that is always full, which takes a file's bytes only into its buffer.
+        return open_private(path) if len(opened) != 4 else Path("/dev/full").open("wb")
 
-    monkeypatch.setattr(os, "fsync", full_at_the_fourth)
+    monkeypatch.setattr("voxsms.export.checkpoint.open_private", full_at_the_fourth)
     with pytest.raises(OSError, match="No space left"):
         await export(history(), tmp_path / "all.csv")
     assert not list((tmp_path / ".all.csv.export").glob("*.tmp"))

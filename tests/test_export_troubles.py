@@ -211,7 +211,7 @@ def test_a_file_that_could_not_be_written_is_gone(tmp_path: Path) -> None:
     work = checkpoint.WorkDirectory(tmp_path)
 
     def write() -> None:
-        with work.created("part") as file:
+        with work._created("part") as file:
             file.write(b"half")
             raise OSError("disk full")
 
@@ -230,7 +230,7 @@ def test_what_a_kill_left_behind(tmp_path: Path) -> None:
         "a.tmp",
         "of.others",
     ):
-        (tmp_path / name).write_bytes(b"")
+        (tmp_path / name).write_bytes(b'{"crc32": 0}\n')
     (tmp_path / "result.tmp").mkdir()
     work = checkpoint.WorkDirectory(tmp_path)
     work._sweep()

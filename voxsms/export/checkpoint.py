@@ -1,9 +1,10 @@
 """The directory beside the target in which an export is made, and from which it goes on.
 
 It holds the checkpoint (what is exported, and the plan) and a file for each window that was read.
-Everything in it appears under its name whole and synced, by a rename: whatever moment a run was
-killed at, what is there can be trusted, and what is not is read again. A half-written file has a
-name of its own and is swept away. Only the owner can read any of it.
+Everything in it appears under its name whole, by a rename: whatever moment a run was killed at,
+what is there can be trusted, and what is not is read again. A half-written file has a name of its
+own and is swept away; so is a window that is not intact because the machine itself went down. Only
+the owner can read any of it.
 """
 
 import os
@@ -24,6 +25,7 @@ from voxsms.export.parts import Part, open_private, sync
 from voxsms.export.placing import Placed
 from voxsms.export.plan import Window
 from voxsms.export.planning import Plan
+from voxsms.export.windowfile import is_intact
 
 _CHECKPOINT = "checkpoint.json"
 _UNFINISHED = ".tmp"
@@ -84,14 +86,15 @@ class WorkDirectory:
     def save(self, identity: Mapping[str, str], plan: Plan) -> None:
         """Write the checkpoint."""
         found = {"identity": identity, "plan": attrs.asdict(plan)}
-        with self.created(_CHECKPOINT) as file:
+        with self._created(_CHECKPOINT) as file:
             file.write(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+            sync(file)
 
     def keep(self, index: int, placed: Placed, total: int, content: Iterable[Part]) -> None:
         """Keep a window that was read, instead of an earlier reading of it."""
         figures = len(placed), total, len(placed.strays)
         name = ".".join([f"{index:06}", *map(str, figures), "part"])
-        with self.created(name) as file:
+        with self._created(name) as file:
             file.writelines(content)
         earlier = self.parts.get(index)
         self.parts[index] = PartFile(self.path / name, index, *figures)
@@ -99,13 +102,12 @@ class WorkDirectory:
             earlier.path.unlink()
 
     @contextmanager
-    def created(self, name: str) -> Generator[BinaryIO]:
-        """Write a file that has its name only when it is whole and synced."""
+    def _created(self, name: str) -> Generator[BinaryIO]:
+        """Write a file that has its name only when it is whole."""
         temporary = self.path / (name + _UNFINISHED)
         try:
             with open_private(temporary) as file:
                 yield file
-                sync(file)
             temporary.replace(self.path / name)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -119,6 +121,9 @@ class WorkDirectory:
     def _find_parts(self) -> None:
         for path in sorted(self.path.iterdir()):
             if (name := _PART.fullmatch(path.name)) is None:
+                continue
+            if not is_intact(path):
+                path.unlink()
                 continue
             part = PartFile(path, *map(int, name.groups()))
             # Two if the run was killed between a new reading and the removal of the old one.
