@@ -136,6 +136,21 @@ def test_parquet_agrees(given_: list[Json]) -> None:
     assert found == [attrs.asdict(record) for record in records]
 
 
+@pytest.mark.parametrize(
+    "costs",
+    [
+        [0.0017 * 3, 0.1 + 0.2, 1e-9, 12345678901234.5],  # the noise of doubles is kept as it is
+        [1, 2.5, -0.0, 0],
+        ["0.5", 0.5, 3],
+    ],
+)
+def test_amounts_are_exact_in_parquet(costs: list[Any]) -> None:
+    """Whatever figures a double has, and however the amounts of one page came."""
+    row: Json = Message.sms(1, AT).row
+    records, found = read_both([{**row, "cost": cost} for cost in costs], "parquet")
+    assert [each["cost"] for each in found] == [record.cost for record in records]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(rows, max_size=8))
 def test_json_lines_agree(given_: list[Json]) -> None:

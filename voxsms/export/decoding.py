@@ -8,9 +8,9 @@ It takes an answer only if every value is of the type it usually has. Any other 
 among them, is read patiently: with the codec, and value by value.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import cache
 from http import HTTPStatus
-from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -43,9 +43,11 @@ class Decoded:
     """The rows of an answer."""
 
     rows: list[Struct]
-    total: int
+    times: list[str | None]
+    """The time of each row."""
     whole_times: bool
     """Whether every row has a time, to the second."""
+    total: int
     body: bytes = attrs.field(repr=False)
     dicts: list[Json] | None = None
     """The rows as they came, where they had to be read patiently."""
@@ -55,7 +57,8 @@ class Decoded:
     def arranged(self, order: range | list[int]) -> "Decoded":
         """Give the rows in another order."""
         dicts = None if self.dicts is None else arranged(self.dicts, order)
-        return attrs.evolve(self, rows=arranged(self.rows, order), dicts=dicts, order=order)
+        rows, times = arranged(self.rows, order), arranged(self.times, order)
+        return attrs.evolve(self, rows=rows, times=times, dicts=dicts, order=order)
 
     def raw(self) -> list[bytes]:
         """Give each row as it came."""
@@ -121,10 +124,13 @@ class Decoder:
             return None
         rows: list[Struct] = page.result
         time = self._layout.time
-        whole = are_whole_times(column(rows, time.name))
-        for row in () if whole else rows:
-            setattr(row, time.name, self._layout.tidy(time, getattr(row, time.name)))
-        return Decoded(rows, page.total_count, whole, body)
+        times = column(rows, time.name)
+        whole = are_whole_times(times)
+        if not whole:
+            times = [self._layout.tidy(time, value) for value in times]
+            for row, value in zip(rows, times, strict=True):
+                setattr(row, time.name, value)
+        return Decoded(rows, times, whole, page.total_count, body)
 
     def _decode_patiently(self, answer: Answer) -> Decoded:
         cmd, payload = self._row.cmd, read_payload(self._row, answer)
@@ -138,8 +144,8 @@ class Decoder:
             raise ResponseInvalid(cmd, "total_count", trouble.problem) from None
         dicts = cast("list[Json]", found)
         rows = [self._made(row) for row in dicts]
-        whole = are_whole_times(column(rows, self._layout.time.name))
-        return Decoded(rows, total, whole, answer.body, dicts)
+        times = column(rows, self._layout.time.name)
+        return Decoded(rows, times, are_whole_times(times), total, answer.body, dicts)
 
     def _made(self, row: Json) -> Struct:
         tidy = self._layout.tidy
@@ -148,4 +154,12 @@ class Decoder:
 
 def column(rows: list[Struct], name: str) -> list[Any]:
     """Take a field of every row."""
-    return list(map(attrgetter(name), rows))
+    return _taker(name)(rows)
+
+
+@cache
+def _taker(name: str) -> Callable[[list[Struct]], list[Any]]:
+    # Compiled for each name: so the interpreter learns where the attribute is, and takes half the
+    # time of `map` and `attrgetter`.
+    taker: Callable[[list[Struct]], list[Any]] = eval(f"lambda rows: [row.{name} for row in rows]")  # noqa: S307 - a name of our own records
+    return taker

@@ -83,12 +83,10 @@ class Encoder:
         Raises `ApiError` and `ResponseInvalid`.
         """
         page = self._decoder.decode(answer)
-        times: list[Time] = column(page.rows, self._layout.time.name)
         names, nameless = _names(column(page.rows, self._layout.message_id.name), page)
-        order = sort(names, times)
-        cells = self._format.encode(page.arranged(order))
-        names, times = arranged(names, order), arranged(times, order)
-        rows = Rows.of(names, times, cells, whole=page.whole_times)
+        order = sort(names, page.times)
+        page, names = page.arranged(order), arranged(names, order)
+        rows = Rows.of(names, page.times, self._format.encode(page), whole=page.whole_times)
         return attrs.evolve(rows, span=_span(names, order), nameless=nameless), page.total
 
 
@@ -103,7 +101,12 @@ def _names(ids: list[int | None], page: Decoded) -> tuple[list[int], frozenset[i
 
 
 def _fit(ids: list[Any]) -> TypeGuard[list[int]]:
-    return None not in ids and all(-_LARGEST <= end(ids) < _LARGEST for end in (min, max) if ids)
+    """Tell if all are there and fit into eight bytes."""
+    try:
+        array("q", ids)
+    except (TypeError, OverflowError):
+        return False
+    return True
 
 
 def _digest(raw: bytes) -> int:

@@ -18,7 +18,8 @@ MOST_ROWS = 10_000
 """How many rows a window should hold at the most."""
 FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
 """Before the service existed: where a history begins whose start may not be left open."""
-_MOST_PARTS = 16
+_MOST_PARTS, _FIRST_PARTS = 128, 16
+"""How many parts a window is cut into: as many as it takes, or a few that will be cut again."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _FILLED = 0.9
 """How full a window is meant to be: rows are not spread evenly."""
@@ -73,7 +74,7 @@ def parts(window: Window, most_rows: int) -> list[Window]:
     if span is None or span <= SECOND or window.rows <= most_rows:
         return [window]
     wanted = int(window.rows / (most_rows * _FILLED)) + 1
-    count = min(wanted, _MOST_PARTS, span // SECOND)
+    count = min(wanted if wanted <= _MOST_PARTS else _FIRST_PARTS, span // SECOND)
     return list(pieces(window, -(-span // SECOND // count) * SECOND))
 
 
