@@ -150,6 +150,8 @@ class _Groups:
             index = group.schema.get_field_index(name)
             group = group.set_column(index, name, group.column(index).dictionary_encode())
         self._file.write_table(group.cast(self._schema), row_group_size=GROUP_ROWS)
+        # What making a group took is given back: memory is not to grow with the history.
+        self._pa.default_memory_pool().release_unused()
 
     def close(self) -> None:
         """Write the last group and the footer."""
