@@ -73,6 +73,16 @@ async def test_csv_has_what_the_typed_rows_have(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+async def texts_in_csv(path: Path, texts: list[str], **options: Any) -> list[str]:  # noqa: ANN401 - whatever is given
+    """Export messages with these texts, and read the file as programs do."""
+    service = FakeHistory(spread(len(texts)))
+    for message, text in zip(service.messages, texts, strict=True):
+        message.row["text"] = text
+    await export(service, path, **options)
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row["text"] for row in csv.DictReader(file)]
+
+
 async def test_csv_runs_nothing(tmp_path: Path) -> None:
     """A text that a spreadsheet would run gets an apostrophe; a number stays a number."""
     path = tmp_path / "all.csv"

@@ -3,6 +3,13 @@
 A text that a spreadsheet would run as a formula when it opens the file gets an apostrophe in front,
 which spreadsheets take as "this is text": a message that anyone can send must not become a program
 on the machine of whoever looks at the history. Source: OWASP, CSV Injection.
+
+A formula may begin in the middle of a text, too. Where the decimal sign is a comma, a spreadsheet
+cuts lines at semicolons; a quote that is not at the beginning of its cell means nothing to it then,
+and a line end in quotes is the end of a line. Neither quotes nor an apostrophe in front of the text
+help there, only one before the formula. It is put before `=`; before the other signs only where
+what follows could do harm, that is call something or look elsewhere: with `(`, `|` or `!A1`. Lists
+with dashes, smileys and numbers are what people write, and stay.
 """
 
 import re
@@ -16,10 +23,24 @@ from voxsms.export.masks import masked
 
 Column = list[Any]
 _NEWLINE = "\r\n"
-_records = re.compile(rb'(?:[^"\r\n]|"[^"]*")*\r\n').findall
+_records = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+\r\n').findall
 """A quoted cell may hold newlines; a doubled quote in it ends one piece and begins the next."""
-_SPECIAL = ",", '"', "\n", "\r"
-_RUN_AS_FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_SPECIAL = ",", '"', "\n", "\r", ";", "\t"
+_CUTS = "\t\r\n"
+_EQUALS, _SIGNS = "=\uff1d", "+@\uff0b\uff20\uff0d-"
+_SPANS = (0, 0x20), (0x7F, 0xA0), (0x2000, 0x200F), (0x2028, 0x202F), (0x205F, 0x206F)
+_UNSEEN = "\xad\u061c\u1680\u180e\u3000\ufeff" + "".join(
+    chr(code) for first, last in _SPANS for code in range(first, last + 1)
+)
+"""What may be passed over before a formula: blanks, controls, marks without a width."""
+_MAY_LEAD = frozenset(_EQUALS + _SIGNS + _UNSEEN)
+_leads_to_formula = re.compile(f"[{_CUTS}]|[{_UNSEEN}]*+[{_EQUALS}{_SIGNS}]").match
+"""OWASP: a tab or a line end in front is reason enough."""
+_HARM = rf"[^;{_CUTS}]*(?:[(|]|![\w$])"
+_pieces = re.compile(
+    f'([;{_CUTS}][;"{_UNSEEN}]*+)([{_EQUALS}](?![{_EQUALS}])|[{_SIGNS}](?={_HARM}))?+'
+)
+"""Where a piece of a text begins; and its first sign, if it is a formula."""
 _is_number_with_plus = re.compile(r"\+[0-9]+").fullmatch
 
 
@@ -54,7 +75,7 @@ class Csv(Lines):
         together = "".join(texts)
         if together.isdigit() or not together:
             return texts
-        quiet = _RUN_AS_FORMULA.isdisjoint([text[:1] for text in texts])
+        quiet = _MAY_LEAD.isdisjoint([text[:1] for text in texts])
         if quiet and not any(each in together for each in _SPECIAL):
             return texts
         return list(map(self._text, texts))
@@ -90,7 +111,17 @@ def _quoted(text: str) -> str:
 
 
 def _inert(text: str) -> str:
-    if text[:1] not in _RUN_AS_FORMULA:
-        return _quoted(text)
-    # A number stays a number: its digits.
-    return text[1:] if _is_number_with_plus(text) else _quoted("'" + text)
+    if ";" in text or "\n" in text or "\r" in text or "\t" in text:
+        text = _pieces.sub(_apart, text)
+    return _quoted(_led(text) if text[:1] in _MAY_LEAD else text)
+
+
+def _apart(beginning: re.Match[str]) -> str:
+    before, sign = beginning.groups()
+    return f"{before}'{sign}" if sign else before
+
+
+def _led(text: str) -> str:
+    if _is_number_with_plus(text):
+        return text[1:]  # a number stays a number: its digits
+    return "'" + text if _leads_to_formula(text) else text
