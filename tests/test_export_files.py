@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -94,6 +93,64 @@ async def test_csv_runs_nothing(tmp_path: Path) -> None:
     assert not any(text.startswith(("=", "+", "-", "@")) for text in texts)
 
 
+HIDDEN = [" ", "\xa0", "\ufeff", "\u200b", "\x0b", "\x00", "\u2028", "\x85", " \u2060 "]
+
+
+@pytest.mark.parametrize("sign", "=+-@\uff1d\uff0b\uff0d\uff20")
+async def test_csv_runs_nothing_behind_what_is_not_seen(tmp_path: Path, sign: str) -> None:
+    """A blank, a mark or a control before a formula is no way around; alone it does nothing."""
+    formulas = [f"{before}{sign}1+1" for before in ["", "\t", *HIDDEN]]
+    harmless = [f"{before}a{sign}1" for before in HIDDEN]
+    for texts, shown in ((formulas, [f"'{each}" for each in formulas]), (harmless, harmless)):
+        found = await texts_in_csv(tmp_path / "all.csv", texts)
+        assert [text.replace("\t'", "\t") for text in found] == shown
+        assert await texts_in_csv(tmp_path / "raw.csv", texts, raw=True) == texts
+
+
+DANGEROUS = [
+    "a;=1+1",
+    "a; =1+1",
+    ';"=1+1',
+    "a;;\ufeff=cmd|'/c calc'!A1;b",
+    "a;+cmd|'/c calc'!A1",
+    "a;-2+3+cmd|'/c calc'!A0",
+    "a;@SUM(1,1)",
+    "a\t=1+1",
+    "a\n=1+1",
+    "a\r\n \r\n=1+1",
+    "\n=1+1",
+    "a;\uff1d1",
+    "a;+'[other.xlsx]Sheet'!$A$1",
+]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+async def test_csv_runs_nothing_wherever_it_is_cut(tmp_path: Path, delimiter: str) -> None:
+    """A spreadsheet that cuts at semicolons or tabs, not at commas, finds no formula either."""
+    path = tmp_path / "all.csv"
+    for text in DANGEROUS:
+        (found,) = await texts_in_csv(path, [text])
+        assert found.replace("'", "") == text.replace("'", "")
+        with path.open(newline="", encoding="utf-8") as file:
+            cells = [cell for row in csv.reader(file, delimiter=delimiter) for cell in row]
+        assert not [cell for cell in cells if cell.strip('" \t\r\n\ufeff')[:1] in set("=+-@\uff1d")]
+
+
+async def test_csv_leaves_ordinary_texts_alone(tmp_path: Path) -> None:
+    """Lists, smileys, rules, numbers and sums are what people write."""
+    texts = [
+        "Hi Ann ;-) see you",
+        "To buy:\n- milk\n- eggs\n+ bread!",
+        "Total\n=====\n5; 6",
+        "Call\n+44 7700 900123; or\n@ann",
+        "1+1=2, a=b; c=d",
+        "a;\n",
+        " indented",
+        'she said "=1"',
+    ]
+    assert await texts_in_csv(tmp_path / "all.csv", texts) == texts
+
+
 async def test_parquet_has_what_the_typed_rows_have(tmp_path: Path) -> None:
     """Typed: int64, strings, UTC timestamps, decimals, choices stored once."""
     path = tmp_path / "all.parquet"
@@ -133,6 +190,14 @@ async def test_a_mask_hides_numbers_and_texts(tmp_path: Path, suffix: str) -> No
     assert "HYPERLINK" not in content
     assert "447***" in content
     assert "later_field" not in content
+
+
+async def test_a_mask_keeps_the_types(tmp_path: Path) -> None:
+    """Masked or not: an id is a number and a status a string, however they came."""
+    service = history(loose=[{"message_id": "1", "status_id": 1, "source_number": 447443332211}])
+    await export(service, tmp_path / "all.jsonl", mask=True)
+    row = lines(tmp_path / "all.jsonl")[0]
+    assert (row["message_id"], row["status_id"], row["source_number"]) == (1, "1", "447***211")
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
@@ -303,16 +368,23 @@ async def test_a_row_that_can_not_be_read_is_named(tmp_path: Path) -> None:
             await export(history(loose=[wrong]), tmp_path / "all.csv")
 
 
-async def test_new_lines_in_answers(tmp_path: Path) -> None:
-    """An answer written over several lines gives rows of one line each."""
+def spaced(between: bytes) -> FakeHistory:
+    """Give a history whose answers have something between the parts of each row."""
     service = history(40, loose=[])
     answer = service.answer
 
-    def indented(form: dict[str, str]) -> Any:  # noqa: ANN401 - an answer
+    def written(form: dict[str, str]) -> Any:  # noqa: ANN401 - an answer
         given = answer(form)
-        body = orjson.dumps(orjson.loads(given.body), option=orjson.OPT_INDENT_2)
-        return attrs.evolve(given, body=body)
+        return attrs.evolve(given, body=given.body.replace(b',"', between + b',"'))
 
-    service.answer = indented  # type: ignore[method-assign] # another way to write
-    await export(service, tmp_path / "all.jsonl")
-    assert len(lines(tmp_path / "all.jsonl")) == 40
+    service.answer = written  # type: ignore[method-assign] # another way to write
+    return service
+
+
+@pytest.mark.parametrize("between", [b"\n  ", b"\r", b"\r\n", b"\t "])
+async def test_answers_over_several_lines(tmp_path: Path, between: bytes) -> None:
+    """Whatever ends lines in an answer, a row is on one line; windows of rows can be cut."""
+    await export(spaced(between), tmp_path / "all.jsonl")
+    content = (tmp_path / "all.jsonl").read_bytes()
+    assert len(content.splitlines()) == content.count(b"\n") == 40
+    assert [row["message_id"] for row in lines(tmp_path / "all.jsonl")] == [*range(1, 41)]

@@ -5,7 +5,7 @@ from functools import partial
 
 import orjson
 
-from voxsms.export.columns import Field, Layout
+from voxsms.export.columns import Layout
 from voxsms.export.decoding import Decoded, Json
 from voxsms.export.lines import Lines
 from voxsms.export.masks import masked
@@ -38,21 +38,28 @@ class Jsonl(Lines):
         lines = page.raw()
         if page.dicts is not None:
             pairs = zip(page.dicts, lines, strict=True)
-            lines = [_line(self._promised, row, line) for row, line in pairs]
-        return list(map(_on_one_line, lines)) if b"\n" in page.body.rstrip() else lines
+            lines = [self._line(row, line) for row, line in pairs]
+        return list(map(_on_one_line, lines)) if _has_line_ends(page.body.rstrip()) else lines
 
     def _masked(self, row: Json) -> Json:
+        row = row | self._changes(row)
         names = [field.name for field in self._fields if field.name in row]
         return {name: masked(name, row[name]) for name in names}
 
+    def _line(self, row: Json, line: bytes) -> bytes:
+        """Write a row anew if the type of one of its values is not what it is in every other."""
+        changes = self._changes(row)
+        return orjson.dumps(row | changes) if changes else line
 
-def _line(promised: Sequence[Field], row: Json, line: bytes) -> bytes:
-    """Write a row anew if the type of one of its values is not what it is in every other row."""
-    tidy = {field.name: field.tidy(row.get(field.name)) for field in promised}
-    changed = {n: v for n, v in tidy.items() if v is not None and type(v) is not type(row[n])}
-    return orjson.dumps(row | changed) if changed else line
+    def _changes(self, row: Json) -> Json:
+        tidy = {field.name: field.tidy(row.get(field.name)) for field in self._promised}
+        return {n: v for n, v in tidy.items() if v is not None and type(v) is not type(row[n])}
 
 
 def _on_one_line(line: bytes) -> bytes:
     whole = bytes(line)  # as msgspec gives it, it is a view of the answer
-    return orjson.dumps(orjson.loads(whole)) if b"\n" in whole else whole
+    return orjson.dumps(orjson.loads(whole)) if _has_line_ends(whole) else whole
+
+
+def _has_line_ends(json: bytes) -> bool:
+    return b"\n" in json or b"\r" in json
