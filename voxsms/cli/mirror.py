@@ -22,7 +22,9 @@ Command = Callable[..., Coroutine[Any, Any, None]]
 Given = Any
 """The value of a parameter that the table has; the client checks it."""
 
-_TIMES: Final = "Such as 2026-09-30 or 2026-09-30T14:00+02:00; UTC where no zone is given."
+_TIMES: Final = "such as 2026-09-30 or 2026-09-30T14:00+02:00; UTC where no zone is given"
+_IN_PYTHON: Final = "; an aware datetime."
+_WHOLE_DAY: Final = ", and a day alone counts to its end"
 _A_DAY: Final = len("2026-09-30")
 _LAST_SECOND: Final = time(23, 59, 59)
 _annotated: Any = Annotated  # with types that are known at run time only
@@ -69,12 +71,17 @@ def _mirrored(row: Row, short: Mapping[str, str]) -> list[Shown]:
 def _parameter(row: Row, name: str, param: Param, short: str | None, *, needed: bool) -> Shown:
     last = row.span is not None and name == row.span[1]
     hint, reading = _option(param.form, last=last)
-    doc = f"{param.doc} {_TIMES}" if isinstance(param.form, wire.TimeForm) else param.doc
+    doc = _doc_of_time(param, last=last) if isinstance(param.form, wire.TimeForm) else param.doc
     option = Parameter(help=doc, alias=short or _short_name(row, name), **reading)
     if needed:
         kind = Shown.KEYWORD_ONLY if row.charges else Shown.POSITIONAL_OR_KEYWORD
         return Shown(name, kind, annotation=_annotated[hint, option])
     return Shown(name, Shown.KEYWORD_ONLY, default=None, annotation=_annotated[hint | None, option])
+
+
+def _doc_of_time(param: Param, *, last: bool) -> str:
+    about = param.doc.removesuffix(_IN_PYTHON)
+    return f"{about}, {_TIMES}{_WHOLE_DAY if last else ''}."
 
 
 def _short_name(row: Row, name: str) -> str | None:
