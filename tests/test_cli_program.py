@@ -1,7 +1,9 @@
 """The program around the commands: statuses, errors, help, streams, what it needs."""
 
+import asyncio
 import io
 import os
+import signal
 import subprocess
 import sys
 from decimal import Decimal
@@ -186,6 +188,21 @@ def test_ctrl_c_ends_with_130(voxsms: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert voxsms("count", "x") == (130, "", "voxsms: interrupted\n")
 
 
+def test_ctrl_c_says_what_was_noted(voxsms: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs is cancelled by it: what is noted on the cancellation is said."""
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            error.add_note("What was read is kept.")
+            raise
+
+    monkeypatch.setattr(app, "app", lambda *_, **__: asyncio.run(work()))
+    assert voxsms("count", "x") == (130, "", "voxsms: interrupted\nWhat was read is kept.\n")
+
+
 def test_a_file_that_can_not_be_written_is_named(
     voxsms: Run, account: Sandbox, tmp_path: Path
 ) -> None:
@@ -202,6 +219,31 @@ def test_an_error_of_the_system_without_a_file() -> None:
     ending = ending_of(OSError("odd"))
     assert ending is not None
     assert ending.words(OSError("odd")) == "odd"
+
+
+def test_an_error_of_the_system_with_two_files() -> None:
+    """Of a renaming the name that was asked for is shown, not the one of voxsms's own."""
+    error = OSError(13, "Permission denied", ".all.csv.export/result.tmp", None, "all.csv")
+    error.add_note("The same command goes on.")
+    ending = ending_of(error)
+    assert ending is not None
+    assert ending.words(error) == "all.csv: Permission denied"
+    assert ending.advice(error) == "The same command goes on."
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_is_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """It is as if it led nowhere: the command is carried out, and the stream stays closed."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    monkeypatch.setattr(sys, name, None)
+    assert main(["count", "-"]) == 0
+    assert main(["count", "--nonsense"]) == 2
+    assert getattr(sys, name) is None
+    out, err = capsys.readouterr()
+    assert ("0 fragments" in out) is (name != "stdout")
+    assert ("no such option" in err) is (name != "stderr")
 
 
 def test_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:

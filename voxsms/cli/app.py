@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from typing import cast
 
 from cyclopts import App, Group
@@ -20,6 +19,7 @@ from voxsms.cli import (
     sandbox,
     sending,
     show,
+    streams,
 )
 from voxsms.cli.endings import Exit, ending_of
 
@@ -44,15 +44,13 @@ for room in (demo, counting, estimating, sending, history, exporting, looking, p
 
 def run(tokens: Sequence[str]) -> int:
     """Run a command and give its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever the terminal can not show
-    try:
-        return _status_of(tokens)
-    except BrokenPipeError:
-        # What is still in the buffer would make Python complain once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.NOBODY_READS
+    with streams.ready():
+        try:
+            return _status_of(tokens)
+        except BrokenPipeError:
+            # What is still in the buffer would make Python complain once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.NOBODY_READS
 
 
 def _status_of(tokens: Sequence[str]) -> int:
@@ -72,5 +70,5 @@ def _status_of(tokens: Sequence[str]) -> int:
         ending = ending_of(error)
         if ending is None:
             raise
-        show.complain(ending.words(error), ending.hint(error))
+        show.complain(ending.words(error), ending.advice(error))
         return ending.status

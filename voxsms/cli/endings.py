@@ -46,7 +46,9 @@ def _interrupted(_: BaseException) -> str:
 
 
 def _refused_by_system(error: OSError) -> str:
-    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+    # Of a renaming the second name is the one that was asked for.
+    place = error.filename2 or error.filename
+    return ": ".join(str(part) for part in (place, error.strerror or error) if part)
 
 
 def _nothing(_: BaseException) -> str:
@@ -66,8 +68,12 @@ def _look(doubt: OutcomeUnknown) -> str:
     return f"The history tells: voxsms history {history}"
 
 
-def _notes(error: BaseException) -> str:
-    return "\n".join(getattr(error, "__notes__", ()))
+def _notes(error: BaseException) -> list[str]:
+    """Give what was noted on an error on its way."""
+    # Ctrl-C is raised anew by asyncio, out of the cancellation that passed through voxsms.
+    cause = error.__context__ if isinstance(error, KeyboardInterrupt) else None
+    earlier = [] if cause is None else _notes(cause)
+    return [*earlier, *getattr(error, "__notes__", ())]
 
 
 def _help(error: CycloptsError) -> str:
@@ -84,6 +90,10 @@ class Ending:
     hint: Callable[..., str] = _nothing
     """Says what to do about it."""
 
+    def advice(self, error: BaseException) -> str:
+        """Say what to do about an error, and what was noted on it."""
+        return "\n".join(filter(None, [self.hint(error), *_notes(error)]))
+
 
 _ENDINGS = (
     Ending(OutcomeUnknown, Exit.UNKNOWN, hint=_look),
@@ -91,7 +101,7 @@ _ENDINGS = (
     Ending(CredentialsInvalid, Exit.USAGE, hint=_account),
     Ending(TemplateError, Exit.USAGE),
     Ending(SmsNotEnabled, Exit.FAILED, hint=_enable),
-    Ending(VoxSmsError, Exit.FAILED, hint=_notes),
+    Ending(VoxSmsError, Exit.FAILED),
     Ending(CycloptsError, Exit.USAGE, hint=_help),
     Ending(Usage, Exit.USAGE),
     Ending(Failed, Exit.FAILED),
