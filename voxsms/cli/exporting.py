@@ -1,19 +1,23 @@
 """`export sms` and `export a2p`: a whole history into a file, with its progress."""
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import attrs
 from cyclopts import App, Parameter
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from voxsms.api import spec
 from voxsms.cli import show
 from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
-from voxsms.cli.endings import Failed
+from voxsms.cli.endings import Failed, Usage
 from voxsms.cli.mirror import Command, Given, mirror
 from voxsms.cli.show import Json
+from voxsms.cli.streams import Nowhere
 
 if TYPE_CHECKING:
     from voxsms.export import ExportProgress, ExportSummary
@@ -22,21 +26,47 @@ Target = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True,
-        help="Where to: a path ending in .jsonl, .csv or .parquet; with / at its end a directory "
-        "with a file for each day; - for standard output. --format where no suffix says it.",
+        help="A file that ends in .jsonl, .csv or .parquet; or a directory, with / at its end, to "
+        "have a file for each day; or - for standard output.",
     ),
 ]
 Format = Annotated[
-    Literal["jsonl", "csv", "parquet"] | None, Parameter(help="What to write, for - and days.")
+    Literal["jsonl", "csv", "parquet"] | None,
+    Parameter(
+        help="What to write where no suffix says it; by default Parquet to a directory and JSON "
+        "Lines to standard output.",
+    ),
 ]
-Windows = Annotated[int, Parameter(help="How many windows of time are read at once.")]
-Mask = Annotated[bool, Parameter(negative=(), help="Hide numbers and texts.")]
+Windows = Annotated[
+    int,
+    Parameter(help="How many windows of time are read at once, each with up to four requests."),
+]
+_FLAG: Final = Parameter(negative=(), show_default=False)
+Mask = Annotated[
+    bool,
+    _FLAG,
+    Parameter(help="Show numbers as 447***212 and no texts; leave out fields that are not known."),
+]
 Raw = Annotated[
-    bool, Parameter(negative=(), help="Leave texts in CSV that a spreadsheet runs as formulas.")
+    bool,
+    _FLAG,
+    Parameter(
+        help="Leave every text in CSV as it is. Otherwise one that a spreadsheet would run as a "
+        "formula gets an apostrophe before the formula."
+    ),
 ]
 Restart = Annotated[
-    bool, Parameter(negative=(), help="Begin anew, whatever an earlier run has left.")
+    bool,
+    _FLAG,
+    Parameter(help="Begin anew, and throw away what an earlier run has read for the same file."),
 ]
+_HELP: Final = """Write the whole history of {} to a file.
+
+The file appears when it is whole; one that is there is replaced then. If the export is stopped, in
+whatever way, the same command goes on: what was read is kept beside the file, in .NAME.export. The
+range of time then ends where it ended at first; without --to that is when the export was begun.
+"""
+_MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
 _SHORT: Final = {
     "from_date": "--from",
     "to_date": "--to",
@@ -44,6 +74,8 @@ _SHORT: Final = {
     "destination_number": "--number",
 }
 _PAGES: Final = ("count", "offset")  # an export reads all of them
+_BAR: Final = 12
+"""Columns of the bar: beside it everything else stands in 80, too."""
 
 
 async def export(
@@ -72,8 +104,10 @@ async def export(
         "raw": raw,
         "restart": restart,
     }
+    if path == "-" and isinstance(sys.stdout, Nowhere):
+        raise Usage("path: standard output is closed")
     async with account.client() as client:
-        with _progress() as tell:
+        with _progress() as tell, show.warnings():
             summary = await export_history(client, kind, path, on_progress=tell, **options)
     if path != "-":
         _tell(summary, json=json)
@@ -81,50 +115,55 @@ async def export(
 
 def _tell(summary: "ExportSummary", *, json: bool) -> None:
     if json:
-        path = None if summary.path is None else str(summary.path)
-        show.print_json({"path": path, "rows": summary.rows, "requests": summary.requests})
+        facts = attrs.asdict(summary, recurse=False)
+        show.print_json({**facts, "path": str(summary.path)})
         return
     requests = show.number(summary.requests, "request")
     again = ", going on from an earlier run" if summary.resumed else ""
+    until = f"until {summary.to_date:%Y-%m-%d %H:%M:%S} UTC"
     show.say(
         (show.number(summary.rows, "message"), show.GOOD),
         f" in {show.visible(str(summary.path))}",
-        (f"  {requests}, {summary.seconds:.1f} s{again}", show.FAINT),
+        (f"  {until}; {requests}, {summary.seconds:.1f} s{again}", show.FAINT),
     )
 
 
 @contextmanager
 def _progress() -> Generator[Callable[["ExportProgress"], None]]:
     """Show rows and requests, rows a second and the time left, where somebody looks."""
-    columns = (
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-    )
     console = show.err()
+    columns = BarColumn(_BAR), TaskProgressColumn(), TextColumn("{task.fields[figures]}")
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("", total=None, figures="")
 
         def tell(progress: "ExportProgress") -> None:
-            rate = progress.rows / progress.seconds if progress.seconds else 0.0
-            figures = f"{progress.rows:,} rows, {progress.requests:,} requests, {rate:,.0f} rows/s"
             bar.update(
                 task,
                 completed=progress.rows,
                 total=progress.total_rows or None,
-                figures=figures,
+                figures=_figures(progress),
             )
 
         yield tell
 
 
+def _figures(progress: "ExportProgress") -> str:
+    """Say how far it has come; how fast is told by what this run has read itself."""
+    read = progress.rows - progress.rows_before
+    rate = read / progress.seconds if progress.seconds else 0.0
+    figures = f"{progress.rows:,} rows, {progress.requests:,} requests, {rate:,.0f} rows/s"
+    missing = progress.total_rows - progress.rows
+    if not rate or missing <= 0:
+        return figures
+    return f"{figures}, {timedelta(seconds=round(missing / rate))} left"
+
+
 def _of(kind: Literal["sms", "a2p"]) -> Command:
     """Give the command for one of the two histories."""
     command = partial(export, kind)
-    command.__doc__ = export.__doc__
+    command.__doc__ = _HELP.format(_MESSAGES[kind])
     return command
 
 

@@ -1,8 +1,10 @@
 """What commands print: tables and words for people, lines of JSON for programs."""
 
 import json
+import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Final, TextIO, cast
@@ -12,6 +14,8 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from voxsms.hooks import logger
 
 AT_HOME: Final = Group("Without an account", sort_key=1)
 WITH_ACCOUNT: Final = Group("With an account, or a sandbox", sort_key=2)
@@ -65,8 +69,25 @@ def complain(problem: str, hint: str = "") -> None:
     """Print what went wrong, and what to do about it."""
     console = err()
     console.print(Text.assemble(("voxsms: ", BAD), visible(problem)), soft_wrap=True)
-    if hint:
-        console.print(Text(hint, FAINT), soft_wrap=True)
+    for line in hint.splitlines():
+        console.print(Text(visible(line), FAINT), soft_wrap=True)
+
+
+class _Warnings(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        warning, _, hint = record.getMessage().partition("\n")
+        complain(f"warning: {warning}", hint)
+
+
+@contextmanager
+def warnings() -> Generator[None]:
+    """Print what the library warns of."""
+    handler = _Warnings(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def visible(text: str) -> str:

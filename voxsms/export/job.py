@@ -23,6 +23,8 @@ class ExportProgress:
     windows: int
     total_windows: int
     seconds: float
+    rows_before: int = 0
+    """Of these, rows that an earlier run has read."""
 
 
 @attrs.frozen
