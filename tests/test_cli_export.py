@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -239,12 +240,20 @@ def test_ctrl_c(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
     assert not work.exists()
 
 
-def test_standard_output_into_head(filled: Sandbox) -> None:
-    """Whoever reads no further ends it quietly, with the status of SIGPIPE."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_into_head(filled: Sandbox, unbuffered: str) -> None:
+    """Whoever reads no further ends it with the status of SIGPIPE, quietly.
+
+    Also where Python does not buffer, as often in containers: a write may do a part of it there.
+    """
     assert filled.url
     command = f"{sys.executable} -m voxsms export sms - | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(  # noqa: S603 - as a shell would
-        ["/bin/bash", "-c", command], capture_output=True, text=True, check=False
+        ["/bin/bash", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )
     assert (done.returncode, done.stderr) == (141, "")
     assert json.loads(done.stdout)["message_id"]
