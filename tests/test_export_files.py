@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import sys
+import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -238,6 +239,44 @@ async def test_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert len((tmp_path / "out").read_bytes().splitlines()) > 100
 
 
+async def test_a_stream_gets_nothing_before_all_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it gets one window after the other; whatever happens, no text stays on the disk."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stream, modes = io.BytesIO(), {0}
+
+    def look(_: FakeHistory) -> None:
+        assert stream.getvalue() == b""
+        modes.update(stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir())
+
+    service = history()
+    service._happens = look
+    await export(service, stream, format="csv")
+    assert modes == {0, 0o700}
+    assert left_in(tmp_path) == []
+    with pytest.raises(Stopped) as caught:
+        await export(stopping_at(12), io.BytesIO())
+    assert not hasattr(caught.value, "__notes__")
+    assert left_in(tmp_path) == []
+
+
+async def test_what_a_link_points_to_is_replaced(tmp_path: Path) -> None:
+    """A link stays a link, to a file, to nothing yet, or to a directory."""
+    (real := tmp_path / "real").mkdir()
+    (real / "old.csv").write_text("old")
+    (real / "days").mkdir()
+    for name, end in (("old.csv", ""), ("new.csv", ""), ("days", "/")):
+        link = tmp_path / f"link-{name}"
+        link.symlink_to(real / name)
+        summary = await export(history(), f"{link}{end}", format="csv")
+        assert summary.path == real / name
+        assert link.is_symlink()
+    assert (real / "old.csv").read_bytes() == (real / "new.csv").read_bytes()
+    assert len(left_in(real / "days")) == 5
+    assert left_in(real) == ["days", "new.csv", "old.csv"]
+
+
 def left_in(directory: Path) -> list[str]:
     """Name everything in a directory."""
     return sorted(each.name for each in directory.iterdir())
@@ -253,6 +292,10 @@ BAD: list[tuple[Any, Json, str]] = [
     ("pipe.csv", {}, "is no regular file"),
     ("..", {"format": "csv"}, "is no name of a file|is a directory"),
     ("/", {"format": "csv"}, "is no name of a file"),
+    ("a\0.csv", {}, "is no name of a file"),
+    ("x" * 260 + ".csv", {}, "name too long"),
+    ("x" * 245 + ".csv", {}, "name too long"),
+    (b"all.csv", {}, "must be a path, '-' or a file open for bytes"),
     ("-", {"by_day": True}, "needs a directory"),
     (io.StringIO(), {}, "is a file for text"),
     (7, {}, "must be a path, '-' or a file open for bytes"),

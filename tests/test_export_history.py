@@ -1,6 +1,7 @@
 """A whole history into a file: every row once, whatever the service does meanwhile."""
 
-from datetime import UTC, timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from histories import (
     spread,
 )
 
-from voxsms import ApiError, Client
+from voxsms import ApiError, Client, ResponseInvalid
 from voxsms.api.codec import Answer
 from voxsms.export import ExportProgress, ExportSummary, export_history
 from voxsms.sandbox import Sandbox
@@ -81,10 +82,10 @@ async def test_rows_stay_the_bytes_they_were(path: Path) -> None:
 
 
 async def test_a_sparse_history_takes_few_requests(path: Path) -> None:
-    """What fits into one window is counted, read, and counted once more at the end."""
+    """What fits into one window is counted, read, and counted once more at the end, to a second."""
     history = FakeHistory(spread(15))
     summary = await exported(history, path)
-    assert (summary.rows, summary.windows, summary.requests) == (15, 1, 3)
+    assert (summary.rows, summary.windows, summary.requests) == (15, 1, 4)
     assert history.forms[0] == history.forms[0] | {"count": "1", "offset": "0"}
     assert "from_date" not in history.forms[0]
 
@@ -134,6 +135,10 @@ async def test_range_and_filters_are_kept(path: Path) -> None:
     assert ids(lines(path)) == [5]
     await exported(history, path, to_date=START.replace(tzinfo=UTC) + 0.9 * SECOND)
     assert ids(lines(path)) == [1]
+    await exported(history, path, from_date=START + 46.1 * SECOND)
+    assert ids(lines(path)) == [48, 49, 50]
+    latest = datetime.max.replace(tzinfo=UTC)
+    assert (await exported(history, path, from_date=latest)).rows == 0
 
 
 async def test_the_range_is_frozen_at_the_service_s_time(path: Path) -> None:
@@ -205,6 +210,58 @@ async def test_a_limit_of_days_is_kept(path: Path) -> None:
     assert summary.rows == 100
 
 
+async def test_a_short_history_under_a_limit_of_days(path: Path) -> None:
+    """The years before it are counted and read, but not counted again: 206 spans of 30 days."""
+    history = FakeHistory(spread(5, seconds=86400 * 40), most_days=30)
+    summary = await exported(history, path)
+    assert (summary.rows, summary.windows) == (5, 206)
+    assert summary.requests < 430
+
+
+async def test_a_limit_of_one_day_is_kept(path: Path) -> None:
+    """Also while time goes on between the requests."""
+
+    def later(history: FakeHistory) -> None:
+        history.clock.passed += 1.2
+
+    history = FakeHistory(spread(5, seconds=86400), most_days=1, happens=later)
+    assert (await exported(history, path, from_date=START)).rows == 5
+
+
+class OpenEnded(FakeHistory):
+    """Limits only a range that has both ends."""
+
+    def _too_long(self, start: datetime | None, end: datetime | None) -> bool:
+        return None not in (start, end) and super()._too_long(start, end)
+
+
+@pytest.mark.parametrize("order", [newest_first, oldest_first, any_order])
+@pytest.mark.parametrize("count", [40, 130, 400])
+async def test_a_limit_on_ranges_with_both_ends(path: Path, order: Order, count: int) -> None:
+    """Where a range without a start is taken at any length, the rest of it is still cut."""
+    history = OpenEnded(spread(count, seconds=86400 / 2), order=order, most_days=30)
+    await exported(history, path)
+    assert ids(lines(path)) == list(range(1, count + 1))
+
+
+async def test_a_window_that_is_just_too_long_with_its_overlap(path: Path) -> None:
+    """It was not refused when it was counted, but would be when it is read."""
+    messages = spread(150, seconds=60, start=NOW - timedelta(days=1))
+    for message in messages:
+        message.row["message_id"] += 1
+    messages.append(Message.sms(1, NOW - timedelta(days=30) + SECOND))
+    history = OpenEnded(messages, order=oldest_first, most_days=30)
+    history.messages += [Message.sms(1000 + n, NOW - timedelta(days=900 + n)) for n in range(70)]
+
+    def ends(found: list[Message]) -> list[Message]:
+        recent = [message for message in found if message.row["message_id"] <= 151]
+        return oldest_first(recent) + [each for each in found if each not in recent]
+
+    history.order = ends
+    await exported(history, path)
+    assert len({*ids(lines(path))}) == 221
+
+
 @pytest.mark.parametrize("msg", ["too long", "must be within 999 days"])
 async def test_a_limit_that_can_not_be_kept_is_told(path: Path, msg: str) -> None:
     """A refusal that names no days, or more than were asked for, is the user's to see."""
@@ -231,8 +288,10 @@ async def test_progress_is_told(path: Path) -> None:
     assert (told[0].total_rows, told[0].requests) == (0, 1)
     assert [each.requests for each in told] == sorted(each.requests for each in told)
     assert [each.rows for each in told] == sorted(each.rows for each in told)
+    arrived = {each.rows for each in told if each.total_rows}
+    assert len(arrived) > 20  # by pages, not by windows
     last = told[-1]
-    assert (last.rows, last.total_rows) == (500, 500)
+    assert (last.rows, last.total_rows, last.rows_before) == (500, 500, 0)
     assert last.windows == last.total_windows == summary.windows
     assert last.requests == summary.requests
 
@@ -253,3 +312,29 @@ async def test_over_http_from_the_sandbox(path: Path, voxsms_sandbox: Sandbox, k
     assert [row["text"] for row in found if "text" in row] == [
         record.text for record in records if record.text is not None
     ]
+
+
+@pytest.mark.parametrize("wrong", ["0000-00-00 00:00:00", "2026-13-45 00:00:00"])
+async def test_a_time_that_is_none_at_an_end_is_named(path: Path, wrong: str) -> None:
+    """Where a history begins is looked up in the rows at its ends; one may be no time at all."""
+    history = FakeHistory(spread(200))
+    history.messages[0].row["processed_date"] = wrong
+    with pytest.raises(ResponseInvalid, match=r"result\[\].processed_date"):
+        await exported(history, path)
+
+
+async def test_a_date_alone_at_an_end_is_in_utc(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the zone of the machine."""
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    try:
+        history = FakeHistory(spread(200))
+        history.messages[0].row["processed_date"] = "2026-03-01"
+        await exported(history, path)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert ids(lines(path)) == list(range(1, 201))
+    assert history.forms[2]["to_date"] == "2026-02-28 23:59:59"

@@ -18,12 +18,12 @@ from typing import Any, BinaryIO, NoReturn
 import anyio
 import export_child
 import pytest
-from doubles import KEY
+from doubles import KEY, NOW
 from histories import START, FakeHistory, small_pages, spread
 from histories import content as content_of
 
-from voxsms import ApiKey, CheckpointMismatch, Client
-from voxsms.export import ExportSummary, export_history
+from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest
+from voxsms.export import ExportProgress, ExportSummary, export_history
 from voxsms.export.parts import open_private
 from voxsms.sandbox import Sandbox, serve
 
@@ -56,11 +56,17 @@ class Runs:
         self._context.set_forkserver_preload(["export_child"])
         key = sandbox.api_key
         self._account = sandbox.url, key.account_id, key.api_key
+        self.resumed = 0
+        """How many went on from where one had been killed."""
 
-    def run(self, path: str, seconds: float | None = None) -> tuple[bool, float]:
+    def run(
+        self, path: str, seconds: float | None = None, *, last: bool = True
+    ) -> tuple[bool, float]:
         """Run one, and kill it after some seconds; tell if it ended, and after how long."""
         ours, theirs = self._context.Pipe()
-        child = self._context.Process(target=export_child.run, args=(*self._account, path, theirs))
+        child = self._context.Process(
+            target=export_child.run, args=(*self._account, path, theirs), kwargs={"last": last}
+        )
         child.start()
         theirs.close()  # or nothing would be heard of a child that died
         assert ours.recv() == "began"
@@ -70,7 +76,9 @@ class Runs:
             child.kill()
         child.join()
         if child.exitcode == 0:
-            assert ours.recv() == ROWS
+            rows, resumed = ours.recv()
+            assert rows == ROWS
+            self.resumed += resumed
         else:
             assert child.exitcode == -9
         return child.exitcode == 0, time.monotonic() - began
@@ -100,6 +108,87 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
             shutil.rmtree(place)
         kills += killed_here
     assert kills == KILLS
+    assert runs.resumed >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_when_the_result_has_just_got_its_name(
+    full: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nothing was lost by it, and the same call ends well."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    runs = Runs(full)
+    (whole := tmp_path / "whole").mkdir()
+    runs.run(f"{whole}/{name}")
+    (place := tmp_path / "killed").mkdir()
+    ended, _ = runs.run(f"{place}/{name}", last=False)
+    assert not ended
+    assert (place / name).exists()
+    ended, _ = runs.run(f"{place}/{name}")
+    assert ended
+    assert runs.resumed == 1
+    assert found(place) == found(whole)
+
+
+async def end_but_for_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Export by day and fail when the directory has just got its name; give the directory."""
+
+    def fail(directory: Path) -> None:
+        if directory == tmp_path:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("voxsms.export.assembly.sync_directory", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            await export(history(), f"{tmp_path}/days/", format="csv")
+    return tmp_path / "days"
+
+
+async def test_an_error_when_the_directory_has_just_got_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call says that it is done, without a request; a new one is refused."""
+    days = await end_but_for_the_last_step(tmp_path, monkeypatch)
+    before = found(days)
+    with pytest.raises(InvalidRequest, match="was written by the run before"):
+        await export(history(), f"{days}/", format="csv", restart=True)
+    with pytest.raises(CheckpointMismatch, match="direction: none there, OUT here"):
+        await export(history(), f"{days}/", format="csv", direction="OUT")
+    summary = await export(history(), f"{days}/", format="csv")
+    assert (summary.rows, summary.requests, summary.resumed) == (100, 0, True)
+    assert found(tmp_path) == {f"days/{name}": content for name, content in before.items()}
+
+
+async def test_a_directory_that_is_not_the_one_that_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for the result; with none in the way the result is made again."""
+    days = await end_but_for_the_last_step(tmp_path, monkeypatch)
+    (days / "notes.txt").write_text("mine")
+    with pytest.raises(InvalidRequest, match="not an empty directory"):
+        await export(history(), f"{days}/", format="csv")
+    shutil.rmtree(days)
+    summary = await export(history(), f"{days}/", format="csv")
+    assert (summary.rows, summary.resumed) == (100, True)
+    assert len(list(days.iterdir())) == 5
+
+
+async def test_a_directory_that_can_not_get_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The windows stay, and the next call makes the result without reading them again."""
+
+    def fail(*_: Path) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            await export(history(), f"{tmp_path}/days/", format="csv")
+    (work,) = tmp_path.iterdir()
+    assert b"ready" not in (work / "checkpoint.json").read_bytes()
+    summary = await export(history(), f"{tmp_path}/days/", format="csv")
+    assert (summary.rows, summary.requests, summary.resumed) == (100, 2, True)
 
 
 async def export(service: FakeHistory, path: Path | str, **options: Any) -> ExportSummary:  # noqa: ANN401
@@ -193,11 +282,11 @@ async def test_another_account_or_service_does_not_go_on(tmp_path: Path) -> None
     service = history()
     other = ApiKey(2, KEY.api_key)
     for key, url, named in (
-        (other, "http://history.example", "account"),
-        (KEY, "http://other.example", "service"),
+        (other, "http://history.example", "account: 1 there, 2 here"),
+        (KEY, "http://other.example", "service: http://history.example there, http://other.ex"),
     ):
         async with Client(key, url, transport=service, clock=service.clock) as client:
-            with pytest.raises(CheckpointMismatch, match=rf"\(another {named}\)"):
+            with pytest.raises(CheckpointMismatch, match=rf"another export \({named}"):
                 await export_history(client, "sms", tmp_path / "all.jsonl", to_date=LAST)
     assert service.forms == []
     assert (await export(history(), tmp_path / "all.jsonl")).resumed
@@ -219,10 +308,10 @@ async def test_of_two_readings_of_a_window_the_fuller_counts(tmp_path: Path) -> 
     """A run killed between a new reading and the removal of the old one leaves both."""
     work = await stopped(tmp_path)
     (part, *_) = sorted(work.glob("*.part"))
-    index, rows, total, strays, _ = part.name.split(".")
-    stale = part.with_name(f"{index}.{rows}.{int(total) - 1}.{strays}.part")
-    stale.write_bytes(b"not to be read")
-    (work / "000099.1.1.0.part.tmp").write_bytes(b"half-writ")
+    index, rows, total, *more = part.name.split(".")
+    stale = part.with_name(".".join([index, rows, str(int(total) - 1), *more]))
+    stale.write_bytes(part.read_bytes())
+    (work / "000099.1.1.0.1.1.part.tmp").write_bytes(b"half-writ")
     summary = await export(history(), tmp_path / "all.jsonl")
     assert (summary.rows, summary.resumed) == (100, True)
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
@@ -246,8 +335,142 @@ async def test_a_file_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
     """Only what an export made is removed."""
     work = await stopped(tmp_path)
     (work / "notes.txt").write_text("mine")
+    (work / "notes.tmp").mkdir()
     await export(history(), tmp_path / "all.jsonl")
-    assert [path.name for path in work.iterdir()] == ["notes.txt"]
+    assert {path.name for path in work.iterdir()} == {"notes.txt", "notes.tmp"}
+
+
+async def test_a_window_that_the_plan_does_not_know_is_not_written(tmp_path: Path) -> None:
+    """Its rows may stand in another one."""
+    work = await stopped(tmp_path)
+    part = min(work.glob("*.part"))
+    shutil.copy(part, part.with_name(part.name.replace("000000", "000099")))
+    assert (await export(history(), tmp_path / "all.jsonl")).rows == 100
+    assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
+
+
+async def test_a_work_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    """Nothing behind it is touched."""
+    (home := tmp_path / "home").mkdir(mode=0o700)
+    (home / "result.tmp").mkdir()
+    (tmp_path / ".all.jsonl.export").symlink_to(home)
+    with pytest.raises(InvalidRequest, match=r"\.all\.jsonl\.export is in the way"):
+        await export(history(), tmp_path / "all.jsonl")
+    assert (home / "result.tmp").is_dir()
+
+
+async def test_a_work_directory_that_others_can_read_or_own_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in it could be theirs, and what is written theirs to read."""
+    (work := tmp_path / ".all.jsonl.export").mkdir()
+    work.chmod(0o750)
+    alone = r"\.all\.jsonl\.export is not a directory that you alone can read and write"
+    with pytest.raises(InvalidRequest, match=alone):
+        await export(history(), tmp_path / "all.jsonl")
+    work.chmod(0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(InvalidRequest, match=alone):
+        await export(history(), tmp_path / "all.jsonl")
+    assert list(work.iterdir()) == []
+
+
+async def test_what_was_kept_is_told_with_the_error(tmp_path: Path) -> None:
+    """If the same command can go on from it, and only then."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        await export(Stop(18, ZeroDivisionError()), tmp_path / "all.jsonl")
+    work = tmp_path / ".all.jsonl.export"
+    assert caught.value.__notes__ == [
+        f"What was read is kept in {work}: run the same command again."
+    ]
+    with pytest.raises(CheckpointMismatch) as mismatch:
+        await export(history(), tmp_path / "all.jsonl", direction="IN")
+    assert not hasattr(mismatch.value, "__notes__")
+    with pytest.raises(ZeroDivisionError) as early:
+        await export(Stop(0, ZeroDivisionError()), tmp_path / "other.jsonl")
+    assert not hasattr(early.value, "__notes__")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_was_kept_is_told_with_a_cancellation(tmp_path: Path, backend: str) -> None:
+    """Whoever catches it can say so."""
+    notes: list[str] = []
+
+    async def run() -> None:
+        service = Stop(18)
+        with anyio.CancelScope() as service.scope:
+            try:
+                await export(service, tmp_path / "all.jsonl")
+            except BaseException as error:
+                notes.extend(error.__notes__)
+                raise
+
+    anyio.run(run, backend=backend)
+    assert [note[:25] for note in notes] == ["What was read is kept in "]
+
+
+async def test_an_old_range_is_not_taken_for_one_up_to_now(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that goes on from one of long ago warns, unless the end of the range was given."""
+
+    async def stop_and_go_on(after: float, **options: Any) -> ExportSummary:  # noqa: ANN401
+        with pytest.raises(ZeroDivisionError):
+            await export(Stop(18, ZeroDivisionError()), tmp_path / "all.jsonl", **options)
+        service = history()
+        service.clock.passed = after
+        summary = await export(service, tmp_path / "all.jsonl", **options)
+        assert summary.resumed
+        assert service.clock.slept == ([] if after > 3600 or options["to_date"] else [1.0])
+        return summary
+
+    assert (await stop_and_go_on(1800.0, to_date=None)).to_date == NOW
+    assert (await stop_and_go_on(30 * 86400.0, to_date=LAST)).to_date == LAST
+    assert caplog.messages == []
+    assert (await stop_and_go_on(30 * 86400.0, to_date=None)).to_date == NOW
+    (record,) = caplog.records
+    assert record.name == "voxsms"
+    assert "its range ends at 2026-11-22 12:00:00 UTC" in record.message
+
+
+async def test_rows_of_an_earlier_run_are_told_apart(tmp_path: Path) -> None:
+    """So that a rate is that of this run."""
+    await stopped(tmp_path)
+    told: list[ExportProgress] = []
+    await export(history(), tmp_path / "all.jsonl", on_progress=told.append)
+    assert 0 < told[0].rows_before <= told[0].rows < 100
+    assert {each.rows_before for each in told} == {told[0].rows_before}
+    assert told[-1].rows == 100
+
+
+async def test_another_version_s_windows_are_not_mixed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of another layout are refused, and removed when the export begins anew."""
+    work = await stopped(tmp_path)
+    monkeypatch.setattr("voxsms.export.job.LAYOUT", "2")
+    with pytest.raises(CheckpointMismatch, match="layout: 1 there, 2 here"):
+        await export(history(), tmp_path / "all.jsonl")
+    (work / "000000.7.7.part").write_bytes(b"of another layout")
+    await export(history(), tmp_path / "all.jsonl", restart=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
+
+
+async def test_a_mismatch_shows_no_whole_number(tmp_path: Path) -> None:
+    """And is not endless."""
+    with pytest.raises(ZeroDivisionError):
+        await export(
+            Stop(2, ZeroDivisionError()), tmp_path / "a.csv", destination_number="447700900123"
+        )
+    many = list(range(10_000, 10_200))
+    with pytest.raises(CheckpointMismatch) as caught:
+        await export(
+            history(), tmp_path / "a.csv", destination_number="447700900124", message_id=many
+        )
+    text = str(caught.value)
+    assert "destination_number: 447***123 there, 447***124 here" in text
+    assert "message_id: none there, 10000;10001;" in text
+    assert len(text) < 500
 
 
 async def test_a_full_disk_leaves_what_was_read(
@@ -285,7 +508,7 @@ async def test_a_full_disk_in_the_last_step(
     (work,) = tmp_path.iterdir()
     assert not list(work.glob("*.tmp"))
     summary = await export(history(), f"{tmp_path}/{name}")
-    assert (summary.rows, summary.requests, summary.resumed) == (100, 1, True)
+    assert (summary.rows, summary.requests, summary.resumed) == (100, 2, True)
 
 
 async def test_a_directory_that_was_filled_meanwhile_is_not_replaced(tmp_path: Path) -> None:

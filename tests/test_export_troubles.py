@@ -1,6 +1,9 @@
 """An export in trouble: broken answers, two at once, odd machines, rows read in two windows."""
 
 import csv
+import errno
+import gc
+import io
 import os
 import sys
 from pathlib import Path
@@ -122,9 +125,21 @@ async def test_a_work_directory_that_another_export_just_removed(
 
 
 async def test_a_machine_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows has no fcntl: it goes without."""
+    """Windows has no fcntl, opens no directories and has no owners: it goes without."""
     monkeypatch.setitem(sys.modules, "fcntl", None)
+    for name in ("O_DIRECTORY", "O_NOFOLLOW", "geteuid"):
+        monkeypatch.delattr(os, name)
+    directories: list[bool] = []
+    open_ = os.open
+
+    def opening(path: Any, *options: Any, **more: Any) -> int:  # noqa: ANN401 - those of os.open
+        directories.append(Path(path).is_dir())
+        return open_(path, *options, **more)
+
+    monkeypatch.setattr(os, "open", opening)
     assert (await export(FakeHistory(spread(10)), tmp_path / "all.csv")).rows == 10
+    assert True not in directories
+    assert len(directories) == 3
 
 
 async def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
@@ -223,23 +238,44 @@ def test_a_file_that_could_not_be_written_is_gone(tmp_path: Path) -> None:
 
 def test_what_a_kill_left_behind(tmp_path: Path) -> None:
     """The newer of two readings of a window stays; what is half-written, or of others, does not."""
-    for name in (
-        "000000.3.3.0.part",
-        "000000.4.4.0.part",
-        "000001.5.5.0.part",
-        "a.tmp",
-        "of.others",
-    ):
+    kept = ["000000.4.4.0.1.9.part", "000001.5.5.0.-7.-2.part"]
+    of_others = ["a.tmp", "of.others", "result.tmp.tmp"]
+    swept = ["000000.3.3.0.1.9.part", "000002.5.5.0.1.9.part.tmp", "checkpoint.json.tmp"]
+    for name in (*kept, *of_others, *swept):
         (tmp_path / name).write_bytes(b'{"crc32": 0}\n')
     (tmp_path / "result.tmp").mkdir()
     work = checkpoint.WorkDirectory(tmp_path)
     work._sweep()
-    work._find_parts()
-    assert {n: part.rows for n, part in work.parts.items()} == {0: 4, 1: 5}
-    left = sorted(each.name for each in tmp_path.iterdir())
-    assert left == ["000000.4.4.0.part", "000001.5.5.0.part", "of.others"]
+    work._find_parts(2)
+    assert {n: (part.rows, part.least) for n, part in work.parts.items()} == {0: (4, 1), 1: (5, -7)}
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([*kept, *of_others])
     work.forget()
-    assert [each.name for each in tmp_path.iterdir()] == ["of.others"]
+    (tmp_path / "result.tmp").symlink_to(tmp_path / "of.others")
+    work._sweep()
+    assert sorted(each.name for each in tmp_path.iterdir()) == of_others
+
+
+async def test_a_parquet_file_that_is_given_up_makes_no_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error is raised once; nothing is printed when pyarrow's writer is collected."""
+    noise: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", noise.append)
+    add = parquet._Groups.add
+
+    def full(groups: parquet._Groups, part: Any) -> None:  # noqa: ANN401 - encoded rows
+        add(groups, part)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 16)
+    monkeypatch.setattr(parquet._Groups, "add", full)
+    stream = io.BytesIO()
+    for target in (tmp_path / "all.parquet", stream):
+        with pytest.raises(OSError, match="No space left"):
+            await export(FakeHistory(spread(100)), target, format="parquet")
+    gc.collect()
+    assert noise == []
+    assert stream.getvalue().count(b"PAR1") == 1  # no footer: it does not look like a whole file
 
 
 def test_rows_are_left_out_of_a_part_of_a_parquet_file() -> None:

@@ -50,8 +50,9 @@ async def export_history(
     """Write every row of a history that matches to a file.
 
     Rows are sorted by time, those of one second by id. A run that was stopped goes on when it is
-    called again in the same way; its range ends where it ended the first time. The file is replaced
-    when the new one is whole, and not touched before.
+    called again in the same way; its range ends where it ended the first time, and the logger
+    `voxsms` warns if that was more than an hour ago. The file is replaced when the new one is
+    whole, and not touched before.
 
     Args:
         client: the client to read with.
@@ -89,6 +90,8 @@ async def export_history(
     query, faults = checked_query(kind, from_date, to_date, filters)
     target, more = checked_target(path, format, by_day=by_day)
     faults += more + _faults_of_options(client, windows_in_flight)
+    if restart and target is not None and target.rows_in_place is not None:
+        faults.append(Fault("path", "was written by the run before: it is not overwritten"))
     if query is None or target is None or faults:
         raise InvalidRequest("export_history", tuple(faults))
     job = Job(query, target, windows_in_flight, mask, raw, restart, on_progress)

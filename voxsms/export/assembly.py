@@ -35,21 +35,22 @@ class Assembly(Protocol):
 
 def begin(format_: Format, target: Target, work: WorkDirectory) -> Assembly:
     """Begin to put windows together."""
-    if target.by_day and target.path is not None:
-        return _Directory(format_, target.path, target.format, work)
-    return _File(format_, target, work)
+    if target.stream is not None:
+        return _Stream(format_, target.stream)
+    path = cast("Path", target.path)
+    if target.by_day:
+        return _Directory(format_, path, target.format, work)
+    return _File(format_, path, work)
 
 
-class _File:
-    """One file, beside its place until it is whole, or for a stream."""
+class _Stream:
+    """A stream, which gets one window after the other: by now it is known that all are whole."""
 
-    def __init__(self, format_: Format, target: Target, work: WorkDirectory) -> None:
+    def __init__(self, format_: Format, stream: BinaryIO) -> None:
         self.rows = 0
         self._format = format_
-        self._target = target
-        self._place = work.scratch
-        self._file = open_private(self._place)
-        self._writer = format_.writer(self._file)
+        self._stream = stream
+        self._writer = format_.writer(stream)
 
     def add(self, part: PartFile, repeats: Repeats) -> None:
         window = unpack(part.path, part.rows)
@@ -59,23 +60,32 @@ class _File:
 
     def finish(self) -> None:
         self._writer.close()
-        sync(self._file)
-        self._file.close()
-        if self._target.path is not None:
-            self._place.replace(self._target.path)
-            sync_directory(self._target.path.parent)
-        else:
-            _copy(self._place, cast("BinaryIO", self._target.stream))
+        self._stream.flush()
 
     def abandon(self) -> None:
+        self._writer.abandon()
+
+
+class _File(_Stream):
+    """One file, beside its place until it is whole."""
+
+    def __init__(self, format_: Format, path: Path, work: WorkDirectory) -> None:
+        self._path = path
+        self._scratch = work.scratch
+        self._file = open_private(self._scratch)
+        super().__init__(format_, self._file)
+
+    def finish(self) -> None:
+        self._writer.close()
+        sync(self._file)
         self._file.close()
-        self._place.unlink(missing_ok=True)
+        self._scratch.replace(self._path)
+        sync_directory(self._path.parent)
 
-
-def _copy(path: Path, stream: BinaryIO) -> None:
-    with path.open("rb") as file:
-        shutil.copyfileobj(file, stream)
-    stream.flush()
+    def abandon(self) -> None:
+        super().abandon()
+        self._file.close()
+        self._scratch.unlink(missing_ok=True)
 
 
 class _Directory:
@@ -99,10 +109,7 @@ class _Directory:
         sync_directory(self._work.scratch)
         if self._path.exists():
             self._path.rmdir()  # fails if something has been put in it meanwhile
-        # The checkpoint goes first: a run killed after the renaming must not find the directory in
-        # its own way.
-        self._work.drop_checkpoint()
-        self._work.scratch.rename(self._path)
+        self._work.put(self._path, self.rows)
         sync_directory(self._path.parent)
 
     def abandon(self) -> None:

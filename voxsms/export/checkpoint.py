@@ -3,33 +3,40 @@
 It holds the checkpoint (what is exported, and the plan) and a file for each window that was read.
 Everything in it appears under its name whole, by a rename: whatever moment a run was killed at,
 what is there can be trusted, and what is not is read again. A half-written file has a name of its
-own and is swept away; so is a window that is not intact because the machine itself went down. Only
-the owner can read any of it.
+own and is swept away; so is a window that is not intact because the machine itself went down, or
+that the plan does not know. Nothing else in it is touched, and only the owner can read any of it.
 """
 
-import os
 import re
 import shutil
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import attrs
 import orjson
 
-from voxsms.errors import CheckpointMismatch, Fault, InvalidRequest
+from voxsms.errors import CheckpointMismatch
+from voxsms.export.lock import Lock
 from voxsms.export.parts import Part, open_private, sync
 from voxsms.export.placing import Placed
 from voxsms.export.plan import Window
 from voxsms.export.planning import Plan
 from voxsms.export.windowfile import is_intact
+from voxsms.masking import mask_number
 
+LAYOUT = "1"
+"""Of the files here: to be raised with every change, so that two versions never mix theirs."""
 _CHECKPOINT = "checkpoint.json"
 _UNFINISHED = ".tmp"
-_PART = re.compile(r"(\d{6,})\.(\d+)\.(\d+)\.(\d+)\.part")
+_SCRATCH = f"result{_UNFINISHED}"
+_PART = re.compile(r"(\d{6,})\.(\d+)\.(\d+)\.(\d+)\.(-?\d+)\.(-?\d+)\.part")
+_OWN_PART = re.compile(r"\d{6,}(\.-?\d+)+\.part")
+"""That of another layout, too."""
+_NUMBERS = ("source_number", "destination_number")
+_LONGEST_SHOWN = 60
 _WAY_OUT = ". Nothing was changed: choose another file, or begin anew with restart (--restart)"
 
 
@@ -44,6 +51,9 @@ class PartFile:
     """How many rows the service counted, with those of the seconds before and after."""
     strays: int
     """How many of the rows can not be placed by their time."""
+    least: int
+    """Of what the rows are known by; with the greatest it tells which windows can share rows."""
+    greatest: int
 
 
 class WorkDirectory:
@@ -53,17 +63,13 @@ class WorkDirectory:
         self.path = path
         self.parts: dict[int, PartFile] = {}
         """The windows that were read, by their positions in the plan."""
-        self._lock: int | None = None
+        self._lock: Lock | None = None
+        self._content: dict[str, Any] = {}
+        """That of the checkpoint."""
 
     def open(self) -> None:
         """Make it and lock it. Raises `InvalidRequest`."""
-        try:
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            self._lock = _locked(self.path)
-        except BlockingIOError:
-            raise refused("path", "is being written by another export") from None
-        except OSError as error:
-            raise refused("path", f"can not be written: {error.strerror}") from error
+        self._lock = Lock(self.path)
 
     def load(self, identity: Mapping[str, str]) -> Plan | None:
         """Give the plan of the run before, if there was one. Raises `CheckpointMismatch`."""
@@ -76,23 +82,41 @@ class WorkDirectory:
             was, plan = dict[str, str](found["identity"]), _plan(found["plan"])
         except (ValueError, KeyError, TypeError):
             raise CheckpointMismatch(f"{self.path} can not be read{_WAY_OUT}") from None
-        if names := sorted(n for n in {*was, *identity} if was.get(n) != identity.get(n)):
-            differs = f"belongs to another export (another {', '.join(names)})"
+        if differences := "; ".join(_differences(was, identity)):
+            differs = f"belongs to another export ({differences})"
             raise CheckpointMismatch(f"{self.path} {differs}{_WAY_OUT}")
+        self._content = found
         self._sweep()
-        self._find_parts()
+        self._find_parts(len(plan.windows))
         return plan
 
     def save(self, identity: Mapping[str, str], plan: Plan) -> None:
         """Write the checkpoint."""
-        found = {"identity": identity, "plan": attrs.asdict(plan)}
+        self._content = {"identity": identity, "plan": attrs.asdict(plan)}
+        self._write({})
+
+    def _write(self, more: Mapping[str, object]) -> None:
         with self._created(_CHECKPOINT) as file:
-            file.write(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+            file.write(orjson.dumps({**self._content, **more}, option=orjson.OPT_INDENT_2))
             sync(file)
+
+    def put(self, target: Path, rows: int) -> None:
+        """Give a directory that is ready its name.
+
+        It can not be replaced later as a file can. So it is written down beforehand which one it
+        is: a run killed after the renaming is known to have ended, and one before it goes on.
+        """
+        found = self.scratch.stat()
+        self._write({"ready": [found.st_ino, found.st_mtime_ns, rows]})
+        try:
+            self.scratch.rename(target)
+        except OSError:
+            self._write({})
+            raise
 
     def keep(self, index: int, placed: Placed, total: int, content: Iterable[Part]) -> None:
         """Keep a window that was read, instead of an earlier reading of it."""
-        figures = len(placed), total, len(placed.strays)
+        figures = len(placed), total, len(placed.strays), *placed.span
         name = ".".join([f"{index:06}", *map(str, figures), "part"])
         with self._created(name) as file:
             file.writelines(content)
@@ -116,16 +140,16 @@ class WorkDirectory:
     @property
     def scratch(self) -> Path:
         """Where the result is put together: a name that is swept away after a kill."""
-        return self.path / f"result{_UNFINISHED}"
+        return self.path / _SCRATCH
 
-    def _find_parts(self) -> None:
+    def _find_parts(self, windows: int) -> None:
         for path in sorted(self.path.iterdir()):
             if (name := _PART.fullmatch(path.name)) is None:
                 continue
-            if not is_intact(path):
+            part = PartFile(path, *map(int, name.groups()))
+            if part.index >= windows or not is_intact(path):
                 path.unlink()
                 continue
-            part = PartFile(path, *map(int, name.groups()))
             # Two if the run was killed between a new reading and the removal of the old one.
             earlier = self.parts.setdefault(part.index, part)
             old, new = sorted((earlier, part), key=lambda each: each.total)
@@ -135,7 +159,16 @@ class WorkDirectory:
 
     def _sweep(self) -> None:
         for path in self.path.glob(f"*{_UNFINISHED}"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            name = path.name.removesuffix(_UNFINISHED)
+            if path.name == _SCRATCH and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name == _SCRATCH or name == _CHECKPOINT or _OWN_PART.fullmatch(name):
+                path.unlink()
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether another run could go on from here."""
+        return bool(self._content) and (self.path / _CHECKPOINT).exists()
 
     def drop_checkpoint(self) -> None:
         """Remove the checkpoint: nothing goes on from here."""
@@ -146,7 +179,7 @@ class WorkDirectory:
         self.drop_checkpoint()
         self._sweep()
         for path in self.path.iterdir():
-            if _PART.fullmatch(path.name):
+            if _OWN_PART.fullmatch(path.name):
                 path.unlink()
         self.parts.clear()
 
@@ -159,35 +192,36 @@ class WorkDirectory:
             self.forget()
             with suppress(OSError):  # something of someone else's is in it
                 self.path.rmdir()
-        os.close(self._lock)
+        self._lock.release()
         self._lock = None
 
 
-def _locked(path: Path) -> int:
-    handle = os.open(path, os.O_RDONLY)
+def rows_in_place(work: Path, target: Path) -> int | None:
+    """Give the rows of a directory that a run put into its place before it was killed."""
     try:
-        if (fcntl := _fcntl()) is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-            return handle
-    except OSError:
-        os.close(handle)
-        raise
-    # The export that had it has just ended and removed it.
-    os.close(handle)
-    raise BlockingIOError
-
-
-def _fcntl() -> Any:  # noqa: ANN401 - a module
-    try:
-        return import_module("fcntl")
-    except ModuleNotFoundError:  # Windows: no lock stands between two exports there
+        found = target.lstat()
+        *which, rows = orjson.loads((work / _CHECKPOINT).read_bytes())["ready"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return int(rows) if which == [found.st_ino, found.st_mtime_ns] else None
+
+
+def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*was, *now}):
+        if was.get(name) != now.get(name):
+            yield f"{name}: {_shown(name, was.get(name))} there, {_shown(name, now.get(name))} here"
+
+
+def _shown(name: str, text: str | None) -> str:
+    if text is None:
+        return "none"
+    shown = ";".join(map(mask_number, text.split(";"))) if name in _NUMBERS else text
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 
 
 def _plan(found: dict[str, Any]) -> Plan:
     windows, spans = ([_window(**each) for each in found[name]] for name in ("windows", "spans"))
-    return Plan(_time(found["end"]), tuple(windows), tuple(spans), fresh=True)
+    return Plan(_time(found["end"]), tuple(windows), tuple(spans), fresh=bool(found["fresh"]))
 
 
 def _window(start: str | None, end: str, rows: int) -> Window:
@@ -196,8 +230,3 @@ def _window(start: str | None, end: str, rows: int) -> Window:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def refused(field: str, problem: str) -> InvalidRequest:
-    """Say that an export can not be begun."""
-    return InvalidRequest("export_history", (Fault(field, problem),))

@@ -34,6 +34,7 @@ class Days:
     def abandon(self) -> None:
         """Close what is open, unfinished."""
         if self._open is not None:
+            self._open.writer.abandon()
             self._open.file.close()
 
 

@@ -7,6 +7,8 @@ whole pages are moved, unless rows of several have to be mixed.
 import hashlib
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, TypeGuard, cast
 
 import attrs
@@ -77,6 +79,10 @@ class Encoder:
         names = {layout.time.name, layout.message_id.name, *format_.names}
         self._decoder = Decoder(query.row, layout, names)
 
+    def join(self, pages: Sequence[Rows], chosen: list[int]) -> Rows:
+        """Join some rows of several pages."""
+        return joined(self._format, pages, chosen)
+
     def encode(self, answer: Answer) -> tuple[Rows, int]:
         """Encode the rows of an answer; give how many the service counts, too.
 
@@ -88,6 +94,17 @@ class Encoder:
         page, names = page.arranged(order), arranged(names, order)
         rows = Rows.of(names, page.times, self._format.encode(page), whole=page.whole_times)
         return attrs.evolve(rows, span=_span(names, order), nameless=nameless), page.total
+
+
+def joined(format_: Format, pages: Sequence[Rows], chosen: list[int]) -> Rows:
+    """Join and sort rows, chosen by their positions in all the pages."""
+    names = array("q", chain.from_iterable(rows.names for rows in pages))
+    times = [time for rows in pages for time in rows.list_times()]
+    order = sort([names[n] for n in chosen], [times[n] for n in chosen])
+    picked = arranged(chosen, order)
+    cells = format_.pick([rows.cells for rows in pages], picked)
+    whole = all(rows.ends or not rows.names for rows in pages)
+    return Rows.of([names[n] for n in picked], [times[n] for n in picked], cells, whole=whole)
 
 
 def _names(ids: list[int | None], page: Decoded) -> tuple[list[int], frozenset[int]]:

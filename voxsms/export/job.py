@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 
 from voxsms.client import Client
+from voxsms.export.checkpoint import LAYOUT
 from voxsms.export.query import Query
 from voxsms.export.target import Target
 
@@ -16,7 +17,7 @@ class ExportProgress:
     """How far an export has come."""
 
     rows: int
-    """In the windows that are read."""
+    """In the windows that are read, and on the pages of those that are being read."""
     total_rows: int
     """As counted when the plan was made; 0 before that."""
     requests: int
@@ -24,7 +25,7 @@ class ExportProgress:
     total_windows: int
     seconds: float
     rows_before: int = 0
-    """Of these, rows that an earlier run has read."""
+    """Those of `rows` that an earlier run read."""
 
 
 @attrs.frozen
@@ -67,4 +68,5 @@ class Job:
             "by_day": str(self.target.by_day),
             "mask": str(self.mask),
             "raw": str(self.raw),
+            "layout": LAYOUT,
         }

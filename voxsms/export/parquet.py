@@ -129,8 +129,9 @@ class _Groups:
         )
         repeated = [n for n, kind in kinds.items() if kind in (Kind.CHOICE, Kind.MONEY)]
         parquet: Any = import_module("pyarrow.parquet")
+        self._sink = _Sink(file)
         self._file = parquet.ParquetWriter(
-            file, self._schema, use_dictionary=[*repeated, *_REPEATED], compression="zstd"
+            self._sink, self._schema, use_dictionary=[*repeated, *_REPEATED], compression="zstd"
         )
         self._waiting = schema.empty_table()
 
@@ -158,3 +159,28 @@ class _Groups:
         if self._waiting.num_rows:
             self._write(self._waiting)
         self._file.close()
+
+    def abandon(self) -> None:
+        """Write nothing more: pyarrow would add a footer when its writer is collected."""
+        self._sink.cut()
+        self._file.is_open = False
+
+
+class _Sink:
+    """A file, as pyarrow needs it, that can be cut off."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+
+    def write(self, data: Part) -> int:
+        """Write to the file, or nowhere."""
+        return len(data) if self._file is None else self._file.write(data)
+
+    def flush(self) -> None:
+        """Leave it to the file's owner."""
+
+    def cut(self) -> None:
+        """Let nothing more through."""
+        self._file = None

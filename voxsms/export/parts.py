@@ -24,6 +24,10 @@ class Writer(Protocol):
         """Write what is left; the file itself stays open."""
         ...
 
+    def abandon(self) -> None:
+        """Write nothing more, now or when it is forgotten."""
+        ...
+
 
 class Format(Protocol):
     """A kind of file.
@@ -76,6 +80,9 @@ class Concatenation:
     def close(self) -> None:
         """Nothing is left to write."""
 
+    def abandon(self) -> None:
+        """Nothing is waiting to be written."""
+
 
 def open_private(path: Path) -> BinaryIO:
     """Open a new file that only its owner can read."""
@@ -89,7 +96,9 @@ def sync(file: BinaryIO) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Bring the names of a directory's files to the disk."""
+    """Bring the names of a directory's files to the disk, where a directory can be opened."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

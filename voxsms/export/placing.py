@@ -6,15 +6,12 @@ asked for: such a stray stays with the window whose answer it came in, and if se
 but one leave it out in the end (`repeats.py`).
 """
 
-from array import array
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain
 
 import attrs
 
-from voxsms.export.decoding import arranged
-from voxsms.export.encoding import Rows, Time, sort
+from voxsms.export.encoding import Rows, Time, joined
 from voxsms.export.parts import Format
 from voxsms.export.plan import SECOND, Window
 from voxsms.export.reading import Reading
@@ -30,6 +27,14 @@ class Slice:
     start: int
     end: int
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The least and the greatest name."""
+        if self.rows.span is not None and self.end - self.start == len(self.rows):
+            return self.rows.span
+        names = self.rows.names[self.start : self.end]
+        return min(names), max(names)
+
 
 @attrs.frozen
 class Placed:
@@ -42,6 +47,14 @@ class Placed:
     def __len__(self) -> int:
         """How many there are."""
         return sum(each.end - each.start for each in self.slices)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The least and the greatest name."""
+        spans = [each.span for each in self.slices]
+        if not spans:
+            return 0, 0
+        return min(least for least, _ in spans), max(greatest for _, greatest in spans)
 
 
 def place(format_: Format, window: Window, reading: Reading) -> Placed:
@@ -57,7 +70,7 @@ def _in_order(reading: Reading) -> list[Rows] | None:
     """Sort pages, if that is enough to sort their rows."""
     pages = [page.rows for page in reading.pages if len(page)]
     keys = [rows.keys for rows in pages]
-    if reading.chosen is not None or None in keys:
+    if None in keys:
         return None
     pages.sort(key=lambda rows: rows.keys or ())
     ends = [key for rows in pages for key in rows.keys or ()]
@@ -67,17 +80,12 @@ def _in_order(reading: Reading) -> list[Rows] | None:
 def _place_each(format_: Format, bounds: "_Bounds", reading: Reading) -> Placed:
     """Place row by row, and mix those of all pages."""
     pages = [page.rows for page in reading.pages]
-    times = [time for rows in pages for time in rows.list_times()]
-    names = array("q", chain.from_iterable(rows.names for rows in pages))
-    chosen = range(len(names)) if reading.chosen is None else reading.chosen
-    own = [n for n in chosen if bounds.own(times[n]) or not bounds.hold(times[n])]
-    picked = arranged(own, sort([names[n] for n in own], [times[n] for n in own]))
-    if not picked:
+    times = (time for rows in pages for time in rows.list_times())
+    own = [n for n, time in enumerate(times) if bounds.own(time) or not bounds.hold(time)]
+    if not own:
         return Placed([])
-    cells = format_.pick([rows.cells for rows in pages], picked)
-    its_times = [times[n] for n in picked]
-    rows = Rows.of([names[n] for n in picked], its_times, cells, whole=False)
-    strays = frozenset(i for i, time in enumerate(its_times) if not bounds.hold(time))
+    rows = joined(format_, pages, own)
+    strays = frozenset(n for n, time in enumerate(rows.list_times()) if not bounds.hold(time))
     return Placed([Slice(rows, 0, len(rows))], strays)
 
 

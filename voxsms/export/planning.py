@@ -1,13 +1,14 @@
 """The plan: windows that together cover the whole range, found by asking for counts."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
 
 import attrs
 
 from voxsms.errors import ApiError, ResponseInvalid
+from voxsms.export.columns import Layout
 from voxsms.export.plan import (
     DAY,
     FIRST_DAY,
@@ -25,6 +26,7 @@ from voxsms.export.together import together
 _RANGE_TOO_LONG = 569
 _OVERLAP = 2 * SECOND
 _A_GUESS = 730 * DAY
+_MANY = 2
 
 
 @attrs.frozen
@@ -45,16 +47,37 @@ class Plan:
         """How many rows were counted."""
         return sum(window.rows for window in self.windows)
 
+    @property
+    def hollow(self) -> frozenset[int]:
+        """The places of the windows that are spans of their own and seemed to be empty.
+
+        There can be hundreds, from before there was a history. To read one takes one request, so
+        they are read when the others are counted again, and not counted themselves.
+        """
+        if len(self.spans) < _MANY:
+            return frozenset()
+        spans = {(span.start, span.end) for span in self.spans}
+        return frozenset(
+            place
+            for place, window in enumerate(self.windows)
+            if not window.rows and (window.start, window.end) in spans
+        )
+
 
 async def make_plan(source: Source) -> Plan:
     """Ask for counts until every window holds few enough rows or is a second long."""
     return await _Planner(source).plan()
 
 
-async def count_rows(source: Source, windows: Iterable[Window]) -> int:
-    """Count the rows of windows, each without the seconds before and after it."""
-    calls = [partial(source.count, each.start, each.last) for each in windows]
-    return sum(page.total for page in await together(calls))
+async def count_rows(source: Source, windows: Sequence[Window]) -> int:
+    """Count the rows of windows, whether the service takes `to_date` to be inclusive or not.
+
+    Each is counted with the second after it, and what that holds is taken off again. It is counted
+    first: what comes in between makes the result too large, and never too small.
+    """
+    after = await together([partial(source.count, each.end, each.end) for each in windows])
+    whole = await together([partial(source.count, each.start, each.end) for each in windows])
+    return sum(page.total for page in whole) - sum(page.total for page in after)
 
 
 class _Planner:
@@ -77,7 +100,8 @@ class _Planner:
             windows = await self._with_start(whole, first)
         else:
             windows = await self._all_counted(pieces(_started(whole), self._longest))
-        windows = merged(await self._cut(windows), query.most_rows, self._longest)
+        windows = await self._shortened(await self._cut(windows))
+        windows = merged(windows, query.most_rows, self._longest)
         spans = [whole] if self._longest is None else pieces(_started(whole), self._longest)
         return Plan(whole.end, tuple(windows), tuple(spans), fresh=whole.end > now)
 
@@ -89,7 +113,7 @@ class _Planner:
         except ApiError as error:
             now = self._source.now()
             self._shorter(Window(query.from_date, query.end(now)), error)
-            return await self._source.count(now - DAY, None)
+            return await self._source.count(now, now)
 
     def _shorter(self, window: Window, error: ApiError) -> list[Window]:
         """Cut a window that was refused for its length to the days that the refusal names."""
@@ -106,6 +130,17 @@ class _Planner:
         except ApiError as error:
             return await self._all_counted(self._shorter(window, error))
         return [attrs.evolve(window, rows=page.total)]
+
+    async def _shortened(self, windows: list[Window]) -> list[Window]:
+        """Cut what is longer than the service takes and was not refused when it was counted."""
+        longest = self._longest
+        if longest is None:
+            return windows
+        short: list[Window] = []
+        for window in windows:
+            long = window.span is not None and window.span > longest
+            short += await self._all_counted(pieces(window, longest)) if long else [window]
+        return short
 
     async def _all_counted(self, windows: Iterable[Window]) -> list[Window]:
         counted = await together([partial(self._counted, window) for window in windows])
@@ -127,13 +162,19 @@ class _Planner:
             (head,) = await self._counted(Window(None, start))
             windows.insert(0, Window(start, end, max(0, rows - head.rows)))
             if head.rows <= self._query.most_rows or start <= FIRST_DAY:
-                return [head, *windows]
+                # Counted, too: the service may not take them, although it took one without a start.
+                return [head, *await self._all_counted(windows)]
             rows, end = head.rows, start
             start = max(FIRST_DAY, start - 2 * (whole.end - start))
 
     def _earliest(self, *pages: Page) -> datetime | None:
         times = [time for page in pages for time in page.rows.list_times() if time]
-        return whole_second(datetime.fromisoformat(f"{min(times)}+00:00")) if times else None
+        if not times:
+            return None
+        # One that is no time, such as 2026-13-45 00:00:00, is found here.
+        layout = Layout.of(self._query.row.cmd, self._query.record)
+        text = min(layout.tidy(layout.time, time) for time in times)
+        return whole_second(datetime.fromisoformat(text).replace(tzinfo=UTC))
 
     async def _cut(self, windows: list[Window]) -> list[Window]:
         """Cut what holds too many rows, count, and look again."""

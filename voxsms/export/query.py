@@ -1,7 +1,7 @@
 """What is exported: one of the two histories, its filters and its range of time."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
 import attrs
@@ -15,6 +15,7 @@ METHODS: Mapping[str, Row] = {"sms": spec.GET_SMS_HISTORY, "a2p": spec.A2P_GET_S
 """The method that reads each kind of history."""
 _CHANGES = "delivery_status"
 """The filter on what changes after a message was entered."""
+_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _IN_ONE_ANSWER = 900
 """Rows that fit into one page with those of the seconds before and after."""
 
@@ -82,8 +83,15 @@ def checked_query(
         query.as_text()
     except InvalidRequest as error:
         return None, [*faults, *error.faults]
-    ends = (None if end is None else whole_second(end) for end in (from_date, to_date))
-    return Query(row, query.filters, *ends), faults
+    start = None if from_date is None else _next_second(from_date)
+    end = None if to_date is None else whole_second(to_date)
+    return Query(row, query.filters, start, end), faults
+
+
+def _next_second(time: datetime) -> datetime:
+    """Give the first second that is not earlier: no row may come that is."""
+    second = whole_second(time)
+    return second if second >= min(time, _LAST_SECOND) else second + SECOND
 
 
 def _kept(value: object) -> object:

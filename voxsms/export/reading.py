@@ -10,7 +10,7 @@ only what stands in one answer counts, or a reading that a second one agrees wit
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice, pairwise
 
@@ -18,6 +18,7 @@ import attrs
 
 from voxsms.api.spec import MOST_ROWS
 from voxsms.errors import Incomplete
+from voxsms.export.encoding import Rows
 from voxsms.export.plan import Window
 from voxsms.export.source import Page, Source
 from voxsms.export.together import together
@@ -34,20 +35,22 @@ _AT_ONCE = 64
 class Reading:
     """The rows of a window, with those of the seconds before and after it."""
 
-    pages: list[Page]
-    chosen: Sequence[int] | None
-    """The positions of its rows in all the pages; None for all."""
+    pages: Sequence[Page]
     total: int
     """How many the service counted."""
 
 
-async def read_window(source: Source, window: Window) -> Reading:
-    """Read a window. Raises `Incomplete` if it can not be shown to be whole."""
-    findings = _Findings(moves=source.query.moves)
+async def read_window(source: Source, window: Window, arrived: Callable[[int], object]) -> Reading:
+    """Read a window and tell of each page how many rows came.
+
+    Raises `Incomplete` if it can not be shown to be whole.
+    """
+    findings = _Findings(source)
     for attempt in range(_READINGS):
         if attempt:
             await source.clock.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1)))
-        if (reading := findings.whole(await _pages(source, window, attempt))) is not None:
+        pages = await _pages(source, window, attempt, arrived)
+        if (reading := findings.whole(pages)) is not None:
             return reading
     raise Incomplete(
         f"{source.query.row.cmd}, {window}: the service counts {findings.total} rows and gave "
@@ -58,10 +61,11 @@ async def read_window(source: Source, window: Window) -> Reading:
 class _Findings:
     """What the readings of a window have brought so far."""
 
-    def __init__(self, *, moves: bool) -> None:
-        self._moves = moves
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._moves = source.query.moves
         self._before: Counter[int] | None = None
-        self._pages: list[Page] = []
+        self._newest: list[Rows] = []
         self.found = self.total = 0
 
     def whole(self, pages: list[Page]) -> Reading | None:
@@ -72,7 +76,7 @@ class _Findings:
         self.total = max(page.total for page in pages)
         as_counted = {page.total for page in pages} == {rows} == {self.found}
         if as_counted and (len(pages) == 1 or self._believable(pages, unlike=rows == different)):
-            return Reading(pages, None, self.total)
+            return Reading(pages, self.total)
         return None if self._moves or nameless else self._united(pages)
 
     def _believable(self, pages: list[Page], *, unlike: bool) -> bool:
@@ -87,13 +91,17 @@ class _Findings:
         return before == self._before
 
     def _united(self, pages: list[Page]) -> Reading | None:
-        """Take the newest of each row from all the readings."""
-        self._pages += pages
-        newest = {name: position for position, name in enumerate(_names(self._pages))}
+        """Take the newest of each row from all the readings; no more of them is kept."""
+        rows = [*self._newest, *(page.rows for page in pages)]
+        names = chain.from_iterable(each.names for each in rows)
+        newest = {name: position for position, name in enumerate(names)}
         self.found = len(newest)
-        if self.found != self.total:
+        # More than there are: one was given another time and is not of this window any more.
+        few = 0 < self.found <= self.total
+        self._newest = [self._source.join(rows, list(newest.values()))] if few else []
+        if not few or self.found < self.total:
             return None
-        return Reading(self._pages, list(newest.values()), self.total)
+        return Reading([Page(0, each, self.total, None) for each in self._newest], self.total)
 
 
 def _names(pages: list[Page]) -> Iterator[int]:
@@ -113,15 +121,22 @@ def _different(pages: list[Page]) -> int:
     return sum(map(len, pages)) if apart else len({*_names(pages)})
 
 
-async def _pages(source: Source, window: Window, attempt: int) -> list[Page]:
+async def _pages(
+    source: Source, window: Window, attempt: int, arrived: Callable[[int], object]
+) -> list[Page]:
     """Read pages until they leave no gap, however many rows the service gives at once."""
+
+    async def ask(offset: int, count: int) -> Page:
+        page = await source.page(window.asked_from, window.asked_to, offset, count)
+        arrived(len(page))
+        return page
+
     length = MOST_ROWS - attempt % _LENGTHS * MOST_ROWS // (_LENGTHS + 1)
     pages: dict[int, Page] = {}
     gaps = [_Gap(0, max(1, window.rows), inner=False)]
     while gaps:
         asked = islice(chain.from_iterable(gap.steps(length) for gap in gaps), _AT_ONCE)
-        span = window.asked_from, window.asked_to
-        got = await together([partial(source.page, *span, *step) for step in asked])
+        got = await together([partial(ask, *step) for step in asked])
         pages |= {page.offset: page for page in got if len(page) or not page.offset}
         if not any(map(len, got)):
             break  # the service counts more rows than it gives

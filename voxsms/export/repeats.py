@@ -5,9 +5,13 @@ several windows, and a message may be given another time while its history is re
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import attrs
+
+from voxsms.export.checkpoint import PartFile
+from voxsms.export.windowfile import read_names
 
 _AT_A_TIME = 500_000
 """Names that are compared at a time: memory depends on this and not on the size of the history."""
@@ -41,16 +45,48 @@ class _Copies:
         return False, len(self.places), -self.window
 
 
+def repeats_among(parts: Iterable[PartFile]) -> dict[int, set[int]]:
+    """Find the repeats among windows that were read, as `find_repeats` does.
+
+    Nearly always the names ascend with time, and windows whose names lie apart are not looked into.
+    """
+    out: dict[int, set[int]] = {}
+    for group in _that_can_share(parts):
+        if len(group) > 1:
+            out |= find_repeats(partial(_names, group), sum(part.rows for part in group))
+    return out
+
+
+def _that_can_share(parts: Iterable[PartFile]) -> Iterator[list[PartFile]]:
+    """Give the windows, several together, in which the same name can stand."""
+    group: list[PartFile] = []
+    greatest = 0
+    for part in sorted((part for part in parts if part.rows), key=lambda part: part.least):
+        if group and part.least > greatest:
+            yield group
+            group = []
+        greatest = max(greatest, part.greatest) if group else part.greatest
+        group.append(part)
+    yield group
+
+
+def _names(parts: Iterable[PartFile]) -> Iterator[Names]:
+    for part in parts:
+        yield Names(part.index, *read_names(part.path, part.rows))
+
+
 def find_repeats(read: Callable[[], Iterable[Names]], rows: int) -> dict[int, set[int]]:
-    """Give the places of the rows to leave out, by window; the windows are read several times."""
+    """Give the places of the rows to leave out, by window; the windows are read several times.
+
+    Those of which every copy stays are named, too: it may be this copy that is out of date.
+    """
     out: dict[int, set[int]] = defaultdict(set)
     shares = rows // _AT_A_TIME + 1
     for share in range(shares):
         for copies in _copies(read, _in_several(read, share, shares)):
             stays = max(copies, key=lambda each: each.worth)
             for each in copies:
-                if each is not stays:
-                    out[each.window].update(each.places)
+                out[each.window].update(() if each is stays else each.places)
     return dict(out)
 
 
@@ -59,7 +95,8 @@ def _in_several(read: Callable[[], Iterable[Names]], share: int, shares: int) ->
     seen: set[int] = set()
     several: set[int] = set()
     for window in read():
-        here = {name for name in window.names if name % shares == share}
+        every = {*window.names}
+        here = every if shares == 1 else {name for name in every if name % shares == share}
         several |= here & seen
         seen |= here
     return several

@@ -2,11 +2,13 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import attrs
 from anyio import CancelScope, CapacityLimiter, to_thread
 
 from voxsms.client import Client
@@ -15,23 +17,28 @@ from voxsms.export.assembly import Repeats, begin
 from voxsms.export.checkpoint import PartFile, WorkDirectory
 from voxsms.export.columns import Layout
 from voxsms.export.encoding import Encoder
-from voxsms.export.job import ExportProgress, ExportSummary, Job
+from voxsms.export.job import ExportSummary, Job
 from voxsms.export.placing import place
 from voxsms.export.plan import SECOND, Window
 from voxsms.export.planning import Plan, count_rows, make_plan
+from voxsms.export.progress import Progress
 from voxsms.export.reading import Reading, read_window
-from voxsms.export.repeats import Names, find_repeats
+from voxsms.export.repeats import repeats_among
 from voxsms.export.source import Source
 from voxsms.export.together import together
-from voxsms.export.windowfile import pack, unpack
-from voxsms.hooks import tell
+from voxsms.export.windowfile import pack
+from voxsms.hooks import logger
 
 T = TypeVar("T")
 _PAGES_A_WINDOW = 4
 """Pages in flight for each window in flight."""
 _THREADS = 2
-_ROUNDS = 4
-"""How often windows are read again because the history grew where it had been read."""
+_PAUSES = 1.0, 2.0, 4.0, 8.0
+"""Seconds before windows are read again because the history grew where it had been read."""
+_MOST_ROUNDS = 20
+"""How often they are, even if it grows all the time."""
+_OLD = timedelta(hours=1)
+"""Of a plan: from here on its range may end too early for whoever calls again."""
 
 
 class Export:
@@ -47,21 +54,32 @@ class Export:
         self._source = Source(client, job.query, encoder, most, self._tell)
         self._began = self._source.clock.monotonic()
         self._threads = CapacityLimiter(_THREADS)
-        self._work = WorkDirectory(job.target.workplace or Path(tempfile.mkdtemp()))
-        self._plan: Plan | None = None
+        workplace = job.target.workplace or Path(tempfile.mkdtemp(prefix="voxsms-export-"))
+        self._work = WorkDirectory(workplace)
+        self._progress = Progress(job.on_progress, self._source, self._work)
 
     async def run(self) -> ExportSummary:
         """Export. Raises what `voxsms.errors` says, and `OSError` for the disk's own troubles."""
         try:
-            await self._blocking(self._work.open)
-            plan, resumed = await self._planned()
-            missing = [n for n in range(len(plan.windows)) if n not in self._work.parts]
-            await self._read(plan, missing)
-            rows = await self._assembled(await self._settled(plan))
+            return await self._run()
+        except BaseException as error:
+            if self._work.can_go_on:
+                kept = f"What was read is kept in {self._work.path}"
+                error.add_note(f"{kept}: run the same command again.")
+            raise
         finally:
             # What was read stays; what is half-written goes, also when the export was cancelled.
             with CancelScope(shield=True):
                 await self._blocking(self._work.close)
+
+    async def _run(self) -> ExportSummary:
+        await self._blocking(self._work.open)
+        plan, resumed = await self._planned()
+        rows = self._job.target.rows_in_place if resumed else None
+        if rows is None:
+            await self._read_all(plan)
+            rows = await self._assembled(await self._settled(plan))
+        await self._blocking(self._work.drop_checkpoint)
         return ExportSummary(
             path=self._job.target.path,
             rows=rows,
@@ -81,13 +99,35 @@ class Export:
         identity, work = self._job.identity(self._client), self._work
         if self._job.restart:
             await self._blocking(work.forget)
-        self._plan = await self._blocking(partial(work.load, identity))
-        if self._plan is not None:
-            return self._plan, True
-        await self._blocking(work.forget)
-        self._plan = await make_plan(self._source)
-        await self._blocking(partial(work.save, identity, self._plan))
-        return self._plan, False
+        plan = await self._blocking(partial(work.load, identity))
+        resumed = plan is not None
+        if plan is not None:
+            plan = self._looked_at(plan)
+        else:
+            await self._blocking(work.forget)
+            plan = await make_plan(self._source)
+            if self._job.target.workplace is not None:  # nothing can go on with a stream
+                await self._blocking(partial(work.save, identity, plan))
+        self._progress.begin(plan)
+        return plan, resumed
+
+    def _looked_at(self, plan: Plan) -> Plan:
+        """See how old a plan is. Nobody may take a stopped run's range for one up to now."""
+        if self._source.now() - plan.end < _OLD:
+            return plan
+        if self._job.query.to_date is None:
+            logger.warning(
+                "the export goes on from an earlier run: its range ends at %s UTC; "
+                "restart=True (--restart) begins anew, with what came later",
+                f"{plan.end - SECOND:%Y-%m-%d %H:%M:%S}",
+            )
+        return attrs.evolve(plan, fresh=False)
+
+    async def _read_all(self, plan: Plan) -> None:
+        """Read the windows that no run has read; the hollow ones last, and in every run."""
+        missing = {*range(len(plan.windows))} - self._work.parts.keys() - plan.hollow
+        await self._read(plan, sorted(missing))
+        await self._read(plan, sorted(plan.hollow))
 
     async def _read(self, plan: Plan, indexes: Iterable[int]) -> None:
         """Read windows, several at a time, the earliest first."""
@@ -103,7 +143,8 @@ class Export:
         window = plan.windows[index]
         if plan.fresh and index == len(plan.windows) - 1:
             await self._until_over()
-        reading = await read_window(self._source, window)
+        arrived = partial(self._progress.arrived, index)
+        reading = await read_window(self._source, window, arrived)
         await self._blocking(partial(self._keep, index, window, reading))
         self._tell()
 
@@ -123,32 +164,49 @@ class Export:
     async def _settled(self, plan: Plan) -> Repeats:
         """Count the whole range once more; give the rows that stand in more than one window.
 
-        Rows can have been entered late, where the history had been read: there it is read again.
+        Rows can have been entered late, or been given another time, where the history had been
+        read: there it is read again, after a while, as long as that brings something; and in the
+        end everywhere, for counts do not tell of rows that moved by a second between two windows.
         """
-        problem = ""
-        for _ in range(_ROUNDS):
+        calm, before, problem = 0, None, ""
+        for _ in range(_MOST_ROUNDS):
+            counted = await self._counted(plan)
             parts = self._parts()
-            rows, counted = sum(part.rows for part in parts), await self._counted(plan)
-            suspicious = counted < rows or any(part.strays for part in parts)
-            repeats: Repeats = {}
-            if suspicious:
-                repeats = await self._blocking(partial(_repeats, parts))
-            rows -= sum(map(len, repeats.values()))
+            repeats = await self._blocking(partial(repeats_among, parts))
+            rows = sum(part.rows for part in parts) - sum(map(len, repeats.values()))
             if counted <= rows:
                 return repeats
             problem = f"the service counts {counted} rows and gave {rows} different ones"
-            await self._read(plan, await self._grown(plan))
+            problem += _likely_reason(parts, repeats)
+            found = counted, rows, repeats
+            calm, before = (calm + 1 if found == before else 0), found
+            if calm == len(_PAUSES):
+                break
+            await self._source.clock.sleep(_PAUSES[calm])
+            last = calm == len(_PAUSES) - 1
+            changed = range(len(plan.windows)) if last else await self._changed(plan, repeats)
+            await self._read(plan, changed)
         raise Incomplete(f"{self._job.query.row.cmd}, the whole range: {problem}")
 
     async def _counted(self, plan: Plan) -> int:
         # Rows leave a query by status again: there a count says nothing of what was read before.
-        return 0 if self._job.query.moves else await count_rows(self._source, plan.spans)
+        if self._job.query.moves:
+            return 0
+        hollow = [plan.windows[place] for place in plan.hollow]
+        known = {(window.start, window.end) for window in hollow}
+        spans = [span for span in plan.spans if (span.start, span.end) not in known]
+        read = sum(self._work.parts[place].rows for place in plan.hollow)
+        return read + await count_rows(self._source, spans)
 
-    async def _grown(self, plan: Plan) -> list[int]:
-        """Find the windows that do not hold as many rows as when they were read."""
+    async def _changed(self, plan: Plan, repeats: Repeats) -> list[int]:
+        """Find the windows that may not hold what they held when they were read.
+
+        One that lost a row to another and gained one counts as many as before.
+        """
         spans = [(window.asked_from, window.asked_to) for window in plan.windows]
         pages = await together([partial(self._source.count, *span) for span in spans])
-        return [n for n, page in enumerate(pages) if page.total != self._work.parts[n].total]
+        parts = self._work.parts
+        return [n for n, page in enumerate(pages) if page.total != parts[n].total or n in repeats]
 
     async def _assembled(self, repeats: Repeats) -> int:
         """Put the windows together and the result into its place; give the number of rows."""
@@ -160,33 +218,20 @@ class Export:
             await self._blocking(assembly.finish)
         finally:
             assembly.abandon()
-        await self._blocking(self._work.drop_checkpoint)
         return assembly.rows
 
     def _parts(self) -> list[PartFile]:
         return [part for _, part in sorted(self._work.parts.items())]
 
     def _tell(self) -> None:
-        if self._job.on_progress is None:
-            return
-        plan, parts = self._plan, list(self._work.parts.values())
-        progress = ExportProgress(
-            rows=sum(part.rows for part in parts),
-            total_rows=plan.rows if plan else 0,
-            requests=self._source.requests,
-            windows=len(parts),
-            total_windows=len(plan.windows) if plan else 0,
-            seconds=self._source.clock.monotonic() - self._began,
-        )
-        tell(self._job.on_progress, progress)
+        self._progress.tell()
 
 
-def _repeats(parts: list[PartFile]) -> Repeats:
-    """Find the rows that stand in several windows."""
-
-    def read() -> Iterator[Names]:
-        for part in parts:
-            window = unpack(part.path, part.rows)
-            yield Names(part.index, window.names, window.strays)
-
-    return find_repeats(read, sum(part.rows for part in parts))
+def _likely_reason(parts: Iterable[PartFile], repeats: Repeats) -> str:
+    """Say why rows were left out that may be needed."""
+    if not any(part.strays for part in parts if part.index in repeats):
+        return ""
+    return (
+        ". Rows without a time came with several windows, and those that are alike were taken for "
+        "one: if they have no id either, that is the likely reason"
+    )

@@ -1,6 +1,6 @@
 """Where pages come from: the client's calls, no more at a time than the service puts up with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import attrs
@@ -49,7 +49,7 @@ class Source:
         query: Query,
         encoder: Encoder,
         most: int,
-        on_page: Callable[[], object],
+        on_count: Callable[[], object],
     ) -> None:
         self.query = query
         self._encoder = encoder
@@ -59,7 +59,7 @@ class Source:
         """When the first answer came, by the monotonic clock."""
         self._client = client
         self._most = most
-        self._on_page = on_page
+        self._on_count = on_count
         self._places = CapacityLimiter(most)
         self._calm = 0
 
@@ -71,7 +71,9 @@ class Source:
 
     async def count(self, start: datetime | None, last: datetime | None) -> Page:
         """Ask how many rows a span holds; one row comes along."""
-        return await self.page(start, last, 0, 1)
+        page = await self.page(start, last, 0, 1)
+        self._on_count()
+        return page
 
     async def page(
         self, start: datetime | None, last: datetime | None, offset: int, count: int
@@ -116,5 +118,8 @@ class Source:
         page = await client.caller.read(row, request, client.options, reading)
         if self.answered_at is None:
             self.answered_at = self.clock.monotonic()
-        self._on_page()
         return page
+
+    def join(self, pages: Sequence[Rows], chosen: list[int]) -> Rows:
+        """Join some rows of several pages, chosen by their positions in all of them."""
+        return self._encoder.join(pages, chosen)

@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 import attrs
 
 from voxsms.errors import Fault
+from voxsms.export.checkpoint import rows_in_place
 from voxsms.export.columns import Layout
 from voxsms.export.csvfile import Csv
 from voxsms.export.jsonl import Jsonl
@@ -33,7 +34,14 @@ class Target:
     @property
     def workplace(self) -> Path | None:
         """The directory in which the export is made, on the same disk; a stream has none."""
-        return None if self.path is None else self.path.with_name(f".{self.path.name}.export")
+        return None if self.path is None else _workplace(self.path)
+
+    @property
+    def rows_in_place(self) -> int | None:
+        """The rows of a result that is in its place already, if a run was killed after that."""
+        return (
+            rows_in_place(_workplace(self.path), self.path) if self.path and self.by_day else None
+        )
 
     def writes(self, layout: Layout, *, mask: bool, raw: bool) -> Format:
         """Give what writes the rows of a history."""
@@ -44,6 +52,10 @@ class Target:
         return Jsonl(layout, mask=mask)
 
 
+def _workplace(path: Path) -> Path:
+    return path.with_name(f".{path.name}.export")
+
+
 def checked_target(
     path: Destination, format_: str | None, *, by_day: bool
 ) -> tuple[Target | None, list[Fault]]:
@@ -51,7 +63,7 @@ def checked_target(
     if format_ is not None and format_ not in FORMATS:
         return None, [Fault("format", f"must be one of {', '.join(FORMATS)}")]
     if isinstance(path, str | os.PathLike) and path != "-":
-        return _checked_path(os.fspath(path), format_, by_day=by_day)
+        return _checked_path(os.fsdecode(path), format_, by_day=by_day)
     stream = _standard_output() if path == "-" else path
     faults = [Fault("path", problem)] if (problem := _problem_of_stream(stream)) else []
     if by_day:
@@ -84,19 +96,27 @@ def _checked_path(
         known = ", ".join(f".{each}" for each in FORMATS)
         shown = f"ends with {path.suffix!r}" if suffix else "has no suffix"
         return None, [Fault("path", f"{shown}; it must be one of {known}, or give a format")]
-    problem = _problem_of_place(path, by_day=by_day)
+    target = Target(path, None, kind, by_day)
+    try:
+        # What a link points to is replaced, and not the link.
+        real = Path(os.path.realpath(path)) if path.is_symlink() else path
+        target = attrs.evolve(target, path=real)
+        problem = _problem_of_place(target, real)
+    except (OSError, ValueError) as error:  # a name that is too long, or has a NUL in it
+        problem = f"is no name of a file: {getattr(error, 'strerror', error)}"
     faults = [Fault("path", problem)] if problem else []
-    return Target(path, None, kind, by_day), faults + _missing_library(kind)
+    return target, faults + _missing_library(kind)
 
 
-def _problem_of_place(path: Path, *, by_day: bool) -> str | None:
+def _problem_of_place(target: Target, path: Path) -> str | None:
     """Say why nothing can be put there; whether it can be written is seen when it is."""
-    if not path.name:
+    if not path.name or "\0" in path.name:
         return "is no name of a file"
     if not path.parent.is_dir():
         return f"can not be written: there is no directory {path.parent}"
-    if by_day:
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if target.by_day:
+        empty = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        if not empty and target.rows_in_place is None:
             return "exists and is not an empty directory: it is not overwritten"
     elif path.is_dir():
         return "is a directory: end it with / to have a file for each day in it"

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
+from os import SEEK_END
 from pathlib import Path
 
 import attrs
@@ -107,6 +108,16 @@ def _days(piece: Slice) -> Iterator[tuple[str, Slice]]:
         end = start + sum(1 for _ in rows)
         yield day, Slice(piece.rows, start, end)
         start = end
+
+
+def read_names(path: Path, rows: int) -> tuple[Sequence[int], frozenset[int]]:
+    """Read only what the rows of a window are known by, and the places of its strays."""
+    names = array("q")
+    with path.open("rb") as file:
+        about = orjson.loads(file.readline())
+        file.seek(-rows * _NAME_BYTES, SEEK_END)
+        names.fromfile(file, rows)
+    return names, frozenset(about["strays"])
 
 
 def unpack(path: Path, rows: int) -> WindowFile:
