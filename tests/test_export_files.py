@@ -239,6 +239,35 @@ async def test_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert len((tmp_path / "out").read_bytes().splitlines()) > 100
 
 
+class Grudging(io.RawIOBase):
+    """Takes a few bytes at a time, and nothing more when it is full."""
+
+    def __init__(self, room: int) -> None:
+        self.taken = b""
+        self._room = room
+
+    def writable(self) -> bool:
+        """Say so."""
+        return True
+
+    def write(self, content: Any, /) -> int | None:  # noqa: ANN401 - bytes of any kind
+        """Take what there is room for."""
+        piece = bytes(content)[: min(1000, self._room - len(self.taken))]
+        self.taken += piece
+        return len(piece) or None
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
+async def test_a_stream_without_a_buffer_gets_every_byte(format_: str) -> None:
+    """As standard output is with PYTHONUNBUFFERED; what does not fit is an error."""
+    whole, stream = io.BytesIO(), Grudging(10**6)
+    await export(history(), whole, format=format_)
+    await export(history(), stream, format=format_)
+    assert stream.taken == whole.getvalue()
+    with pytest.raises(BlockingIOError, match="takes nothing"):
+        await export(history(), Grudging(1500), format=format_)
+
+
 async def test_a_stream_gets_nothing_before_all_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

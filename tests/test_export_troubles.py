@@ -242,7 +242,7 @@ def test_what_a_kill_left_behind(tmp_path: Path) -> None:
     of_others = ["a.tmp", "of.others", "result.tmp.tmp"]
     swept = ["000000.3.3.0.1.9.part", "000002.5.5.0.1.9.part.tmp", "checkpoint.json.tmp"]
     for name in (*kept, *of_others, *swept):
-        (tmp_path / name).write_bytes(b'{"crc32": 0}\n')
+        (tmp_path / name).write_bytes(b'{"sections": [], "crc32": 0, "at": null}\n')
     (tmp_path / "result.tmp").mkdir()
     work = checkpoint.WorkDirectory(tmp_path)
     work._sweep()

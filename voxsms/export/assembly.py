@@ -1,13 +1,16 @@
 """The last step: the windows that were read, in order, become a file, a directory or a stream."""
 
+import errno
+import io
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from voxsms.export.checkpoint import PartFile, WorkDirectory
 from voxsms.export.days import Days
 from voxsms.export.parts import Format, open_private, sync, sync_directory
+from voxsms.export.spool import Spool
 from voxsms.export.target import Target
 from voxsms.export.windowfile import unpack
 
@@ -33,14 +36,42 @@ class Assembly(Protocol):
         ...
 
 
-def begin(format_: Format, target: Target, work: WorkDirectory) -> Assembly:
+def begin(format_: Format, target: Target, work: WorkDirectory, repeats: Repeats) -> Assembly:
     """Begin to put windows together."""
     if target.stream is not None:
-        return _Stream(format_, target.stream)
+        raw = isinstance(target.stream, io.RawIOBase)
+        return _Stream(format_, cast("BinaryIO", _Whole(target.stream)) if raw else target.stream)
     path = cast("Path", target.path)
+    if not repeats and (spool := work.whole_spool) is not None:
+        return _Spooled(spool, path)
     if target.by_day:
         return _Directory(format_, path, target.format, work)
     return _File(format_, path, work)
+
+
+class _Whole(io.BufferedIOBase):
+    """A stream without a buffer (PYTHONUNBUFFERED, `buffering=0`), of which every byte is written.
+
+    Such a stream may write a part of what it gets, as when a disk is full, and call it no error.
+    """
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a raw stream, which has no type of its own
+        self._stream = stream
+
+    def writable(self) -> bool:
+        """Say so to pyarrow."""
+        return True
+
+    def write(self, content: Any) -> int:  # noqa: ANN401 - bytes of any kind
+        """Write all of it. Raises `BlockingIOError` if nothing is taken."""
+        left = memoryview(content).cast("B")
+        size = len(left)
+        while left:
+            written = self._stream.write(left)
+            if not written:
+                raise BlockingIOError(errno.EAGAIN, "the stream takes nothing")
+            left = left[written:]
+        return size
 
 
 class _Stream:
@@ -53,7 +84,7 @@ class _Stream:
         self._writer = format_.writer(stream)
 
     def add(self, part: PartFile, repeats: Repeats) -> None:
-        window = unpack(part.path, part.rows)
+        window = unpack(part.path)
         for section in window.without(repeats.get(part.index, set()), self._format):
             self._writer.add(section.content)
             self.rows += section.rows
@@ -88,6 +119,25 @@ class _File(_Stream):
         self._scratch.unlink(missing_ok=True)
 
 
+class _Spooled:
+    """A file that is there already: all windows are in the spool, and nothing else."""
+
+    def __init__(self, spool: Spool, path: Path) -> None:
+        self.rows = 0
+        self._spool = spool
+        self._path = path
+
+    def add(self, part: PartFile, _: Repeats) -> None:
+        self.rows += part.rows
+
+    def finish(self) -> None:
+        self._spool.finish(self._path)
+        sync_directory(self._path.parent)
+
+    def abandon(self) -> None:
+        """Leave the spool: what it holds is whole."""
+
+
 class _Directory:
     """A directory of files by day."""
 
@@ -99,7 +149,7 @@ class _Directory:
         self._days = Days(work.scratch, format_, suffix)
 
     def add(self, part: PartFile, repeats: Repeats) -> None:
-        window = unpack(part.path, part.rows)
+        window = unpack(part.path)
         for section in window.without(repeats.get(part.index, set()), self._format):
             self._days.add(section.day, section.content)
             self.rows += section.rows

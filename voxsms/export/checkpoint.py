@@ -9,7 +9,7 @@ that the plan does not know. Nothing else in it is touched, and only the owner c
 
 import re
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,12 @@ import orjson
 
 from voxsms.errors import CheckpointMismatch
 from voxsms.export.lock import Lock
-from voxsms.export.parts import Part, open_private, sync
+from voxsms.export.parts import Format, open_private, sync
 from voxsms.export.placing import Placed
 from voxsms.export.plan import Window
 from voxsms.export.planning import Plan
-from voxsms.export.windowfile import is_intact
+from voxsms.export.spool import Spool
+from voxsms.export.windowfile import SPOOL, Packed, is_intact, place_in_spool
 from voxsms.masking import mask_number
 
 LAYOUT = "1"
@@ -57,12 +58,18 @@ class PartFile:
 
 
 class WorkDirectory:
-    """The directory of one export, locked while it is in use."""
+    """The directory of one export, locked while it is in use.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: where.
+        joined: the format of a result in which windows simply follow each other, if it is one.
+    """
+
+    def __init__(self, path: Path, joined: Format | None = None) -> None:
         self.path = path
         self.parts: dict[int, PartFile] = {}
         """The windows that were read, by their positions in the plan."""
+        self.spool = None if joined is None else Spool(path / SPOOL, joined)
         self._lock: Lock | None = None
         self._content: dict[str, Any] = {}
         """That of the checkpoint."""
@@ -114,12 +121,14 @@ class WorkDirectory:
             self._write({})
             raise
 
-    def keep(self, index: int, placed: Placed, total: int, content: Iterable[Part]) -> None:
+    def keep(self, index: int, placed: Placed, total: int, packed: Packed) -> None:
         """Keep a window that was read, instead of an earlier reading of it."""
         figures = len(placed), total, len(placed.strays), *placed.span
         name = ".".join([f"{index:06}", *map(str, figures), "part"])
+        next_ = self.spool is not None and index == self.spool.windows
+        at = self.spool.append(packed.content) if self.spool is not None and next_ else None
         with self._created(name) as file:
-            file.writelines(content)
+            file.writelines(packed.file(at))
         earlier = self.parts.get(index)
         self.parts[index] = PartFile(self.path / name, index, *figures)
         if earlier is not None and earlier.path.name != name:
@@ -156,6 +165,24 @@ class WorkDirectory:
             self.parts[part.index] = new
             if old is not new:
                 old.path.unlink()
+        self._find_spooled()
+
+    @property
+    def whole_spool(self) -> Spool | None:
+        """The spool, if it holds every window as it is to be."""
+        paths = [part.path for part in self.parts.values()]
+        if self.spool is None or self.spool.windows != len(paths):
+            return None
+        return None if None in map(place_in_spool, paths) else self.spool
+
+    def _find_spooled(self) -> None:
+        """See how much of the spool holds; what is not joined to its beginning is read again."""
+        for index, part in sorted(self.parts.items()):
+            place = place_in_spool(part.path)
+            if place is None or (self.spool is not None and self.spool.has(index, place)):
+                continue
+            part.path.unlink()
+            del self.parts[index]
 
     def _sweep(self) -> None:
         for path in self.path.glob(f"*{_UNFINISHED}"):
@@ -179,7 +206,7 @@ class WorkDirectory:
         self.drop_checkpoint()
         self._sweep()
         for path in self.path.iterdir():
-            if _OWN_PART.fullmatch(path.name):
+            if _OWN_PART.fullmatch(path.name) or path.name == SPOOL:
                 path.unlink()
         self.parts.clear()
 
@@ -187,6 +214,8 @@ class WorkDirectory:
         """Unlock it; leave it if an export can go on from it, and nothing half-written in it."""
         if self._lock is None:
             return
+        if self.spool is not None:
+            self.spool.close()
         self._sweep()
         if not (self.path / _CHECKPOINT).exists():
             self.forget()

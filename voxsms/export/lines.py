@@ -15,6 +15,8 @@ class Lines:
         header: what a file begins with.
     """
 
+    joined = True
+
     def __init__(self, split: Callable[[bytes], list[bytes]], header: bytes = b"") -> None:
         self._split = split
         self._header = header

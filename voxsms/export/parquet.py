@@ -26,6 +26,8 @@ _REPEATED = ("source_number", "error_message")
 class Parquet:
     """Writes rows as typed columns. Raises `ModuleNotFoundError` where pyarrow is not installed."""
 
+    joined = False
+
     def __init__(self, layout: Layout, *, mask: bool) -> None:
         pa = import_module("pyarrow")
         self._pa: Any = pa

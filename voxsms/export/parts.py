@@ -41,6 +41,11 @@ class Format(Protocol):
         """The fields it looks at."""
         ...
 
+    @property
+    def joined(self) -> bool:
+        """Whether a file is nothing but its parts, one after the other, after a header."""
+        ...
+
     def encode(self, page: Decoded) -> Cells:
         """Encode the rows of a page."""
         ...

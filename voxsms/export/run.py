@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from voxsms.export.reading import Reading, read_window
 from voxsms.export.repeats import repeats_among
 from voxsms.export.source import Source
 from voxsms.export.together import together
+from voxsms.export.turns import Turns
 from voxsms.export.windowfile import pack
 from voxsms.hooks import logger
 
@@ -55,7 +56,8 @@ class Export:
         self._began = self._source.clock.monotonic()
         self._threads = CapacityLimiter(_THREADS)
         workplace = job.target.workplace or Path(tempfile.mkdtemp(prefix="voxsms-export-"))
-        self._work = WorkDirectory(workplace)
+        joined = job.target.workplace is not None and self._format.joined and not job.target.by_day
+        self._work = WorkDirectory(workplace, self._format if joined else None)
         self._progress = Progress(job.on_progress, self._source, self._work)
 
     async def run(self) -> ExportSummary:
@@ -130,23 +132,30 @@ class Export:
         await self._read(plan, sorted(plan.hollow))
 
     async def _read(self, plan: Plan, indexes: Iterable[int]) -> None:
-        """Read windows, several at a time, the earliest first."""
+        """Read windows, several at a time, the earliest first, and keep them in their order."""
         waiting = deque(indexes)
+        turns = Turns(waiting, self._job.windows_in_flight)
 
         async def read_some() -> None:
             while waiting:
-                await self._read_one(plan, waiting.popleft())
+                index = waiting.popleft()
+                await turns.take(index, await self._read_one(plan, index))
 
         await together([read_some] * self._job.windows_in_flight)
 
-    async def _read_one(self, plan: Plan, index: int) -> None:
+    async def _read_one(self, plan: Plan, index: int) -> Callable[[], Awaitable[None]]:
+        """Read a window; give what keeps it."""
         window = plan.windows[index]
         if plan.fresh and index == len(plan.windows) - 1:
             await self._until_over()
         arrived = partial(self._progress.arrived, index)
         reading = await read_window(self._source, window, arrived)
-        await self._blocking(partial(self._keep, index, window, reading))
-        self._tell()
+
+        async def keep() -> None:
+            await self._blocking(partial(self._keep, index, window, reading))
+            self._tell()
+
+        return keep
 
     async def _until_over(self) -> None:
         """Wait until the last second of the range is over: what is sent in it belongs to it."""
@@ -158,8 +167,8 @@ class Export:
 
     def _keep(self, index: int, window: Window, reading: Reading) -> None:
         placed = place(self._format, window, reading)
-        content = pack(self._format, placed, by_day=self._job.target.by_day)
-        self._work.keep(index, placed, reading.total, content)
+        packed = pack(self._format, placed, by_day=self._job.target.by_day)
+        self._work.keep(index, placed, reading.total, packed)
 
     async def _settled(self, plan: Plan) -> Repeats:
         """Count the whole range once more; give the rows that stand in more than one window.
@@ -210,7 +219,7 @@ class Export:
 
     async def _assembled(self, repeats: Repeats) -> int:
         """Put the windows together and the result into its place; give the number of rows."""
-        make = partial(begin, self._format, self._job.target, self._work)
+        make = partial(begin, self._format, self._job.target, self._work, repeats)
         assembly = await self._blocking(make)
         try:
             for part in self._parts():

@@ -1,7 +1,7 @@
 """A window on disk: what will stand in the file, and what must be known of it then.
 
 A line of JSON about the sections (one, or one for each day), the sections, and eight bytes for each
-row by which it is known.
+row by which it is known. The sections may stand in the spool instead (`spool.py`).
 
 A checksum stands in the first line: these files are not synced, which would write to the disk twice
 as much as the result has, so after a failure of power one can be there in part.
@@ -9,11 +9,12 @@ as much as the result has, so after a failure of power one can be there in part.
 
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from os import SEEK_END
 from pathlib import Path
+from typing import Any
 
 import attrs
 import orjson
@@ -24,6 +25,8 @@ from voxsms.export.placing import Placed, Slice
 
 _DAY = len("yyyy-MM-dd")
 _NAME_BYTES = 8
+SPOOL = "result.spool"
+"""The name of the spool, in the same directory."""
 
 
 @attrs.frozen
@@ -59,9 +62,31 @@ class WindowFile:
                 yield section
 
 
-def pack(format_: Format, placed: Placed, *, by_day: bool) -> list[Part]:
-    """Give the pieces of a window's file."""
-    sections: list[tuple[str, int, Sequence[Part]]] = []
+@attrs.frozen
+class Packed:
+    """A window, ready to be kept."""
+
+    sections: Sequence[tuple[str, int, int]]
+    """Day, rows and bytes of each."""
+    strays: Sequence[int]
+    content: Sequence[Part]
+    """What will stand in the file."""
+    names: Sequence[bytes]
+
+    def file(self, at: int | None = None) -> list[Part]:
+        """Give the pieces of its file; with `at`, its content stands there in the spool."""
+        crc = 0
+        for part in (*self.content, *self.names):
+            crc = zlib.crc32(part, crc)
+        about = {"sections": self.sections, "strays": self.strays, "crc32": crc, "at": at}
+        content = self.content if at is None else ()
+        return [orjson.dumps(about), b"\n", *content, *self.names]
+
+
+def pack(format_: Format, placed: Placed, *, by_day: bool) -> Packed:
+    """Make a window ready to be kept."""
+    sections: list[tuple[str, int, int]] = []
+    content: list[Part] = []
     whole = [("", each) for each in placed.slices]
     days = groupby(
         chain.from_iterable(map(_days, placed.slices)) if by_day else whole, itemgetter(0)
@@ -69,29 +94,11 @@ def pack(format_: Format, placed: Placed, *, by_day: bool) -> list[Part]:
     for day, pairs in days:
         slices = [each for _, each in pairs]
         parts = format_.parts([_cells(format_, each) for each in slices])
-        sections.append((day, sum(each.end - each.start for each in slices), parts))
-    about = [(day, rows, sum(map(len, parts))) for day, rows, parts in sections]
+        rows = sum(each.end - each.start for each in slices)
+        sections.append((day, rows, sum(map(len, parts))))
+        content += parts
     names = [each.rows.names[each.start : each.end].tobytes() for each in placed.slices]
-    content = [*(part for _, _, parts in sections for part in parts), *names]
-    strays = sorted(placed.strays)
-    head = orjson.dumps({"sections": about, "strays": strays, "crc32": _checksum(content)})
-    return [head, b"\n", *content]
-
-
-def _checksum(content: Iterable[Part]) -> int:
-    crc = 0
-    for part in content:
-        crc = zlib.crc32(part, crc)
-    return crc
-
-
-def is_intact(path: Path) -> bool:
-    """Tell if a window's file is as it was written."""
-    head, _, content = path.read_bytes().partition(b"\n")
-    try:
-        return bool(orjson.loads(head)["crc32"] == zlib.crc32(content))
-    except (ValueError, KeyError, TypeError):
-        return False
+    return Packed(sections, sorted(placed.strays), content, names)
 
 
 def _cells(format_: Format, piece: Slice) -> Cells:
@@ -120,17 +127,46 @@ def read_names(path: Path, rows: int) -> tuple[Sequence[int], frozenset[int]]:
     return names, frozenset(about["strays"])
 
 
-def unpack(path: Path, rows: int) -> WindowFile:
+def unpack(path: Path) -> WindowFile:
     """Read a window's file."""
-    content = path.read_bytes()
-    head_end = content.index(b"\n") + 1
-    names_start = len(content) - rows * _NAME_BYTES
-    about = orjson.loads(content[:head_end])
-    body = memoryview(content)[head_end:names_start]
+    about, content, names = _read(path)
     sections: list[Section] = []
     start = 0
-    for day, its_rows, size in about["sections"]:
-        sections.append(Section(day, its_rows, body[start : start + size]))
+    for day, rows, size in about["sections"]:
+        sections.append(Section(day, rows, content[start : start + size]))
         start += size
-    names = array("q", content[names_start:])
-    return WindowFile(sections, names, frozenset(about["strays"]))
+    return WindowFile(sections, array("q", bytes(names)), frozenset(about["strays"]))
+
+
+def place_in_spool(path: Path) -> tuple[int, int] | None:
+    """Tell where in the spool a window's content begins and ends; None if it is in its file."""
+    with path.open("rb") as file:
+        about = orjson.loads(file.readline())
+    at = about["at"]
+    return None if at is None else (at, at + _size(about))
+
+
+def is_intact(path: Path) -> bool:
+    """Tell if a window is as it was written."""
+    try:
+        about, content, names = _read(path)
+        return bool(about["crc32"] == zlib.crc32(names, zlib.crc32(content)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _read(path: Path) -> tuple[dict[str, Any], memoryview, memoryview]:
+    """Give what is known of a window, its content, and the names of its rows."""
+    head, _, rest = path.read_bytes().partition(b"\n")
+    about: dict[str, Any] = orjson.loads(head)
+    body = memoryview(rest)
+    if about["at"] is None:
+        size = _size(about)
+        return about, body[:size], body[size:]
+    with path.with_name(SPOOL).open("rb") as file:
+        file.seek(about["at"])
+        return about, memoryview(file.read(_size(about))), body
+
+
+def _size(about: Mapping[str, Any]) -> int:
+    return sum(size for _, _, size in about["sections"])
