@@ -102,7 +102,8 @@ class _Planner:
             windows = await self._all_counted(pieces(_started(whole), self._longest))
         windows = await self._shortened(await self._cut(windows))
         windows = merged(windows, query.most_rows, self._longest)
-        spans = [whole] if self._longest is None else pieces(_started(whole), self._longest)
+        rows = sum(window.rows for window in windows)
+        spans = [whole] if self._longest is None else merged(windows, rows, self._longest)
         return Plan(whole.end, tuple(windows), tuple(spans), fresh=whole.end > now)
 
     async def _first(self) -> Page:
