@@ -47,7 +47,7 @@ class Feeding:
         """Give the next answer."""
         self.requests.append(request)
         evidence.phase = Phase.READING
-        reader = BodyReader(request, 200, self.kind)
+        reader = BodyReader(request, 200, {"content-type": self.kind})
         for part in self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]:
             if part is None:
                 await anyio.sleep_forever()

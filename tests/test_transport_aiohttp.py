@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +14,11 @@ import trio
 from doubles import KEY, SMS, FakeClock, always, json_answer, loopback
 from yarl import URL
 
-from voxsms import Client
+from voxsms import Client, Timeouts
 from voxsms.errors import ConnectionFailed, NotSent, OutcomeUnknown, TimedOut, VoxSmsError
+from voxsms.transport import aiohttp_session
 from voxsms.transport.aiohttp_session import AiohttpTransport
+from voxsms.transport.lanes import SEND_REUSE
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -27,28 +31,31 @@ async def transport() -> AsyncIterator[AiohttpTransport]:
     await made.aclose()
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[str]:
+def stand_in(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, place: str = "_request"
+) -> list[str]:
     """Put a mock in the place of aiohttp, as aioresponses does; give what it was asked."""
     asked: list[str] = []
 
-    async def request(_session: aiohttp.ClientSession, method: str, url: str, **_: object) -> None:
-        asked.append(f"{method} {url}")
+    async def request(_session: aiohttp.ClientSession, *where: str, **_: object) -> None:
+        asked.append(" ".join(where))
         raise error
 
-    monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
+    monkeypatch.setattr(aiohttp.ClientSession, place, request)
     return asked
 
 
+@pytest.mark.parametrize("place", ["_request", "post"])
 @pytest.mark.parametrize("used_before", [True, False])
 async def test_the_silence_of_a_mock_proves_nothing(
-    used_before: bool, transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch
+    used_before: bool, place: str, transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the same program made real calls before: one request, outcome unknown."""
     client = Client(KEY, NOBODY, transport=transport, clock=FakeClock(), max_attempts=2)
     if used_before:
         with pytest.raises(NotSent):
             await client.send_sms_message(**SMS)
-    asked = stand_in(monkeypatch, aiohttp.ServerDisconnectedError())
+    asked = stand_in(monkeypatch, aiohttp.ServerDisconnectedError(), place)
     with pytest.raises(OutcomeUnknown):
         await client.send_sms_message(**SMS)
     assert len(asked) == 1
@@ -120,8 +127,51 @@ async def test_a_send_takes_no_connection_that_was_idle_for_long(
         assert server.connections == 3
 
 
-def test_under_trio_it_says_that_it_needs_asyncio() -> None:
-    """A send ends in one of our errors, not in a riddle; nothing was sent."""
+async def test_a_send_takes_no_connection_from_before_the_machine_slept() -> None:
+    """Then aiohttp's own clock has hardly moved, and the server has long closed."""
+    clock = FakeClock()
+    transport = AiohttpTransport(clock=clock)
+    async with (
+        loopback(always(json_answer())) as server,
+        Client(KEY, server.url, transport=transport) as client,
+    ):
+        for slept in (0.0, SEND_REUSE, 60.0, 0.0, -60.0):
+            clock.now += slept
+            await client.send_sms_message(**SMS)
+        assert server.connections == 3
+
+
+async def test_a_proxy_that_says_nothing_is_waited_for_as_long_as_for_a_connection() -> None:
+    """Not until the deadline of the whole call."""
+
+    async def silent(_writer: asyncio.StreamWriter, _request: bytes) -> None:
+        await asyncio.sleep(3600)
+
+    async with (
+        loopback(silent) as proxy,
+        Client(
+            KEY,
+            "https://svc.test",
+            transport=AiohttpTransport(proxy=proxy.url),
+            timeout=Timeouts(connect=0.05),
+            max_attempts=1,
+        ) as client,
+    ):
+        with pytest.raises(NotSent, match="no connection was made in time"):
+            await client.send_sms_message(**SMS)
+
+
+def test_where_aiohttp_is_missing_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first thing a user reads."""
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.delitem(sys.modules, aiohttp_session.__name__)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'voxsms\[aiohttp\]'"):
+        import_module(aiohttp_session.__name__)
+
+
+def test_under_trio_it_says_that_it_needs_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send ends in one of our errors, not in a riddle; nothing was sent. As a first call too."""
+    monkeypatch.setattr(aiohttp_session._Connector, "asked", False)
 
     async def main() -> None:
         client = Client(KEY, NOBODY, transport=AiohttpTransport())

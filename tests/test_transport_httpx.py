@@ -1,8 +1,10 @@
 """httpx under mocks, as a user's own client, and what voxsms believes of either."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
@@ -24,7 +26,7 @@ from doubles import (
     loopback,
 )
 
-from voxsms import Client, Httpx2Transport, HttpxTransport
+from voxsms import Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.errors import (
     ConnectionFailed,
     NotSent,
@@ -34,8 +36,9 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.httpx_lanes import library
+from voxsms.transport.httpx_lanes import UserHttpxTransport, Watch, library
 from voxsms.transport.lanes import READ_REUSE
+from voxsms.transport.seam import Evidence, Request
 
 BASE = "https://svc.test"
 SEND = f"{BASE}/platform_api/SendSmsMessage/"
@@ -232,6 +235,84 @@ async def test_a_users_real_client_that_can_not_connect_proves_not_sent() -> Non
         client = Client(KEY, "http://127.0.0.1:1", transport=own, clock=FakeClock())
         with pytest.raises(NotSent):
             await client.send_sms_message(**SMS)
+
+
+class Failover(httpx.AsyncBaseTransport):
+    """A user's own transport with two ways: where nobody listens, and then another."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.first = httpx.AsyncHTTPTransport()
+        self.error = error
+        self.delivered = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Try the one and then the other, which delivers and breaks or hangs."""
+        with suppress(httpx.ConnectError):
+            return await self.first.handle_async_request(request)
+        self.delivered += 1
+        if self.error is not None:
+            raise self.error
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+
+@pytest.mark.parametrize("error", [httpx.ReadError("broke"), httpx.ReadTimeout("late"), None])
+async def test_what_a_second_way_may_have_delivered_is_in_doubt(error: Exception | None) -> None:
+    """That the first could not be connected to proves nothing of it, nor at the deadline."""
+    own = Failover(error)
+    async with Client(
+        KEY, "http://127.0.0.1:1", transport=own, clock=FakeClock(), deadline=5 if error else 0.1
+    ) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.send_sms_message(**SMS)
+    assert own.delivered == 1
+
+
+async def test_a_connection_tried_after_one_that_failed_is_judged_by_itself() -> None:
+    """What the library reports of the last one counts."""
+    watch = Watch(Evidence(), None)
+    await watch("connection.connect_tcp.started", {})
+    await watch("connection.connect_tcp.failed", {})
+    assert watch.connect_failed
+    await watch("connection.connect_tcp.started", {})
+    assert not watch.connect_failed
+
+
+async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not by the garbage collector, some time and in whatever task."""
+    closed: list[bool] = []
+
+    async def parts(_: httpx.Response) -> AsyncIterator[bytes]:
+        try:
+            yield b"a piece"
+        finally:
+            closed.append(True)
+
+    async def full(_: bytes) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(httpx.Response, "aiter_bytes", parts)
+    transport = UserHttpxTransport(httpx.AsyncClient(transport=httpx.MockTransport(answer_a_file)))
+    request = Request(SEND, {}, b"", charges=False, timeouts=Timeouts(), sink=full)
+    with pytest.raises(OSError, match="no space left"):
+        await transport.send(request, Evidence())
+    assert closed == [True]
+
+
+def answer_a_file(_: httpx.Request) -> httpx.Response:
+    """Give a file."""
+    return httpx.Response(200, headers={"content-type": "text/csv"})
+
+
+def test_where_httpx2_is_missing_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first thing a user reads."""
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    library.cache_clear()
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'voxsms\[httpx2\]'"):
+        Httpx2Transport()
+    library.cache_clear()
 
 
 async def test_a_users_client_does_not_follow_redirects_for_us() -> None:

@@ -111,6 +111,19 @@ async def test_a_send_takes_only_a_connection_used_just_now(
     assert pool.open == [0] if again else [1]
 
 
+@pytest.mark.parametrize(
+    ("moved", "again"), [(SEND_REUSE, True), (60.0, False), (-0.1, True), (-60.0, False)]
+)
+async def test_a_send_takes_no_connection_from_before_the_machine_slept(
+    moved: float, again: bool
+) -> None:
+    """The clock that only goes forward stands still meanwhile; one that was set proves no age."""
+    pool = Pool()
+    await pool.use()
+    pool.clock.now += moved
+    assert (await pool.use(charges=True) == 0) == again
+
+
 async def test_connections_that_are_too_old_for_anyone_are_closed() -> None:
     """What nobody will use again does not stay open."""
     pool = Pool()
@@ -134,15 +147,16 @@ async def test_a_send_among_old_connections_opens_one_and_closes_one() -> None:
 async def test_a_slow_closing_does_not_make_a_send_take_an_old_connection() -> None:
     """Age is looked at when the connection is taken, not before others were closed."""
     pool = Pool()
-    async with pool.hold(2):
-        pass
-    pool.clock.passed += READ_REUSE + 1
-    pool.lanes._idle[-1].last_used = pool.clock.monotonic()  # 0 is too old, 1 is fresh
+    async with pool.hold(1):
+        async with pool.hold(1):
+            pass
+        pool.clock.passed += READ_REUSE + 1
+    # Now 1 is too old, and 0 is fresh.
 
     async def slow() -> None:
         pool.clock.passed += SEND_REUSE + 1
 
-    pool.made[0].aclose = slow  # type: ignore[method-assign]  # takes longer than 1 stays fresh
+    pool.made[1].aclose = slow  # type: ignore[method-assign]  # takes longer than 1 stays fresh
     assert await pool.use(charges=True) == 2
 
 
@@ -180,7 +194,7 @@ async def test_a_lane_whose_call_was_cancelled_is_thrown_away(native: bool) -> N
 
 async def test_a_closing_that_fails_or_hangs_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that does not answer a goodbye is left alone after a while."""
-    monkeypatch.setattr("voxsms.transport.lanes._CLOSE_LIMIT", 0.01)
+    monkeypatch.setattr("voxsms.transport.lanes.CLOSE_LIMIT", 0.01)
     pool = Pool()
     async with pool.hold(2):
         pool.made[0].fail = pool.made[1].hang = True
@@ -198,6 +212,20 @@ async def test_closing_closes_idle_lanes_now_and_those_in_use_later() -> None:
         await pool.lanes.aclose()
         assert len(pool.open) == 3
     assert pool.open == []
+
+
+async def test_a_wait_is_no_way_back() -> None:
+    """A transport with two ways that has sent on one and waits for the other has sent."""
+    pool = Pool(most=1)
+    for reached, said in ((Phase.HANDED_OVER, Phase.QUEUED), (Phase.SENDING, Phase.SENDING)):
+        evidence = Evidence(reached)
+        async with pool.hold(1):
+            with pytest.raises(TransportFault):
+                async with pool.lanes.lane(request(pool=0.01), evidence):
+                    raise AssertionError
+        assert evidence.phase is said
+    async with pool.lanes.lane(request(), evidence):
+        assert evidence.phase is Phase.SENDING
 
 
 async def test_evidence_moves_only_when_the_lane_is_given() -> None:

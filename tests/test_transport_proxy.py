@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ from doubles import KEY, SMS, FakeClock, always, http, json_answer, loopback
 
 from voxsms import Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.errors import ConnectionFailed, NotSent, OutcomeUnknown
+from voxsms.transport import aiohttp_session
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.surroundings import proxy_for
 
@@ -152,12 +155,36 @@ async def test_a_proxy_that_nobody_runs_means_not_sent(client: Of) -> None:
         await of.send_sms_message(**SMS)
 
 
-async def test_a_proxy_that_makes_no_sense_means_not_sent(client: Of) -> None:
-    """A kind of proxy that the library does not know ends a send in one of our errors."""
-    of = client("https://svc.test", proxy="gopher://127.0.0.1:1")
-    with pytest.raises(NotSent) as caught:
+@pytest.mark.parametrize("kind", ["gopher", "socks4", "socks5"])
+@pytest.mark.parametrize("named", ["environment", "argument"])
+async def test_a_proxy_that_makes_no_sense_means_not_sent(
+    client: Of, kind: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kind of proxy that the library does not know, or lacks a package for, is named as such.
+
+    Also where it is met by the first call of a program; its password is not shown.
+    """
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setattr(aiohttp_session._Connector, "asked", False)
+    proxy = f"{kind}://user:pa55word@127.0.0.1:1"
+    if named == "environment":
+        monkeypatch.setenv("ALL_PROXY", proxy)
+    of = client("https://svc.test", **({"proxy": proxy} if named == "argument" else {}))
+    with pytest.raises(NotSent, match="the proxy can not be used") as send:
         await of.send_sms_message(**SMS)
-    assert caught.value.__cause__ is not None
+    with pytest.raises(ConnectionFailed, match="the proxy can not be used") as reading:
+        await of.get_account_info()
+    for error in (send.value, reading.value):
+        assert error.__cause__ is not None
+        assert "pa55word" not in "".join(traceback.format_exception(error))
+
+
+async def test_certificates_that_can_not_be_used_mean_not_sent() -> None:
+    """Whatever is wrong with what a connection is made of, a send ends in one of our errors."""
+    odd: Any = "/there/is/no/such.pem"
+    async with Client(KEY, transport=HttpxTransport(verify=odd), max_attempts=1) as client:
+        with pytest.raises(NotSent, match="the certificates can not be used"):
+            await client.send_sms_message(**SMS)
 
 
 def test_certificates_are_checked_by_default() -> None:

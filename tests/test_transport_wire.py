@@ -257,6 +257,18 @@ async def test_an_answer_that_unpacks_without_end_is_given_up(client: Of) -> Non
             await of.get_account_info()
 
 
+async def test_an_answer_that_was_compressed_repeatedly_is_not_unpacked(client: Of) -> None:
+    """Of two layers a kilobyte is half a gigabyte at one stroke; nobody asked for that."""
+    packed = gzip.compress(gzip.compress(json_answer().partition(b"\r\n\r\n")[2]))
+    reply = http(packed, "200 OK", "Content-Encoding: gzip, gzip", "Content-Type: application/json")
+    async with loopback(always(reply)) as server:
+        of = client(server.url).with_options(max_attempts=1)
+        with pytest.raises(OutcomeUnknown):
+            await of.send_sms_message(**SMS)
+        with pytest.raises(ResponseInvalid, match="compressed repeatedly"):
+            await of.get_account_info()
+
+
 async def test_no_more_sockets_than_were_allowed(client: Of) -> None:
     """Forty calls at once over three connections: all answered, never a fourth connection."""
 

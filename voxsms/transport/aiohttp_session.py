@@ -7,22 +7,31 @@ Sends and readings have a session each: the connections of one are dropped when 
 for half a second, those of the other later. See `lanes.py` on connections that die of age.
 """
 
+import asyncio
 import select
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from ssl import SSLContext
-from typing import ClassVar
-from weakref import WeakSet
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
-import aiohttp
+import anyio
+
+try:
+    import aiohttp
+except ModuleNotFoundError as missing:
+    need = "AiohttpTransport needs aiohttp: pip install 'voxsms[aiohttp]'"
+    raise ModuleNotFoundError(need, name=missing.name) from missing
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from voxsms.api.codec import Answer
-from voxsms.transport.lanes import READ_REUSE, SEND_REUSE
+from voxsms.clock import Clock
+from voxsms.transport.lanes import CLOSE_LIMIT, READ_REUSE, SEND_REUSE
 from voxsms.transport.limiter import CONNECTIONS, Limiter
+from voxsms.transport.loops import PerLoop
 from voxsms.transport.quoting import hide_quotes
 from voxsms.transport.seam import (
     BodyReader,
@@ -75,7 +84,14 @@ class _Connector(aiohttp.TCPConnector):
 
     asked = False
     """Whether aiohttp came by here at all: only then does it mean something that it did not."""
-    _used: ClassVar[WeakSet[ResponseHandler | None]] = WeakSet()  # never None, by its type only
+
+    def __init__(self, reuse: float, verify: SSLContext, clock: Clock) -> None:
+        super().__init__(limit=0, keepalive_timeout=reuse, ssl=verify)  # pyright: ignore[reportUnknownMemberType]
+        self._reuse = reuse
+        self._clock = clock
+        # How far apart the clocks were as a connection was last given out; its protocol, the key,
+        # is None by its type only.
+        self._used: WeakKeyDictionary[ResponseHandler | None, float] = WeakKeyDictionary()
 
     async def connect(
         self,
@@ -86,14 +102,26 @@ class _Connector(aiohttp.TCPConnector):
         """Get a connection, from the pool or a new one, through a proxy's tunnel where need be."""
         evidence = _under_way.get()
         _Connector.asked = True
-        evidence.phase = Phase.CONNECTING
+        evidence.reach(Phase.CONNECTING)
         connection = await super().connect(req, traces, timeout)
-        while connection.protocol in self._used and _is_stale(connection):
+        while not self._is_good(connection):
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        self._used.add(connection.protocol)
-        evidence.phase = Phase.SENDING
+        self._used[connection.protocol] = self._difference()
+        evidence.reach(Phase.SENDING)
         return connection
+
+    def _is_good(self, connection: Connection) -> bool:
+        """Tell whether a connection is new, or as it was when it was last used."""
+        before = self._used.get(connection.protocol)
+        if before is None:
+            return True
+        # aiohttp's clock stands still while the machine sleeps, and so does what it takes for idle.
+        slept = abs(self._difference() - before) > self._reuse
+        return not slept and not _is_stale(connection)
+
+    def _difference(self) -> float:
+        return self._clock.time() - self._clock.monotonic()
 
 
 def _is_stale(connection: Connection) -> bool:
@@ -117,13 +145,45 @@ def _is_readable(socket: int) -> bool:
     return bool(poll.poll(0))
 
 
+class _Sessions:
+    """The sessions of one event loop, and the limiter before them."""
+
+    def __init__(self, connections: int, verify: SSLContext | None, clock: Clock) -> None:
+        self.limiter = Limiter(connections)
+        self._verify = verify
+        self._clock = clock
+        self._by_reuse: dict[float, aiohttp.ClientSession] = {}
+
+    def session(self, reuse: float) -> aiohttp.ClientSession:
+        """Give the session whose connections are dropped when they were idle for so long."""
+        if reuse not in self._by_reuse:
+            try:
+                self._by_reuse[reuse] = aiohttp.ClientSession(
+                    connector=_Connector(reuse, self._verify or tls(), self._clock),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                )
+            except Exception as error:
+                what = "no session of aiohttp can be made"
+                raise TransportFault(FaultKind.CONNECTION, what) from error
+        return self._by_reuse[reuse]
+
+    async def aclose(self) -> None:
+        """Close every connection, also if the call of it is cancelled meanwhile."""
+        closings = [asyncio.ensure_future(each.close()) for each in self._by_reuse.values()]
+        if closings:
+            # asyncio's own cancellation ends the waiting, and the closing goes on.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(closings, timeout=CLOSE_LIMIT)
+
+
 class AiohttpTransport:
-    """Carries requests with aiohttp; for asyncio.
+    """Carries requests with aiohttp; for asyncio. Each event loop has its own connections.
 
     Args:
         connections: how many connections are open at the most; calls beyond that wait.
         verify: an `ssl.SSLContext` to use instead of the default one.
         proxy: the URL of a proxy; by default the one that the environment names.
+        clock: the clock that tells how long the machine slept.
     """
 
     name = f"aiohttp/{aiohttp.__version__}"
@@ -134,12 +194,12 @@ class AiohttpTransport:
         connections: int = CONNECTIONS,
         verify: SSLContext | None = None,
         proxy: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        self._limiter = Limiter(connections)
-        self._verify = verify
+        time = clock or Clock()
+        self._of_loop = PerLoop(lambda: _Sessions(connections, verify, time))
         self._proxy = proxy
         self._proxies: dict[str, str | None] = {}
-        self._sessions: dict[float, aiohttp.ClientSession] = {}
 
     @property
     def silence_counts(self) -> bool:
@@ -147,34 +207,46 @@ class AiohttpTransport:
 
         And unless a mock, such as that of aioresponses, stands where it was.
         """
-        entrances = (vars(aiohttp.ClientSession).get("_request"), aiohttp.TCPConnector.connect)
+        of_session = vars(aiohttp.ClientSession)
+        entrances = (
+            of_session.get("post"),
+            of_session.get("_request"),
+            aiohttp.TCPConnector.connect,
+        )
         return _Connector.asked and all(is_written_in(e, "aiohttp") for e in entrances)
-
-    def _session(self, reuse: float) -> aiohttp.ClientSession:
-        if reuse not in self._sessions:
-            connector = _Connector(limit=0, keepalive_timeout=reuse, ssl=self._verify or tls())
-            self._sessions[reuse] = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._sessions[reuse]
 
     def _proxy_for(self, url: str) -> str | None:
         if url not in self._proxies:
-            self._proxies[url] = self._proxy or proxy_for(url)
+            proxy = self._proxy or proxy_for(url)
+            if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+                odd = ValueError("aiohttp takes proxies of http and https only")
+                raise TransportFault(FaultKind.CONNECTION, "the proxy can not be used") from odd
+            self._proxies[url] = proxy
         return self._proxies[url]
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
         """Send once. Raises `TransportFault`."""
-        await self._limiter.enter(request.timeouts.pool)
+        evidence.wait()
+        sessions = await self._of_loop.here()
+        await sessions.limiter.enter(request.timeouts.pool)
         try:
-            evidence.phase = Phase.HANDED_OVER
-            return await self._exchange(request, evidence)
+            self._of_loop.refuse_if_closed()  # while this call waited
+            proxy = self._proxy_for(request.url)
+            session = sessions.session(SEND_REUSE if request.charges else READ_REUSE)
+            evidence.reach(Phase.HANDED_OVER)
+            return await self._exchange(session, proxy, request, evidence)
         finally:
-            self._limiter.leave()
+            sessions.limiter.leave()
 
-    async def _exchange(self, request: Request, evidence: Evidence) -> Answer:
-        session = self._session(SEND_REUSE if request.charges else READ_REUSE)
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        proxy: str | None,
+        request: Request,
+        evidence: Evidence,
+    ) -> Answer:
         _under_way.set(evidence)
+        limits = request.timeouts
         try:
             response = await session.post(
                 request.url,
@@ -182,9 +254,11 @@ class AiohttpTransport:
                 headers=request.headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    sock_connect=request.timeouts.connect, sock_read=request.timeouts.read
+                    connect=limits.connect,  # the whole way, with the resolver and a proxy
+                    sock_connect=limits.connect,
+                    sock_read=limits.read,
                 ),
-                proxy=self._proxy_for(request.url),
+                proxy=proxy,
             )
         except Exception as error:
             raise _fault_of(error) from error
@@ -193,8 +267,7 @@ class AiohttpTransport:
             return await self._read(response, request)
 
     async def _read(self, response: aiohttp.ClientResponse, request: Request) -> Answer:
-        kind = response.headers.get("content-type", "")
-        reader = BodyReader(request, response.status, kind)
+        reader = BodyReader(request, response.status, response.headers)
         while part := await self._next(response):
             await reader.feed(part)
         return Answer(response.status, response.headers, reader.body(), datetime.now(UTC))
@@ -206,6 +279,5 @@ class AiohttpTransport:
             raise _fault_of(error) from error
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        for session in self._sessions.values():
-            await session.close()
+        """Close every connection of this loop, those in use too."""
+        await self._of_loop.aclose()

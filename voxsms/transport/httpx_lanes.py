@@ -5,6 +5,7 @@ A client's cookies, redirects and authentication are not wanted here, and cost a
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -52,10 +53,15 @@ class Library:
     """httpx or httpx2: the module, the core under it, and whether someone has put a mock in."""
 
     def __init__(self, name: str, core: str) -> None:
-        self.httpx: Any = import_module(name)
-        self._core: Any = import_module(core)
+        try:
+            self.httpx: Any = import_module(name)
+            self._core: Any = import_module(core)
+        except ModuleNotFoundError as missing:
+            need = f"{name} is not installed: pip install 'voxsms[{name}]'"
+            raise ModuleNotFoundError(need, name=missing.name) from missing
         self.name = f"{name}/{self.httpx.__version__}"
         self._faults = [(getattr(self.httpx, e), kind, text) for e, kind, text in _FAULTS]
+        self._no_connection = (self.httpx.ConnectError, self.httpx.ConnectTimeout)
         self._packages = (name, core)
 
     @property
@@ -94,15 +100,19 @@ class Library:
         opened: Callable[[Any], object] | None = None,
     ) -> Answer:
         """Send a request and read its answer to the end; tell of a socket that was opened."""
+        watch = Watch(evidence, opened)
         try:
-            response = await send(self.request(request, Watch(evidence, opened)))
+            response = await send(self.request(request, watch))
         except Exception as error:
+            # A user's transport may have had another way to try when the first was closed to it.
+            failed = watch.connect_failed and isinstance(error, self._no_connection)
+            evidence.connect_failed = failed
             raise self.fault_of(error) from error
         evidence.phase = Phase.READING
-        reader = BodyReader(request, response.status_code, response.headers.get("content-type", ""))
-        parts = response.aiter_bytes()
-        while part := await self._next(parts):
-            await reader.feed(part)
+        reader = BodyReader(request, response.status_code, response.headers)
+        async with aclosing(response.aiter_bytes()) as parts:
+            while part := await self._next(parts):
+                await reader.feed(part)
         if _has_more(response):
             await response.extensions["network_stream"].aclose()
         return Answer(response.status_code, response.headers, reader.body(), datetime.now(UTC))
@@ -127,6 +137,8 @@ class Watch:
     evidence: Evidence
     opened: Callable[[Any], object] | None
     """Told of a socket before anything is sent on it, be it for TLS."""
+    connect_failed: bool = False
+    """The last connection that was tried could not be made."""
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         """Take one event."""
@@ -134,16 +146,17 @@ class Watch:
         if step == "send_request_headers.started":
             # A proxy's CONNECT is a request too, but not ours.
             if info["request"].method != b"CONNECT":
-                self.evidence.phase = Phase.SENDING
+                self.evidence.reach(Phase.SENDING)
         elif step == "receive_response_headers.started":
             if self.evidence.phase >= Phase.SENDING:
                 self.evidence.phase = Phase.WAITING
         elif step == "connect_tcp.started":
-            self.evidence.phase = max(self.evidence.phase, Phase.CONNECTING)
+            self.evidence.reach(Phase.CONNECTING)
+            self.connect_failed = False
         elif step == "connect_tcp.complete" and self.opened is not None:
             self.opened(info["return_value"])
         elif step == "connect_tcp.failed":
-            self.evidence.connect_failed = True
+            self.connect_failed = True
 
 
 class Connection:
@@ -240,16 +253,24 @@ class HttpxTransport:
         return self._library.untouched
 
     def _connect(self) -> Connection:
+        """Make room for a connection. Raises `TransportFault`: what is asked for may be odd."""
+        proxy = self._proxy or proxy_for(self._url)
+        try:
+            return Connection(self._library, self._pool(proxy))
+        except Exception as error:
+            what = f"the {'proxy' if proxy else 'certificates'} can not be used"
+            raise TransportFault(FaultKind.CONNECTION, what) from error
+
+    def _pool(self, proxy: str | None) -> Any:  # noqa: ANN401 - of either module
         httpx_ = self._library.httpx
-        pool = httpx_.AsyncHTTPTransport(
+        return httpx_.AsyncHTTPTransport(
             verify=self._verify or tls(),
             # How long a connection may be idle is for the lanes to say.
             limits=httpx_.Limits(
                 max_connections=_ONE, max_keepalive_connections=_ONE, keepalive_expiry=None
             ),
-            proxy=self._proxy or proxy_for(self._url),
+            proxy=proxy,
         )
-        return Connection(self._library, pool)
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
         """Send once. Raises `TransportFault`."""
@@ -291,7 +312,7 @@ class UserHttpxTransport:
             )
             return response
 
-        evidence.phase = Phase.HANDED_OVER
+        evidence.reach(Phase.HANDED_OVER)
         try:
             return await self._library.exchange(send, request, evidence)
         finally:

@@ -2,7 +2,9 @@
 
 A transport is `send` and `aclose`. It raises `TransportFault` and nothing else, keeps the cause,
 and moves `Evidence.phase` forward as the request goes, so that after a fault, a timeout or a
-cancellation the client knows what can have left the machine.
+cancellation the client knows what can have left the machine. It is given the request as
+`HANDED_OVER`: one that tells nothing of its way is not believed to have sent nothing. One that has
+sent on a way of its own says so (`evidence.reach(Phase.SENDING)`) before it tries another of these.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,9 +24,9 @@ class Phase(IntEnum):
     """How far an attempt has come."""
 
     QUEUED = 0
-    """Still on this side of the transport: waiting for a token or for a free connection."""
+    """On this side of the transport, or told by it to wait for a free connection."""
     HANDED_OVER = 1
-    """Given to the library that makes connections, which has reported nothing yet."""
+    """Given to the transport, or to its library, which has reported nothing yet."""
     CONNECTING = 2
     SENDING = 3
     """From here on bytes of the request may have left."""
@@ -54,6 +56,15 @@ class Evidence:
     phase: Phase = Phase.QUEUED
     connect_failed: bool = False
     """The library reported that the connection could not be made."""
+
+    def reach(self, phase: Phase) -> None:
+        """Move forward to a phase; never back, where an earlier way was gone further."""
+        self.phase = max(self.phase, phase)
+
+    def wait(self) -> None:
+        """Say that a request which was handed over waits again, on this side."""
+        if self.phase is Phase.HANDED_OVER:
+            self.phase = Phase.QUEUED
 
     def proves_not_sent(self, *, silence_counts: bool) -> bool:
         """Whether no byte of the request can have left.
@@ -148,8 +159,12 @@ def is_file(status: int, content_type: str) -> bool:
 class BodyReader:
     """Collects an answer's body, within bounds, or hands it to the request's sink."""
 
-    def __init__(self, request: Request, status: int, content_type: str) -> None:
-        self._sink = request.sink if is_file(status, content_type) else None
+    def __init__(self, request: Request, status: int, headers: Mapping[str, str]) -> None:
+        if "," in headers.get("content-encoding", ""):
+            # Packed twice, a few bytes unpack to gigabytes at one stroke; nobody asked for it.
+            raise TransportFault(FaultKind.UNREADABLE, "an answer that was compressed repeatedly")
+        is_wanted = is_file(status, headers.get("content-type", ""))
+        self._sink = request.sink if is_wanted else None
         self._parts: list[bytes] = []
         self._size = 0
 

@@ -22,11 +22,16 @@ def proxy_for(url: str) -> str | None:
     """Give the proxy that the environment names for a URL; none for this machine itself."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host):
+    if is_this_machine(host) or proxy_bypass(host):
         return None
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def is_this_machine(host: str) -> bool:
+    """Tell whether a host is the loopback of this machine."""
+    return host in ("localhost", "127.0.0.1", "::1")
 
 
 def is_written_in(function: object, *packages: str) -> bool:
