@@ -181,9 +181,13 @@ def read_payload(row: Row, answer: Answer) -> dict[str, object]:
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS and "result" in data:
         # Neither a refusal nor a success: for a send this must stay in doubt.
         raise ResponseInvalid(row.cmd, "$", "HTTP 429 with a result")
-    if answer.status not in range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES):
+    if not _is_success(answer):
         raise _without_json(row, answer, "a JSON object without an error")
     return data
+
+
+def _is_success(answer: Answer) -> bool:
+    return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _object_in(body: bytes) -> dict[str, object] | str:
@@ -244,11 +248,14 @@ def _error_in(row: Row, answer: Answer, data: dict[str, object]) -> ApiError | R
         cast("list[object]", errors)[0] if isinstance(errors, list) else errors
     )
     code, msg = _code_and_text(found)
+    if code == answer.status and not _is_success(answer):
+        code = 0  # a gateway repeats the status there; the service's own errors come with 200
     if not code and (error := _by_status(row, answer, msg)):
         return error  # a gateway's own JSON, such as {"error": "Too many requests"}
     known = fault_codes.look_up(code)
+    name = known.name if code or _is_success(answer) else f"HTTP_{answer.status}"
     wait = retry_after(answer, msg if code == _NAMES_SECONDS else "")
-    return known.error(code, known.name, msg, row.cmd, wait)
+    return known.error(code, name, msg, row.cmd, wait)
 
 
 _NAMES_SECONDS = 416
@@ -272,7 +279,9 @@ def retry_after(answer: Answer, msg: str = "") -> float | None:
     if _SECONDS.fullmatch(header):
         return float(header)
     if header and (date := http_date(header)) is not None:
-        return max(0.0, (date - answer.received_at).total_seconds())
+        # By the clock that wrote it; this machine's may be off by more than the wait.
+        now = http_date(answer.headers.get("date", "")) or answer.received_at
+        return max(0.0, (date - now).total_seconds())
     named = _SECONDS.search(msg)
     return float(named.group()) if named else None
 
