@@ -31,13 +31,13 @@ have been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send).
 a whole phone number or a message text; the data on the attributes is whole. All can be pickled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 import attrs
 
-from voxsms.masking import mask_runs
+from voxsms.masking import mask_runs, mask_values
 
 Sent = Literal["no", "maybe", "yes"]
 
@@ -170,8 +170,8 @@ class ApiError(VoxSmsError):
     """The service answered with an error.
 
     `code` is the service's number, or 0 where only an HTTP status came (`name` is then `HTTP_502`).
-    `msg` is the service's text as it came; `str()` masks the numbers in it. `retry_after` is how
-    many seconds the service asked to wait, if it named them.
+    `msg` is the service's text as it came; `str()` masks the numbers in it, and what it repeats of
+    the request. `retry_after` is how many seconds the service asked to wait, if it named them.
     """
 
     def __init__(
@@ -183,11 +183,16 @@ class ApiError(VoxSmsError):
         self.msg = msg
         self.method = method
         self.retry_after = retry_after
+        self._shown = msg
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Have `str()` mask these values of the request, should the service repeat them."""
+        self._shown = mask_values(self._shown, values)
 
     def __str__(self) -> str:
         """Say method, code, name and the service's text with its numbers masked."""
         number = f"{self.code} " if self.code else ""
-        return f"{self.method}: {number}{self.name}: {mask_runs(self.msg)}"
+        return f"{self.method}: {number}{self.name}: {mask_runs(self._shown)}"
 
 
 class AuthenticationFailed(ApiError):
