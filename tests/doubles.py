@@ -96,10 +96,11 @@ class CountingSigner:
         self.signed.append(now)
         return self.proof
 
-    def renew(self, stale: Proof) -> None:
+    def renew(self, stale: Proof) -> bool:
         """Make another."""
         self.renewed.append(stale)
         self.proof = self._mint(len(self.renewed) + 1)
+        return True
 
 
 Turn = Answer | Exception | Callable[[Request, Evidence], Awaitable[Answer]]

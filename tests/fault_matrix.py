@@ -160,9 +160,9 @@ class Shared:
         self.tokens.update(header.removeprefix("Bearer ") for header in proof.headers.values())
         return proof
 
-    def renew(self, stale: Proof) -> None:
+    def renew(self, stale: Proof) -> bool:
         """Take another token."""
-        self._signer.renew(stale)
+        return self._signer.renew(stale)
 
 
 @attrs.frozen(kw_only=True)

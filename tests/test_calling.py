@@ -1,5 +1,6 @@
 """One call: how often it is tried, how long it waits, and when it gives up."""
 
+import pickle
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -24,8 +25,10 @@ from doubles import (
 from voxsms import Client, Timeouts
 from voxsms.api import spec
 from voxsms.api.codec import Answer
+from voxsms.auth import Proof
 from voxsms.errors import (
     AuthenticationFailed,
+    ConnectionFailed,
     InvalidRequest,
     NotSent,
     OutcomeUnknown,
@@ -34,6 +37,7 @@ from voxsms.errors import (
     ResponseInvalid,
     ServerFault,
     TimedOut,
+    VoxSmsError,
 )
 from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
 
@@ -120,6 +124,23 @@ async def test_a_stale_token_is_not_replaced_twice() -> None:
     assert len(auth.renewed) == 1
 
 
+async def test_a_key_that_can_not_be_replaced_is_not_tried_again() -> None:
+    """An API key has no age: the service's word is raised after one request."""
+    client = client_of(refusal(456))
+    with pytest.raises(AuthenticationFailed):
+        await client.get_account_info()
+    assert len(transport_of(client).requests) == 1
+
+
+async def test_replacing_tokens_takes_from_the_bucket_of_retries_too() -> None:
+    """A service that calls every token stale is not met with twice the calls for ever."""
+    client = client_of(refusal(456), auth=CountingSigner())
+    for _ in range(150):
+        with pytest.raises(AuthenticationFailed):
+            await client.get_account_info()
+    assert len(transport_of(client).requests) == 150 + 100
+
+
 async def test_the_attempt_with_the_stale_token_does_not_count() -> None:
     """`max_attempts` is what it was after a token was replaced."""
     client = client_of(
@@ -145,6 +166,7 @@ async def test_attempts_end_at_the_most_that_is_allowed() -> None:
 
 
 LATER = format_datetime(NOW + timedelta(seconds=7), usegmt=True)
+SOONER = format_datetime(NOW + timedelta(seconds=2), usegmt=True)
 
 
 @pytest.mark.parametrize(
@@ -152,13 +174,25 @@ LATER = format_datetime(NOW + timedelta(seconds=7), usegmt=True)
     [
         (answer(b"slow down", 429, {"retry-after": "3"}), 3.0),
         (answer(b"slow down", 429, {"retry-after": LATER}), 7.0),
+        (answer(b"slow down", 429, {"retry-after": LATER, "date": SOONER}), 5.0),
+        (answer(b"slow down", 429, {"retry-after": LATER, "date": "garbage"}), 7.0),
         (answer(b"slow down", 429, {"retry-after": "86400"}), 60.0),
         (answer(b"slow down", 429, {"retry-after": "soon"}), 0.0),
         (refusal(416, "Retry later in 12 seconds"), 12.0),
         (refusal(416, "Retry later"), 0.0),
         (answer(b"<html>", 503, {"retry-after": "2"}), 2.0),
     ],
-    ids=["seconds", "date", "a day", "a word", "code 416", "416 without", "503"],
+    ids=[
+        "seconds",
+        "date",
+        "date by its own clock",
+        "date by ours",
+        "a day",
+        "a word",
+        "code 416",
+        "416 without",
+        "503",
+    ],
 )
 async def test_the_wait_that_the_service_names_is_kept(refused: Answer, wait: float) -> None:
     """`Retry-After` in both forms and the seconds in 416's text, at most a minute."""
@@ -265,6 +299,45 @@ async def test_a_send_whose_connection_was_never_made_is_tried_again() -> None:
     assert len(transport_of(client).requests) == 4
 
 
+class Own(Scripted):
+    """A user's transport, which delivers and breaks, and tells nothing of its way."""
+
+    async def send(self, request: Request, evidence: Evidence) -> Answer:  # noqa: ARG002 - untouched
+        """Deliver and break."""
+        self.requests.append(request)
+        raise TransportFault(FaultKind.TIMEOUT, "late")
+
+
+async def test_a_transport_that_tells_nothing_of_its_way_proves_nothing() -> None:
+    """One delivery, and a doubt: not four, and then "not sent"."""
+    client = client_of(transport=Own(answer(), silence_counts=False))
+    with pytest.raises(OutcomeUnknown):
+        await client.send_sms_message(**SMS)
+    assert len(transport_of(client).requests) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimited(340, "RATE_LIMIT_EXCEED", "", "SendSmsMessage"),
+        NotSent("SendSmsMessage", "so it says"),
+        InvalidRequest("SendSmsMessage", ()),
+    ],
+)
+async def test_an_error_of_voxsms_out_of_a_transport_says_nothing_of_the_message(
+    error: VoxSmsError,
+) -> None:
+    """It is some other call's; what this one came to is judged by its own evidence."""
+    client = client_of(refusal(340), error)
+    with pytest.raises(OutcomeUnknown, match=f"{type(error).__name__} came up") as caught:
+        await client.send_sms_message(**SMS)
+    assert caught.value.__cause__ is error
+    assert len(transport_of(client).requests) == 2
+    reading = client_of(error, max_attempts=1)
+    with pytest.raises(ConnectionFailed):
+        await reading.get_account_info()
+
+
 @pytest.mark.parametrize("silence_counts", [True, False])
 async def test_silence_is_evidence_only_of_a_transport_of_voxsms(silence_counts: bool) -> None:
     """A library that said nothing proves something only where voxsms set it up."""
@@ -325,6 +398,51 @@ async def test_a_closed_client_says_so() -> None:
             await closed.send_sms_message(**SMS)
     assert transport_of(client).requests == []
     assert transport_of(client).closed == 1
+
+
+@pytest.mark.parametrize("waits_for", ["backoff", "token"])
+async def test_a_call_that_waits_is_not_sent_once_its_client_is_closed(waits_for: str) -> None:
+    """When `aclose` has come back, nothing more goes out: `NotSent`, with what came before."""
+    woken = anyio.Event()
+
+    class Sleepy(FakeClock):
+        async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - until woken
+            await woken.wait()
+
+    class Slow(CountingSigner):
+        async def sign(self, now: float) -> Proof:
+            if waits_for == "token":
+                await woken.wait()
+            return await super().sign(now)
+
+    client = client_of(refusal(340), answer(), clock=Sleepy(), auth=Slow())
+    ended: list[VoxSmsError] = []
+
+    async def send() -> None:
+        with pytest.raises(NotSent, match="the client was closed") as caught:
+            await client.send_sms_message(**SMS)
+        ended.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(send)
+        await anyio.wait_all_tasks_blocked()
+        await client.aclose()
+        woken.set()
+    assert len(transport_of(client).requests) == (1 if waits_for == "backoff" else 0)
+    assert isinstance(ended[0].__cause__, RateLimited) == (waits_for == "backoff")
+
+
+async def test_an_attempt_that_ends_after_the_client_is_closed_is_the_last() -> None:
+    """The caller learns what it came to, at once."""
+
+    async def close(_request: Request, _evidence: Evidence) -> Answer:
+        await client.aclose()
+        return refusal(340)
+
+    client = client_of(close)
+    with pytest.raises(RateLimited):
+        await client.send_sms_message(**SMS)
+    assert slept(client) == []
 
 
 async def test_the_services_clock_is_learnt_from_its_answers() -> None:
@@ -437,6 +555,45 @@ async def test_errors_that_are_the_callers_own_are_raised_themselves() -> None:
     assert "447443332212" not in str(caught.value) + repr(caught.value)
     assert caught.value.msg == "Bad destination 447443332212"
     assert len(transport_of(client).requests) == 1
+
+
+ECHOES = {
+    "Bad destination +44 7443 332212": "Bad destination +447***212",
+    "Bad source 44-7443-332.211, (44) 7443332211": "Bad source 447***211, (447***211",
+    "Invalid text 'See you'": "Invalid text '***'",
+    "No account for key k-of-the-tests": "No account for key ***",
+    "Store: true, result 1": "Store: ***, result 1",
+    "Come back in 30 seconds": "Come back in 30 seconds",
+}
+
+
+@pytest.mark.parametrize("msg", ECHOES)
+async def test_what_the_service_repeats_of_a_request_is_not_shown(msg: str) -> None:
+    """Neither number nor text nor key, in whatever form; `.msg` has the service's own words."""
+    client = client_of(refusal(508, msg))
+    with pytest.raises(RequestRefused) as caught:
+        await client.send_sms_message(**SMS, store_body=True)
+    assert str(caught.value) == f"SendSmsMessage: 508 INVALID_TEXT: {ECHOES[msg]}"
+    assert ECHOES[msg] in repr(caught.value)
+    assert caught.value.msg == msg
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    assert str(again) == str(caught.value)
+
+
+async def test_no_number_of_many_is_shown() -> None:
+    """Each of those of an A2P send, and also where its refusal leaves a doubt."""
+    numbers = ["447443332212", "447443332213"]
+    client = client_of(refusal(2, "lost +44 7443 332212 and +44 7443 332213"))
+    with pytest.raises(OutcomeUnknown) as caught:
+        await client.a2p_send_sms(src_number="ACME", dst_numbers=numbers, text="See you")
+    assert str(caught.value.__cause__).endswith("lost +447***212 and +447***213")
+
+
+async def test_a_text_of_blanks_is_the_users_business() -> None:
+    """The service takes it, so voxsms does: it goes out as it is."""
+    client = client_of(answer())
+    await client.send_sms_message(**(SMS | {"sms_body": "   "}))
+    assert b"&sms_body=+++&" in transport_of(client).requests[0].body
 
 
 async def test_an_answer_that_can_not_be_read_names_the_place() -> None:

@@ -100,6 +100,31 @@ async def test_of_a_partial_success_only_what_was_accepted_is_spent() -> None:
     assert spending.spent == Decimal("0.01")
 
 
+@pytest.mark.parametrize(
+    ("reply", "spent", "silent"),
+    [
+        (accepted(US), "0.05", 1),
+        (accepted(), "0.05", 2),
+        (accepted(refused=(US,)), "0.04", 1),
+        (accepted("+44 7443 332-212", refused=("+1 (415) 555-0101",)), "0.04", 0),
+        (accepted(UK, US, refused=(US,)), "0.05", 0),
+        (accepted(UK, US, refused=("4474***212",)), "0.05", 0),
+    ],
+)
+async def test_what_an_answer_does_not_account_for_stays_set_aside(
+    reply: Answer, spent: str, silent: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only a number that was refused is given back; one that is not spoken of may be charged.
+
+    The log says how many, and no number.
+    """
+    spending = Spending(reply)
+    await spending.send(UK, US)
+    assert spending.spent == Decimal(spent)
+    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert said == [f"A2PSendSms: the answer says nothing of {silent} of 2 numbers"] * bool(silent)
+
+
 async def test_it_is_set_aside_before_anything_leaves() -> None:
     """While a send is under way its cost can not be spent by another."""
     held: list[Decimal] = []

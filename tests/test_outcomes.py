@@ -4,7 +4,8 @@ import asyncio
 import logging
 import pickle
 from collections.abc import Awaitable, Callable
-from datetime import UTC
+from datetime import UTC, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import anyio
@@ -24,18 +25,22 @@ from doubles import (
     refusal,
 )
 
-from voxsms import AttemptEvent, CallEvent, Client
+from voxsms import AttemptEvent, Budget, CallEvent, Client
 from voxsms.api.codec import Answer
+from voxsms.auth import Proof
 from voxsms.errors import (
     ApiError,
+    BudgetExceeded,
     ConnectionFailed,
     CredentialsInvalid,
+    InvalidRequest,
     NotSent,
     OutcomeUnknown,
     RateLimited,
     RequestRefused,
     ResponseInvalid,
     ServerFault,
+    TimedOut,
     VoxSmsError,
 )
 from voxsms.hooks import tell
@@ -83,6 +88,11 @@ class Watched:
         return [event for event in self.events if isinstance(event, AttemptEvent)]
 
 
+def gateway(status: int) -> Answer:
+    """Give a gateway's JSON, which has the status for a code; some are codes of the service too."""
+    return answer({"error": {"code": status, "msg": "request timeout"}}, status)
+
+
 IN_DOUBT: list[tuple[Turn, type[VoxSmsError], str, int | None]] = [
     *[(refusal(c), ApiError, f"the answer was {c} ", c) for c in (1, 2, 4, 5, 14, 484, 515)],
     (HTML, ServerFault, "the answer was HTTP_502", 0),
@@ -93,6 +103,9 @@ IN_DOUBT: list[tuple[Turn, type[VoxSmsError], str, int | None]] = [
     (answer(b""), ResponseInvalid, "the answer could not be read", None),
     (answer({"result": 1}), ResponseInvalid, "the answer could not be read", None),
     (answer(b"moved", 302), ResponseInvalid, "the answer could not be read", None),
+    (gateway(408), ApiError, "the answer was HTTP_408", 0),
+    (gateway(499), ApiError, "the answer was HTTP_499", 0),
+    (gateway(504), ServerFault, "the answer was HTTP_504", 0),
     (TOO_LARGE, ResponseInvalid, "the answer could not be read", None),
 ]
 
@@ -129,6 +142,13 @@ async def test_the_same_answer_to_a_reading_is_raised_itself(
     assert watched.call.code == code
     assert said
     assert watched.call.doubt is None
+
+
+async def test_a_gateways_429_is_waited_for_and_not_taken_for_a_code_of_the_service() -> None:
+    """It is not the service's 429, an invalid resource type."""
+    watched = Watched(gateway(429), answer())
+    assert (await watched.client.send_sms_message(**SMS)).message_id == 1861
+    assert [e.outcome for e in watched.attempts] == [Outcome.REFUSED_RETRYABLE, Outcome.ACCEPTED]
 
 
 async def test_an_answer_that_can_not_be_read_is_not_kept_in_the_error() -> None:
@@ -248,6 +268,28 @@ async def test_a_hook_that_raises_does_no_harm(caplog: pytest.LogCaptureFixture)
     assert warnings == ["a hook raised ZeroDivisionError and was passed over"] * 2
 
 
+async def test_a_log_that_raises_does_no_harm() -> None:
+    """Nor to a filter of the log, be it of the line of the call or of a hook's trouble."""
+
+    class Broken(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise ZeroDivisionError(record.msg)
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    log, bad = logging.getLogger("voxsms"), Broken()
+    level = log.level
+    log.addFilter(bad)
+    log.setLevel(logging.INFO)
+    try:
+        client = Client(KEY, transport=Scripted(answer()), on_outcome=broken)
+        assert (await client.send_sms_message(**SMS)).message_id == 1861
+    finally:
+        log.removeFilter(bad)
+        log.setLevel(level)
+
+
 def test_no_hook_is_no_trouble() -> None:
     """Nobody has to watch."""
     assert tell(None, "event") is None  # type: ignore[func-returns-value]  # that it is nothing
@@ -319,18 +361,74 @@ async def test_a_call_cancelled_before_its_first_byte_was_not_sent(phase: Phase)
     assert [e.error for e in watched.attempts] == ["NotSent"]
 
 
+class Sleepy(FakeClock):
+    """Never wakes."""
+
+    async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - until cancelled
+        """Sleep."""
+        await anyio.sleep_forever()
+
+
 async def test_a_call_cancelled_between_attempts_was_not_sent() -> None:
     """What was refused, and then waited, is told once as refused and the call as not sent."""
-
-    class Sleepy(FakeClock):
-        async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - until cancelled
-            await anyio.sleep_forever()
-
     watched = Watched(refusal(340), clock=Sleepy())
     await cancelled(watched, scope=True)
     assert [e.outcome for e in watched.attempts] == [Outcome.REFUSED_RETRYABLE]
     assert watched.call.outcome is Outcome.NOT_SENT
     assert watched.call.cancelled
+
+
+ENABLE: dict[str, Any] = {"phone_number": "447443332211", "command": "enable"}
+
+
+async def no_connection(_: Request, evidence: Evidence) -> Answer:
+    """Find nobody."""
+    evidence.phase = Phase.CONNECTING
+    raise TransportFault(FaultKind.CONNECTION, "no connection could be made")
+
+
+@pytest.mark.parametrize(
+    ("then", "clock", "deadline"),
+    [(no_connection, FakeClock(), 60.0), (answer(), Sleepy(rolled=0.01), 0.05)],
+    ids=["no connection", "deadline"],
+)
+async def test_a_call_that_charges_nothing_is_in_doubt_if_any_attempt_was(
+    then: Turn, clock: FakeClock, deadline: float
+) -> None:
+    """That the last attempt did not come through does not undo an earlier one."""
+    watched = Watched(BROKE, then, clock=clock, deadline=deadline, max_attempts=2)
+    with pytest.raises((ConnectionFailed, TimedOut)):
+        await watched.client.control_sms(**ENABLE)
+    assert watched.attempts[0].outcome is Outcome.UNKNOWN
+    assert [e.outcome for e in watched.attempts[1:]] in ([], [Outcome.NOT_SENT])
+    assert watched.call.outcome is Outcome.UNKNOWN
+    assert watched.call.doubt is None
+
+
+async def test_credentials_that_fail_after_a_stale_token_are_not_told_as_stale() -> None:
+    """Nothing was sent; that is all there is to tell."""
+
+    class Once(CountingSigner):
+        async def sign(self, now: float) -> Proof:
+            if self.renewed:
+                raise CredentialsInvalid("private_key can not be read")
+            return await super().sign(now)
+
+    watched = Watched(refusal(456), auth=Once())
+    with pytest.raises(CredentialsInvalid):
+        await watched.client.send_sms_message(**SMS)
+    assert [e.outcome for e in watched.attempts] == [Outcome.STALE_TOKEN]
+    assert watched.call.outcome is Outcome.NOT_SENT
+
+
+async def test_a_doubt_is_dated_by_the_services_clock() -> None:
+    """Its history is searched by that."""
+    date = {"date": format_datetime(NOW + timedelta(hours=1), usegmt=True)}
+    watched = Watched(answer(headers=date), BROKE)
+    await watched.client.send_sms_message(**SMS)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await watched.client.send_sms_message(**SMS)
+    assert caught.value.at == NOW + timedelta(hours=1, seconds=0.5)
 
 
 @pytest.mark.parametrize(
@@ -389,6 +487,24 @@ async def test_the_log_has_one_line_a_call_and_nothing_of_its_content(
     ]
     shown = caplog.text + repr(watched.events) + repr(doubtful.events) + repr(watched.client)
     assert not any(secret in shown for secret in SECRETS)
+
+
+async def test_a_send_that_a_budget_stopped_is_told_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A line and an event with no attempts; a request that can not be right is no call."""
+    caplog.set_level(logging.INFO)
+    watched = Watched(answer(), budget=Budget(max_fragments=1))
+    with pytest.raises(BudgetExceeded):
+        await watched.client.send_sms_message(**(SMS | {"sms_body": "x" * 161}))
+    assert watched.attempts == []
+    assert (watched.call.attempts, watched.call.outcome) == (0, Outcome.NOT_SENT)
+    assert watched.call.error == "BudgetExceeded"
+    lines = [r.getMessage() for r in caplog.records if r.name == "voxsms"]
+    assert lines == ["SendSmsMessage: not sent, 0 attempt(s), 0 ms"]
+    with pytest.raises(InvalidRequest):
+        await watched.client.send_sms_message(**(SMS | {"sms_body": ""}))
+    assert len(watched.events) == 1
 
 
 async def test_fragments_counted_otherwise_are_logged_once_and_told(

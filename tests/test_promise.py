@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from voxsms import CallEvent, Client
 from voxsms.api.codec import Answer
 from voxsms.api.fault_codes import CODES
-from voxsms.errors import OutcomeUnknown, VoxSmsError
+from voxsms.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    VoxSmsError,
+)
 from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
 
 # From the contract, section 4: after these the message may have been delivered, or not.
@@ -24,16 +31,17 @@ REFUSALS = sorted({*CODES, 9999} - IN_DOUBT)
 class Turn:
     """What a service and the network do with one request, and whether it is delivered."""
 
-    what: Answer | TransportFault | None
+    what: Answer | Exception | None
     delivered: bool
-    phase: Phase = Phase.READING
+    phase: Phase | None = Phase.READING
+    """`None`: a transport of someone's own that tells nothing of its way."""
     connect_failed: bool = False
 
 
-def fault(phase: Phase, *, delivered: bool, connect_failed: bool, kind: FaultKind) -> Turn:
+def fault(phase: Phase | None, *, delivered: bool, connect_failed: bool, error: Exception) -> Turn:
     """Make a fault of the network; what came before the first byte is not delivered."""
-    really = delivered and phase >= Phase.HANDED_OVER and not connect_failed
-    return Turn(TransportFault(kind, "broke"), really, phase, connect_failed)
+    really = delivered and phase is not Phase.QUEUED and not connect_failed
+    return Turn(error, really, phase, connect_failed)
 
 
 def behind_a_gateway(code: int) -> Answer:
@@ -41,6 +49,20 @@ def behind_a_gateway(code: int) -> Answer:
     return attrs.evolve(refusal(code), status=502)
 
 
+def from_a_gateway(status: int) -> Answer:
+    """Give a gateway's own error, which repeats its status for a code."""
+    return answer({"error": {"code": status, "msg": "request timeout"}}, status)
+
+
+# What a transport raises: faults, and what is not for it to raise, which proves nothing.
+ERRORS = [
+    *(TransportFault(kind, "broke") for kind in FaultKind),
+    ConnectionFailed("M", "a client inside the transport failed"),
+    NotSent("M", "so it says"),
+    RateLimited(340, "RATE_LIMIT_EXCEED", "", "M"),
+    AuthenticationFailed(456, "TOKEN_EXPIRED", "", "M"),
+    ZeroDivisionError(),
+]
 maybe = st.booleans()
 GARBAGE = [
     b"",
@@ -56,13 +78,15 @@ turns = st.one_of(
     st.builds(Turn, st.sampled_from(GARBAGE).map(answer), maybe),
     st.builds(Turn, st.sampled_from([500, 502, 503]).map(lambda s: answer(b"<html>", s)), maybe),
     st.builds(Turn, st.sampled_from([101, 340]).map(behind_a_gateway), maybe),
+    st.builds(Turn, st.sampled_from([403, 408, 423, 499, 504]).map(from_a_gateway), maybe),
     st.just(Turn(answer(b"", 429, {"retry-after": "1"}), False)),
+    st.just(Turn(from_a_gateway(429), False)),
     st.builds(
         fault,
-        st.sampled_from(list(Phase)),
+        st.sampled_from([None, *Phase]),
         delivered=maybe,
         connect_failed=maybe,
-        kind=st.sampled_from(list(FaultKind)),
+        error=st.sampled_from(ERRORS),
     ),
     st.just(Turn(None, True)),
 )
@@ -81,7 +105,8 @@ class Service:
 
     def _next(self) -> Turn:
         turn = self.script.pop(0) if self.script else Turn(None, True)
-        silent = turn.phase < Phase.SENDING and isinstance(turn.what, TransportFault)
+        before = turn.phase is None or turn.phase < Phase.SENDING
+        silent = before and isinstance(turn.what, Exception)
         if silent and self.silence_counts:
             # A transport of voxsms's own says so before a byte leaves: nothing was delivered.
             return attrs.evolve(turn, delivered=False)
@@ -91,9 +116,10 @@ class Service:
         """Play the next turn."""
         turn = self._next()
         self.delivered += turn.delivered
-        evidence.phase = turn.phase
+        if turn.phase is not None:
+            evidence.phase = turn.phase
         evidence.connect_failed = turn.connect_failed
-        if isinstance(turn.what, TransportFault):
+        if isinstance(turn.what, Exception):
             raise turn.what
         return turn.what or answer(self.sent)
 

@@ -74,8 +74,11 @@ class Signer(Protocol):
         """Give the proof that is good at `now`, in seconds since 1970 by the service's clock."""
         ...
 
-    def renew(self, stale: Proof) -> None:
-        """Forget `stale`, which the service refused as outdated, if it is still the cached one."""
+    def renew(self, stale: Proof) -> bool:
+        """Forget `stale`, which the service refused as outdated, if it is still the cached one.
+
+        Tells whether there is another to come.
+        """
         ...
 
 
@@ -256,8 +259,8 @@ class _KeySigner:
     async def sign(self, now: float) -> Proof:  # noqa: ARG002 - a key does not depend on the time
         return self._proof
 
-    def renew(self, stale: Proof) -> None:
-        """Do nothing: an API key has nothing that could be outdated."""
+    def renew(self, stale: Proof) -> bool:  # noqa: ARG002 - the key does not get older
+        return False
 
 
 @attrs.frozen
@@ -293,9 +296,10 @@ class _TokenSigner:
             return self._token.proof
         return await self._signed_anew(now)
 
-    def renew(self, stale: Proof) -> None:
+    def renew(self, stale: Proof) -> bool:
         if stale is self._token.proof:
             self._token = _NO_TOKEN
+        return True
 
     async def _signed_anew(self, now: float) -> Proof:
         async with self._lock:

@@ -3,7 +3,8 @@
 Everything a call knows of itself lives in `_Call`; what the calls of a client share in `Caller`.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -25,7 +26,7 @@ from voxsms.api.codec import (
 from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
 from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
-from voxsms.api.wire import SEPARATOR
+from voxsms.api.wire import SEPARATOR, bare_number
 from voxsms.auth import Proof, Signer
 from voxsms.clock import Clock
 from voxsms.download import Destination, destination
@@ -40,12 +41,13 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.hooks import AttemptEvent, CallEvent, Hooks, logger, tell
+from voxsms.hooks import Hooks, Telling, note
 from voxsms.retry import Outcome, RetryBudget, decide, outcome_of_error
 from voxsms.text.segments import count_fragments
 from voxsms.transport.seam import (
     Evidence,
     FaultKind,
+    Phase,
     Request,
     Timeouts,
     Transport,
@@ -173,8 +175,6 @@ class _Call(Generic[R]):
     """A call under way."""
 
     __slots__ = (
-        "_attempts",
-        "_began",
         "_caller",
         "_evidence",
         "_file",
@@ -183,12 +183,10 @@ class _Call(Generic[R]):
         "_numbers",
         "_options",
         "_outcome",
-        "_predicted",
         "_read",
         "_renewed",
         "_row",
-        "_started",
-        "_untold",
+        "_telling",
     )
 
     def __init__(
@@ -207,28 +205,27 @@ class _Call(Generic[R]):
         self._options = options
         self._read = read
         self._file = file
-        self._started = self._began = caller.clock.monotonic()
-        self._attempts = 0
+        self._telling = Telling(row.cmd, caller.hooks, caller.clock, predicted)
         self._renewed = False
         self._evidence = Evidence()
         self._outcome = Outcome.NOT_SENT
-        self._untold = False  # an attempt is under way of which no hook knows
         self._last: VoxSmsError | None = None
-        self._predicted = predicted
         self._numbers = tuple(form[row.sending.to].split(SEPARATOR)) if row.sending else ()
 
     async def run(self) -> R:
         """Make the attempts within the deadline, and keep the books whatever happens."""
-        reservation = self._reserve()
+        reservation = None
         try:
+            reservation = self._reserve()
             result = await self._within_deadline()
         except BaseException as error:
             # Cancelled, or worse: the books and the hooks learn what is known, then it goes on.
             known = error if isinstance(error, VoxSmsError) else self._interrupted(error)
             if reservation and known.sent == "no":
                 reservation.release()
-            self._report(known, cancelled=not isinstance(error, Exception))
-            if self._row.charges and known is not error and isinstance(error, Exception):
+            cancelled = not isinstance(error, Exception)
+            self._telling.end(self._outcome, known, cancelled=cancelled)
+            if self._row.charges and known is not error and not cancelled:
                 raise known from error  # a send ends in our words, whatever a transport raises
             raise
         return self._accepted(result, reservation)
@@ -249,23 +246,25 @@ class _Call(Generic[R]):
         clock, signer = self._caller.clock, self._caller.signer
         while True:
             proof = await signer.sign(self._caller.service_time())
-            self._attempts += 1
-            self._began, self._untold = clock.monotonic(), True
+            if self._caller.closed:  # while this call waited
+                closed = TransportFault(FaultKind.CONNECTION, "the client was closed")
+                raise self._unanswered(closed) from self._last
+            self._telling.begin_attempt()
             try:
                 result = await self._attempt(proof)
             except VoxSmsError as error:
-                self._tell_attempt(error)
+                self._telling.end_attempt(self._outcome, error)
                 wait = await self._wait_after(error, proof)
                 if wait is None:
                     raise
                 self._last = error
             else:
                 self._outcome = Outcome.ACCEPTED
-                self._tell_attempt(None)
+                self._telling.end_attempt(self._outcome, None)
                 self._caller.retries.put_back()
                 return result
             # From here on nothing is in doubt until the next attempt is.
-            self._evidence = Evidence()
+            self._evidence, self._outcome = Evidence(), Outcome.NOT_SENT
             await clock.sleep(wait)
 
     async def _attempt(self, proof: Proof) -> R:
@@ -278,15 +277,22 @@ class _Call(Generic[R]):
             timeouts=self._options.timeouts,
             sink=self._file.write if self._file else None,
         )
+        # From here on silence proves something only if the transport is one whose silence does.
+        self._evidence.phase = Phase.HANDED_OVER
         try:
             answer = await caller.transport.send(request, self._evidence)
         except TransportFault as fault:
             found = self._unanswered(fault)
             raise found from found.__cause__ or fault.__cause__
-        caller.learn_time(answer, caller.clock.monotonic() - self._began)
+        except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
+            raise self._interrupted(error) from error
+        self._evidence.phase = Phase.READING
+        caller.learn_time(answer, self._telling.seconds)
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:
+            if isinstance(error, ApiError):
+                error.hide([*self._form.values(), *self._numbers, *proof.fields.values()])
             found = self._judged(error, answer.status)
             raise found from found.__cause__
 
@@ -317,7 +323,7 @@ class _Call(Generic[R]):
         return doubt
 
     def _doubt(self, problem: str) -> OutcomeUnknown:
-        at = datetime.fromtimestamp(self._caller.clock.time(), UTC)
+        at = datetime.fromtimestamp(self._caller.service_time(), UTC)
         phase = self._evidence.phase.words
         return OutcomeUnknown(self._row.cmd, problem, at, phase, self._numbers)
 
@@ -333,14 +339,15 @@ class _Call(Generic[R]):
     async def _wait_after(self, error: VoxSmsError, proof: Proof) -> float | None:
         """Give the seconds until the next attempt, or None if there is to be none."""
         caller, options = self._caller, self._options
+        if caller.closed:
+            return None
         if self._outcome is Outcome.STALE_TOKEN and not self._renewed:
-            self._renewed = True
-            caller.signer.renew(proof)
-            return 0.0
+            self._renewed = caller.signer.renew(proof) and caller.retries.take()
+            return 0.0 if self._renewed else None
         roll = caller.clock.roll()
-        made = self._attempts - self._renewed  # the one with the stale token does not count
+        made = self._telling.attempts - self._renewed  # that with the stale token does not count
         wait = decide(self._row, self._outcome, error, made, options.max_attempts, roll)
-        left = self._started + options.deadline - caller.clock.monotonic()
+        left = self._telling.started + options.deadline - caller.clock.monotonic()
         if wait is None or wait > left or not caller.retries.take():
             return None
         if self._file is not None and not await self._file.restart():
@@ -350,64 +357,39 @@ class _Call(Generic[R]):
     def _accepted(self, result: R, reservation: "Reservation | None") -> R:
         """Enter an accepted call in the books, and tell what was predicted beside what came."""
         if not isinstance(result, SendSmsMessageResult | A2PSendSmsResult):
-            self._report(None)
+            self._telling.end(self._outcome, None)
             return result
-        if reservation is not None:
-            reservation.settle(_taken(result, self._numbers))
+        if isinstance(result, A2PSendSmsResult):
+            self._account_for(result, reservation)
         if result.fragments_count != result.predicted_fragments_count:
-            logger.warning(
+            note(
+                logging.WARNING,
                 "%s: the service counted %d fragments where %d were predicted",
                 self._row.cmd,
                 result.fragments_count,
                 result.predicted_fragments_count,
             )
-        self._report(None, fragments_count=result.fragments_count)
+        self._telling.end(self._outcome, None, fragments_count=result.fragments_count)
         return result
 
-    def _tell_attempt(self, error: VoxSmsError | None) -> None:
-        self._untold = False
-        hook = self._caller.hooks.on_attempt
-        if hook is None:
-            return
-        seconds = self._caller.clock.monotonic() - self._began
-        name, code = _named(error)
-        tell(hook, AttemptEvent(self._row.cmd, self._attempts, self._outcome, seconds, name, code))
+    def _account_for(self, result: A2PSendSmsResult, reservation: "Reservation | None") -> None:
+        """Give back what refused numbers would have cost, and only that.
 
-    def _report(
-        self,
-        error: VoxSmsError | None,
-        *,
-        cancelled: bool = False,
-        fragments_count: int | None = None,
-    ) -> None:
-        """Tell the log and the hooks how the call ended."""
-        if self._untold:
-            self._tell_attempt(error)
-        seconds = self._caller.clock.monotonic() - self._started
-        logger.info(
-            "%s: %s, %d attempt(s), %.0f ms",
-            self._row.cmd,
-            self._outcome.value,
-            self._attempts,
-            seconds * 1000,
-        )
-        hook = self._caller.hooks.on_outcome
-        if hook is None:
-            return
-        name, code = _named(error)
-        event = CallEvent(
-            self._row.cmd,
-            self._attempts,
-            self._outcome,
-            seconds,
-            name,
-            code,
-            cancelled,
-            error if isinstance(error, OutcomeUnknown) else None,
-            self._predicted,
-            fragments_count,
-        )
-        tell(hook, event)
+        A number of which the answer says nothing may have been charged.
+        """
+        accepted = _bare(message.destination_number for message in result.result)
+        refused = _bare(number.destination_number for number in result.failed) - accepted
+        if reservation is not None and refused:
+            reservation.settle(number for number in self._numbers if number not in refused)
+        missing = len({*self._numbers} - accepted - refused)
+        if missing:
+            note(
+                logging.WARNING,
+                "%s: the answer says nothing of %d of %d numbers",
+                self._row.cmd,
+                missing,
+                len(self._numbers),
+            )
 
 
 def _form_body(form: Form) -> bytes:
@@ -420,17 +402,6 @@ def _form_body(form: Form) -> bytes:
     return "&".join(fields).encode()
 
 
-def _named(error: VoxSmsError | None) -> tuple[str | None, int | None]:
-    """Give an error's class and code, which is all that hooks see of it."""
-    cause = error.__cause__ if isinstance(error, OutcomeUnknown) else error
-    code = cause.code if isinstance(cause, ApiError) else None
-    return (None if error is None else type(error).__name__), code
-
-
-def _taken(
-    result: SendSmsMessageResult | A2PSendSmsResult, numbers: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Give the numbers that a send was accepted for."""
-    if isinstance(result, SendSmsMessageResult):
-        return numbers
-    return tuple(message.destination_number for message in result.result)
+def _bare(numbers: Iterable[str]) -> set[str]:
+    """Give numbers as they are sent, however the service writes them."""
+    return {bare_number(number) or number for number in numbers}

@@ -1,17 +1,23 @@
 """What a user can watch: one event for each attempt, one for each call.
 
 Hooks are plain functions, called on the spot, before an error or a cancellation goes on its way.
-One that raises is logged and does no harm: a message that was sent must not be lost to a metric.
-Nothing here shows a text or a number, but for the data of the `OutcomeUnknown` of a call in doubt.
+One that raises is logged and does no harm: a message that was sent must not be lost to a metric,
+nor to a log whose filter or handler raises. Nothing here shows a text or a number, but for the data
+of the `OutcomeUnknown` of a call in doubt.
+
+Calls that a budget stopped are told too, with no attempts. An `InvalidRequest` is not: it is a
+defect of the program that calls, found before there was a call.
 """
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import attrs
 
-from voxsms.errors import OutcomeUnknown
+from voxsms.clock import Clock
+from voxsms.errors import ApiError, OutcomeUnknown, VoxSmsError
 from voxsms.retry import Outcome
 
 logger = logging.getLogger("voxsms")
@@ -68,4 +74,103 @@ def tell(hook: Callable[[Event], object] | None, event: Event) -> None:
     try:
         hook(event)
     except Exception as error:  # noqa: BLE001 - whatever a user's hook raises
-        logger.warning("a hook raised %s and was passed over", type(error).__name__)
+        note(logging.WARNING, "a hook raised %s and was passed over", type(error).__name__)
+
+
+def note(level: int, message: str, *values: object) -> None:
+    """Write to the log, and survive what a user has put there."""
+    with suppress(Exception):  # there is no other log to tell of it
+        logger.log(level, message, *values)
+
+
+class Telling:
+    """What one call tells the log and the hooks of itself."""
+
+    __slots__ = (
+        "_began",
+        "_clock",
+        "_hooks",
+        "_in_doubt",
+        "_method",
+        "_predicted",
+        "_untold",
+        "attempts",
+        "started",
+    )
+
+    def __init__(self, method: str, hooks: Hooks, clock: Clock, predicted: int | None) -> None:
+        self.attempts = 0
+        self.started = self._began = clock.monotonic()
+        self._method = method
+        self._hooks = hooks
+        self._clock = clock
+        self._predicted = predicted
+        self._untold = False  # an attempt is under way of which no hook knows
+        self._in_doubt = False
+
+    def begin_attempt(self) -> None:
+        """Count another attempt."""
+        self.attempts += 1
+        self._began, self._untold = self._clock.monotonic(), True
+
+    @property
+    def seconds(self) -> float:
+        """How long the attempt under way has taken, or the last one and what followed."""
+        return self._clock.monotonic() - self._began
+
+    def end_attempt(self, outcome: Outcome, error: VoxSmsError | None) -> None:
+        """Tell what became of an attempt."""
+        self._untold = False
+        self._in_doubt |= outcome is Outcome.UNKNOWN
+        hook = self._hooks.on_attempt
+        if hook is None:
+            return
+        name, code = _named(error)
+        tell(hook, AttemptEvent(self._method, self.attempts, outcome, self.seconds, name, code))
+
+    def end(
+        self,
+        outcome: Outcome,
+        error: VoxSmsError | None,
+        *,
+        cancelled: bool = False,
+        fragments_count: int | None = None,
+    ) -> None:
+        """Tell how the call ended."""
+        if self._untold:
+            self.end_attempt(outcome, error)
+        if self._in_doubt and outcome is Outcome.NOT_SENT:
+            outcome = Outcome.UNKNOWN  # an earlier attempt may have been processed
+        seconds = self._clock.monotonic() - self.started
+        note(
+            logging.INFO,
+            "%s: %s, %d attempt(s), %.0f ms",
+            self._method,
+            outcome.value,
+            self.attempts,
+            seconds * 1000,
+        )
+        hook = self._hooks.on_outcome
+        if hook is None:
+            return
+        name, code = _named(error)
+        event = CallEvent(
+            self._method,
+            self.attempts,
+            outcome,
+            seconds,
+            name,
+            code,
+            cancelled,
+            error if isinstance(error, OutcomeUnknown) else None,
+            self._predicted,
+            fragments_count,
+        )
+        tell(hook, event)
+
+
+def _named(error: VoxSmsError | None) -> tuple[str | None, int | None]:
+    """Give an error's class and code, which is all that hooks see of it."""
+    cause = error.__cause__ if isinstance(error, OutcomeUnknown) else error
+    code = cause.code if isinstance(cause, ApiError) else None
+    return (None if error is None else type(error).__name__), code
