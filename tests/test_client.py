@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import attrs
@@ -15,7 +16,7 @@ import pytest
 from doubles import A2P, KEY, SMS, CountingSigner, FakeClock, Scripted, answer
 
 import voxsms
-from voxsms import Budget, Client, HttpxTransport, RateTable, ServiceAccount, Timeouts
+from voxsms import Budget, Client, Clock, HttpxTransport, RateTable, ServiceAccount, Timeouts
 from voxsms.api.models import DeliveryStatus, Direction
 from voxsms.api.spec import AsyncWriter
 from voxsms.errors import BudgetExceeded, CredentialsInvalid, InvalidRequest, InvalidText
@@ -216,6 +217,13 @@ async def test_a_message_is_taken_wherever_a_text_is(client: Client, script: Scr
     assert script.forms[0]["sms_body"] == "See you"
 
 
+class AsyncCallable:
+    """An object that is called like an async function."""
+
+    async def __call__(self, event: object) -> None:
+        """Be called in vain."""
+
+
 PATHLIKE = Path("credentials.json")
 BAD_PARTS: list[tuple[dict[str, Any], str]] = [
     ({"auth": "credentials.json"}, "auth: is a value of type str; it must be a ServiceAccount"),
@@ -241,6 +249,9 @@ BAD_PARTS: list[tuple[dict[str, Any], str]] = [
     ({"transport": "httpx"}, "transport: is a value of type str; it must be an httpx.AsyncClient"),
     ({"transport": httpx.Client}, "transport: is a value of type type"),
     ({"transport": HttpxTransport}, "transport: is a value of type type"),
+    ({"clock": SimpleNamespace(time=int, sleep=int, roll=int)}, "clock: is a value of type"),
+    ({"clock": Clock}, "clock: is a value of type type; it must be a Clock"),
+    ({"on_outcome": AsyncCallable()}, "on_outcome: must be a plain function"),
     ({"on_attempt": "print"}, "on_attempt: must be a plain function"),
     ({"on_outcome": CountingSigner().sign}, "on_outcome: must be a plain function"),
 ]  # fmt: skip
@@ -274,6 +285,27 @@ async def test_addresses_that_are_good(url: str, script: Scripted) -> None:
     client = Client(KEY, url, transport=script)
     await client.send_sms_message(**SMS)
     assert script.requests[0].url == f"{url.rstrip('/')}/platform_api/SendSmsMessage/"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://svc.test:8080/proxy", ["svc.test"]),
+        ("https://svc.test", []),
+        ("http://localhost:8080", []),
+        ("http://127.0.0.1:8080", []),
+        ("http://[::1]:8080", []),
+    ],
+)
+async def test_credentials_in_clear_are_warned_of(
+    url: str, said: list[str], script: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for each client, not refused: it may be a mock, or a proxy of one's own."""
+    client = Client(KEY, url, transport=script)
+    await client.with_options(deadline=5).send_sms_message(**SMS)
+    text = "credentials cross the network in clear: {} is called without TLS"
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warnings == [text.format(host) for host in said]
 
 
 async def test_a_view_has_its_own_options_and_the_same_connections(client: Client) -> None:

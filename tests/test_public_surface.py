@@ -140,6 +140,15 @@ def test_rooms_are_reachable_as_attributes() -> None:
     assert late("sandbox") is voxsms.sandbox
 
 
+def test_what_needs_an_extra_is_reachable_like_the_rest() -> None:
+    """Late, and under the name that it has in its own room."""
+    from voxsms.export import export_history  # noqa: PLC0415 - its only use
+    from voxsms.transport.aiohttp_session import AiohttpTransport  # noqa: PLC0415 - its only use
+
+    assert voxsms.AiohttpTransport is AiohttpTransport
+    assert voxsms.export_history is export_history
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     """As of any module, so that `hasattr` works; the message names it."""
     assert not hasattr(voxsms, "Klient")

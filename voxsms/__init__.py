@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from voxsms.export import ExportProgress as ExportProgress
     from voxsms.export import ExportSummary as ExportSummary
     from voxsms.export import export_history as export_history
+    from voxsms.transport.aiohttp_session import AiohttpTransport as AiohttpTransport
 
-_OF_EXPORT = ("ExportProgress", "ExportSummary", "export_history")  # which needs an extra
+_NEED_AN_EXTRA = {
+    "AiohttpTransport": "voxsms.transport.aiohttp_session",
+    "ExportProgress": "voxsms.export",
+    "ExportSummary": "voxsms.export",
+    "export_history": "voxsms.export",
+}
 _ROOMS = (("sandbox", ("starlette", "uvicorn")), ("testing", ("pytest",)))
 
 if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
@@ -28,15 +34,12 @@ if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
         if not name.startswith("_") and find_spec(f"voxsms.{name}"):
             return import_module(f"voxsms.{name}")  # also for `from voxsms import errors` inside
         try:
-            value = getattr(import_module(_home_of(name)), name)
+            home = _NEED_AN_EXTRA.get(name, "voxsms._surface")
+            value = getattr(import_module(home), name)
         except AttributeError:
             raise AttributeError(f"module 'voxsms' has no attribute {name!r}") from None
         globals()[name] = value  # found without this function the next time
         return value
-
-
-def _home_of(name: str) -> str:
-    return "voxsms.export" if name in _OF_EXPORT else "voxsms._surface"
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ classes. At run time the descriptor gives a plain function with that signature, 
 right too.
 """
 
+import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from functools import cached_property
@@ -37,10 +38,11 @@ from voxsms.auth import Auth, from_env
 from voxsms.calling import Caller, Options
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
-from voxsms.hooks import AttemptEvent, CallEvent, Hooks
+from voxsms.hooks import AttemptEvent, CallEvent, Hooks, note
 from voxsms.paging import Pager
 from voxsms.transport.httpx_lanes import HttpxTransport, UserHttpxTransport
 from voxsms.transport.seam import Timeouts, Transport
+from voxsms.transport.surroundings import is_this_machine
 
 if TYPE_CHECKING:  # prices are asked for by few and loaded by those
     from voxsms.pricing import Budget, RateTable
@@ -184,7 +186,8 @@ class Download(_Binding, Generic[P]):
 class Client:
     """An asynchronous client for Voximplant's SMS methods.
 
-    Use it as `async with Client(auth) as client:`; it belongs to one event loop (asyncio or trio).
+    Use it as `async with Client(auth) as client:`, under asyncio or trio. One client may serve one
+    event loop after the other, such as an `asyncio.run` for each job: each has its own connections.
     No call is ever sent twice where that could deliver a message twice.
 
     Args:
@@ -197,7 +200,8 @@ class Client:
         transport: `HttpxTransport` by default; another transport of `voxsms.transport`, or an
             `httpx.AsyncClient` or transport of your own.
         on_attempt: called after each attempt with an `AttemptEvent`.
-        on_outcome: called after each call with a `CallEvent`, cancelled calls included.
+        on_outcome: called after each call with a `CallEvent`, those that were cancelled and those
+            that a budget stopped included.
         clock: for tests: a `Clock` to drive time by.
 
     Raises:
@@ -229,9 +233,12 @@ class Client:
         on_outcome: Callable[[CallEvent], object] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        clock, hooks = clock or Clock(), Hooks(on_attempt, on_outcome)
+        clock = Clock() if clock is None else clock
+        hooks = Hooks(on_attempt, on_outcome)
         options = Options(Timeouts.of(timeout), max_attempts, deadline, budget)
-        self.options = _checked(options, *_faults_of_parts(auth, base_url, transport, hooks))
+        faults = _faults_of_parts(auth, base_url, transport, hooks, clock)
+        self.options = _checked(options, *faults)
+        _warn_of_clear_text(base_url)
         self.caller = Caller(
             auth.signer(), base_url.rstrip("/"), _transport(transport, clock), hooks, clock
         )
@@ -299,7 +306,10 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections, also those of every view; later calls are refused."""
+        """Close the connections, also those of every view; later calls are refused.
+
+        What was opened in another event loop is closed as that loop ends (by `asyncio.run`).
+        """
         await self.caller.aclose()
 
     def __repr__(self) -> str:
@@ -308,7 +318,7 @@ class Client:
 
 
 def _faults_of_parts(
-    auth: object, base_url: object, transport: object, hooks: Hooks
+    auth: object, base_url: object, transport: object, hooks: Hooks, clock: object
 ) -> Iterator[Fault]:
     """Find what can not be right among the parts of a client: a class, a path, a coroutine."""
     if not _is_one_with(auth, "signer"):
@@ -319,9 +329,24 @@ def _faults_of_parts(
     if not of_httpx and not _is_one_with(transport, "silence_counts"):
         wanted = "an httpx.AsyncClient, an httpx transport or one of voxsms.transport"
         yield Fault("transport", f"is {kind(transport)}; it must be {wanted}")
+    if not all(_is_one_with(clock, method) for method in ("time", "monotonic", "sleep", "roll")):
+        yield Fault("clock", f"is {kind(clock)}; it must be a Clock")
     for name, hook in attrs.asdict(hooks, recurse=False).items():
-        if hook is not None and (not callable(hook) or iscoroutinefunction(hook)):
+        if hook is not None and not _is_plain_function(hook):
             yield Fault(name, "must be a plain function: it is called on the spot, not awaited")
+
+
+def _is_plain_function(hook: object) -> bool:
+    asynchronous = iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__)
+    return callable(hook) and not asynchronous
+
+
+def _warn_of_clear_text(url: str) -> None:
+    """Warn of an address without TLS that is not on this machine; a test's may be."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
+        text = "credentials cross the network in clear: %s is called without TLS"
+        note(logging.WARNING, text, parts.hostname)
 
 
 def _problem_of_url(url: object) -> str | None:
