@@ -79,8 +79,9 @@ def tell(hook: Callable[[Event], object] | None, event: Event) -> None:
 
 def note(level: int, message: str, *values: object) -> None:
     """Write to the log, and survive what a user has put there."""
-    with suppress(Exception):  # there is no other log to tell of it
-        logger.log(level, message, *values)
+    if logger.isEnabledFor(level):
+        with suppress(Exception):  # there is no other log to tell of it
+            logger.log(level, message, *values)
 
 
 class Telling:

@@ -103,25 +103,23 @@ class _Connector(aiohttp.TCPConnector):
         evidence = _under_way.get()
         _Connector.asked = True
         evidence.reach(Phase.CONNECTING)
+        apart = self._clock.time() - self._clock.monotonic()
         connection = await super().connect(req, traces, timeout)
-        while not self._is_good(connection):
+        while not self._is_good(connection, apart):
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        self._used[connection.protocol] = self._difference()
+        self._used[connection.protocol] = apart
         evidence.reach(Phase.SENDING)
         return connection
 
-    def _is_good(self, connection: Connection) -> bool:
+    def _is_good(self, connection: Connection, apart: float) -> bool:
         """Tell whether a connection is new, or as it was when it was last used."""
         before = self._used.get(connection.protocol)
         if before is None:
             return True
         # aiohttp's clock stands still while the machine sleeps, and so does what it takes for idle.
-        slept = abs(self._difference() - before) > self._reuse
+        slept = abs(apart - before) > self._reuse
         return not slept and not _is_stale(connection)
-
-    def _difference(self) -> float:
-        return self._clock.time() - self._clock.monotonic()
 
 
 def _is_stale(connection: Connection) -> bool:
