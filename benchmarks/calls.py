@@ -1,7 +1,10 @@
 """Calls: voxsms on each transport beside its raw library, in the same run.
 
-`python benchmarks/calls.py` prints calls a second and CPU a call at 1, 10 and 100 in flight, and
-the time of a burst of 1,000 calls awaited at once.
+    python benchmarks/calls.py [--write]
+
+It measures calls a second and CPU a call at 1, 10 and 100 in flight, the time of a burst of 1,000
+calls awaited at once, and that of 20 tasks making the same calls in a loop. `--write` puts the
+table into the README. What is measured has one core, the server the other.
 """
 
 import argparse
@@ -16,6 +19,7 @@ import aiohttp
 import attrs
 import httpx
 import httpx2
+import readme
 from loopback import pin, server
 
 import voxsms
@@ -27,15 +31,39 @@ CREDENTIALS = {"account_id": "1", "api_key": "invented"}
 Call = Callable[[], Awaitable[object]]
 
 
-@attrs.frozen
-class Figure:
-    """What was measured of one client."""
+Open = Callable[[AsyncExitStack], Awaitable[Call]]
+LEVELS = (1, 10, 100)
+BURST = 1000
+HEAD = [
+    "client",
+    *(f"{n} in flight" for n in LEVELS),
+    f"{BURST:,} at once",
+    "by 20 tasks",
+    "CPU a call",
+    "added",
+]
 
-    name: str
+
+@attrs.frozen
+class Figures:
+    """What was measured of one client in one round."""
+
     rate: dict[int, float]
-    cpu: dict[int, float]
-    burst: float
+    """Calls a second, by how many are in flight."""
+    cpu: float
+    """Microseconds of CPU a call, at 10 in flight."""
+    burst: float | None
+    """Seconds; None if it was left out."""
     loop_of_20: float
+
+
+@attrs.frozen
+class Pair:
+    """A library, and voxsms on it."""
+
+    library: str
+    raw: Open
+    voxsms: Open
 
 
 async def _voxsms(url: str, stack: AsyncExitStack, transport: Transport) -> Call:
@@ -91,81 +119,100 @@ async def _in_flight(call: Call, tasks: int, calls: int) -> None:
     await asyncio.gather(*(worker() for _ in range(tasks)))
 
 
-async def _measure(
-    name: str, open_: Callable[[AsyncExitStack], Awaitable[Call]], calls: int, *, burst: bool
-) -> Figure:
+async def _measure(open_: Open, calls: int, *, burst: bool) -> Figures:
     rate: dict[int, float] = {}
     cpu: dict[int, float] = {}
     async with AsyncExitStack() as stack:
         call = await open_(stack)
         await _in_flight(call, 2, 50)
-        for tasks in (1, 10, 100):
-            wall, used = time.perf_counter(), time.process_time()
-            await _in_flight(call, tasks, calls)
-            rate[tasks] = calls / (time.perf_counter() - wall)
+        for tasks in LEVELS:
+            used = time.process_time()
+            rate[tasks] = calls / await _seconds(_in_flight(call, tasks, calls))
             cpu[tasks] = (time.process_time() - used) / calls * 1e6
-        wall = time.perf_counter()
-        await _in_flight(call, 20, 1000)
-        loop_of_20 = time.perf_counter() - wall
-    at_once = float("nan")
-    if burst:
-        async with AsyncExitStack() as stack:
-            call = await open_(stack)
-            wall = time.perf_counter()
-            await asyncio.gather(*(call() for _ in range(1000)))
-            at_once = time.perf_counter() - wall
-    return Figure(name, rate, cpu, at_once, loop_of_20)
+        loop_of_20 = await _seconds(_in_flight(call, 20, BURST))
+    return Figures(rate, cpu[10], await _burst(open_) if burst else None, loop_of_20)
 
 
-def _clients(url: str) -> dict[str, Callable[[AsyncExitStack], Awaitable[Call]]]:
+async def _burst(open_: Open) -> float:
+    async with AsyncExitStack() as stack:
+        call = await open_(stack)
+        return await _seconds(asyncio.gather(*(call() for _ in range(BURST))))
+
+
+async def _seconds(work: Awaitable[object]) -> float:
+    began = time.perf_counter()
+    await work
+    return time.perf_counter() - began
+
+
+def _pairs(url: str) -> list[Pair]:
     from voxsms.transport.aiohttp_session import AiohttpTransport
 
-    return {
-        "raw httpx": lambda stack: _httpx(url, stack),
-        "voxsms, httpx": lambda stack: _voxsms(url, stack, voxsms.HttpxTransport()),
-        "raw httpx2": lambda stack: _httpx2(url, stack),
-        "voxsms, httpx2": lambda stack: _voxsms(url, stack, voxsms.Httpx2Transport()),
-        "raw aiohttp": lambda stack: _aiohttp(url, stack),
-        "voxsms, aiohttp": lambda stack: _voxsms(url, stack, AiohttpTransport()),
-    }
+    def ours(make: Callable[[], Transport]) -> Open:
+        return lambda stack: _voxsms(url, stack, make())
+
+    return [
+        Pair("httpx", lambda stack: _httpx(url, stack), ours(voxsms.HttpxTransport)),
+        Pair("httpx2", lambda stack: _httpx2(url, stack), ours(voxsms.Httpx2Transport)),
+        Pair("aiohttp", lambda stack: _aiohttp(url, stack), ours(AiohttpTransport)),
+    ]
 
 
-def _median(figures: list[Figure]) -> Figure:
-    def middle(pick: Callable[[Figure], float]) -> float:
-        return statistics.median(pick(figure) for figure in figures)
+@attrs.frozen
+class Measured:
+    """What was found of a pair, round for round."""
 
-    levels = (1, 10, 100)
-    return Figure(
-        figures[0].name,
-        {n: statistics.median(f.rate[n] for f in figures) for n in levels},
-        {n: statistics.median(f.cpu[n] for f in figures) for n in levels},
-        middle(lambda f: f.burst),
-        middle(lambda f: f.loop_of_20),
-    )
+    pair: Pair
+    raw: list[Figures] = attrs.field(factory=list[Figures])
+    voxsms: list[Figures] = attrs.field(factory=list[Figures])
+
+    def measure(self, calls: int) -> None:
+        """Measure the two once more; raw httpx's burst, which takes 20 s, only once."""
+        burst = self.pair.library != "httpx" or not self.raw
+        self.raw.append(asyncio.run(_measure(self.pair.raw, calls, burst=burst)))
+        self.voxsms.append(asyncio.run(_measure(self.pair.voxsms, calls, burst=True)))
+
+    @property
+    def added(self) -> float:
+        """Microseconds of CPU that voxsms adds to a call."""
+        rounds = zip(self.raw, self.voxsms, strict=True)
+        return statistics.median(ours.cpu - its.cpu for its, ours in rounds)
+
+
+def _line(name: str, rounds: list[Figures], added: str) -> list[str]:
+    rates = [f"{statistics.median(f.rate[n] for f in rounds):,.0f}" for n in LEVELS]
+    burst = statistics.median(f.burst for f in rounds if f.burst is not None)
+    loop = statistics.median(f.loop_of_20 for f in rounds)
+    cpu = statistics.median(f.cpu for f in rounds)
+    return [name, *rates, f"{burst:.2f} s", f"{loop:.2f} s", f"{cpu:.0f} us", added]
+
+
+def table(url: str, calls: int, rounds: int) -> str:
+    """Measure all in turn, round for round, and render."""
+    found = [Measured(pair) for pair in _pairs(url)]
+    for _ in range(rounds):
+        for each in found:
+            each.measure(calls)
+    lines = [HEAD]
+    for each in found:
+        lines.append(_line(f"raw {each.pair.library}", each.raw, ""))
+        lines.append(_line(f"voxsms, {each.pair.library}", each.voxsms, f"{each.added:+.0f} us"))
+    return readme.rows(lines)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print, or write into the README."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--calls", type=int, default=1500)
     arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--slow-burst", action="store_true", help="raw httpx's burst too (20 s)")
+    arguments.add_argument("--write", action="store_true", help="put the table into the README")
     given = arguments.parse_args()
     pin(0)
     with server() as url:
-        clients = _clients(url)
-        found: dict[str, list[Figure]] = {name: [] for name in clients}
-        for round_ in range(given.rounds):
-            for name, open_ in clients.items():
-                burst = not name.startswith("raw httpx") or (given.slow_burst and not round_)
-                found[name].append(asyncio.run(_measure(name, open_, given.calls, burst=burst)))
-    heads = "client | 1 /s | 10 /s | 100 /s | CPU us at 1 | at 10 | at 100 | burst of 1,000 s"
-    print(f"| {heads} | 20 tasks s |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for figures in found.values():
-        f = _median(figures)
-        cells = [f"{f.rate[n]:,.0f}" for n in f.rate] + [f"{f.cpu[n]:.0f}" for n in f.cpu]
-        print(f"| {f.name} | {' | '.join(cells)} | {f.burst:.2f} | {f.loop_of_20:.2f} |")
+        measured = table(url, given.calls, given.rounds)
+    print(measured)
+    if given.write:
+        readme.put("throughput", measured)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """How often one send call is delivered when its answer is lost: voxsms beside its peers.
 
 Every client is pointed at the same loopback server, which reads a request to its end, counts a
-delivery, and then does what a bad moment does: closes the connection, resets it, or answers 500.
-The call is the peer's own way of sending one SMS, with its default settings.
+delivery, and then does what a bad moment does, every time that it is asked. The call is the peer's
+own way of sending one SMS, as it comes: with its default settings, but for a short timeout where it
+lets one set it.
 
     pip install -e . -r benchmarks/requirements.txt
     python benchmarks/peers.py [--write]
@@ -20,21 +21,58 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from pathlib import Path
+from itertools import repeat
+from typing import NamedTuple
 
 import orjson
+import readme
 
-FAULTS = ("closed", "reset", "500")
-PATIENCE = 240.0
+PATIENCE = 60.0
+"""Seconds until a call that has not ended by then is left; some wait for ever."""
+TIMEOUT = 2
 FROM, TO, TEXT = "447443332211", "447443332212", "Hello"
-README = Path(__file__).parents[1] / "README.md"
+HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+RESET = struct.pack("ii", 1, 0)
+"""A linger of no time: what is closed with it is reset."""
+
+
+class Fault(NamedTuple):
+    """What the server does once it has delivered a message."""
+
+    words: str
+    answer: bytes = b""
+    """What it says before it closes the connection."""
+    resets: bool = False
+    waits: bool = False
+    """It says nothing, and leaves it to the client to go."""
+    reads: bool = True
+    """Otherwise it closes the connection before it has read anything; nothing is delivered."""
+
+
+def _http(status: str, content_type: str, body: bytes, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n"
+    return head.encode() + b"Connection: close\r\n\r\n" + body
+
+
+FAULTS = (
+    Fault("closes the connection"),
+    Fault("resets it", resets=True),
+    Fault("half an answer", _http("200 OK", "application/json", b'{"result": 1, "mess', 60)),
+    Fault("garbage", b"\x16\x03\x01\x02\x00\xff\xfe no HTTP at all\r\n\r\n"),
+    Fault("HTML and HTTP 502", _http("502 Bad Gateway", "text/html", HTML)),
+    Fault("HTTP 500", _http("500 Internal Server Error", "text/plain", b"")),
+    Fault("never answers", waits=True),
+    Fault("closes before it reads", reads=False),
+)
 
 
 class Server:
     """Delivers every message, and answers none of them well."""
 
-    def __init__(self, fault: str) -> None:
+    def __init__(self, fault: Fault) -> None:
         self._fault = fault
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -48,15 +86,14 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            if not _read_request(connection):
+            if not self._fault.reads or not _read_request(connection):
                 return
             self.deliveries += 1
-            if self._fault == "reset":
-                linger = struct.pack("ii", 1, 0)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            elif self._fault == "500":
-                head = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n"
-                connection.sendall(head + b"Connection: close\r\n\r\n")
+            connection.sendall(self._fault.answer)
+            if self._fault.waits:
+                connection.recv(1)
+            if self._fault.resets:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
 def _read_request(connection: socket.socket) -> bool:
@@ -76,7 +113,8 @@ def _voxsms(host: str) -> None:
     import voxsms
 
     async def call() -> None:
-        async with voxsms.Client(voxsms.ApiKey(1, "invented"), f"http://{host}") as client:
+        auth = voxsms.ApiKey(1, "invented")
+        async with voxsms.Client(auth, f"http://{host}", timeout=TIMEOUT) as client:
             await client.send_sms_message(source=FROM, destination=TO, sms_body=TEXT)
 
     asyncio.run(call())
@@ -101,7 +139,7 @@ def _vendor(host: str) -> None:
     api.endpoint = host
     post = httpx.post
     httpx.post = lambda url, **rest: post(url.replace("https://", "http://"), **rest)
-    api.send_sms_message(FROM, TO, TEXT)
+    api.send_sms_message(FROM, TO, TEXT)  # lets no timeout be set, and has none
 
 
 def _twilio(host: str) -> None:
@@ -114,7 +152,7 @@ def _twilio(host: str) -> None:
                 method, url.replace("https://api.twilio.com", f"http://{host}"), *args, **kwargs
             )
 
-    client = Client("ACinvented", "invented", http_client=Loopback())
+    client = Client("ACinvented", "invented", http_client=Loopback(timeout=TIMEOUT))
     client.messages.create(to=f"+{TO}", from_=f"+{FROM}", body=TEXT)
 
 
@@ -122,9 +160,8 @@ def _vonage(host: str) -> None:
     from vonage import Auth, HttpClientOptions, Vonage
     from vonage_sms import SmsMessage
 
-    client = Vonage(
-        Auth(api_key="0123abcd", api_secret="Invented0"), HttpClientOptions(rest_host=host)
-    )
+    options = HttpClientOptions(rest_host=host, timeout=TIMEOUT)
+    client = Vonage(Auth(api_key="0123abcd", api_secret="Invented0"), options)
     session = client.http_client._session
     session.mount("http://", session.get_adapter("https://"))  # the same retries
     request = session.request
@@ -135,13 +172,13 @@ def _vonage(host: str) -> None:
 def _telnyx(host: str) -> None:
     from telnyx import Telnyx
 
-    Telnyx(api_key="invented", base_url=f"http://{host}").messages.send(
-        from_=f"+{FROM}", to=f"+{TO}", text=TEXT
-    )
+    client = Telnyx(api_key="invented", base_url=f"http://{host}", timeout=TIMEOUT)
+    client.messages.send(from_=f"+{FROM}", to=f"+{TO}", text=TEXT)
 
 
 def _boto3(host: str) -> None:
     import boto3
+    from botocore.config import Config
 
     client = boto3.client(
         "pinpoint-sms-voice-v2",
@@ -149,6 +186,7 @@ def _boto3(host: str) -> None:
         region_name="us-east-1",
         aws_access_key_id="invented",
         aws_secret_access_key="invented",
+        config=Config(read_timeout=TIMEOUT),
     )
     client.send_text_message(
         DestinationPhoneNumber=f"+{TO}", OriginationIdentity=f"+{FROM}", MessageBody=TEXT
@@ -170,7 +208,7 @@ def _quietly(call: Callable[[str], None], host: str) -> None:
         call(host)
 
 
-def deliveries(call: Callable[[str], None], fault: str) -> str:
+def deliveries(call: Callable[[str], None], fault: Fault) -> str:
     """Make one call in a process of its own; count what was delivered."""
     server = Server(fault)
     process = multiprocessing.get_context("spawn").Process(
@@ -181,19 +219,19 @@ def deliveries(call: Callable[[str], None], fault: str) -> str:
     unfinished = process.is_alive()
     process.kill()
     process.join()
-    return f"{server.deliveries}{'+' if unfinished else ''}"
+    return f"{server.deliveries}{', waits' if unfinished else ''}"
 
 
 def table() -> str:
-    """Measure and render."""
-    lines = [
-        "| one call, its answer lost | version | connection closed | connection reset | HTTP 500 |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name, (package, call) in CLIENTS.items():
-        counts = " | ".join(deliveries(call, fault) for fault in FAULTS)
-        lines.append(f"| {name} | {version(package)} | {counts} |")
-    return "\n".join(lines)
+    """Measure and render: a line a fault, a column a client."""
+    clients = [f"{name} {version(package)}" for name, (package, _) in CLIENTS.items()]
+    with ThreadPoolExecutor(len(CLIENTS)) as threads:
+        counts = [
+            list(threads.map(deliveries, [call for _, call in CLIENTS.values()], repeat(fault)))
+            for fault in FAULTS
+        ]
+    lines = [[fault.words, *of_fault] for fault, of_fault in zip(FAULTS, counts, strict=True)]
+    return readme.rows([["the server, each time", *clients], *lines])
 
 
 def main() -> None:
@@ -204,11 +242,7 @@ def main() -> None:
     measured = table()
     print(measured)
     if given.write:
-        text = README.read_text(encoding="utf-8")
-        start, end = "<!-- peers -->\n", "\n<!-- end -->"
-        before, _, rest = text.partition(start)
-        after = rest.partition(end)[2]
-        README.write_text(f"{before}{start}{measured}{end}{after}", encoding="utf-8")
+        readme.put("peers", measured)
 
 
 if __name__ == "__main__":
