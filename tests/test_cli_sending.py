@@ -7,11 +7,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import anyio
 import pytest
 from conftest import Run
 
 from voxsms.api.models import A2PSendSmsResult, FailedSms, SendSmsMessageResult, SmsTransaction
 from voxsms.client import Client
+from voxsms.clock import Clock
 from voxsms.sandbox import Number, Sandbox
 
 OWN, TO = "447443332211", "447700900001"
@@ -162,13 +164,30 @@ def test_an_outcome_that_nobody_knows(
 def test_ctrl_c_during_a_send(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interrupted send says that the message may have been sent; the status is SIGINT's."""
+    """An interrupted send may have been sent: that is said, where to look, and the status is 3."""
     monkeypatch.setattr(account.ledger, "saw", _interrupter())
     ran = voxsms(*SEND, "hi")
-    assert ran.status == 130
+    assert (ran.status, ran.out) == (3, "")
     assert "the call was cancelled" in ran.err
     assert "may have been sent and charged" in ran.err
-    assert ran.err.endswith("voxsms: interrupted\n")
+    assert ran.err.endswith("voxsms history sms\n")
+    assert TO not in ran.err
+
+
+@pytest.mark.voxsms_sandbox(numbers=[Number(number=OWN, sms_enabled=True)], faults="rate_limited*2")
+def test_ctrl_c_before_a_send_leaves(
+    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted while it waits to try again, nothing was sent: the status is SIGINT's."""
+    interrupt = _interrupter()
+
+    async def sleep(_: Clock, __: float) -> None:
+        interrupt("")
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(Clock, "sleep", sleep)
+    assert voxsms(*SEND, "hi") == (130, "", "voxsms: interrupted\n")
+    assert account.ledger.count == 0
 
 
 @pytest.mark.voxsms_sandbox(faults="never")

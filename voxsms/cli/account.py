@@ -11,7 +11,6 @@ import attrs
 from cyclopts import Group, Parameter
 
 from voxsms.auth import ServiceAccount
-from voxsms.cli import show
 from voxsms.client import BASE_URL, Client
 from voxsms.errors import ConnectionFailed, NotSent
 from voxsms.hooks import CallEvent
@@ -42,18 +41,19 @@ class Account:
 
     @asynccontextmanager
     async def client(self) -> AsyncGenerator[Client]:
-        """Give a client; an interruption that leaves a message in doubt does not go untold."""
-        doubts: list[CallEvent] = []
-        async with self._client(on_outcome=doubts.append) as client:
+        """Give a client; an interruption that leaves a message in doubt ends in that doubt."""
+        ended: list[CallEvent] = []
+        async with self._client(on_outcome=ended.append) as client:
             try:
                 yield client
             except (ConnectionFailed, NotSent) as error:
                 error.add_note(f"Looked for at {client.caller.base_url}; --base-url changes that.")
                 raise
             except CancelledError:
-                for event in doubts:
-                    if event.cancelled and event.doubt:
-                        show.complain(str(event.doubt))
+                # Ctrl-C. That a message may have been sent is the greater news.
+                for event in ended:
+                    if event.doubt:
+                        raise event.doubt from None
                 raise
 
     def _client(self, **options: Any) -> Client:  # noqa: ANN401 - those of Client

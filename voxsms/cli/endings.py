@@ -1,8 +1,8 @@
 """How a command ends: what each trouble says, and the exit status that a script goes by.
 
 0 done; 1 refused or failed; 2 called wrongly: an argument, a file or the environment has to be put
-right, and nothing was sent; 3 a message may have been sent and nobody knows. 130 and 141 are what a
-shell says of a program that SIGINT or SIGPIPE ended.
+right, and nothing was sent; 3 a message may have been sent and nobody knows, whether for a lost
+answer or for Ctrl-C. 130 and 141 are what a shell says of a program that SIGINT or SIGPIPE ended.
 """
 
 from collections.abc import Callable
