@@ -145,7 +145,8 @@ async def _seconds(work: Awaitable[object]) -> float:
     return time.perf_counter() - began
 
 
-def _pairs(url: str) -> list[Pair]:
+def pairs(url: str) -> list[Pair]:
+    """Give each library and voxsms on it, to call a server."""
     from voxsms.transport.aiohttp_session import AiohttpTransport
 
     def ours(make: Callable[[], Transport]) -> Open:
@@ -189,7 +190,7 @@ def _line(name: str, rounds: list[Figures], added: str) -> list[str]:
 
 def table(url: str, calls: int, rounds: int) -> str:
     """Measure all in turn, round for round, and render."""
-    found = [Measured(pair) for pair in _pairs(url)]
+    found = [Measured(pair) for pair in pairs(url)]
     for _ in range(rounds):
         for each in found:
             each.measure(calls)
