@@ -1,4 +1,7 @@
-"""Cancellations in their thousands: a client still answers, and leaves nothing open behind it."""
+"""Cancellations in their thousands: a client still answers, and leaves nothing open behind it.
+
+Nor does anything that is logged or told meanwhile show a key, a text or a number.
+"""
 
 import asyncio
 import gc
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from canary import Canary, listening, said_of
 from doubles import KEY, SMS, until
 from loopback_tls import certificates
 from raw_server import RawServer, serving
@@ -24,6 +28,9 @@ KINDS: dict[str, Callable[..., Transport]] = {
     "httpx2": Httpx2Transport,
     "aiohttp": AiohttpTransport,
 }
+
+
+CANARY = Canary((KEY.api_key, SMS["sms_body"]))
 
 
 def open_files() -> int:
@@ -60,6 +67,16 @@ async def call_and_cancel(client: Client, chance: random.Random, span: float) ->
 
 async def churn(server: RawServer, transport: Transport, calls: int, span: float) -> None:
     """Start calls and cancel them; then the client must answer a hundred of a hundred."""
+    with listening() as log:
+        told = await cancelled(server, transport, calls, span)
+    assert "voxsms" in log.loggers
+    assert CANARY.heard([*log.texts, *map(said_of, told)]) == []
+
+
+async def cancelled(
+    server: RawServer, transport: Transport, calls: int, span: float
+) -> list[CallEvent]:
+    """Do it, and give what the hook was told."""
     told: list[CallEvent] = []
     chance = random.Random(3)  # noqa: S311 - not for secrets
     files, tasks = open_files(), len(asyncio.all_tasks())
@@ -75,6 +92,7 @@ async def churn(server: RawServer, transport: Transport, calls: int, span: float
         assert [type(each) for each in after] == [SendSmsMessageResult] * 100
     await until(lambda: server.open == 0)
     await until(lambda: (open_files(), len(asyncio.all_tasks())) == (files, tasks))
+    return told
 
 
 @pytest.mark.parametrize("kind", KINDS)
