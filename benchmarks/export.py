@@ -4,7 +4,7 @@
 server that takes 100 ms a page, and what an export of a sandbox's history takes in memory, checked
 row for row. The floor fetches the same pages with the same transport and only parses them. With
 `--check` it ends with 1 if a figure is worse than what is promised; `--sandbox` and `--speed` do
-one part alone.
+one part alone; `--write` puts the first table into the README.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from typing import Any
 
 import httpx
 import orjson
+import readme
 from history import _floor, _typed
 from loopback import pin, server
 from timeline import Timeline
@@ -97,9 +98,10 @@ def _missed(name: str, figure: float, limit: float, *, least: bool = True) -> li
     return [f"{name}: {figure:.2f}, promised is {'at least' if least else 'at most'} {limit:g}"]
 
 
-def speed(rows: int, rounds: int) -> list[str]:
+def speed(rows: int, rounds: int, *, write: bool) -> list[str]:
     """Compare on a server that answers at once."""
     missed: list[str] = []
+    lines = [["reading", "rows a second", "of the floor", "times the vendor's SDK"]]
     runs: dict[str, Run] = {
         "floor: fetch and orjson": partial(_ran, _floor),
         "async for, typed rows": partial(_ran, _typed),
@@ -108,16 +110,18 @@ def speed(rows: int, rounds: int) -> list[str]:
     }
     with server(make=partial(Timeline, rows)) as url:
         found = [[_rate(run, url, rows) for run in runs.values()] for _ in range(rounds)]
-    print("| reading | rows a second | of the floor | times the vendor's SDK |")
-    print("| --- | --- | --- | --- |")
     for name, *rates in zip(runs, *found, strict=True):
         floor, vendor = ([each[n] for each in found] for n in (0, -1))
         of_floor = statistics.median(a / b for a, b in zip(rates, floor, strict=True))
         of_vendor = statistics.median(a / b for a, b in zip(rates, vendor, strict=True))
-        print(f"| {name} | {statistics.median(rates):,.0f} | {of_floor:.2f} | {of_vendor:.1f} |")
+        rate = f"{statistics.median(rates):,.0f}"
+        lines.append([name, rate, f"{of_floor:.2f}", f"{of_vendor:.1f}"])
         missed += _missed(f"{name}, of the floor", of_floor, OF_FLOOR.get(name, 0.0))
         if name.startswith("export"):
             missed += _missed(f"{name}, times the vendor's SDK", of_vendor, OF_VENDOR)
+    print(readme.rows(lines))
+    if write:
+        readme.put("export", readme.rows(lines))
     return missed
 
 
@@ -207,6 +211,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--slow-rows", type=int, default=200_000)
     arguments.add_argument("--check", action="store_true", help="end with 1 if a figure is missed")
+    arguments.add_argument("--write", action="store_true", help="the first table to the README")
     arguments.add_argument("--speed", action="store_true", help="only rows a second")
     arguments.add_argument("--sandbox", action="store_true", help="only the sandbox's history")
     arguments.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
@@ -218,7 +223,7 @@ def main() -> None:
     if not given.sandbox:
         cores = os.sched_getaffinity(0)
         pin(0)
-        missed += speed(given.rows, given.rounds)
+        missed += speed(given.rows, given.rounds, write=given.write)
         missed += latency(given.slow_rows)
         os.sched_setaffinity(0, cores)
     if not given.speed:

@@ -127,8 +127,8 @@ class _Spooled:
         self._spool = spool
         self._path = path
 
-    def add(self, part: PartFile, _: Repeats) -> None:
-        self.rows += part.rows
+    def add(self, part: PartFile, repeats: Repeats) -> None:
+        self.rows += part.rows - len(repeats.get(part.index, ()))
 
     def finish(self) -> None:
         self._spool.finish(self._path)

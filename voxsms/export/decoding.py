@@ -125,7 +125,7 @@ class Decoder:
         rows: list[Struct] = page.result
         time = self._layout.time
         times = column(rows, time.name)
-        whole = are_whole_times(times)
+        whole = bool(are_whole_times(times))
         if not whole:
             times = [self._layout.tidy(time, value) for value in times]
             for row, value in zip(rows, times, strict=True):
