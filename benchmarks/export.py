@@ -35,7 +35,8 @@ from timeline import Timeline
 import voxsms
 from voxsms.sandbox import serve
 
-Run = Callable[[str, int], int]
+Run = Callable[[str, str, int], int]
+"""Takes a directory to write in, the server's URL and how many rows it has."""
 FORMATS = ("jsonl", "csv", "parquet")
 END = datetime(2026, 11, 1, tzinfo=UTC)
 START = END - timedelta(days=730)
@@ -53,18 +54,17 @@ async def _export(url: str, path: str, account_id: int = 1, api_key: str = "inve
         return (await voxsms.export_history(client, "sms", path, to_date=END)).rows
 
 
-def _exported(format_: str, url: str, rows: int) -> int:
-    with tempfile.TemporaryDirectory() as place:
-        found = asyncio.run(_export(url, f"{place}/history.{format_}"))
+def _exported(format_: str, place: str, url: str, rows: int) -> int:
+    found = asyncio.run(_export(url, f"{place}/history.{format_}"))
     assert found == rows
     return found
 
 
-def _ran(run: Callable[[str, int], Awaitable[int]], url: str, rows: int) -> int:
+def _ran(run: Callable[[str, int], Awaitable[int]], _: str, url: str, rows: int) -> int:
     return asyncio.run(run(url, rows))  # type: ignore[arg-type] # both are coroutine functions
 
 
-def _vendor(url: str, _: int) -> int:
+def _vendor(place: str, url: str, _: int) -> int:
     """Read pages with the vendor's SDK, its reading of dates put right."""
     sdk: Any = import_module("voximplant.apiclient.client")
     post = httpx.post
@@ -73,7 +73,7 @@ def _vendor(url: str, _: int) -> int:
         return post(f"{url}/platform_api/GetSmsHistory/", **options)
 
     sdk.httpx.post = post_in_clear
-    with tempfile.TemporaryDirectory() as place, serve() as sandbox:
+    with serve() as sandbox:
         credentials = str(sandbox.save_credentials(f"{place}/credentials.json"))
         api = sdk.VoximplantAPI(credentials, endpoint=url.removeprefix("http://"))
         api._api_date_to_py = api._api_datetime_utc_to_py  # noqa: SLF001 - its bug
@@ -87,8 +87,9 @@ def _vendor(url: str, _: int) -> int:
 
 
 def _rate(run: Run, url: str, rows: int) -> float:
-    began = time.perf_counter()
-    return run(url, rows) / (time.perf_counter() - began)
+    with tempfile.TemporaryDirectory() as place:  # to remove it again is nobody's work
+        began = time.perf_counter()
+        return run(place, url, rows) / (time.perf_counter() - began)
 
 
 def _missed(name: str, figure: float, limit: float, *, least: bool = True) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import attrs
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, WouldBlock
 
 from voxsms.api.codec import Answer, http_date
 from voxsms.client import Client
@@ -82,8 +82,7 @@ class Source:
         refused = 0
         while True:
             try:
-                async with self._places:
-                    page = await self._ask(start, last, offset, count)
+                page = await self._in_a_place(start, last, offset, count)
             except RateLimited as error:
                 refused += 1
                 if refused >= _REFUSALS:
@@ -94,6 +93,20 @@ class Source:
             else:
                 self._ease()
                 return page
+
+    async def _in_a_place(
+        self, start: datetime | None, last: datetime | None, offset: int, count: int
+    ) -> Page:
+        """Ask for a page as soon as there is a place; if there is one, without yielding first."""
+        places, whose = self._places, object()
+        try:
+            places.acquire_on_behalf_of_nowait(whose)
+        except WouldBlock:
+            await places.acquire_on_behalf_of(whose)
+        try:
+            return await self._ask(start, last, offset, count)
+        finally:
+            places.release_on_behalf_of(whose)
 
     def _slow_down(self) -> None:
         self._calm = 0
