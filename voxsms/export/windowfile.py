@@ -98,7 +98,7 @@ def pack(format_: Format, placed: Placed, *, by_day: bool) -> Packed:
         sections.append((day, rows, sum(map(len, parts))))
         content += parts
     names = [each.rows.names[each.start : each.end].tobytes() for each in placed.slices]
-    return Packed(sections, sorted(placed.strays), content, names)
+    return Packed(sections, sorted(placed.strays), [b"".join(content)], [b"".join(names)])
 
 
 def _cells(format_: Format, piece: Slice) -> Cells:
