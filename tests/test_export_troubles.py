@@ -24,6 +24,7 @@ from voxsms.export import ExportSummary, checkpoint, export_history, parquet
 from voxsms.export.columns import Layout, amount_texts
 from voxsms.export.csvfile import Csv
 from voxsms.export.days import Days
+from voxsms.export.parts import write_all
 
 
 async def export(service: FakeHistory, path: Any, **options: Any) -> ExportSummary:  # noqa: ANN401 - whatever is given
@@ -242,7 +243,7 @@ def test_what_a_kill_left_behind(tmp_path: Path) -> None:
     of_others = ["a.tmp", "of.others", "result.tmp.tmp"]
     swept = ["000000.3.3.0.1.9.part", "000002.5.5.0.1.9.part.tmp", "checkpoint.json.tmp"]
     for name in (*kept, *of_others, *swept):
-        (tmp_path / name).write_bytes(b'{"sections": [], "crc32": 0, "at": null}\n')
+        (tmp_path / name).write_bytes(b'{"sections": [], "pieces": [], "names": 0, "at": null}\n')
     (tmp_path / "result.tmp").mkdir()
     work = checkpoint.WorkDirectory(tmp_path)
     work._sweep()
@@ -253,6 +254,28 @@ def test_what_a_kill_left_behind(tmp_path: Path) -> None:
     (tmp_path / "result.tmp").symlink_to(tmp_path / "of.others")
     work._sweep()
     assert sorted(each.name for each in tmp_path.iterdir()) == of_others
+
+
+@pytest.mark.parametrize("most", [None, 1, 7, 10**6])
+def test_every_part_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    """However much the system takes at a time; also where it takes one part at a time."""
+    real = os.writev
+
+    def grudging(handle: int, parts: list[memoryview]) -> int:
+        taken = b"".join(parts)[:most]
+        return real(handle, [taken])
+
+    if most is None:
+        monkeypatch.delattr(os, "writev")
+    else:
+        monkeypatch.setattr(os, "writev", grudging)
+    parts: list[bytes | memoryview] = [b"one", b"", memoryview(b"two"), b"three" * 20]
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"head")
+        write_all(file, parts)
+        assert (tmp_path / "file").read_bytes() == b"head" + b"".join(parts)
 
 
 async def test_a_parquet_file_that_is_given_up_makes_no_noise(

@@ -58,10 +58,6 @@ class _Whole(io.BufferedIOBase):
     def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a raw stream, which has no type of its own
         self._stream = stream
 
-    def writable(self) -> bool:
-        """Say so to pyarrow."""
-        return True
-
     def write(self, content: Any) -> int:  # noqa: ANN401 - bytes of any kind
         """Write all of it. Raises `BlockingIOError` if nothing is taken."""
         left = memoryview(content).cast("B")

@@ -5,6 +5,7 @@ whole pages are moved, unless rows of several have to be mixed.
 """
 
 import hashlib
+import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ class Rows:
     ends: tuple[str, str] | None
     """The first and the last of them, if all are whole."""
     cells: Cells = attrs.field(repr=False)
+    crc32: int | None = None
+    """The checksum of the cells, if they are bytes; made while the processor has them at hand."""
     span: tuple[int, int] | None = None
     """The least and the greatest name, if all are different."""
     nameless: frozenset[int] = frozenset()
@@ -43,10 +46,11 @@ class Rows:
     @classmethod
     def of(cls, names: list[int], times: list[Time], cells: Cells, *, whole: bool) -> "Rows":
         """Make rows of what is known of them; `whole` says that all times are to the second."""
+        crc = zlib.crc32(cells) if isinstance(cells, bytes) else None
         if not names or not whole:
-            return cls(array("q", names), times, None, cells)
+            return cls(array("q", names), times, None, cells, crc)
         lines = "\n".join(cast("list[str]", times))
-        return cls(array("q", names), lines, (lines[:_TIME], lines[-_TIME:]), cells)
+        return cls(array("q", names), lines, (lines[:_TIME], lines[-_TIME:]), cells, crc)
 
     def __len__(self) -> int:
         """How many there are."""

@@ -9,6 +9,8 @@ from voxsms.export.decoding import Decoded
 
 Cells = Any
 """Encoded rows, as each format has them in memory."""
+_MOST_PARTS = 1000
+"""That one call of the system takes: POSIX has 1024."""
 Part = bytes | memoryview
 """Encoded rows, as each format keeps them on disk."""
 
@@ -92,6 +94,26 @@ class Concatenation:
 def open_private(path: Path) -> BinaryIO:
     """Open a new file that only its owner can read."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def write_all(file: BinaryIO, parts: Sequence[Part]) -> None:
+    """Write parts, in one call of the system where it has one for that.
+
+    Each call gives the interpreter to another thread, and to join them would cost a copy.
+    """
+    file.flush()
+    writev = getattr(os, "writev", None)
+    if writev is None:  # Windows
+        file.writelines(parts)
+        file.flush()
+        return
+    left = [memoryview(part) for part in parts if len(part)]
+    while left:
+        written = writev(file.fileno(), left[:_MOST_PARTS])
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if written:  # a part of a part, as when a disk is full
+            left[0] = left[0][written:]
 
 
 def sync(file: BinaryIO) -> None:

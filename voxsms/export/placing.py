@@ -27,6 +27,20 @@ class Slice:
     start: int
     end: int
 
+    def __len__(self) -> int:
+        """How many there are."""
+        return self.end - self.start
+
+    @property
+    def whole(self) -> bool:
+        """Whether they are all rows of the page."""
+        return len(self) == len(self.rows)
+
+    @property
+    def crc32(self) -> int | None:
+        """The checksum of their cells, if it is known."""
+        return self.rows.crc32 if self.whole else None
+
     @property
     def span(self) -> tuple[int, int]:
         """The least and the greatest name."""
@@ -46,7 +60,7 @@ class Placed:
 
     def __len__(self) -> int:
         """How many there are."""
-        return sum(each.end - each.start for each in self.slices)
+        return sum(map(len, self.slices))
 
     @property
     def span(self) -> tuple[int, int]:

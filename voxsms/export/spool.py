@@ -6,11 +6,11 @@ because a run was killed, is cut off when the next one goes on.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from voxsms.export.parts import Format, Part, open_private, sync
+from voxsms.export.parts import Format, Part, open_private, sync, write_all
 
 
 class Spool:
@@ -33,12 +33,11 @@ class Spool:
         self._end = end
         return True
 
-    def append(self, content: Iterable[Part]) -> int:
+    def append(self, content: Sequence[Part]) -> int:
         """Put in the next window; give where it begins."""
         file, start = self._opened(), self._end
-        file.writelines(content)
-        file.flush()
-        self._end = file.tell()
+        write_all(file, content)
+        self._end += sum(map(len, content))
         self.windows += 1
         return start
 

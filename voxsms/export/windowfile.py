@@ -3,7 +3,7 @@
 A line of JSON about the sections (one, or one for each day), the sections, and eight bytes for each
 row by which it is known. The sections may stand in the spool instead (`spool.py`).
 
-A checksum stands in the first line: these files are not synced, which would write to the disk twice
+Checksums stand in the first line: these files are not synced, which would write to the disk twice
 as much as the result has, so after a failure of power one can be there in part.
 """
 
@@ -70,23 +70,25 @@ class Packed:
     """Day, rows and bytes of each."""
     strays: Sequence[int]
     content: Sequence[Part]
-    """What will stand in the file."""
-    names: Sequence[bytes]
+    """What will stand in the file, piece by piece."""
+    checksums: Sequence[int]
+    """Of each piece."""
+    names: bytes
 
     def file(self, at: int | None = None) -> list[Part]:
         """Give the pieces of its file; with `at`, its content stands there in the spool."""
-        crc = 0
-        for part in (*self.content, *self.names):
-            crc = zlib.crc32(part, crc)
-        about = {"sections": self.sections, "strays": self.strays, "crc32": crc, "at": at}
+        pieces = list(zip(map(len, self.content), self.checksums, strict=True))
+        crc = zlib.crc32(self.names)
+        about = {"sections": self.sections, "strays": self.strays, "pieces": pieces, "names": crc}
         content = self.content if at is None else ()
-        return [orjson.dumps(about), b"\n", *content, *self.names]
+        return [orjson.dumps({**about, "at": at}), b"\n", *content, self.names]
 
 
 def pack(format_: Format, placed: Placed, *, by_day: bool) -> Packed:
     """Make a window ready to be kept."""
     sections: list[tuple[str, int, int]] = []
     content: list[Part] = []
+    checksums: list[int] = []
     whole = [("", each) for each in placed.slices]
     days = groupby(
         chain.from_iterable(map(_days, placed.slices)) if by_day else whole, itemgetter(0)
@@ -94,18 +96,20 @@ def pack(format_: Format, placed: Placed, *, by_day: bool) -> Packed:
     for day, pairs in days:
         slices = [each for _, each in pairs]
         parts = format_.parts([_cells(format_, each) for each in slices])
-        rows = sum(each.end - each.start for each in slices)
-        sections.append((day, rows, sum(map(len, parts))))
+        sections.append((day, sum(map(len, slices)), sum(map(len, parts))))
         content += parts
-    names = [each.rows.names[each.start : each.end].tobytes() for each in placed.slices]
-    return Packed(sections, sorted(placed.strays), [b"".join(content)], [b"".join(names)])
+        known = [each.crc32 for each in slices] if format_.joined else [None] * len(parts)
+        checksums += [
+            zlib.crc32(part) if crc is None else crc for part, crc in zip(parts, known, strict=True)
+        ]
+    names = b"".join([each.rows.names[each.start : each.end].tobytes() for each in placed.slices])
+    return Packed(sections, sorted(placed.strays), content, checksums, names)
 
 
 def _cells(format_: Format, piece: Slice) -> Cells:
-    rows = piece.rows
-    if piece.end - piece.start == len(rows):
-        return rows.cells
-    return format_.slice(rows.cells, piece.start, piece.end)
+    if piece.whole:
+        return piece.rows.cells
+    return format_.slice(piece.rows.cells, piece.start, piece.end)
 
 
 def _days(piece: Slice) -> Iterator[tuple[str, Slice]]:
@@ -150,7 +154,11 @@ def is_intact(path: Path) -> bool:
     """Tell if a window is as it was written."""
     try:
         about, content, names = _read(path)
-        return bool(about["crc32"] == zlib.crc32(names, zlib.crc32(content)))
+        for size, crc in about["pieces"]:
+            if len(content) < size or zlib.crc32(content[:size]) != crc:
+                return False
+            content = content[size:]
+        return bool(zlib.crc32(names) == about["names"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
