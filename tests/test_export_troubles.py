@@ -24,7 +24,7 @@ from voxsms.export import ExportSummary, checkpoint, export_history, parquet
 from voxsms.export.columns import Layout, amount_texts
 from voxsms.export.csvfile import Csv
 from voxsms.export.days import Days
-from voxsms.export.parts import write_all
+from voxsms.export.parts import settle, write_all
 
 
 async def export(service: FakeHistory, path: Any, **options: Any) -> ExportSummary:  # noqa: ANN401 - whatever is given
@@ -276,6 +276,17 @@ def test_every_part_is_written(
         file.write(b"head")
         write_all(file, parts)
         assert (tmp_path / "file").read_bytes() == b"head" + b"".join(parts)
+
+
+def test_a_file_is_settled_on_every_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing can be said about what need not stay in memory."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with (tmp_path / "file").open("wb") as file:
+        settle(file)
+        monkeypatch.delattr(os, "posix_fadvise", raising=False)
+        settle(file)
+        assert synced == [file.fileno()] * 2
 
 
 async def test_a_parquet_file_that_is_given_up_makes_no_noise(

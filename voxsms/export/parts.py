@@ -122,6 +122,13 @@ def sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def settle(file: BinaryIO) -> None:
+    """Bring a file to the disk that nobody is going to read soon: it need not stay in memory."""
+    sync(file)
+    if hasattr(os, "posix_fadvise"):  # not on macOS and Windows
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def sync_directory(path: Path) -> None:
     """Bring the names of a directory's files to the disk, where a directory can be opened."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows

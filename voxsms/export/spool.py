@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from voxsms.export.parts import Format, Part, open_private, sync, write_all
+from voxsms.export.parts import Format, Part, open_private, settle, sync, write_all
+
+_SETTLED_AT_A_TIME = 4
+"""Windows after which the file is brought to the disk, while others are read: so there is little
+left to do in the end, and a long history does not push everything else out of the memory."""
 
 
 class Spool:
@@ -39,6 +43,8 @@ class Spool:
         write_all(file, content)
         self._end += sum(map(len, content))
         self.windows += 1
+        if self.windows % _SETTLED_AT_A_TIME == 0:
+            settle(file)
         return start
 
     def finish(self, target: Path) -> None:
