@@ -15,7 +15,7 @@ from conftest import Run
 from cyclopts import CycloptsError
 
 from voxsms import errors
-from voxsms.cli import app, main, show
+from voxsms.cli import app, endings, main, show
 from voxsms.cli.endings import Exit, ending_of
 from voxsms.sandbox import Sandbox
 
@@ -339,3 +339,29 @@ def test_a_text_can_not_drive_the_terminal() -> None:
 def test_money_keeps_every_digit(amount: str, shown: str) -> None:
     """An amount has at least the four decimals of a balance, and every one that it has."""
     assert show.money(Decimal(amount)) == shown
+
+
+def test_what_was_noted_on_a_cancellation_is_said_after_ctrl_c() -> None:
+    """Also when it met another cancellation on its way out."""
+
+    def noted() -> None:
+        error = asyncio.CancelledError()
+        error.add_note("It is kept.")
+        raise error
+
+    def met_another() -> None:
+        try:
+            noted()
+        finally:
+            raise asyncio.CancelledError
+
+    def interrupted() -> None:
+        try:
+            met_another()
+        finally:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupted()
+    assert endings._notes(caught.value) == ["It is kept."]
+    assert endings._notes(ValueError()) == []

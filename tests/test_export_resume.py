@@ -1,12 +1,14 @@
 """An export that was stopped goes on: killed, cancelled, out of disk; and never from another's."""
 # ruff: noqa: ASYNC240 - a test has nobody to hold up
 
+import asyncio
 import errno
 import os
 import random
 import shutil
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,7 +25,8 @@ from histories import START, FakeHistory, small_pages, spread
 
 from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest
 from voxsms.export import ExportProgress, ExportSummary, export_history
-from voxsms.export.parts import open_private
+from voxsms.export import windowfile as windows_file
+from voxsms.export.parts import Part, open_private
 from voxsms.sandbox import Sandbox, serve
 
 KILLS = 20
@@ -259,6 +262,34 @@ def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
         assert summary.rows == 100
         path.unlink()
     assert len(resumed) >= 3
+
+
+async def test_what_is_being_written_is_written_before_a_cancelled_export_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread can not be stopped: nothing is cleared away, or handed on, under its hands."""
+    writing, go_on = threading.Event(), threading.Event()
+    write = windows_file.Packed.file
+
+    def slowly(packed: windows_file.Packed, at: int | None = None) -> list[Part]:
+        writing.set()
+        assert go_on.wait(30)
+        return write(packed, at)
+
+    monkeypatch.setattr(windows_file.Packed, "file", slowly)
+    task = asyncio.ensure_future(export(history(), tmp_path / "all.jsonl"))
+    await asyncio.to_thread(writing.wait, 30)
+    task.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not task.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    work = tmp_path / ".all.jsonl.export"
+    assert len(list(work.glob("*.part"))) == 1
+    assert not list(work.glob("*.tmp"))
+    assert (await export(history(), tmp_path / "all.jsonl")).resumed
 
 
 async def stopped(tmp_path: Path, name: str = "all.jsonl") -> Path:

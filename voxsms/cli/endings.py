@@ -5,6 +5,7 @@ right, and nothing was sent; 3 a message may have been sent and nobody knows, wh
 answer or for Ctrl-C. 130 and 141 are what a shell says of a program that SIGINT or SIGPIPE ended.
 """
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -70,8 +71,10 @@ def _look(doubt: OutcomeUnknown) -> str:
 
 def _notes(error: BaseException) -> list[str]:
     """Give what was noted on an error on its way."""
-    # Ctrl-C is raised anew by asyncio, out of the cancellation that passed through voxsms.
-    cause = error.__context__ if isinstance(error, KeyboardInterrupt) else None
+    # Ctrl-C is raised anew by asyncio, out of the cancellation that passed through voxsms; one that
+    # met another on its way out has that behind it.
+    stopped = isinstance(error, KeyboardInterrupt | CancelledError)
+    cause = error.__context__ if stopped else None
     earlier = [] if cause is None else _notes(cause)
     return [*earlier, *getattr(error, "__notes__", ())]
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import attrs
@@ -55,6 +56,7 @@ class Export:
         self._source = Source(client, job.query, encoder, most, self._tell)
         self._began = self._source.clock.monotonic()
         self._threads = CapacityLimiter(_THREADS)
+        self._at_work = Lock()
         workplace = job.target.workplace or Path(tempfile.mkdtemp(prefix="voxsms-export-"))
         joined = job.target.workplace is not None and self._format.joined and not job.target.by_day
         self._work = WorkDirectory(workplace, self._format if joined else None)
@@ -94,7 +96,16 @@ class Export:
         )
 
     async def _blocking(self, work: Callable[[], T]) -> T:
-        return await to_thread.run_sync(work, limiter=self._threads)
+        """Do what may block in a thread, one thing at a time.
+
+        A task that is cancelled does not wait for its thread. Whoever closes must.
+        """
+
+        def alone() -> T:
+            with self._at_work:
+                return work()
+
+        return await to_thread.run_sync(alone, limiter=self._threads)
 
     async def _planned(self) -> tuple[Plan, bool]:
         """Go on with the plan of an earlier run, or make one and write it down."""
