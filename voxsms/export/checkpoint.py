@@ -1,10 +1,11 @@
 """The directory beside the target in which an export is made, and from which it goes on.
 
-It holds the checkpoint (what is exported, and the plan) and a file for each window that was read.
-Everything in it appears under its name whole, by a rename: whatever moment a run was killed at,
-what is there can be trusted, and what is not is read again. A half-written file has a name of its
-own and is swept away; so is a window that is not intact because the machine itself went down, or
-that the plan does not know. Nothing else in it is touched, and only the owner can read any of it.
+It holds the checkpoint (what is exported, and the plan), a file for each window that was read, and
+the spool, if there is one (`spool.py`). All but the spool appears under its name whole, by a
+rename: whatever moment a run was killed at, what is there can be trusted, and what is not is read
+again. A half-written file has a name of its own and is swept away; so is a window that is not
+intact because the machine itself went down, or that the plan does not know. Nothing else in it is
+touched, and only the owner can read any of it.
 """
 
 import re
@@ -125,8 +126,7 @@ class WorkDirectory:
         """Keep a window that was read, instead of an earlier reading of it."""
         figures = len(placed), total, len(placed.strays), *placed.span
         name = ".".join([f"{index:06}", *map(str, figures), "part"])
-        next_ = self.spool is not None and index == self.spool.windows
-        at = self.spool.append(packed.content) if self.spool is not None and next_ else None
+        at = None if self.spool is None else self.spool.append(index, packed.content)
         with self._created(name) as file:
             file.writelines(packed.file(at))
         earlier = self.parts.get(index)

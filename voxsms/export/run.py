@@ -34,7 +34,6 @@ from voxsms.hooks import logger
 T = TypeVar("T")
 _PAGES_A_WINDOW = 4
 """Pages in flight for each window in flight."""
-_THREADS = 2
 _PAUSES = 1.0, 2.0, 4.0, 8.0
 """Seconds before windows are read again because the history grew where it had been read."""
 _MOST_ROUNDS = 20
@@ -55,12 +54,12 @@ class Export:
         most = job.windows_in_flight * _PAGES_A_WINDOW
         self._source = Source(client, job.query, encoder, most, self._tell)
         self._began = self._source.clock.monotonic()
-        self._threads = CapacityLimiter(_THREADS)
+        self._threads = CapacityLimiter(1)
         self._at_work = Lock()
         workplace = job.target.workplace or Path(tempfile.mkdtemp(prefix="voxsms-export-"))
         joined = job.target.workplace is not None and self._format.joined and not job.target.by_day
         self._work = WorkDirectory(workplace, self._format if joined else None)
-        self._progress = Progress(job.on_progress, self._source, self._work)
+        self._progress = Progress(job.on_progress, self._source)
 
     async def run(self) -> ExportSummary:
         """Export. Raises what `voxsms.errors` says, and `OSError` for the disk's own troubles."""
@@ -121,7 +120,7 @@ class Export:
             plan = await make_plan(self._source)
             if self._job.target.workplace is not None:  # nothing can go on with a stream
                 await self._blocking(partial(work.save, identity, plan))
-        self._progress.begin(plan)
+        self._progress.begin(plan, work.parts.values())
         return plan, resumed
 
     def _looked_at(self, plan: Plan) -> Plan:
@@ -164,7 +163,7 @@ class Export:
 
         async def keep() -> None:
             await self._blocking(partial(self._keep, index, window, reading))
-            self._tell()
+            self._progress.kept(index, self._work.parts[index].rows)
 
         return keep
 

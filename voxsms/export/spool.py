@@ -37,8 +37,10 @@ class Spool:
         self._end = end
         return True
 
-    def append(self, content: Sequence[Part]) -> int:
-        """Put in the next window; give where it begins."""
+    def append(self, index: int, content: Sequence[Part]) -> int | None:
+        """Put in a window and give where it begins, if it is the next one."""
+        if index != self.windows:
+            return None
         file, start = self._opened(), self._end
         write_all(file, content)
         self._end += sum(map(len, content))
