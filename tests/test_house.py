@@ -58,7 +58,7 @@ LIBRARIES: dict[str, set[str]] = {
     "cyclopts": {"cli"},
     "httpx": {"transport", "client"},  # the client's, for the type of a user's own
     "jwt": {"auth", "sandbox"},
-    "msgspec": {"export"},
+    "msgspec": {"api.structs", "export"},
     "multidict": {"transport.aiohttp_session"},
     "orjson": {"*"},
     "pyarrow": {"export"},

@@ -4,12 +4,13 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 import orjson
@@ -144,6 +145,8 @@ def read_answer(
 
     `beside` are fields of the record that this side knows and the wire does not.
     """
+    if row.paged and (page := _read_quickly(row, answer)) is not None:
+        return page
     payload = read_payload(row, answer)
     payload.update(beside)
     try:
@@ -151,6 +154,20 @@ def read_answer(
     except Unreadable as trouble:
         path = _path_in_answer(row, payload, trouble.path)
         raise ResponseInvalid(row.cmd, path, trouble.problem) from trouble
+
+
+def _read_quickly(row: Method[..., R], answer: Answer) -> R | None:
+    quick = _quick_reader(cast("Any", row.reply))
+    return None if quick is None or answer.status != HTTPStatus.OK else quick(answer.body)
+
+
+@cache
+def _quick_reader(reply: Any) -> Callable[[bytes], Any] | None:  # noqa: ANN401 - a generic alias has no type
+    try:
+        from voxsms.api.structs import page_reader  # noqa: PLC0415 - it needs what may not be there
+    except ModuleNotFoundError:
+        return None
+    return page_reader(reply)
 
 
 def _place_of_record(row: Row, payload: dict[str, object]) -> object:

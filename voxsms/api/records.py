@@ -5,12 +5,12 @@ A field's type says how its value is read, with every looseness the contract nam
 
 - the quick one compiles a function for each record class that tells the usual type of each value in
   place and calls a reader only for another: a whole history comes through here, and this takes half
-  the time of cattrs' own functions;
+  the time of cattrs' own functions (`voxsms/api/structs.py` has the same for structs);
 - the patient one, asked only when the quick one gave up, also knows second names and nulls, and
   names the path to what can not be read.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -25,6 +25,10 @@ from cattrs.gen import make_dict_structure_fn
 R = TypeVar("R")
 Hook = Callable[[Any, Any], Any]
 _UTC_SUFFIX = "+00:00"
+
+
+UNUSUAL = (ValueError, TypeError, LookupError, AttributeError)
+"""What the quick converter raises for what only the patient one can read, or explain."""
 
 
 class Unreadable(ValueError):
@@ -128,7 +132,8 @@ def _enum_of(hint: object) -> type[StrEnum] | None:
     return next((a for a in get_args(hint) if isinstance(a, type) and issubclass(a, StrEnum)), None)
 
 
-def _is_open_enum(hint: object) -> bool:
+def is_open_enum(hint: object) -> bool:
+    """Tell if a field is an enumeration whose values may grow."""
     return _enum_of(hint) is not None
 
 
@@ -139,7 +144,7 @@ def _known_values(hint: object) -> dict[str, StrEnum]:
 
 
 def _read_open_enum(hint: object) -> Hook:
-    known, nullable = _known_values(hint), _admits_none(hint)
+    known, nullable = _known_values(hint), admits_none(hint)
 
     def read(value: object, _: object) -> str | None:
         if value is None and nullable:
@@ -174,7 +179,7 @@ def _read_patiently(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 
     structure = cast("Hook", make_dict_structure_fn(record, converter))
     kind = get_origin(record) or record
     second_names = {f.name: f.metadata["also"] for f in attrs.fields(kind) if f.metadata}
-    nullable = [name for name, hint in get_type_hints(kind).items() if _admits_none(hint)]
+    nullable = [name for name, hint in get_type_hints(kind).items() if admits_none(hint)]
 
     def read(value: object, _: object) -> object:
         if not isinstance(value, dict):
@@ -192,13 +197,14 @@ def _read_patiently(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 
     return read
 
 
-def _admits_none(hint: object) -> bool:
+def admits_none(hint: object) -> bool:
+    """Tell if a field may be absent or null."""
     return get_origin(hint) is UnionType and type(None) in get_args(hint)
 
 
 # How the usual value of a type is told and taken in place, by the type; `v` is the value, `read`
 # the reader for all others.
-_IN_PLACE: dict[object, str] = {
+IN_PLACE: dict[object, str] = {
     int: "v if type(v := {value}) is int else {read}(v, {hint})",
     str: "v if type(v := {value}) is str else {read}(v, {hint})",
     int | None: "v if type(v := {value}) is int or v is None else {read}(v, {hint})",
@@ -210,15 +216,12 @@ _IN_PLACE: dict[object, str] = {
 }
 _OPEN_ENUM = "known_{key}.get(v, v) if type(v := {value}) is str else {read}(v, {hint})"
 _BY_READER = "{read}({value}, {hint})"
-# A value that must be there is looked up by a subscript, which takes half as long as a call; what
-# is missing after all is for the patient one to tell.
-_PRESENT, _PERHAPS = "data[{key!r}]", "get({key!r})"
 # A loop over all rows, since a call for each takes as long as two fields.
 _READ_ALL = """
 def read_all(rows):
     records = []
     for data in rows:
-        get = data.get
+        {before}
         self = new(unlocked)
         {fields}
         self.__class__ = record
@@ -227,8 +230,28 @@ def read_all(rows):
 """
 
 
+@attrs.frozen
+class Source:
+    """What records are made of: how a compiled function takes a field out of it."""
+
+    present: str
+    """A field that must be there."""
+    perhaps: str
+    """A field that may not be there."""
+    before: str = ""
+    """What is done first for each object."""
+    in_place: Mapping[object, str] = IN_PLACE
+    knows_defaults: bool = False
+    """Whether it has the default itself where a field is not there."""
+
+
+# A value that must be there is looked up by a subscript, which takes half as long as a call; what
+# is missing after all is for the patient one to tell.
+_DICTS = Source("data[{key!r}]", "get({key!r})", before="get = data.get")
+
+
 def _read_quickly(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - a generic alias has no type
-    read_all = _compiled(record, converter)
+    read_all = _compiled(record, converter, _DICTS)
 
     def read(value: object, _: object) -> object:
         return read_all((value,))[0]
@@ -239,7 +262,7 @@ def _read_quickly(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - 
 def _read_tuple_quickly(hint: object, converter: Converter) -> Hook:
     if not _is_record(item := get_args(hint)[0]):
         return _read_tuple(hint, converter)
-    read_all = _compiled(item, converter)
+    read_all = _compiled(item, converter, _DICTS)
 
     def read(value: object, _: object) -> tuple[object, ...]:
         if not isinstance(value, list):
@@ -249,7 +272,11 @@ def _read_tuple_quickly(hint: object, converter: Converter) -> Hook:
     return read
 
 
-def _compiled(record: Any, converter: Converter) -> Callable[[Iterable[Any]], list[Any]]:  # noqa: ANN401 - as above
+def _compiled(
+    record: Any,  # noqa: ANN401 - as above
+    converter: Converter,
+    source: Source,
+) -> Callable[[Iterable[Any]], list[Any]]:
     """Compile a function that reads objects into records, with one expression a field.
 
     attrs' own `__init__` of a frozen class takes more time than all the rest. So the fields are set
@@ -278,19 +305,28 @@ def _compiled(record: Any, converter: Converter) -> Callable[[Iterable[Any]], li
         reader, default = f"read_{field.name}", f"default_{field.name}"
         names |= {reader: converter.get_structure_hook(hint), default: field.default}
         names |= {f"known_{field.name}": _known_values(hint), f"hint_{field.name}": hint}
-        by_type = _OPEN_ENUM if _is_open_enum(hint) else _IN_PLACE.get(hint, _BY_READER)
-        must = field.default is attrs.NOTHING and not _admits_none(hint)
+        by_type = _OPEN_ENUM if is_open_enum(hint) else source.in_place.get(hint, _BY_READER)
+        must = field.default is attrs.NOTHING and not admits_none(hint)
         value = by_type.format(
             key=field.name,
-            value=(_PRESENT if must else _PERHAPS).format(key=field.name),
+            value=(source.present if must else source.perhaps).format(key=field.name),
             read=reader,
             hint=f"hint_{field.name}",
         )
-        if field.default not in (None, attrs.NOTHING):
+        if field.default not in (None, attrs.NOTHING) and not source.knows_defaults:
             value = f"{default} if {field.name!r} not in data else {value}"
         fields.append(f"self.{field.name} = {value}")
-    exec(_READ_ALL.format(fields="\n        ".join(fields)), names)  # noqa: S102 - written from our own classes alone, as attrs and cattrs do
+    body = _READ_ALL.format(before=source.before, fields="\n        ".join(fields))
+    exec(body, names)  # noqa: S102 - written from our own classes alone, as attrs and cattrs do
     return cast("Callable[[Iterable[Any]], list[Any]]", names["read_all"])
+
+
+def compiled(record: type[R], source: Source) -> Callable[[Iterable[Any]], list[R]]:
+    """Compile a function that reads objects into records.
+
+    It raises one of `UNUSUAL` for what only `read` can read, or explain.
+    """
+    return _compiled(record, _quick, source)
 
 
 def _filled(hint: Any, given: dict[Any, Any]) -> Any:  # noqa: ANN401 - a type hint has no type
@@ -309,7 +345,7 @@ def _converter(read_record: Factory, read_tuple: Factory, *, detailed: bool) -> 
     ):  # fmt: skip
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook(datetime | None, _read_time)
-    converter.register_structure_hook_factory(_is_open_enum, _read_open_enum)
+    converter.register_structure_hook_factory(is_open_enum, _read_open_enum)
     converter.register_structure_hook_factory(_is_tuple, read_tuple)
     converter.register_structure_hook_factory(_is_record, read_record)
     return converter
@@ -323,7 +359,7 @@ def read(record: type[R], value: object) -> R:
     """Read a JSON value into a record, or raise `Unreadable` with the path to the trouble."""
     try:
         return _quick.structure(value, record)
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except UNUSUAL:
         return _read_or_explain(record, value)
 
 

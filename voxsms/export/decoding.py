@@ -20,14 +20,13 @@ import orjson
 from voxsms.api.codec import Answer, read_payload
 from voxsms.api.records import Unreadable, read
 from voxsms.api.registry import Row
+from voxsms.api.structs import PageDecoder, Struct
 from voxsms.errors import ResponseInvalid
 from voxsms.export.columns import Kind, Layout, are_whole_times
 
 T = TypeVar("T")
 Json = dict[str, Any]
 """A row as a dict."""
-Struct = Any
-"""A row as a struct: an attribute for each field that is needed."""
 
 _TYPES: dict[Kind, Any] = {
     Kind.INT: int | None,
@@ -89,14 +88,6 @@ class _Raw(msgspec.Struct):
 _raw: Any = msgspec.json.Decoder(_Raw)
 
 
-def _page_of(struct: Any) -> type[msgspec.Struct]:  # noqa: ANN401 - made at run time
-    rows, anything = list.__class_getitem__(struct), (Any, None)
-    return msgspec.defstruct(
-        "Page",
-        [("result", rows), ("total_count", int), ("error", *anything), ("errors", *anything)],
-    )
-
-
 class Decoder:
     """Reads answers of one method into structs with some of the fields."""
 
@@ -104,25 +95,16 @@ class Decoder:
         self._row = row
         self._layout = layout
         self._fields = [field for field in layout.fields if field.name in names]
-        types = [(field.name, _TYPES[field.kind], None) for field in self._fields]
-        self._struct: Any = msgspec.defstruct("Row", types, gc=False)
-        self._decoder: Any = msgspec.json.Decoder(_page_of(self._struct))
+        self._pages = PageDecoder((field.name, _TYPES[field.kind], None) for field in self._fields)
 
     def decode(self, answer: Answer) -> Decoded:
         """Read an answer. Raises `ApiError` and `ResponseInvalid`."""
         return self._decode_quickly(answer) or self._decode_patiently(answer)
 
     def _decode_quickly(self, answer: Answer) -> Decoded | None:
-        body = answer.body
-        try:
-            page = self._decoder.decode(body)
-            if not body.isascii():
-                body.decode()  # msgspec does not look at texts that it passes over
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        if answer.status != HTTPStatus.OK or (page := self._pages.decode(answer.body)) is None:
             return None
-        if page.error or page.errors or answer.status != HTTPStatus.OK:
-            return None
-        rows: list[Struct] = page.result
+        rows, total = page
         time = self._layout.time
         times = column(rows, time.name)
         whole = bool(are_whole_times(times))
@@ -130,7 +112,7 @@ class Decoder:
             times = [self._layout.tidy(time, value) for value in times]
             for row, value in zip(rows, times, strict=True):
                 setattr(row, time.name, value)
-        return Decoded(rows, times, whole, page.total_count, body)
+        return Decoded(rows, times, whole, total, answer.body)
 
     def _decode_patiently(self, answer: Answer) -> Decoded:
         cmd, payload = self._row.cmd, read_payload(self._row, answer)
@@ -149,7 +131,8 @@ class Decoder:
 
     def _made(self, row: Json) -> Struct:
         tidy = self._layout.tidy
-        return self._struct(*(tidy(field, row.get(field.name)) for field in self._fields))
+        values = {field.name: tidy(field, row.get(field.name)) for field in self._fields}
+        return self._pages.struct(**values)
 
 
 def column(rows: list[Struct], name: str) -> list[Any]:
