@@ -418,7 +418,28 @@ async def test_rows_without_any_time_are_all_there(path: Path) -> None:
     assert ids(lines(path)) == list(range(1, 70))
 
 
-class Refusing(FakeHistory):
+class Far(FakeHistory):
+    """Takes a tenth of a second for an answer."""
+
+    def answer(self, form: dict[str, str]) -> Answer:
+        """Give a page, later."""
+        self.clock.passed += 0.1
+        return super().answer(form)
+
+
+@pytest.mark.parametrize(("windows", "near", "far"), [(1, 4, 4), (4, 4, 16), (8, 4, 32)])
+async def test_more_pages_are_asked_for_at_a_time_where_answers_take_their_time(
+    path: Path, windows: int, near: int, far: int
+) -> None:
+    """Where they come at once, to have more under way takes memory and brings nothing sooner."""
+    for kind, most in ((FakeHistory, near), (Far, far)):
+        history = kind(spread(3000))
+        place = path.with_name(f"{kind.__name__}.jsonl")
+        assert (await exported(history, place, windows_in_flight=windows)).rows == 3000
+        assert history.most_in_flight == most
+
+
+class Refusing(Far):
     """Refuses pages for now: the next `refusals` ones after the first two."""
 
     def __init__(self, messages: list[Message], refusals: int) -> None:

@@ -10,12 +10,14 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import anyio
 import export_child
@@ -24,9 +26,9 @@ from doubles import KEY, NOW
 from histories import START, FakeHistory, small_pages, spread
 
 from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest
-from voxsms.export import ExportProgress, ExportSummary, export_history
-from voxsms.export import windowfile as windows_file
-from voxsms.export.parts import Part, open_private
+from voxsms.export import ExportProgress, ExportSummary, export_history, packing, windowlog
+from voxsms.export.growing import GrowingFile
+from voxsms.export.parts import Part
 from voxsms.sandbox import Sandbox, serve
 
 KILLS = 20
@@ -38,6 +40,11 @@ LAST = START + timedelta(days=5)
 def content_of(path: Path) -> bytes:
     """Give what a file holds; for tests that are coroutines."""
     return path.read_bytes()
+
+
+def kept_in(work: Path) -> list[windowlog.Kept]:
+    """Give the windows that stand whole in a work directory."""
+    return list(windowlog.WindowLog(work / "windows.log").load())
 
 
 def found(place: Path) -> dict[str, bytes]:
@@ -252,8 +259,8 @@ def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
         if work.exists():
             names = {each.name for each in work.iterdir()}
             assert "checkpoint.json" in names
-            assert all(name.endswith((".json", ".part", ".spool")) for name in names)
-            resumed.add(len(names))
+            assert names <= {"checkpoint.json", "windows.log", "result.spool"}
+            resumed.add(len(kept_in(work)))
         else:
             assert list(tmp_path.iterdir()) == []
         summary = anyio.run(export, FakeHistory(spread(100, seconds=3600)), path, backend=backend)
@@ -269,14 +276,14 @@ async def test_what_is_being_written_is_written_before_a_cancelled_export_ends(
 ) -> None:
     """A thread can not be stopped: nothing is cleared away, or handed on, under its hands."""
     writing, go_on = threading.Event(), threading.Event()
-    write = windows_file.Packed.file
+    append = windowlog.WindowLog.append
 
-    def slowly(packed: windows_file.Packed, at: int | None = None) -> list[Part]:
+    def slowly(log: windowlog.WindowLog, *about: Any) -> windowlog.Kept:  # noqa: ANN401
         writing.set()
         assert go_on.wait(30)
-        return write(packed, at)
+        return append(log, *about)
 
-    monkeypatch.setattr(windows_file.Packed, "file", slowly)
+    monkeypatch.setattr(windowlog.WindowLog, "append", slowly)
     task = asyncio.ensure_future(export(history(), tmp_path / "all.jsonl"))
     await asyncio.to_thread(writing.wait, 30)
     task.cancel()
@@ -287,7 +294,7 @@ async def test_what_is_being_written_is_written_before_a_cancelled_export_ends(
     with pytest.raises(asyncio.CancelledError):
         await task
     work = tmp_path / ".all.jsonl.export"
-    assert len(list(work.glob("*.part"))) == 1
+    assert len(kept_in(work)) == 1
     assert not list(work.glob("*.tmp"))
     assert (await export(history(), tmp_path / "all.jsonl")).resumed
 
@@ -297,7 +304,7 @@ async def stopped(tmp_path: Path, name: str = "all.jsonl") -> Path:
     with pytest.raises(ZeroDivisionError):
         await export(Stop(18, ZeroDivisionError()), tmp_path / name, windows_in_flight=1)
     work = tmp_path / f".{name.strip('/')}.export"
-    assert len(list(work.glob("*.part"))) in range(1, 5)
+    assert len(kept_in(work)) in range(2, 5)
     return work
 
 
@@ -343,17 +350,29 @@ async def test_a_checkpoint_that_can_not_be_read_is_told(tmp_path: Path, content
     assert (summary.rows, summary.resumed) == (100, False)
 
 
-async def test_of_two_readings_of_a_window_the_fuller_counts(tmp_path: Path) -> None:
-    """A run killed between a new reading and the removal of the old one leaves both."""
-    work = await stopped(tmp_path)
-    (part, *_) = sorted(work.glob("*.part"))
-    index, rows, total, *more = part.name.split(".")
-    stale = part.with_name(".".join([index, rows, str(int(total) - 1), *more]))
-    stale.write_bytes(part.read_bytes())
-    (work / "000099.1.1.0.1.1.part.tmp").write_bytes(b"half-writ")
-    summary = await export(history(), tmp_path / "all.jsonl")
+def kept_again(work: Path, index: int, name: str = "windows.log") -> Path:
+    """Keep the first window of a log once more, as another one; give the log."""
+    log = windowlog.WindowLog(work / name)
+    first, *_ = log.load()
+    content = windowlog.read(first)
+    sections = [(each.day, each.rows, len(each.content)) for each in content.sections]
+    pieces = [bytes(each.content) for each in content.sections]
+    names, span = array("q", content.names).tobytes(), (first.least, first.greatest)
+    packed = packing.Packed(sections, [], pieces, list(map(zlib.crc32, pieces)), names, span)
+    log.append(index, first.total, packed, None)
+    log.close()
+    return work / name
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.parquet"])
+async def test_of_two_readings_of_a_window_the_later_counts(tmp_path: Path, name: str) -> None:
+    """A window that was read again stands twice in the log; its rows come once."""
+    await export(history(), tmp_path / f"whole {name}")
+    kept_again(await stopped(tmp_path, name), 0)
+    summary = await export(history(), tmp_path / name)
     assert (summary.rows, summary.resumed) == (100, True)
-    assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
+    assert content_of(tmp_path / name) == content_of(tmp_path / f"whole {name}")
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"whole {name}"}
 
 
 def damaged(path: Path, damage: str) -> None:
@@ -362,19 +381,27 @@ def damaged(path: Path, damage: str) -> None:
     if damage == "gone":
         path.unlink()
     else:
-        more = {"cut": content[:-8], "empty": b"", "changed": content[:-1] + b"\xff"}
+        more = {
+            "cut": content[:-8],
+            "empty": b"",
+            "changed": content[:-1] + b"\xff",
+            "begun wrongly": b"M" + content[1:],
+        }
         path.write_bytes(more.get(damage, content + b"half a window"))
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.parquet"])
-@pytest.mark.parametrize("damage", ["cut", "empty", "changed"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "changed", "gone", "longer", "begun wrongly"])
 async def test_a_window_that_is_damaged_is_read_again(
     tmp_path: Path, name: str, damage: str
 ) -> None:
-    """The files of windows are not synced one by one."""
+    """The log of windows is not synced: after a failure of power anything may be missing in it."""
     await export(history(), tmp_path / f"whole {name}")
     work = await stopped(tmp_path, name)
-    damaged(min(work.glob("*.part")), damage)
+    before = len(kept_in(work))
+    damaged(work / "windows.log", damage)
+    left = {"cut": before - 1, "changed": before - 1, "longer": before}
+    assert len(kept_in(work)) == left.get(damage, 0)
     summary = await export(history(), tmp_path / name)
     assert (summary.rows, summary.resumed) == (100, True)
     assert content_of(tmp_path / name) == content_of(tmp_path / f"whole {name}")
@@ -385,10 +412,7 @@ async def test_a_result_that_is_damaged_at_its_end_is_mended(tmp_path: Path, dam
     """What an earlier run had written of it is checked before the next goes on."""
     await export(history(), tmp_path / "whole.csv")
     spool = await stopped(tmp_path, "all.csv") / "result.spool"
-    if damage == "begun wrongly":
-        spool.write_bytes(b"M" + content_of(spool)[1:])
-    else:
-        damaged(spool, damage)
+    damaged(spool, damage)
     summary = await export(history(), tmp_path / "all.csv")
     assert (summary.rows, summary.resumed) == (100, True)
     assert content_of(tmp_path / "all.csv") == content_of(tmp_path / "whole.csv")
@@ -400,7 +424,7 @@ async def test_every_row_is_written_once(tmp_path: Path) -> None:
     work = await stopped(tmp_path)
     begun = content_of(work / "result.spool")
     assert begun
-    assert all(b"text" not in content_of(part) for part in work.glob("*.part"))
+    assert b"text" not in content_of(work / "windows.log")
     await export(history(), tmp_path / "all.jsonl")
     assert content_of(tmp_path / "all.jsonl").startswith(begun)
 
@@ -417,8 +441,7 @@ async def test_a_file_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
 async def test_a_window_that_the_plan_does_not_know_is_not_written(tmp_path: Path) -> None:
     """Its rows may stand in another one."""
     work = await stopped(tmp_path)
-    part = min(work.glob("*.part"))
-    shutil.copy(part, part.with_name(part.name.replace("000000", "000099")))
+    kept_again(work, 99)
     assert (await export(history(), tmp_path / "all.jsonl")).rows == 100
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
 
@@ -522,10 +545,10 @@ async def test_another_version_s_windows_are_not_mixed_in(
 ) -> None:
     """Files of another layout are refused, and removed when the export begins anew."""
     work = await stopped(tmp_path)
-    monkeypatch.setattr("voxsms.export.job.LAYOUT", "2")
-    with pytest.raises(CheckpointMismatch, match="layout: 1 there, 2 here"):
+    monkeypatch.setattr("voxsms.export.job.LAYOUT", "3")
+    with pytest.raises(CheckpointMismatch, match="layout: 2 there, 3 here"):
         await export(history(), tmp_path / "all.jsonl")
-    (work / "000000.7.7.part").write_bytes(b"of another layout")
+    (work / "windows.log").write_bytes(b"of another layout")
     await export(history(), tmp_path / "all.jsonl", restart=True)
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
 
@@ -547,22 +570,29 @@ async def test_a_mismatch_shows_no_whole_number(tmp_path: Path) -> None:
     assert len(text) < 500
 
 
+@pytest.mark.parametrize("name", ["all.csv", "all.parquet"])
 async def test_a_full_disk_leaves_what_was_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The error is the system's own; nothing half-written stays, and later it goes on."""
-    opened: list[Path] = []
+    """The error is the system's own; later it goes on, behind what is there in part, too."""
+    append, appended = GrowingFile.append, list[Path]()
 
-    def full_at_the_fourth(path: Path) -> BinaryIO:
-        opened.append(path)
-        # The device that is always full, which takes a file's bytes only into its buffer.
-        return open_private(path) if len(opened) != 4 else Path("/dev/full").open("wb")
+    def full_at_the_fourth(file: GrowingFile, piece: Sequence[Part]) -> int:
+        appended.append(file.path)
+        if len(appended) != 4:
+            return append(file, piece)
+        file.opened().write(b"".join(piece)[:-5])
+        file.opened().flush()
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("voxsms.export.checkpoint.open_private", full_at_the_fourth)
-    with pytest.raises(OSError, match="No space left"):
-        await export(history(), tmp_path / "all.csv")
-    assert not list((tmp_path / ".all.csv.export").glob("*.tmp"))
-    assert (await export(history(), tmp_path / "all.csv")).resumed
+    await export(history(), tmp_path / f"whole {name}")
+    with monkeypatch.context() as patched:
+        patched.setattr(GrowingFile, "append", full_at_the_fourth)
+        with pytest.raises(OSError, match="No space left"):
+            await export(history(), tmp_path / name)
+    assert {path.name for path in appended} <= {"windows.log", "result.spool"}
+    assert (await export(history(), tmp_path / name)).resumed
+    assert content_of(tmp_path / name) == content_of(tmp_path / f"whole {name}")
 
 
 @pytest.mark.parametrize("name", NAMES)

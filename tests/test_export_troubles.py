@@ -238,18 +238,14 @@ def test_a_file_that_could_not_be_written_is_gone(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_behind(tmp_path: Path) -> None:
-    """The newer of two readings of a window stays; what is half-written, or of others, does not."""
-    kept = ["000000.4.4.0.1.9.part", "000001.5.5.0.-7.-2.part"]
+    """What is half-made goes, and only that; a link goes, and not what it leads to."""
     of_others = ["a.tmp", "of.others", "result.tmp.tmp"]
-    swept = ["000000.3.3.0.1.9.part", "000002.5.5.0.1.9.part.tmp", "checkpoint.json.tmp"]
-    for name in (*kept, *of_others, *swept):
-        (tmp_path / name).write_bytes(b'{"sections": [], "pieces": [], "names": 0, "at": null}\n')
+    for name in (*of_others, "windows.log", "checkpoint.json.tmp"):
+        (tmp_path / name).write_bytes(b"something")
     (tmp_path / "result.tmp").mkdir()
     work = checkpoint.WorkDirectory(tmp_path)
     work._sweep()
-    work._find_parts(2)
-    assert {n: (part.rows, part.least) for n, part in work.parts.items()} == {0: (4, 1), 1: (5, -7)}
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([*kept, *of_others])
+    assert sorted(each.name for each in tmp_path.iterdir()) == [*of_others, "windows.log"]
     work.forget()
     (tmp_path / "result.tmp").symlink_to(tmp_path / "of.others")
     work._sweep()

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from voxsms.export.checkpoint import PartFile, WorkDirectory
+from voxsms.export.checkpoint import WorkDirectory
 from voxsms.export.days import Days
 from voxsms.export.parts import Format, open_private, sync, sync_directory
 from voxsms.export.spool import Spool
 from voxsms.export.target import Target
-from voxsms.export.windowfile import unpack
+from voxsms.export.windowlog import Kept, read
 
 Repeats = Mapping[int, set[int]]
 
@@ -23,7 +23,7 @@ class Assembly(Protocol):
     rows: int
     """How many rows were added."""
 
-    def add(self, part: PartFile, repeats: Repeats) -> None:
+    def add(self, part: Kept, repeats: Repeats) -> None:
         """Add the next window without the rows that another one has."""
         ...
 
@@ -79,8 +79,8 @@ class _Stream:
         self._stream = stream
         self._writer = format_.writer(stream)
 
-    def add(self, part: PartFile, repeats: Repeats) -> None:
-        window = unpack(part.path)
+    def add(self, part: Kept, repeats: Repeats) -> None:
+        window = read(part)
         for section in window.without(repeats.get(part.index, set()), self._format):
             self._writer.add(section.content)
             self.rows += section.rows
@@ -123,7 +123,7 @@ class _Spooled:
         self._spool = spool
         self._path = path
 
-    def add(self, part: PartFile, repeats: Repeats) -> None:
+    def add(self, part: Kept, repeats: Repeats) -> None:
         self.rows += part.rows - len(repeats.get(part.index, ()))
 
     def finish(self) -> None:
@@ -144,8 +144,8 @@ class _Directory:
         self._work = work
         self._days = Days(work.scratch, format_, suffix)
 
-    def add(self, part: PartFile, repeats: Repeats) -> None:
-        window = unpack(part.path)
+    def add(self, part: Kept, repeats: Repeats) -> None:
+        window = read(part)
         for section in window.without(repeats.get(part.index, set()), self._format):
             self._days.add(section.day, section.content)
             self.rows += section.rows

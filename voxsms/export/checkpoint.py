@@ -1,14 +1,12 @@
 """The directory beside the target in which an export is made, and from which it goes on.
 
-It holds the checkpoint (what is exported, and the plan), a file for each window that was read, and
-the spool, if there is one (`spool.py`). All but the spool appears under its name whole, by a
-rename: whatever moment a run was killed at, what is there can be trusted, and what is not is read
-again. A half-written file has a name of its own and is swept away; so is a window that is not
-intact because the machine itself went down, or that the plan does not know. Nothing else in it is
-touched, and only the owner can read any of it.
+It holds the checkpoint (what is exported, and the plan), the log of the windows that were read
+(`windowlog.py`), and the spool, if there is one (`spool.py`). The checkpoint appears under its name
+whole, by a rename; a window that is not as it was written is read again: whatever moment a run was
+killed at, what is found can be trusted. Nothing else in it is touched, and only the owner can read
+any of it.
 """
 
-import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,41 +19,23 @@ import orjson
 
 from voxsms.errors import CheckpointMismatch
 from voxsms.export.lock import Lock
+from voxsms.export.packing import Packed
 from voxsms.export.parts import Format, open_private, sync
-from voxsms.export.placing import Placed
 from voxsms.export.plan import Window
 from voxsms.export.planning import Plan
 from voxsms.export.spool import Spool
-from voxsms.export.windowfile import SPOOL, Packed, is_intact, place_in_spool
+from voxsms.export.windowlog import SPOOL, Kept, WindowLog
 from voxsms.masking import mask_number
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Of the files here: to be raised with every change, so that two versions never mix theirs."""
 _CHECKPOINT = "checkpoint.json"
 _UNFINISHED = ".tmp"
 _SCRATCH = f"result{_UNFINISHED}"
-_PART = re.compile(r"(\d{6,})\.(\d+)\.(\d+)\.(\d+)\.(-?\d+)\.(-?\d+)\.part")
-_OWN_PART = re.compile(r"\d{6,}(\.-?\d+)+\.part")
-"""That of another layout, too."""
+_LOG = "windows.log"
 _NUMBERS = ("source_number", "destination_number")
 _LONGEST_SHOWN = 60
 _WAY_OUT = ". Nothing was changed: choose another file, or begin anew with restart (--restart)"
-
-
-@attrs.frozen
-class PartFile:
-    """A window that was read."""
-
-    path: Path
-    index: int
-    rows: int
-    total: int
-    """How many rows the service counted, with those of the seconds before and after."""
-    strays: int
-    """How many of the rows can not be placed by their time."""
-    least: int
-    """Of what the rows are known by; with the greatest it tells which windows can share rows."""
-    greatest: int
 
 
 class WorkDirectory:
@@ -68,9 +48,10 @@ class WorkDirectory:
 
     def __init__(self, path: Path, joined: Format | None = None) -> None:
         self.path = path
-        self.parts: dict[int, PartFile] = {}
+        self.kept: dict[int, Kept] = {}
         """The windows that were read, by their positions in the plan."""
         self.spool = None if joined is None else Spool(path / SPOOL, joined)
+        self._log = WindowLog(path / _LOG)
         self._lock: Lock | None = None
         self._content: dict[str, Any] = {}
         """That of the checkpoint."""
@@ -95,7 +76,7 @@ class WorkDirectory:
             raise CheckpointMismatch(f"{self.path} {differs}{_WAY_OUT}")
         self._content = found
         self._sweep()
-        self._find_parts(len(plan.windows))
+        self._find_kept(len(plan.windows))
         return plan
 
     def save(self, identity: Mapping[str, str], plan: Plan) -> None:
@@ -122,17 +103,10 @@ class WorkDirectory:
             self._write({})
             raise
 
-    def keep(self, index: int, placed: Placed, total: int, packed: Packed) -> None:
+    def keep(self, index: int, total: int, packed: Packed) -> None:
         """Keep a window that was read, instead of an earlier reading of it."""
-        figures = len(placed), total, len(placed.strays), *placed.span
-        name = ".".join([f"{index:06}", *map(str, figures), "part"])
         at = None if self.spool is None else self.spool.append(index, packed.content)
-        with self._created(name) as file:
-            file.writelines(packed.file(at))
-        earlier = self.parts.get(index)
-        self.parts[index] = PartFile(self.path / name, index, *figures)
-        if earlier is not None and earlier.path.name != name:
-            earlier.path.unlink()
+        self.kept[index] = self._log.append(index, total, packed, at)
 
     @contextmanager
     def _created(self, name: str) -> Generator[BinaryIO]:
@@ -151,46 +125,31 @@ class WorkDirectory:
         """Where the result is put together: a name that is swept away after a kill."""
         return self.path / _SCRATCH
 
-    def _find_parts(self, windows: int) -> None:
-        for path in sorted(self.path.iterdir()):
-            if (name := _PART.fullmatch(path.name)) is None:
-                continue
-            part = PartFile(path, *map(int, name.groups()))
-            if part.index >= windows or not is_intact(path):
-                path.unlink()
-                continue
-            # Two if the run was killed between a new reading and the removal of the old one.
-            earlier = self.parts.setdefault(part.index, part)
-            old, new = sorted((earlier, part), key=lambda each: each.total)
-            self.parts[part.index] = new
-            if old is not new:
-                old.path.unlink()
-        self._find_spooled()
+    def _find_kept(self, windows: int) -> None:
+        """Find what was read before, as far as the plan knows it; of two readings the later.
+
+        The spool holds up to where it is whole: what it has behind that is read again.
+        """
+        found = {each.index: each for each in self._log.load() if each.index < windows}
+        for index, kept in sorted(found.items()):
+            place = kept.spooled
+            if place is None or (self.spool is not None and self.spool.has(index, place)):
+                self.kept[index] = kept
 
     @property
     def whole_spool(self) -> Spool | None:
         """The spool, if it holds every window as it is to be."""
-        paths = [part.path for part in self.parts.values()]
-        if self.spool is None or self.spool.windows != len(paths):
-            return None
-        return None if None in map(place_in_spool, paths) else self.spool
-
-    def _find_spooled(self) -> None:
-        """See how much of the spool holds; what is not joined to its beginning is read again."""
-        for index, part in sorted(self.parts.items()):
-            place = place_in_spool(part.path)
-            if place is None or (self.spool is not None and self.spool.has(index, place)):
-                continue
-            part.path.unlink()
-            del self.parts[index]
+        kept = self.kept.values()
+        spooled = all(each.spooled is not None for each in kept)
+        return self.spool if self.spool and spooled and self.spool.windows == len(kept) else None
 
     def _sweep(self) -> None:
-        for path in self.path.glob(f"*{_UNFINISHED}"):
-            name = path.name.removesuffix(_UNFINISHED)
-            if path.name == _SCRATCH and path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path.name == _SCRATCH or name == _CHECKPOINT or _OWN_PART.fullmatch(name):
-                path.unlink()
+        """Remove what is half-made."""
+        (self.path / (_CHECKPOINT + _UNFINISHED)).unlink(missing_ok=True)
+        if self.scratch.is_dir() and not self.scratch.is_symlink():
+            shutil.rmtree(self.scratch)
+        else:
+            self.scratch.unlink(missing_ok=True)
 
     @property
     def can_go_on(self) -> bool:
@@ -205,10 +164,9 @@ class WorkDirectory:
         """Remove the checkpoint and what it speaks of; nothing that is not of an export."""
         self.drop_checkpoint()
         self._sweep()
-        for path in self.path.iterdir():
-            if _OWN_PART.fullmatch(path.name) or path.name == SPOOL:
-                path.unlink()
-        self.parts.clear()
+        for name in (_LOG, SPOOL):
+            (self.path / name).unlink(missing_ok=True)
+        self.kept.clear()
 
     def close(self) -> None:
         """Unlock it; leave it if an export can go on from it, and nothing half-written in it."""
@@ -216,6 +174,7 @@ class WorkDirectory:
             return
         if self.spool is not None:
             self.spool.close()
+        self._log.close()
         self._sweep()
         if not (self.path / _CHECKPOINT).exists():
             self.forget()

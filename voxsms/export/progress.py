@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from voxsms.export.checkpoint import PartFile
 from voxsms.export.job import ExportProgress
 from voxsms.export.plan import Window
 from voxsms.export.planning import Plan
 from voxsms.export.source import Source
+from voxsms.export.windowlog import Kept
 from voxsms.hooks import tell
 
 
@@ -27,7 +27,7 @@ class Progress:
         """The rows of windows that were read."""
         self._rows = self._rows_kept = self._before = 0
 
-    def begin(self, plan: Plan, parts: Iterable[PartFile]) -> None:
+    def begin(self, plan: Plan, parts: Iterable[Kept]) -> None:
         """Take the plan, and what an earlier run has read of it."""
         self._windows, self._total = plan.windows, plan.rows
         self._kept = {part.index: part.rows for part in parts}

@@ -10,8 +10,7 @@ from functools import partial
 
 import attrs
 
-from voxsms.export.checkpoint import PartFile
-from voxsms.export.windowfile import read_names
+from voxsms.export.windowlog import Kept, read_names
 
 _AT_A_TIME = 500_000
 """Names that are compared at a time: memory depends on this and not on the size of the history."""
@@ -45,7 +44,7 @@ class _Copies:
         return False, len(self.places), -self.window
 
 
-def repeats_among(parts: Iterable[PartFile]) -> dict[int, set[int]]:
+def repeats_among(parts: Iterable[Kept]) -> dict[int, set[int]]:
     """Find the repeats among windows that were read, as `find_repeats` does.
 
     Nearly always the names ascend with time, and windows whose names lie apart are not looked into.
@@ -57,9 +56,9 @@ def repeats_among(parts: Iterable[PartFile]) -> dict[int, set[int]]:
     return out
 
 
-def _that_can_share(parts: Iterable[PartFile]) -> Iterator[list[PartFile]]:
+def _that_can_share(parts: Iterable[Kept]) -> Iterator[list[Kept]]:
     """Give the windows, several together, in which the same name can stand."""
-    group: list[PartFile] = []
+    group: list[Kept] = []
     greatest = 0
     for part in sorted((part for part in parts if part.rows), key=lambda part: part.least):
         if group and part.least > greatest:
@@ -70,9 +69,9 @@ def _that_can_share(parts: Iterable[PartFile]) -> Iterator[list[PartFile]]:
     yield group
 
 
-def _names(parts: Iterable[PartFile]) -> Iterator[Names]:
+def _names(parts: Iterable[Kept]) -> Iterator[Names]:
     for part in parts:
-        yield Names(part.index, *read_names(part.path, part.rows))
+        yield Names(part.index, *read_names(part))
 
 
 def find_repeats(read: Callable[[], Iterable[Names]], rows: int) -> dict[int, set[int]]:

@@ -15,10 +15,11 @@ from anyio import CancelScope, CapacityLimiter, to_thread
 from voxsms.client import Client
 from voxsms.errors import Incomplete
 from voxsms.export.assembly import Repeats, begin
-from voxsms.export.checkpoint import PartFile, WorkDirectory
+from voxsms.export.checkpoint import WorkDirectory
 from voxsms.export.columns import Layout
 from voxsms.export.encoding import Encoder
 from voxsms.export.job import ExportSummary, Job
+from voxsms.export.packing import pack
 from voxsms.export.placing import place
 from voxsms.export.plan import SECOND, Window
 from voxsms.export.planning import Plan, count_rows, make_plan
@@ -28,12 +29,12 @@ from voxsms.export.repeats import repeats_among
 from voxsms.export.source import Source
 from voxsms.export.together import together
 from voxsms.export.turns import Turns
-from voxsms.export.windowfile import pack
+from voxsms.export.windowlog import Kept
 from voxsms.hooks import logger
 
 T = TypeVar("T")
 _PAGES_A_WINDOW = 4
-"""Pages in flight for each window in flight."""
+"""Pages in flight for each window in flight, at the most."""
 _PAUSES = 1.0, 2.0, 4.0, 8.0
 """Seconds before windows are read again because the history grew where it had been read."""
 _MOST_ROUNDS = 20
@@ -120,7 +121,7 @@ class Export:
             plan = await make_plan(self._source)
             if self._job.target.workplace is not None:  # nothing can go on with a stream
                 await self._blocking(partial(work.save, identity, plan))
-        self._progress.begin(plan, work.parts.values())
+        self._progress.begin(plan, work.kept.values())
         return plan, resumed
 
     def _looked_at(self, plan: Plan) -> Plan:
@@ -137,7 +138,7 @@ class Export:
 
     async def _read_all(self, plan: Plan) -> None:
         """Read the windows that no run has read; the hollow ones last, and in every run."""
-        missing = {*range(len(plan.windows))} - self._work.parts.keys() - plan.hollow
+        missing = {*range(len(plan.windows))} - self._work.kept.keys() - plan.hollow
         await self._read(plan, sorted(missing))
         await self._read(plan, sorted(plan.hollow))
 
@@ -163,7 +164,7 @@ class Export:
 
         async def keep() -> None:
             await self._blocking(partial(self._keep, index, window, reading))
-            self._progress.kept(index, self._work.parts[index].rows)
+            self._progress.kept(index, self._work.kept[index].rows)
 
         return keep
 
@@ -178,7 +179,7 @@ class Export:
     def _keep(self, index: int, window: Window, reading: Reading) -> None:
         placed = place(self._format, window, reading)
         packed = pack(self._format, placed, by_day=self._job.target.by_day)
-        self._work.keep(index, placed, reading.total, packed)
+        self._work.keep(index, reading.total, packed)
 
     async def _settled(self, plan: Plan) -> Repeats:
         """Count the whole range once more; give the rows that stand in more than one window.
@@ -214,7 +215,7 @@ class Export:
         hollow = [plan.windows[place] for place in plan.hollow]
         known = {(window.start, window.end) for window in hollow}
         spans = [span for span in plan.spans if (span.start, span.end) not in known]
-        read = sum(self._work.parts[place].rows for place in plan.hollow)
+        read = sum(self._work.kept[place].rows for place in plan.hollow)
         return read + await count_rows(self._source, spans)
 
     async def _changed(self, plan: Plan, repeats: Repeats) -> list[int]:
@@ -224,7 +225,7 @@ class Export:
         """
         spans = [(window.asked_from, window.asked_to) for window in plan.windows]
         pages = await together([partial(self._source.count, *span) for span in spans])
-        parts = self._work.parts
+        parts = self._work.kept
         return [n for n, page in enumerate(pages) if page.total != parts[n].total or n in repeats]
 
     async def _assembled(self, repeats: Repeats) -> int:
@@ -239,14 +240,14 @@ class Export:
             assembly.abandon()
         return assembly.rows
 
-    def _parts(self) -> list[PartFile]:
-        return [part for _, part in sorted(self._work.parts.items())]
+    def _parts(self) -> list[Kept]:
+        return [part for _, part in sorted(self._work.kept.items())]
 
     def _tell(self) -> None:
         self._progress.tell()
 
 
-def _likely_reason(parts: Iterable[PartFile], repeats: Repeats) -> str:
+def _likely_reason(parts: Iterable[Kept], repeats: Repeats) -> str:
     """Say why rows were left out that may be needed."""
     if not any(part.strays for part in parts if part.index in repeats):
         return ""

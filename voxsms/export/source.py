@@ -1,4 +1,8 @@
-"""Where pages come from: the client's calls, no more at a time than the service puts up with."""
+"""Where pages come from: the client's calls, as many at a time as is good for both sides.
+
+That is no more than the service puts up with, and no more than it takes to have always one at hand:
+answers that lie and wait drive everything else out of the processor's cache.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,7 +21,11 @@ _REFUSALS = 8
 """How often in a row a page may be refused for now before the export stops."""
 _LONGEST_WAIT = 30.0
 _EASED_AFTER = 50
-"""Pages after which one more is asked for at a time, where the service had had enough of them."""
+"""Pages after which one more may be asked for at a time, where the service had had enough."""
+_FEW = 4
+"""Pages at a time that keep this side busy where answers come at once."""
+_LONG = 0.02
+"""Seconds after which an answer was worth asking for others meanwhile."""
 
 
 @attrs.frozen
@@ -58,9 +66,9 @@ class Source:
         self.answered_at: float | None = None
         """When the first answer came, by the monotonic clock."""
         self._client = client
-        self._most = most
+        self._most = self._bearable = most
         self._on_count = on_count
-        self._places = CapacityLimiter(most)
+        self._places = CapacityLimiter(min(_FEW, most))
         self._calm = 0
 
     def now(self, page: Page | None = None) -> datetime:
@@ -91,7 +99,6 @@ class Source:
                 backoff = min(_LONGEST_WAIT, 2.0**refused) * self.clock.roll()
                 await self.clock.sleep((error.retry_after or 0.0) + backoff)
             else:
-                self._ease()
                 return page
 
     async def _in_a_place(
@@ -104,18 +111,25 @@ class Source:
         except WouldBlock:
             await places.acquire_on_behalf_of(whose)
         try:
-            return await self._ask(start, last, offset, count)
+            asked = self.clock.monotonic()
+            page = await self._ask(start, last, offset, count)
+            self._ease(self.clock.monotonic() - asked)
+            return page
         finally:
             places.release_on_behalf_of(whose)
 
     def _slow_down(self) -> None:
         self._calm = 0
-        self._places.total_tokens = max(1, self._places.total_tokens // 2)
+        self._bearable = max(1, int(self._places.total_tokens) // 2)
+        self._places.total_tokens = self._bearable
 
-    def _ease(self) -> None:
-        self._calm += 1
-        if self._places.total_tokens < self._most and self._calm % _EASED_AFTER == 0:
-            self._places.total_tokens += 1
+    def _ease(self, took: float) -> None:
+        places, self._calm = self._places, self._calm + 1
+        if self._bearable < self._most and self._calm % _EASED_AFTER == 0:
+            self._bearable += 1
+        wanted = self._most if took >= _LONG else _FEW
+        if places.total_tokens < min(wanted, self._bearable):
+            places.total_tokens += 1
 
     async def _ask(
         self, start: datetime | None, last: datetime | None, offset: int, count: int
