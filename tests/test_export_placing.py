@@ -1,5 +1,6 @@
 """Which rows are a window's own, and where those go that can not be placed."""
 
+from array import array
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ def read(*pages: list[Row]) -> Reading:
     for page in pages:
         order = sort([name for _, name in page], [time for time, _ in page])
         times, names = [page[n][0] for n in order], [page[n][1] for n in order]
-        rows = Rows.of(names, times, names, whole=are_whole_times(times))
-        made.append(Page(0, rows, 0, None))
+        rows = Rows.of(array("q", names), times, names, whole=are_whole_times(times))
+        made.append(Page(0, rows, 0))
     return Reading(made, 0)
 
 

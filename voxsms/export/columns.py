@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Any, TypeGuard, get_args, get_type_hints
 
 import attrs
@@ -140,4 +141,9 @@ def are_whole_times(values: list[Any]) -> TypeGuard[list[str]]:
     if None in values:
         return False
     joined = "\n".join(values) + "\n"
-    return joined.translate(_FIGURES) == _SHAPE * len(values)
+    return joined.translate(_FIGURES) == _shapes(len(values))
+
+
+@lru_cache(4)
+def _shapes(count: int) -> str:
+    return _SHAPE * count

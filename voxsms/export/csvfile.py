@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from voxsms.export.columns import Field, Kind, Layout, amount_texts
-from voxsms.export.decoding import Decoded, column
+from voxsms.export.decoding import Decoded
 from voxsms.export.lines import Lines
 from voxsms.export.masks import masked
 
@@ -67,7 +67,7 @@ class Csv(Lines):
         return _NEWLINE.join([*map(",".join, zip(*columns, strict=True)), ""]).encode()
 
     def _column(self, page: Decoded, field: Field) -> Column:
-        values = column(page.rows, field.name)
+        values = page.column(field.name)
         return [masked(field.name, value) for value in values] if self._mask else values
 
     def _texts(self, _: Field, values: Column) -> list[str]:

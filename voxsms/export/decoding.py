@@ -8,7 +8,7 @@ It takes an answer only if every value is of the type it usually has. Any other 
 among them, is read patiently: with the codec, and value by value.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
@@ -42,6 +42,8 @@ class Decoded:
     """The rows of an answer."""
 
     rows: list[Struct]
+    known: Mapping[str, list[Any]]
+    """The columns that were looked at already, by their names."""
     times: list[str | None]
     """The time of each row."""
     whole_times: bool
@@ -55,9 +57,15 @@ class Decoded:
 
     def arranged(self, order: range | list[int]) -> "Decoded":
         """Give the rows in another order."""
+        known = {name: arranged(values, order) for name, values in self.known.items()}
+        times = arranged(self.times, order)
         dicts = None if self.dicts is None else arranged(self.dicts, order)
-        rows, times = arranged(self.rows, order), arranged(self.times, order)
-        return attrs.evolve(self, rows=rows, times=times, dicts=dicts, order=order)
+        rows, whole = arranged(self.rows, order), self.whole_times
+        return Decoded(rows, known, times, whole, self.total, self.body, dicts, order)
+
+    def column(self, name: str) -> list[Any]:
+        """Give a field of every row."""
+        return self.known[name] if name in self.known else column(self.rows, name)
 
     def raw(self) -> list[bytes]:
         """Give each row as it came."""
@@ -110,9 +118,11 @@ class Decoder:
         whole = bool(are_whole_times(times))
         if not whole:
             times = [self._layout.tidy(time, value) for value in times]
-            for row, value in zip(rows, times, strict=True):
-                setattr(row, time.name, value)
-        return Decoded(rows, times, whole, total, answer.body)
+        return Decoded(rows, self._known(rows, times), times, whole, total, answer.body)
+
+    def _known(self, rows: list[Struct], times: list[str | None]) -> dict[str, list[Any]]:
+        message_id = self._layout.message_id.name
+        return {self._layout.time.name: times, message_id: column(rows, message_id)}
 
     def _decode_patiently(self, answer: Answer) -> Decoded:
         cmd, payload = self._row.cmd, read_payload(self._row, answer)
@@ -127,7 +137,8 @@ class Decoder:
         dicts = cast("list[Json]", found)
         rows = [self._made(row) for row in dicts]
         times = column(rows, self._layout.time.name)
-        return Decoded(rows, times, are_whole_times(times), total, answer.body, dicts)
+        known, whole = self._known(rows, times), are_whole_times(times)
+        return Decoded(rows, known, times, whole, total, answer.body, dicts)
 
     def _made(self, row: Json) -> Struct:
         tidy = self._layout.tidy

@@ -10,13 +10,13 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, TypeGuard, cast
+from typing import cast
 
 import attrs
 
 from voxsms.api.codec import Answer
 from voxsms.export.columns import Layout
-from voxsms.export.decoding import Decoded, Decoder, arranged, column
+from voxsms.export.decoding import Decoded, Decoder, arranged
 from voxsms.export.parts import Cells, Format
 from voxsms.export.query import Query
 
@@ -44,13 +44,23 @@ class Rows:
     """The names of those that have no id."""
 
     @classmethod
-    def of(cls, names: list[int], times: list[Time], cells: Cells, *, whole: bool) -> "Rows":
+    def of(
+        cls,
+        names: "array[int]",
+        times: list[Time],
+        cells: Cells,
+        *,
+        whole: bool,
+        span: tuple[int, int] | None = None,
+        nameless: frozenset[int] = frozenset(),
+    ) -> "Rows":
         """Make rows of what is known of them; `whole` says that all times are to the second."""
         crc = zlib.crc32(cells) if isinstance(cells, bytes) else None
         if not names or not whole:
-            return cls(array("q", names), times, None, cells, crc)
+            return cls(names, times, None, cells, crc, span, nameless)
         lines = "\n".join(cast("list[str]", times))
-        return cls(array("q", names), lines, (lines[:_TIME], lines[-_TIME:]), cells, crc)
+        ends = lines[:_TIME], lines[-_TIME:]
+        return cls(names, lines, ends, cells, crc, span, nameless)
 
     def __len__(self) -> int:
         """How many there are."""
@@ -87,17 +97,27 @@ class Encoder:
         """Join some rows of several pages."""
         return joined(self._format, pages, chosen)
 
+    def count(self, answer: Answer) -> tuple[int, list[Time]]:
+        """Give how many rows the service counts, and the times of those that came along.
+
+        Raises `ApiError` and `ResponseInvalid`.
+        """
+        page = self._decoder.decode(answer)
+        return page.total, page.times
+
     def encode(self, answer: Answer) -> tuple[Rows, int]:
         """Encode the rows of an answer; give how many the service counts, too.
 
         Raises `ApiError` and `ResponseInvalid`.
         """
         page = self._decoder.decode(answer)
-        names, nameless = _names(column(page.rows, self._layout.message_id.name), page)
+        names, packed, nameless = _names(page.column(self._layout.message_id.name), page)
         order = sort(names, page.times)
-        page, names = page.arranged(order), arranged(names, order)
-        rows = Rows.of(names, page.times, self._format.encode(page), whole=page.whole_times)
-        return attrs.evolve(rows, span=_span(names, order), nameless=nameless), page.total
+        page, packed = page.arranged(order), _arranged(packed, order)
+        cells, whole = self._format.encode(page), page.whole_times
+        span = _span(names, order)
+        rows = Rows.of(packed, page.times, cells, whole=whole, span=span, nameless=nameless)
+        return rows, page.total
 
 
 def joined(format_: Format, pages: Sequence[Rows], chosen: list[int]) -> Rows:
@@ -108,26 +128,27 @@ def joined(format_: Format, pages: Sequence[Rows], chosen: list[int]) -> Rows:
     picked = arranged(chosen, order)
     cells = format_.pick([rows.cells for rows in pages], picked)
     whole = all(rows.ends or not rows.names for rows in pages)
-    return Rows.of([names[n] for n in picked], [times[n] for n in picked], cells, whole=whole)
+    names = array("q", [names[n] for n in picked])
+    return Rows.of(names, [times[n] for n in picked], cells, whole=whole)
 
 
-def _names(ids: list[int | None], page: Decoded) -> tuple[list[int], frozenset[int]]:
-    """Give what rows are known by, and those of the names that stand for no id."""
-    if _fit(ids):
-        return ids, frozenset()
+def _names(ids: list[int | None], page: Decoded) -> tuple[list[int], "array[int]", frozenset[int]]:
+    """Give what rows are known by, also packed, and those of the names that stand for no id."""
+    known = cast("list[int]", ids)
+    try:
+        return known, array("q", known), frozenset()
+    except (TypeError, OverflowError):  # there is not one for each, or one is too large
+        pass
     pairs = list(zip(ids, page.raw(), strict=True))
     digests = {_digest(raw) for row_id, raw in pairs if row_id is None}
     names = [_digest(raw) if row_id is None else row_id % _LARGEST for row_id, raw in pairs]
-    return names, frozenset(digests)
+    return names, array("q", names), frozenset(digests)
 
 
-def _fit(ids: list[Any]) -> TypeGuard[list[int]]:
-    """Tell if all are there and fit into eight bytes."""
-    try:
-        array("q", ids)
-    except (TypeError, OverflowError):
-        return False
-    return True
+def _arranged(names: "array[int]", order: range | list[int]) -> "array[int]":
+    if isinstance(order, range):
+        return names if order.step > 0 else names[::-1]
+    return array("q", map(names.__getitem__, order))
 
 
 def _digest(raw: bytes) -> int:
@@ -137,21 +158,21 @@ def _digest(raw: bytes) -> int:
 def _span(names: list[int], order: range | list[int]) -> tuple[int, int] | None:
     if not names or len({*names}) != len(names):
         return None
-    return (names[0], names[-1]) if isinstance(order, range) else (min(names), max(names))
+    if isinstance(order, range):
+        return names[order[0]], names[order[-1]]
+    return min(names), max(names)
 
 
 def sort(names: list[int], times: list[Time]) -> range | list[int]:
     """Give the order of rows by time and name; they may have it, or its reverse."""
     texts = [time or "" for time in times] if None in times else cast("list[str]", times)
-    if _ascends(texts) and _ascends(names):
-        return range(len(names))
-    if _ascends(texts[::-1]) and _ascends(names[::-1]):
+    by_time = sorted(texts)
+    if by_time == texts:
+        if sorted(names) == names:
+            return range(len(names))
+    elif by_time == texts[::-1] and sorted(names) == names[::-1]:
         return range(len(names) - 1, -1, -1)
     # Twice by one key is faster than once by two.
     order = sorted(range(len(names)), key=names.__getitem__)
     order.sort(key=texts.__getitem__)
     return order
-
-
-def _ascends(values: list[Any]) -> bool:
-    return sorted(values) == values

@@ -20,7 +20,7 @@ from voxsms.export.plan import (
     pieces,
     whole_second,
 )
-from voxsms.export.source import Page, Source
+from voxsms.export.source import Count, Source
 from voxsms.export.together import together
 
 _RANGE_TOO_LONG = 569
@@ -106,7 +106,7 @@ class _Planner:
         spans = [whole] if self._longest is None else merged(windows, rows, self._longest)
         return Plan(whole.end, tuple(windows), tuple(spans), fresh=whole.end > now)
 
-    async def _first(self) -> Page:
+    async def _first(self) -> Count:
         """Count everything, which also tells what time it is at the service."""
         query = self._query
         try:
@@ -147,7 +147,7 @@ class _Planner:
         counted = await together([partial(self._counted, window) for window in windows])
         return list(chain.from_iterable(counted))
 
-    async def _with_start(self, whole: Window, first: Page) -> list[Window]:
+    async def _with_start(self, whole: Window, first: Count) -> list[Window]:
         """Find where a history begins that holds too much for one window: none may be left out.
 
         Its order is not documented, so the rows at both its ends are looked at. What may still lie
@@ -155,7 +155,7 @@ class _Planner:
         """
         if whole.start is not None or whole.rows <= self._query.most_rows:
             return [whole]
-        last = await self._source.page(None, self._query.to_date, first.total - 1, 1)
+        last = await self._source.count(None, self._query.to_date, first.total - 1)
         start = min(self._earliest(first, last) or whole.end - _A_GUESS, whole.last)
         windows: list[Window] = []
         rows, end = whole.rows, whole.end
@@ -168,8 +168,8 @@ class _Planner:
             rows, end = head.rows, start
             start = max(FIRST_DAY, start - 2 * (whole.end - start))
 
-    def _earliest(self, *pages: Page) -> datetime | None:
-        times = [time for page in pages for time in page.rows.list_times() if time]
+    def _earliest(self, *counts: Count) -> datetime | None:
+        times = [time for count in counts for time in count.times if time]
         if not times:
             return None
         # One that is no time, such as 2026-13-45 00:00:00, is found here.

@@ -21,7 +21,7 @@ from voxsms.errors import Incomplete
 from voxsms.export.encoding import Rows
 from voxsms.export.plan import Window
 from voxsms.export.source import Page, Source
-from voxsms.export.together import together
+from voxsms.export.together import a_few_at_a_time
 
 _READINGS = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0
@@ -101,7 +101,7 @@ class _Findings:
         self._newest = [self._source.join(rows, list(newest.values()))] if few else []
         if not few or self.found < self.total:
             return None
-        return Reading([Page(0, each, self.total, None) for each in self._newest], self.total)
+        return Reading([Page(0, each, self.total) for each in self._newest], self.total)
 
 
 def _names(pages: list[Page]) -> Iterator[int]:
@@ -136,7 +136,7 @@ async def _pages(
     gaps = [_Gap(0, max(1, window.rows), inner=False)]
     while gaps:
         asked = islice(chain.from_iterable(gap.steps(length) for gap in gaps), _AT_ONCE)
-        got = await together([partial(ask, *step) for step in asked])
+        got = await a_few_at_a_time(source.at_once, [partial(ask, *step) for step in asked])
         pages |= {page.offset: page for page in got if len(page) or not page.offset}
         if not any(map(len, got)):
             break  # the service counts more rows than it gives

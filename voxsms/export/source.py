@@ -6,6 +6,7 @@ answers that lie and wait drive everything else out of the processor's cache.
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import attrs
 from anyio import CapacityLimiter, WouldBlock
@@ -13,10 +14,11 @@ from anyio import CapacityLimiter, WouldBlock
 from voxsms.api.codec import Answer, http_date
 from voxsms.client import Client
 from voxsms.errors import RateLimited
-from voxsms.export.encoding import Encoder, Rows
+from voxsms.export.encoding import Encoder, Rows, Time
 from voxsms.export.plan import whole_second
 from voxsms.export.query import Query
 
+T = TypeVar("T")
 _REFUSALS = 8
 """How often in a row a page may be refused for now before the export stops."""
 _LONGEST_WAIT = 30.0
@@ -30,13 +32,12 @@ _LONG = 0.02
 
 @attrs.frozen
 class Page:
-    """One answer: its rows, and when the service gave it."""
+    """One answer's rows."""
 
     offset: int
     rows: Rows
     total: int
     """How many rows match in all."""
-    date: datetime | None
 
     def __len__(self) -> int:
         """How many rows it has."""
@@ -46,6 +47,16 @@ class Page:
     def end(self) -> int:
         """The offset after its last row."""
         return self.offset + len(self)
+
+
+@attrs.frozen
+class Count:
+    """How many rows match, and what the one that came along tells."""
+
+    total: int
+    times: Sequence[Time]
+    date: str
+    """When the service gave it, as its header says."""
 
 
 class Source:
@@ -71,26 +82,51 @@ class Source:
         self._places = CapacityLimiter(min(_FEW, most))
         self._calm = 0
 
-    def now(self, page: Page | None = None) -> datetime:
-        """Give the second it is at the service, by a page of its if there is one."""
-        if page is not None and page.date is not None:
-            return page.date
+    def now(self, count: Count | None = None) -> datetime:
+        """Give the second it is at the service, by a count of its if there is one."""
+        if count is not None and (date := http_date(count.date)) is not None:
+            return date
         return whole_second(datetime.fromtimestamp(self._client.caller.service_time(), UTC))
 
-    async def count(self, start: datetime | None, last: datetime | None) -> Page:
-        """Ask how many rows a span holds; one row comes along."""
-        page = await self.page(start, last, 0, 1)
+    async def count(self, start: datetime | None, last: datetime | None, offset: int = 0) -> Count:
+        """Ask how many rows a span holds; the one at the offset comes along."""
+
+        def reading(answer: Answer) -> Count:
+            return Count(*self._encoder.count(answer), answer.headers.get("date", ""))
+
+        count = await self._read(start, last, offset, 1, reading)
         self._on_count()
-        return page
+        return count
 
     async def page(
         self, start: datetime | None, last: datetime | None, offset: int, count: int
     ) -> Page:
-        """Ask for a page, later and more slowly if the service says that it is too much."""
+        """Ask for a page."""
+
+        def reading(answer: Answer) -> Page:
+            return Page(offset, *self._encoder.encode(answer))
+
+        return await self._read(start, last, offset, count, reading)
+
+    @property
+    def at_once(self) -> int:
+        """How many pages are asked for at a time."""
+        return int(self._places.total_tokens)
+
+    async def _read(
+        self,
+        start: datetime | None,
+        last: datetime | None,
+        offset: int,
+        count: int,
+        reading: Callable[[Answer], T],
+    ) -> T:
+        """Ask for rows, later and more slowly if the service says that it is too much."""
         refused = 0
+        request = self.query.request(start, last, count, offset)
         while True:
             try:
-                page = await self._in_a_place(start, last, offset, count)
+                return await self._in_a_place(request, reading)
             except RateLimited as error:
                 refused += 1
                 if refused >= _REFUSALS:
@@ -98,23 +134,16 @@ class Source:
                 self._slow_down()
                 backoff = min(_LONGEST_WAIT, 2.0**refused) * self.clock.roll()
                 await self.clock.sleep((error.retry_after or 0.0) + backoff)
-            else:
-                return page
 
-    async def _in_a_place(
-        self, start: datetime | None, last: datetime | None, offset: int, count: int
-    ) -> Page:
-        """Ask for a page as soon as there is a place; if there is one, without yielding first."""
+    async def _in_a_place(self, request: attrs.AttrsInstance, reading: Callable[[Answer], T]) -> T:
+        """Ask as soon as there is a place; if there is one, without yielding first."""
         places, whose = self._places, object()
         try:
             places.acquire_on_behalf_of_nowait(whose)
         except WouldBlock:
             await places.acquire_on_behalf_of(whose)
         try:
-            asked = self.clock.monotonic()
-            page = await self._ask(start, last, offset, count)
-            self._ease(self.clock.monotonic() - asked)
-            return page
+            return await self._ask(request, reading)
         finally:
             places.release_on_behalf_of(whose)
 
@@ -131,21 +160,15 @@ class Source:
         if places.total_tokens < min(wanted, self._bearable):
             places.total_tokens += 1
 
-    async def _ask(
-        self, start: datetime | None, last: datetime | None, offset: int, count: int
-    ) -> Page:
-        client, row = self._client, self.query.row
-
-        def reading(answer: Answer) -> Page:
-            date = http_date(answer.headers.get("date", ""))
-            return Page(offset, *self._encoder.encode(answer), date)
-
+    async def _ask(self, request: attrs.AttrsInstance, reading: Callable[[Answer], T]) -> T:
+        client, asked = self._client, self.clock.monotonic()
         self.requests += 1
-        request = self.query.request(start, last, count, offset)
-        page = await client.caller.read(row, request, client.options, reading)
+        found = await client.caller.read(self.query.row, request, client.options, reading)
+        answered = self.clock.monotonic()
         if self.answered_at is None:
-            self.answered_at = self.clock.monotonic()
-        return page
+            self.answered_at = answered
+        self._ease(answered - asked)
+        return found
 
     def join(self, pages: Sequence[Rows], chosen: list[int]) -> Rows:
         """Join some rows of several pages, chosen by their positions in all of them."""

@@ -1,6 +1,7 @@
 """Several things at once, of which the first that fails ends the others."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from anyio import create_task_group
@@ -29,3 +30,17 @@ async def together(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     if failed:
         raise failed[0]
     return [results[index] for index in range(len(calls))]
+
+
+async def a_few_at_a_time(few: int, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Make calls, so many at the same time, and give their results in any order.
+
+    A task for each call would take longer to make than some calls take.
+    """
+    waiting = iter(calls)
+
+    async def make_some() -> list[T]:
+        return [await call() for call in waiting]
+
+    made = await together([make_some] * min(few, len(calls)))
+    return [*chain.from_iterable(made)]
