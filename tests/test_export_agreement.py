@@ -245,6 +245,22 @@ def test_an_answer_without_rows_is_the_error_it_is_for_the_typed_rows(
     assert type(exported.value) is type(typed.value)
 
 
+@pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
+def test_what_the_contract_names_is_read_quickly(decoder: Decoder) -> None:
+    """Numbers and statuses as numbers, ids as strings, a day or no time: without a page of dicts."""
+    row: Json = Message.sms(7, AT, status_id="1").row
+    for odd in (
+        {"source_number": 447443332211, "destination_number": 447443332212, "status_id": 1},
+        {"message_id": "7", "transaction_id": "8", "cost": "0.0355"},
+        {"processed_date": "2026-03-01"},
+        {"processed_date": ""},
+    ):
+        page = decoder.decode(answer({"result": [row, row | odd], "total_count": 2}))
+        assert page.dicts is None
+        assert page.column("message_id") == [7, 7]
+        assert page.column("status_id") == ["1", "1"]
+
+
 def test_a_count_may_come_as_a_string() -> None:
     """The contract's looseness, in the figure that everything depends on."""
     page = DECODERS["columns"].decode(answer({"result": [], "total_count": "0"}))

@@ -6,7 +6,8 @@ of the typed records, so that an export and `async for` can not disagree on what
 a missing one is let be.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -30,6 +31,13 @@ class Kind(Enum):
 
 
 _KINDS = {int: Kind.INT, str: Kind.TEXT, Decimal: Kind.MONEY, datetime: Kind.TIME}
+_TIDY: Mapping[Kind, frozenset[type]] = {
+    Kind.INT: frozenset([int]),
+    Kind.TEXT: frozenset([str]),
+    Kind.CHOICE: frozenset([str]),
+    Kind.MONEY: frozenset([int, float]),
+    Kind.TIME: frozenset(),
+}
 _DATE_ALONE = len("yyyy-MM-dd")
 _MOST_ZEROS = 60
 
@@ -58,10 +66,16 @@ class Field:
         """Give a choice in the case in which it is known, if it is."""
         return value if value is None else self.known.get(value, value)
 
+    def are_tidy(self, values: Collection[object]) -> bool:
+        """Tell if values are as they are to be; a time never is by its type alone."""
+        return {*map(type, values)} <= {type(None), *_TIDY[self.kind]}
+
     def tidy(self, value: object) -> Any:  # noqa: ANN401 - see above
         """Read a value however it came. Raises `Unreadable`."""
-        if value is None:
-            return None
+        if value is None or type(value) in _TIDY[self.kind]:
+            return value
+        if type(value) is int and str in _TIDY[self.kind]:
+            return str(value)
         found: object = read(self.hint, value)
         if isinstance(found, datetime):
             text = found.replace(tzinfo=None).isoformat(" ")
@@ -96,6 +110,13 @@ class Layout:
             return field.tidy(value)
         except Unreadable as trouble:
             raise ResponseInvalid(self.cmd, f"result[].{field.name}", trouble.problem) from trouble
+
+    def tidy_times(self, values: Iterable[object]) -> list[str | None]:
+        """Read the values of the time column; those that are to the second are as they are."""
+        return [
+            value if type(value) is str and _is_whole_time(value) else self.tidy(self.time, value)
+            for value in values
+        ]
 
 
 def decimal_text(value: Decimal) -> str:
@@ -133,6 +154,7 @@ def amount_texts(values: list[Any]) -> list[str | None]:
 
 
 _SHAPE = "0000-00-00 00:00:00\n"
+_is_whole_time = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII).fullmatch
 _FIGURES = str.maketrans("123456789", "0" * 9)
 
 

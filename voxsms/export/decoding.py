@@ -4,8 +4,9 @@ msgspec reads JSON straight into structs, checks the type of each field on the w
 nothing of what no format needs. That takes 0.25 to 0.4 us a row, where orjson takes 0.65 for dicts
 that then have to be looked through and, for JSON Lines, written again.
 
-It takes an answer only if every value is of the type it usually has. Any other answer, an error
-among them, is read patiently: with the codec, and value by value.
+It takes an answer only if every value is of the type it usually has, or else of one that the
+contract names as well: numbers of phones and statuses come as numbers and as strings. Any other
+answer, an error among them, is read patiently: with the codec, and value by value.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -28,12 +29,15 @@ T = TypeVar("T")
 Json = dict[str, Any]
 """A row as a dict."""
 
-_TYPES: dict[Kind, Any] = {
+_USUAL: dict[Kind, Any] = {
     Kind.INT: int | None,
     Kind.TEXT: str | None,
     Kind.CHOICE: str | None,
     Kind.MONEY: int | float | None,
     Kind.TIME: str | None,
+}
+_LOOSE: dict[Kind, Any] = {
+    kind: types if kind is Kind.TIME else types | int | str for kind, types in _USUAL.items()
 }
 
 
@@ -43,13 +47,15 @@ class Decoded:
 
     rows: list[Struct]
     known: Mapping[str, list[Any]]
-    """The columns that were looked at already, by their names."""
+    """The columns that were looked at already, by their names, tidy."""
     times: list[str | None]
     """The time of each row."""
     whole_times: bool
     """Whether every row has a time, to the second."""
     total: int
     body: bytes = attrs.field(repr=False)
+    came: Mapping[str, list[Any]] = {}
+    """The columns of which a value was not tidy, as they came."""
     dicts: list[Json] | None = None
     """The rows as they came, where they had to be read patiently."""
     order: range | list[int] = range(0)
@@ -57,11 +63,14 @@ class Decoded:
 
     def arranged(self, order: range | list[int]) -> "Decoded":
         """Give the rows in another order."""
-        known = {name: arranged(values, order) for name, values in self.known.items()}
+        known, came = (
+            {name: arranged(values, order) for name, values in columns.items()}
+            for columns in (self.known, self.came)
+        )
         times = arranged(self.times, order)
         dicts = None if self.dicts is None else arranged(self.dicts, order)
         rows, whole = arranged(self.rows, order), self.whole_times
-        return Decoded(rows, known, times, whole, self.total, self.body, dicts, order)
+        return Decoded(rows, known, times, whole, self.total, self.body, came, dicts, order)
 
     def column(self, name: str) -> list[Any]:
         """Give a field of every row."""
@@ -103,26 +112,42 @@ class Decoder:
         self._row = row
         self._layout = layout
         self._fields = [field for field in layout.fields if field.name in names]
-        self._pages = PageDecoder((field.name, _TYPES[field.kind], None) for field in self._fields)
+        self._usual, self._loose = (
+            PageDecoder((field.name, types[field.kind], None) for field in self._fields)
+            for types in (_USUAL, _LOOSE)
+        )
 
     def decode(self, answer: Answer) -> Decoded:
         """Read an answer. Raises `ApiError` and `ResponseInvalid`."""
-        return self._decode_quickly(answer) or self._decode_patiently(answer)
+        if answer.status == HTTPStatus.OK:
+            if (page := self._usual.decode(answer.body)) is not None:
+                return self._decoded(*page, answer)
+            if (page := self._loose.decode(answer.body)) is not None:
+                return self._decoded(*page, answer, loose=True)
+        return self._decode_patiently(answer)
 
-    def _decode_quickly(self, answer: Answer) -> Decoded | None:
-        if answer.status != HTTPStatus.OK or (page := self._pages.decode(answer.body)) is None:
-            return None
-        rows, total = page
-        time = self._layout.time
+    def _decoded(
+        self, rows: list[Struct], total: int, answer: Answer, *, loose: bool = False
+    ) -> Decoded:
+        known, came = self._tidied(rows) if loose else ({}, {})
+        time, message_id = self._layout.time, self._layout.message_id.name
         times = column(rows, time.name)
         whole = bool(are_whole_times(times))
         if not whole:
-            times = [self._layout.tidy(time, value) for value in times]
-        return Decoded(rows, self._known(rows, times), times, whole, total, answer.body)
+            times = self._layout.tidy_times(times)
+        known |= {time.name: times, message_id: known.get(message_id) or column(rows, message_id)}
+        return Decoded(rows, known, times, whole, total, answer.body, came)
 
-    def _known(self, rows: list[Struct], times: list[str | None]) -> dict[str, list[Any]]:
-        message_id = self._layout.message_id.name
-        return {self._layout.time.name: times, message_id: column(rows, message_id)}
+    def _tidied(self, rows: list[Struct]) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+        """Give the columns but for the times tidy, and those that were not as they came."""
+        known: dict[str, list[Any]] = {}
+        came: dict[str, list[Any]] = {}
+        for field in self._fields:
+            known[field.name] = values = column(rows, field.name)
+            if field.kind is not Kind.TIME and not field.are_tidy(values):
+                came[field.name] = values
+                known[field.name] = [self._layout.tidy(field, value) for value in values]
+        return known, came
 
     def _decode_patiently(self, answer: Answer) -> Decoded:
         cmd, payload = self._row.cmd, read_payload(self._row, answer)
@@ -136,14 +161,16 @@ class Decoder:
             raise ResponseInvalid(cmd, "total_count", trouble.problem) from None
         dicts = cast("list[Json]", found)
         rows = [self._made(row) for row in dicts]
-        times = column(rows, self._layout.time.name)
-        known, whole = self._known(rows, times), are_whole_times(times)
-        return Decoded(rows, known, times, whole, total, answer.body, dicts)
+        known = {field.name: column(rows, field.name) for field in self._fields}
+        came = {name: [row.get(name) for row in dicts] for name in known}
+        times = known[self._layout.time.name]
+        whole = are_whole_times(times)
+        return Decoded(rows, known, times, whole, total, answer.body, came, dicts)
 
     def _made(self, row: Json) -> Struct:
         tidy = self._layout.tidy
         values = {field.name: tidy(field, row.get(field.name)) for field in self._fields}
-        return self._pages.struct(**values)
+        return self._usual.struct(**values)
 
 
 def column(rows: list[Struct], name: str) -> list[Any]:

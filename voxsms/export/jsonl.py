@@ -25,7 +25,6 @@ class Jsonl(Lines):
     def __init__(self, layout: Layout, *, mask: bool) -> None:
         super().__init__(partial(bytes.splitlines, keepends=True))
         self._fields = layout.fields
-        self._promised = [field for field in layout.fields if field.name in _OF_ONE_TYPE]
         self._mask = mask
 
     def encode(self, page: Decoded) -> bytes:
@@ -34,26 +33,29 @@ class Jsonl(Lines):
 
     def _lines(self, page: Decoded) -> list[bytes]:
         if self._mask:
-            return [orjson.dumps(self._masked(row)) for row in page.as_dicts()]
+            return [orjson.dumps(self._masked(row)) for row in self._changed(page)[0]]
         lines = page.raw()
-        if page.dicts is not None:
-            pairs = zip(page.dicts, lines, strict=True)
-            lines = [self._line(row, line) for row, line in pairs]
+        if not page.came.keys().isdisjoint(_OF_ONE_TYPE):
+            rows, places = self._changed(page)
+            for place in places:
+                lines[place] = orjson.dumps(rows[place])
         return list(map(_on_one_line, lines)) if _has_line_ends(page.body.rstrip()) else lines
 
+    def _changed(self, page: Decoded) -> tuple[list[Json], set[int]]:
+        """Give rows of which each has values of the types that every other has, and the changed."""
+        rows, places = page.as_dicts(), set[int]()
+        for name in page.came.keys() & {*_OF_ONE_TYPE}:
+            for place, (came, tidy) in enumerate(
+                zip(page.came[name], page.known[name], strict=True)
+            ):
+                if came is not tidy:
+                    rows[place][name] = tidy
+                    places.add(place)
+        return rows, places
+
     def _masked(self, row: Json) -> Json:
-        row = row | self._changes(row)
         names = [field.name for field in self._fields if field.name in row]
         return {name: masked(name, row[name]) for name in names}
-
-    def _line(self, row: Json, line: bytes) -> bytes:
-        """Write a row anew if the type of one of its values is not what it is in every other."""
-        changes = self._changes(row)
-        return orjson.dumps(row | changes) if changes else line
-
-    def _changes(self, row: Json) -> Json:
-        tidy = {field.name: field.tidy(row.get(field.name)) for field in self._promised}
-        return {n: v for n, v in tidy.items() if v is not None and type(v) is not type(row[n])}
 
 
 def _on_one_line(line: bytes) -> bytes:
