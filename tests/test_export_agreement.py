@@ -247,7 +247,7 @@ def test_an_answer_without_rows_is_the_error_it_is_for_the_typed_rows(
 
 @pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
 def test_what_the_contract_names_is_read_quickly(decoder: Decoder) -> None:
-    """Numbers and statuses as numbers, ids as strings, a day or no time: without a page of dicts."""
+    """Numbers and statuses as numbers, ids as strings, a day or no time: a page needs no dicts."""
     row: Json = Message.sms(7, AT, status_id="1").row
     for odd in (
         {"source_number": 447443332211, "destination_number": 447443332212, "status_id": 1},

@@ -77,7 +77,7 @@ async def count_rows(source: Source, windows: Sequence[Window]) -> int:
     """
     after = await together([partial(source.count, each.end, each.end) for each in windows])
     whole = await together([partial(source.count, each.start, each.end) for each in windows])
-    return sum(page.total for page in whole) - sum(page.total for page in after)
+    return sum(each.total for each in whole) - sum(each.total for each in after)
 
 
 class _Planner:
@@ -127,10 +127,10 @@ class _Planner:
 
     async def _counted(self, window: Window) -> list[Window]:
         try:
-            page = await self._source.count(window.start, window.last)
+            count = await self._source.count(window.start, window.last)
         except ApiError as error:
             return await self._all_counted(self._shorter(window, error))
-        return [attrs.evolve(window, rows=page.total)]
+        return [attrs.evolve(window, rows=count.total)]
 
     async def _shortened(self, windows: list[Window]) -> list[Window]:
         """Cut what is longer than the service takes and was not refused when it was counted."""

@@ -27,10 +27,10 @@ class Progress:
         """The rows of windows that were read."""
         self._rows = self._rows_kept = self._before = 0
 
-    def begin(self, plan: Plan, parts: Iterable[Kept]) -> None:
+    def begin(self, plan: Plan, kept: Iterable[Kept]) -> None:
         """Take the plan, and what an earlier run has read of it."""
         self._windows, self._total = plan.windows, plan.rows
-        self._kept = {part.index: part.rows for part in parts}
+        self._kept = {each.index: each.rows for each in kept}
         self._before = self._rows_kept = sum(self._kept.values())
 
     def arrived(self, window: int, rows: int) -> None:

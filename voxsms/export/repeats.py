@@ -44,34 +44,34 @@ class _Copies:
         return False, len(self.places), -self.window
 
 
-def repeats_among(parts: Iterable[Kept]) -> dict[int, set[int]]:
+def repeats_among(windows: Iterable[Kept]) -> dict[int, set[int]]:
     """Find the repeats among windows that were read, as `find_repeats` does.
 
     Nearly always the names ascend with time, and windows whose names lie apart are not looked into.
     """
     out: dict[int, set[int]] = {}
-    for group in _that_can_share(parts):
+    for group in _that_can_share(windows):
         if len(group) > 1:
-            out |= find_repeats(partial(_names, group), sum(part.rows for part in group))
+            out |= find_repeats(partial(_names, group), sum(each.rows for each in group))
     return out
 
 
-def _that_can_share(parts: Iterable[Kept]) -> Iterator[list[Kept]]:
+def _that_can_share(windows: Iterable[Kept]) -> Iterator[list[Kept]]:
     """Give the windows, several together, in which the same name can stand."""
     group: list[Kept] = []
     greatest = 0
-    for part in sorted((part for part in parts if part.rows), key=lambda part: part.least):
-        if group and part.least > greatest:
+    for kept in sorted((each for each in windows if each.rows), key=lambda each: each.least):
+        if group and kept.least > greatest:
             yield group
             group = []
-        greatest = max(greatest, part.greatest) if group else part.greatest
-        group.append(part)
+        greatest = max(greatest, kept.greatest) if group else kept.greatest
+        group.append(kept)
     yield group
 
 
-def _names(parts: Iterable[Kept]) -> Iterator[Names]:
-    for part in parts:
-        yield Names(part.index, *read_names(part))
+def _names(windows: Iterable[Kept]) -> Iterator[Names]:
+    for kept in windows:
+        yield Names(kept.index, *read_names(kept))
 
 
 def find_repeats(read: Callable[[], Iterable[Names]], rows: int) -> dict[int, set[int]]:

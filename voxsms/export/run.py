@@ -191,13 +191,13 @@ class Export:
         calm, before, problem = 0, None, ""
         for _ in range(_MOST_ROUNDS):
             counted = await self._counted(plan)
-            parts = self._parts()
-            repeats = await self._blocking(partial(repeats_among, parts))
-            rows = sum(part.rows for part in parts) - sum(map(len, repeats.values()))
+            kept = self._kept_in_order()
+            repeats = await self._blocking(partial(repeats_among, kept))
+            rows = sum(each.rows for each in kept) - sum(map(len, repeats.values()))
             if counted <= rows:
                 return repeats
             problem = f"the service counts {counted} rows and gave {rows} different ones"
-            problem += _likely_reason(parts, repeats)
+            problem += _likely_reason(kept, repeats)
             found = counted, rows, repeats
             calm, before = (calm + 1 if found == before else 0), found
             if calm == len(_PAUSES):
@@ -224,32 +224,32 @@ class Export:
         One that lost a row to another and gained one counts as many as before.
         """
         spans = [(window.asked_from, window.asked_to) for window in plan.windows]
-        pages = await together([partial(self._source.count, *span) for span in spans])
-        parts = self._work.kept
-        return [n for n, page in enumerate(pages) if page.total != parts[n].total or n in repeats]
+        counts = await together([partial(self._source.count, *span) for span in spans])
+        kept = self._work.kept
+        return [n for n, each in enumerate(counts) if each.total != kept[n].total or n in repeats]
 
     async def _assembled(self, repeats: Repeats) -> int:
         """Put the windows together and the result into its place; give the number of rows."""
         make = partial(begin, self._format, self._job.target, self._work, repeats)
         assembly = await self._blocking(make)
         try:
-            for part in self._parts():
-                await self._blocking(partial(assembly.add, part, repeats))
+            for kept in self._kept_in_order():
+                await self._blocking(partial(assembly.add, kept, repeats))
             await self._blocking(assembly.finish)
         finally:
             assembly.abandon()
         return assembly.rows
 
-    def _parts(self) -> list[Kept]:
-        return [part for _, part in sorted(self._work.kept.items())]
+    def _kept_in_order(self) -> list[Kept]:
+        return [kept for _, kept in sorted(self._work.kept.items())]
 
     def _tell(self) -> None:
         self._progress.tell()
 
 
-def _likely_reason(parts: Iterable[Kept], repeats: Repeats) -> str:
+def _likely_reason(kept: Iterable[Kept], repeats: Repeats) -> str:
     """Say why rows were left out that may be needed."""
-    if not any(part.strays for part in parts if part.index in repeats):
+    if not any(each.strays for each in kept if each.index in repeats):
         return ""
     return (
         ". Rows without a time came with several windows, and those that are alike were taken for "
