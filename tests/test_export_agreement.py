@@ -2,8 +2,12 @@
 
 import csv
 import io
+import json
+from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,15 +21,22 @@ from histories import WIRE, FakeHistory, Json, Message, content
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxsms import SmsHistory, VoxSmsError
+from voxsms import ResponseInvalid, SmsHistory, VoxSmsError
 from voxsms.api import spec
 from voxsms.api.codec import Answer, read_answer
 from voxsms.export import export_history
 from voxsms.export.columns import Layout, amount_texts, decimal_text
+from voxsms.export.csvfile import Csv
 from voxsms.export.decoding import Decoder
+from voxsms.export.encoding import Encoder, Rows
+from voxsms.export.jsonl import Jsonl
+from voxsms.export.masks import masked
+from voxsms.export.parquet import Parquet
+from voxsms.export.query import checked_query
 
 pq: Any = pytest.importorskip("pyarrow.parquet")
 AT = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+LAYOUT = Layout.of("GetSmsHistory", SmsHistory)
 
 whole = st.integers(1, 2**53 - 1)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -171,7 +182,74 @@ def test_json_lines_agree(given_: list[Json]) -> None:
         } == {str}
 
 
-LAYOUT = Layout.of("GetSmsHistory", SmsHistory)
+@settings(max_examples=200, deadline=None)
+@given(
+    given_=st.lists(st.tuples(rows, st.sampled_from(["kept", None, "gone"])), max_size=6),
+    mask=st.booleans(),
+)
+def test_every_format_has_the_same_rows(
+    given_: list[tuple[Json, str | None]], *, mask: bool
+) -> None:
+    """In one order and under one name, also where ids are missing, and with numbers hidden."""
+    page: list[Json] = []
+    for row, message_id in given_:
+        more = {} if message_id == "kept" else {"message_id": None}
+        page.append({n: v for n, v in (row | more).items() if v is not None or message_id is None})
+    given_answer = answer({"result": page, "total_count": len(page)})
+    typed = read_answer(spec.GET_SMS_HISTORY, given_answer).result
+    texts = ("source_number", "destination_number")
+    wanted = Counter(tuple(masked(n, getattr(row, n)) for n in texts) for row in typed)
+    if not mask:
+        wanted = Counter((row.source_number, row.destination_number) for row in typed)
+    query, _ = checked_query("sms", None, None, {})
+    assert query is not None
+    found: list[Rows] = []
+    for format_ in (
+        Jsonl(LAYOUT, mask=mask),
+        Csv(LAYOUT, mask=mask, raw=True),
+        Parquet(LAYOUT, mask=mask),
+    ):
+        encoded, total = Encoder(query, LAYOUT, format_).encode(given_answer)
+        assert total == len(page)
+        found.append(encoded)
+    lines = [orjson.loads(line) for line in found[0].cells.splitlines()]
+    cells = list(csv.reader(io.StringIO(found[1].cells.decode(), newline="")))
+    assert Counter((line[texts[0]], line[texts[1]]) for line in lines) == wanted
+    assert Counter((row[1], row[2]) for row in cells) == wanted
+    assert Counter((row[texts[0]], row[texts[1]]) for row in found[2].cells.to_pylist()) == wanted
+    for other in found[1:]:
+        assert other.names == found[0].names
+        assert other.list_times() == found[0].list_times()
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 400])
+def test_a_number_beyond_any_double_is_told(number: str) -> None:
+    """Where a line has to be written anew it can not be; the error does not show the row."""
+    row = Message.sms(1, AT, added_later="here", status_id=1).row
+    body = orjson.dumps({"result": [row], "total_count": 1}).replace(b'"here"', number.encode())
+    query, _ = checked_query("sms", None, None, {})
+    assert query is not None
+    for mask in (False, True):
+        encoder = Encoder(query, LAYOUT, Jsonl(LAYOUT, mask=mask))
+        with pytest.raises(ResponseInvalid, match="result: a number beyond any double") as caught:
+            encoder.encode(Answer(200, {}, body, NOW))
+        assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", ["message_id", "transaction_id", "fragments"])
+def test_whole_numbers_are_read_to_the_same_bound(name: str) -> None:
+    """Up to 64 bits; beyond them a double has taken some of the figures."""
+    for number, taken in ((2**63, True), (2**64 - 1, True), (2**64, False), (10**30, False)):
+        body = {"result": [Message.sms(1, AT).row | {name: number}], "total_count": 1}
+        given_ = Answer(200, {}, json.dumps(body).encode(), NOW)
+        for read in (
+            partial(read_answer, spec.GET_SMS_HISTORY, given_),
+            partial(DECODERS["columns"].decode, given_),
+        ):
+            with nullcontext() if taken else pytest.raises(ResponseInvalid, match=name):
+                read()
+
+
 DECODERS = {
     "jsonl": Decoder(spec.GET_SMS_HISTORY, LAYOUT, {"message_id", "processed_date", "status_id"}),
     "columns": Decoder(spec.GET_SMS_HISTORY, LAYOUT, [field.name for field in LAYOUT.fields]),

@@ -421,9 +421,11 @@ async def test_rows_without_any_time_are_all_there(path: Path) -> None:
 class Far(FakeHistory):
     """Takes a tenth of a second for an answer."""
 
+    delay = 0.1
+
     def answer(self, form: dict[str, str]) -> Answer:
         """Give a page, later."""
-        self.clock.passed += 0.1
+        self.clock.passed += self.delay
         return super().answer(form)
 
 
@@ -437,6 +439,23 @@ async def test_more_pages_are_asked_for_at_a_time_where_answers_take_their_time(
         place = path.with_name(f"{kind.__name__}.jsonl")
         assert (await exported(history, place, windows_in_flight=windows)).rows == 3000
         assert history.most_in_flight == most
+
+
+async def test_fewer_pages_are_asked_for_again_where_answers_come_sooner(path: Path) -> None:
+    """One slow spell of the network does not decide for the rest of a long history."""
+    history, widths = Far(spread(9000)), list[int]()
+
+    def near(_: FakeHistory) -> None:
+        if len(history.forms) == 100:
+            history.delay = 0.0
+        if len(history.forms) % 100 == 0:
+            widths.append(history.most_in_flight)
+            history.most_in_flight = 0
+
+    history._happens = near
+    assert (await exported(history, path)).rows == 9000
+    assert widths[1] == 16
+    assert widths[-2:] == [4, 4]
 
 
 class Refusing(Far):

@@ -11,22 +11,28 @@ import sys
 import threading
 import time
 import zlib
-from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import anyio
 import export_child
 import pytest
 from doubles import KEY, NOW
-from histories import START, FakeHistory, small_pages, spread
+from histories import START, FakeHistory, Message, small_pages, spread
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest
+from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest, SmsHistory
+from voxsms.api.codec import Answer
 from voxsms.export import ExportProgress, ExportSummary, export_history, packing, windowlog
+from voxsms.export.columns import Layout
+from voxsms.export.csvfile import Csv
 from voxsms.export.growing import GrowingFile
 from voxsms.export.parts import Part
 from voxsms.sandbox import Sandbox, serve
@@ -35,6 +41,14 @@ KILLS = 20
 ROWS = 700
 NAMES = ["all.jsonl", "all.csv", "all.parquet", "days/"]
 LAST = START + timedelta(days=5)
+LAYOUT = Layout.of("GetSmsHistory", SmsHistory)
+
+
+Damage = tuple[str, float]
+DAMAGES = st.tuples(
+    st.sampled_from(["none", "cut", "zeros", "one byte", "more", "gone"]),
+    st.floats(0, 1, exclude_max=True),
+)
 
 
 def content_of(path: Path) -> bytes:
@@ -268,7 +282,7 @@ def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
         assert list(tmp_path.iterdir()) == [path]
         assert summary.rows == 100
         path.unlink()
-    assert len(resumed) >= 3
+    assert len(resumed) >= 2
 
 
 async def test_what_is_being_written_is_written_before_a_cancelled_export_ends(
@@ -354,10 +368,10 @@ def kept_again(work: Path, index: int, name: str = "windows.log") -> Path:
     """Keep the first window of a log once more, as another one; give the log."""
     log = windowlog.WindowLog(work / name)
     first, *_ = log.load()
-    content = windowlog.read(first)
-    sections = [(each.day, each.rows, len(each.content)) for each in content.sections]
-    pieces = [bytes(each.content) for each in content.sections]
-    names, span = array("q", content.names).tobytes(), (first.least, first.greatest)
+    found = list(windowlog.read(first, (), Csv(LAYOUT, mask=False, raw=False)))
+    sections = [(each.day, each.rows, len(each.content)) for each in found]
+    pieces = [bytes(each.content) for each in found]
+    names, span = bytes(windowlog.read_names(first)[0]), (first.least, first.greatest)
     packed = packing.Packed(sections, [], pieces, list(map(zlib.crc32, pieces)), names, span)
     log.append(index, first.total, packed, None)
     log.close()
@@ -385,6 +399,7 @@ def damaged(path: Path, damage: str) -> None:
             "cut": content[:-8],
             "empty": b"",
             "changed": content[:-1] + b"\xff",
+            "changed early": content[:200] + b"\xff" + content[201:],
             "begun wrongly": b"M" + content[1:],
         }
         path.write_bytes(more.get(damage, content + b"half a window"))
@@ -407,8 +422,10 @@ async def test_a_window_that_is_damaged_is_read_again(
     assert content_of(tmp_path / name) == content_of(tmp_path / f"whole {name}")
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "changed", "gone", "longer", "begun wrongly"])
-async def test_a_result_that_is_damaged_at_its_end_is_mended(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    "damage", ["cut", "empty", "changed", "changed early", "gone", "longer", "begun wrongly"]
+)
+async def test_a_result_that_is_damaged_is_mended(tmp_path: Path, damage: str) -> None:
     """What an earlier run had written of it is checked before the next goes on."""
     await export(history(), tmp_path / "whole.csv")
     spool = await stopped(tmp_path, "all.csv") / "result.spool"
@@ -417,6 +434,141 @@ async def test_a_result_that_is_damaged_at_its_end_is_mended(tmp_path: Path, dam
     assert (summary.rows, summary.resumed) == (100, True)
     assert content_of(tmp_path / "all.csv") == content_of(tmp_path / "whole.csv")
     assert not spool.parent.exists()
+
+
+async def test_a_window_that_became_empty_and_whose_line_has_no_end(tmp_path: Path) -> None:
+    """Killed one byte before the end of a line behind which nothing comes."""
+
+    class Leaving(Stop):
+        """Its first rows leave the status that is asked for when the plan is made."""
+
+        def answer(self, form: dict[str, str]) -> Answer:
+            if form["count"] != "1":
+                for message in self.messages[:30]:
+                    message.row["delivery_status"] = "FAILED"
+            return super().answer(form)
+
+    def leaving(stop: int) -> Leaving:
+        service = Leaving(stop, ZeroDivisionError())
+        service.messages = spread(100, seconds=3600, make=Message.a2p)
+        return service
+
+    async def export_delivered(service: FakeHistory) -> ExportSummary:
+        path = tmp_path / "all.parquet"
+        with small_pages(10, 30):
+            async with service.client() as client:
+                return await export_history(
+                    client, "a2p", path, to_date=LAST, delivery_status=5, windows_in_flight=1
+                )
+
+    log = tmp_path / ".all.parquet.export" / "windows.log"
+    for stop in range(5, 40):
+        shutil.rmtree(log.parent, ignore_errors=True)
+        with pytest.raises(ZeroDivisionError):
+            await export_delivered(leaving(stop))
+        if log.exists():
+            break
+    (kept,) = windowlog.WindowLog(log).load()
+    assert kept.rows == 0
+    log.write_bytes(content_of(log).removesuffix(b"\n"))
+    summary = await export_delivered(leaving(10**6))
+    assert (summary.rows, summary.resumed) == (70, True)
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.parquet"])
+async def test_a_window_that_was_read_again_does_not_cost_the_others(
+    tmp_path: Path, name: str
+) -> None:
+    """A row came in late, its window was read again, then the run was stopped: it goes on."""
+    last_counts = (await export(history(), tmp_path / name)).requests - 2
+
+    def late(service: FakeHistory) -> None:
+        if len(service.forms) == last_counts:
+            service.messages.append(Message.sms(5000, START + timedelta(seconds=90)))
+
+    whole = history()
+    whole._happens = late
+    requests = (await export(whole, tmp_path / name)).requests
+    rows = content_of(tmp_path / name)
+    (tmp_path / name).unlink()
+    service = Stop(requests - 2, ZeroDivisionError())
+    service._happens = late
+    with pytest.raises(ZeroDivisionError):
+        await export(service, tmp_path / name)
+    again = history()
+    again.messages = whole.messages
+    summary = await export(again, tmp_path / name)
+    assert (summary.rows, summary.requests, summary.resumed) == (101, 2, True)
+    assert content_of(tmp_path / name) == rows
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(NAMES),
+    stops=st.lists(st.integers(5, 25), min_size=1, max_size=3),
+    damages=st.lists(st.tuples(DAMAGES, DAMAGES), min_size=3, max_size=3),
+)
+def test_damage_to_all_files_of_several_runs(
+    name: str, stops: list[int], damages: list[tuple[Damage, Damage]]
+) -> None:
+    """However much of either file a failure of power took, each time: the same bytes."""
+    with TemporaryDirectory() as first, TemporaryDirectory() as second:
+        anyio.run(export, history(), f"{first}/{name}")
+        work = Path(second, f".{name.strip('/')}.export")
+        for stop, (to_log, to_spool) in zip(stops, damages, strict=False):
+            with suppress(ZeroDivisionError):
+                anyio.run(export, Stop(stop, ZeroDivisionError()), f"{second}/{name}")
+                break
+            spoil(work / "windows.log", *to_log)
+            spoil(work / "result.spool", *to_spool)
+        else:
+            anyio.run(export, history(), f"{second}/{name}")
+        assert found(Path(second)) == found(Path(first))
+
+
+def spoil(path: Path, damage: str, share: float) -> None:
+    """Leave a file as a failure of power may, from some place on."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    place = int(share * len(content))
+    spoiled = {
+        "none": content,
+        "cut": content[:place],
+        "zeros": content[:place] + bytes(len(content) - place),
+        "one byte": content[:place] + b"\x00" + content[place + 1 :],
+        "more": content + b"junk\n" * 3,
+    }
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(spoiled[damage])
+
+
+async def test_a_log_that_changes_under_its_export_is_told(tmp_path: Path) -> None:
+    """Nobody else is to write there; what can not be read any more is no row."""
+    work = await stopped(tmp_path, "all.parquet")
+    kept, *_ = kept_in(work)
+    damaged(work / "windows.log", "begun wrongly")
+    with pytest.raises(OSError, match="a window that was kept can not be read any more"):
+        list(windowlog.read(kept, (), Csv(LAYOUT, mask=False, raw=False)))
+
+
+async def test_what_fails_in_closing_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk may be noticed only then; the next call goes on."""
+    close = GrowingFile.close
+
+    def full(file: GrowingFile) -> NoReturn:
+        close(file)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GrowingFile, "close", full)
+        with pytest.raises(OSError, match="No space left"):
+            await export(Stop(18, ZeroDivisionError()), tmp_path / "all.csv")
+    assert (await export(history(), tmp_path / "all.csv")).rows == 100
 
 
 async def test_every_row_is_written_once(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def read_answer(
 
     `beside` are fields of the record that this side knows and the wire does not.
     """
-    if row.paged and (page := _read_quickly(row, answer)) is not None:
+    if row.paged and not beside and (page := _read_quickly(row, answer)) is not None:
         return page
     payload = read_payload(row, answer)
     payload.update(beside)

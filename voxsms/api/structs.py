@@ -2,13 +2,13 @@
 
 msgspec checks the type of each value while it reads and makes no dicts: to read a page of a history
 takes half as long as with orjson. It is not among what voxsms always needs: without it, and where a
-value is not of the type that it usually has, `voxsms/api/codec.py` reads the same by way of dicts.
+value is not of the type that it usually has, `voxsms/api/codec.py` reads the same by way of dicts
+(but for a number beyond any double in a field that voxsms does not know: orjson refuses that).
 """
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Annotated, Any, cast, get_args, get_type_hints
 
 import attrs
@@ -17,7 +17,7 @@ import msgspec
 from voxsms.api.models import HistoryPage
 from voxsms.api.records import IN_PLACE, UNUSUAL, Source, admits_none, compiled, is_open_enum
 
-Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Int: Any = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """Beyond that orjson reads some numbers as doubles: its way is taken, so that both ways agree."""
 Struct = Any
 """A row: an attribute for each field that is needed."""
@@ -71,7 +71,6 @@ _STRUCTS = Source(
 )
 
 
-@cache
 def page_reader(reply: type[HistoryPage[Any]]) -> Callable[[bytes], HistoryPage[Any] | None]:
     """Give a function that reads an answer into a page of records, or gives None as above."""
     (record,) = get_args(reply)

@@ -23,7 +23,7 @@ class Assembly(Protocol):
     rows: int
     """How many rows were added."""
 
-    def add(self, kept: Kept, repeats: Repeats) -> None:
+    def add(self, kept: Kept, repeats: Repeats, /) -> None:
         """Add the next window without the rows that another one has."""
         ...
 
@@ -79,9 +79,8 @@ class _Stream:
         self._stream = stream
         self._writer = format_.writer(stream)
 
-    def add(self, kept: Kept, repeats: Repeats) -> None:
-        window = read(kept)
-        for section in window.without(repeats.get(kept.index, set()), self._format):
+    def add(self, kept: Kept, repeats: Repeats, /) -> None:
+        for section in read(kept, repeats.get(kept.index, ()), self._format):
             self._writer.add(section.content)
             self.rows += section.rows
 
@@ -123,8 +122,8 @@ class _Spooled:
         self._spool = spool
         self._path = path
 
-    def add(self, kept: Kept, repeats: Repeats) -> None:
-        self.rows += kept.rows - len(repeats.get(kept.index, ()))
+    def add(self, kept: Kept, _: Repeats, /) -> None:
+        self.rows += kept.rows
 
     def finish(self) -> None:
         self._spool.finish(self._path)
@@ -144,9 +143,8 @@ class _Directory:
         self._work = work
         self._days = Days(work.scratch, format_, suffix)
 
-    def add(self, kept: Kept, repeats: Repeats) -> None:
-        window = read(kept)
-        for section in window.without(repeats.get(kept.index, set()), self._format):
+    def add(self, kept: Kept, repeats: Repeats, /) -> None:
+        for section in read(kept, repeats.get(kept.index, ()), self._format):
             self._days.add(section.day, section.content)
             self.rows += section.rows
 

@@ -9,7 +9,7 @@ any of it.
 
 import shutil
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -128,12 +128,16 @@ class WorkDirectory:
     def _find_kept(self, windows: int) -> None:
         """Find what was read before, as far as the plan knows it; of two readings the later.
 
-        The spool holds up to where it is whole: what it has behind that is read again.
+        The spool holds up to where it is whole: what it has behind that is read again. A window
+        that was read again, into the log, leaves its earlier reading there.
         """
-        found = {each.index: each for each in self._log.load() if each.index < windows}
-        for index, kept in sorted(found.items()):
-            place = kept.spooled
-            if place is None or (self.spool is not None and self.spool.has(index, place)):
+        found = [each for each in self._log.load() if each.index < windows]
+        spooled = {each.index: each.spooled for each in found if each.spooled is not None}
+        latest = {each.index: each for each in found}
+        for index, kept in sorted(latest.items()):
+            place = spooled.get(index)
+            held = place is not None and self.spool is not None and self.spool.has(index, place)
+            if held or kept.spooled is None:
                 self.kept[index] = kept
 
     @property
@@ -170,18 +174,22 @@ class WorkDirectory:
 
     def close(self) -> None:
         """Unlock it; leave it if an export can go on from it, and nothing half-written in it."""
-        if self._lock is None:
+        lock, self._lock = self._lock, None
+        if lock is None:
             return
-        if self.spool is not None:
-            self.spool.close()
-        self._log.close()
+        with ExitStack() as steps:  # each is taken, whatever becomes of those before it
+            steps.callback(lock.release)
+            steps.callback(self._clear)
+            steps.callback(self._log.close)
+            if self.spool is not None:
+                steps.callback(self.spool.close)
+
+    def _clear(self) -> None:
         self._sweep()
         if not (self.path / _CHECKPOINT).exists():
             self.forget()
             with suppress(OSError):  # something of someone else's is in it
                 self.path.rmdir()
-        self._lock.release()
-        self._lock = None
 
 
 def rows_in_place(work: Path, target: Path) -> int | None:

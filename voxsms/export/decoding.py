@@ -21,7 +21,7 @@ import orjson
 from voxsms.api.codec import Answer, read_payload
 from voxsms.api.records import Unreadable, read
 from voxsms.api.registry import Row
-from voxsms.api.structs import PageDecoder, Struct
+from voxsms.api.structs import Int, PageDecoder, Struct
 from voxsms.errors import ResponseInvalid
 from voxsms.export.columns import Kind, Layout, are_whole_times
 
@@ -30,14 +30,14 @@ Json = dict[str, Any]
 """A row as a dict."""
 
 _USUAL: dict[Kind, Any] = {
-    Kind.INT: int | None,
+    Kind.INT: Int | None,
     Kind.TEXT: str | None,
     Kind.CHOICE: str | None,
-    Kind.MONEY: int | float | None,
+    Kind.MONEY: Int | float | None,
     Kind.TIME: str | None,
 }
 _LOOSE: dict[Kind, Any] = {
-    kind: types if kind is Kind.TIME else types | int | str for kind, types in _USUAL.items()
+    kind: types if kind is Kind.TIME else types | Int | str for kind, types in _USUAL.items()
 }
 
 
@@ -80,7 +80,7 @@ class Decoded:
         """Give each row as it came."""
         try:
             found: list[bytes] = _raw.decode(self.body).result
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return [orjson.dumps(row) for row in self.dicts or ()]
         return arranged(found, self.order)
 

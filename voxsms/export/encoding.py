@@ -13,8 +13,10 @@ from itertools import chain
 from typing import cast
 
 import attrs
+import orjson
 
 from voxsms.api.codec import Answer
+from voxsms.errors import ResponseInvalid
 from voxsms.export.columns import Layout
 from voxsms.export.decoding import Decoded, Decoder, arranged
 from voxsms.export.parts import Cells, Format
@@ -114,8 +116,12 @@ class Encoder:
         names, packed, nameless = _names(page.column(self._layout.message_id.name), page)
         order = sort(names, page.times)
         page, packed = page.arranged(order), _arranged(packed, order)
-        cells, whole = self._format.encode(page), page.whole_times
-        span = _span(names, order)
+        try:
+            cells = self._format.encode(page)
+        except orjson.JSONDecodeError:  # it has the whole body in it
+            problem = "a number beyond any double"
+            raise ResponseInvalid(self._layout.cmd, "result", problem) from None
+        whole, span = page.whole_times, _span(names, order)
         rows = Rows.of(packed, page.times, cells, whole=whole, span=span, nameless=nameless)
         return rows, page.total
 

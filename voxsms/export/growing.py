@@ -31,9 +31,9 @@ class GrowingFile:
 
     def close(self) -> None:
         """Close it, if it is open."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def opened(self) -> BinaryIO:
         """Give the file, opened for what comes next."""

@@ -1,6 +1,6 @@
 """Parquet, by pyarrow (extra `parquet`): typed columns.
 
-A window's part is an Arrow stream, cheap to write and to read again. Groups of rows are cut when
+A window is kept as an Arrow stream, cheap to write and to read again. Groups of rows are cut when
 the file is put together, at every 100,000 rows: the same rows give the same bytes, whatever the
 windows were that brought them.
 """

@@ -44,7 +44,7 @@ class Slice:
     @property
     def span(self) -> tuple[int, int]:
         """The least and the greatest name."""
-        if self.rows.span is not None and self.end - self.start == len(self.rows):
+        if self.rows.span is not None and self.whole:
             return self.rows.span
         names = self.rows.names[self.start : self.end]
         return min(names), max(names)

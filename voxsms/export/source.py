@@ -26,8 +26,9 @@ _EASED_AFTER = 50
 """Pages after which one more may be asked for at a time, where the service had had enough."""
 _FEW = 4
 """Pages at a time that keep this side busy where answers come at once."""
-_LONG = 0.02
-"""Seconds after which an answer was worth asking for others meanwhile."""
+_WORTH = 0.0025
+"""Seconds that an answer takes, for each one under way, where it is worth having one more. One that
+comes sooner has waited for this side and not for the service."""
 
 
 @attrs.frozen
@@ -156,9 +157,12 @@ class Source:
         places, self._calm = self._places, self._calm + 1
         if self._bearable < self._most and self._calm % _EASED_AFTER == 0:
             self._bearable += 1
-        wanted = self._most if took >= _LONG else _FEW
-        if places.total_tokens < min(wanted, self._bearable):
-            places.total_tokens += 1
+        many = self.at_once
+        slow = took >= many * _WORTH
+        if many < self._bearable and (slow or many < _FEW):
+            places.total_tokens = many + 1
+        elif many > _FEW and not slow:
+            places.total_tokens = many - 1
 
     async def _ask(self, request: attrs.AttrsInstance, reading: Callable[[Answer], T]) -> T:
         client, asked = self._client, self.clock.monotonic()

@@ -12,7 +12,8 @@ begins with its own, and has those of what follows it.
 
 import zlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from errno import EIO
 from os import SEEK_CUR, fstat
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,31 +53,10 @@ class Kept:
     """Where its content begins and ends in the spool, if it stands there."""
 
 
-@attrs.frozen
-class Content:
-    """What is kept of a window."""
-
-    sections: Sequence[Section]
-    names: Sequence[int]
-    """What each row is known by, as a number: its id, or a part of the digest it has instead."""
-    strays: frozenset[int]
-    """The places of the rows that can not be placed by their time."""
-
-    def without(self, places: set[int], format_: Format) -> Iterator[Section]:
-        """Give the sections without some of the rows."""
-        first = 0
-        for section in self.sections:
-            out = {place - first for place in places if first <= place < first + section.rows}
-            first += section.rows
-            if out:
-                content = format_.without(section.content, out)
-                yield Section(section.day, section.rows - len(out), content)
-            else:
-                yield section
-
-
 class WindowLog:
     """Takes windows in the order in which they are read; one that is read again, anew.
+
+    What was read before stays where it is until the export ends.
 
     Args:
         path: where; the spool, if there is one, is beside it.
@@ -102,7 +82,10 @@ class WindowLog:
         return self._kept(about, place)
 
     def load(self) -> Iterator[Kept]:
-        """Give the windows that are there as they were written, and go on behind the last one."""
+        """Give the windows that are there as they were written, and go on behind the last one.
+
+        One that was read again comes again.
+        """
         try:
             file = self._file.path.open("rb")
         except FileNotFoundError:
@@ -137,17 +120,18 @@ class WindowLog:
         )
 
 
-def read(kept: Kept) -> Content:
-    """Read a window."""
+def read(kept: Kept, out: Collection[int], format_: Format) -> Iterator[Section]:
+    """Read a window without some of its rows, of which the places are given."""
     with kept.log.open("rb") as file:
         about = _sought(file, kept)
-        content, names = memoryview(_content(file, about)), _names(file, about)
-    sections: list[Section] = []
-    start = 0
+        left = memoryview(_content(file, about))
+    first = 0
     for day, rows, size in about["sections"]:
-        sections.append(Section(day, rows, content[start : start + size]))
-        start += size
-    return Content(sections, array("q", names), frozenset(about["strays"]))
+        content, left = left[:size], left[size:]
+        here = {place - first for place in out if first <= place < first + rows}
+        first += rows
+        kept_here = format_.without(content, here) if here else content
+        yield Section(day, rows - len(here), kept_here)
 
 
 def read_names(kept: Kept) -> tuple[Sequence[int], frozenset[int]]:
@@ -160,7 +144,9 @@ def read_names(kept: Kept) -> tuple[Sequence[int], frozenset[int]]:
 
 def _sought(file: BinaryIO, kept: Kept) -> Mapping[str, Any]:
     file.seek(kept.place)
-    return _about(file) or {}
+    if (about := _about(file)) is None:
+        raise OSError(EIO, "a window that was kept can not be read any more", file.name)
+    return about
 
 
 def _line(about: Mapping[str, Any]) -> bytes:
@@ -170,8 +156,10 @@ def _line(about: Mapping[str, Any]) -> bytes:
 
 def _about(file: BinaryIO) -> dict[str, Any] | None:
     """Read the line about a window, if it is one."""
-    crc, _, text = file.readline(_LONGEST_LINE).removesuffix(b"\n").partition(b" ")
-    return orjson.loads(text) if text and crc == b"%08x" % zlib.crc32(text) else None
+    crc, _, text = file.readline(_LONGEST_LINE).partition(b" ")
+    # Without the line's end the next window would be written behind it, on the same line.
+    whole = text.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text[:-1])
+    return orjson.loads(text) if whole else None
 
 
 def _is_intact(file: BinaryIO, about: Mapping[str, Any]) -> bool:
