@@ -340,7 +340,9 @@ def test_the_help(voxsms: Run, kind: str, messages: str) -> None:
 
 def test_without_its_extra(voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to install."""
-    monkeypatch.setitem(sys.modules, "voxsms.export", None)
+    for name in [name for name in sys.modules if name.startswith("voxsms.export")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "msgspec", None)
     ran = voxsms("export", "sms", "all.csv")
     assert (ran.status, ran.err) == (
         1,

@@ -94,8 +94,8 @@ async def export(
     """Write a whole history to a file; go on where an earlier run was stopped."""
     try:
         from voxsms.export import export_history  # noqa: PLC0415 - needs an extra of its own
-    except ModuleNotFoundError:
-        raise Failed("the export needs msgspec: pip install 'voxsms[export]'") from None
+    except ModuleNotFoundError as missing:
+        raise Failed(str(missing)) from None
     options: dict[str, Any] = {
         **given,
         "format": format,

@@ -15,8 +15,13 @@ from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import attrs
-import msgspec
 import orjson
+
+try:
+    import msgspec
+except ModuleNotFoundError as missing:
+    need = "the export needs msgspec: pip install 'voxsms[export]'"
+    raise ModuleNotFoundError(need, name=missing.name) from missing
 
 from voxsms.api.codec import Answer, read_payload
 from voxsms.api.records import Unreadable, read
