@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import attrs
@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from doubles import refusal
+from doubles import NOW, refusal
 from histories import FakeHistory, Json, lines, small_pages, spread
 
 from voxsms import ApiError, InvalidRequest, ResponseInvalid
@@ -25,6 +25,7 @@ from voxsms.export.columns import Layout, amount_texts
 from voxsms.export.csvfile import Csv
 from voxsms.export.days import Days
 from voxsms.export.parts import settle, write_all
+from voxsms.export.planning import Plan
 
 
 async def export(service: FakeHistory, path: Any, **options: Any) -> ExportSummary:  # noqa: ANN401 - whatever is given
@@ -222,17 +223,18 @@ def test_days_that_are_given_up(tmp_path: Path) -> None:
     assert (tmp_path / "days" / "day=2026-03-01" / "part-0.csv").exists()
 
 
-def test_a_file_that_could_not_be_written_is_gone(tmp_path: Path) -> None:
+def test_a_file_that_could_not_be_written_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is half-written has no name."""
     work = checkpoint.WorkDirectory(tmp_path)
 
-    def write() -> None:
-        with work._created("part") as file:
-            file.write(b"half")
-            raise OSError("disk full")
+    def full(_: object) -> NoReturn:
+        raise OSError("disk full")
 
+    monkeypatch.setattr(checkpoint, "sync", full)
     with pytest.raises(OSError, match="disk"):
-        write()
+        work.save({}, Plan(NOW, (), ()))
     assert list(tmp_path.iterdir()) == []
     work.close()
 

@@ -157,17 +157,18 @@ def read_answer(
 
 
 def _read_quickly(row: Method[..., R], answer: Answer) -> R | None:
-    quick = _quick_reader(cast("Any", row.reply))
+    quick = _quick_reader(row)
     return None if quick is None or answer.status != HTTPStatus.OK else quick(answer.body)
 
 
 @cache
-def _quick_reader(reply: Any) -> Callable[[bytes], Any] | None:  # noqa: ANN401 - a generic alias has no type
+def _quick_reader(row: Method[..., R]) -> Callable[[bytes], R | None] | None:
     try:
-        from voxsms.api.structs import page_reader  # noqa: PLC0415 - it needs what may not be there
+        # Late: msgspec is an extra, and no program should wait for it that reads no history.
+        from voxsms.api.structs import page_reader  # noqa: PLC0415
     except ModuleNotFoundError:
         return None
-    return page_reader(reply)
+    return cast("Callable[[bytes], R | None]", page_reader(cast("Any", row.reply)))
 
 
 def _place_of_record(row: Row, payload: dict[str, object]) -> object:

@@ -273,16 +273,14 @@ def _read_tuple_quickly(hint: object, converter: Converter) -> Hook:
 
 
 def _compiled(
-    record: Any,  # noqa: ANN401 - as above
-    converter: Converter,
-    source: Source,
-) -> Callable[[Iterable[Any]], list[Any]]:
+    record: type[R], converter: Converter, source: Source
+) -> Callable[[Iterable[Any]], list[R]]:
     """Compile a function that reads objects into records, with one expression a field.
 
     attrs' own `__init__` of a frozen class takes more time than all the rest. So the fields are set
     on an instance of a subclass with the same layout and no lock, which then becomes the record.
     """
-    kind = get_origin(record) or record
+    kind: Any = get_origin(record) or record
     unlocked = type(
         f"Unlocked{kind.__name__}",
         (kind,),
@@ -318,7 +316,7 @@ def _compiled(
         fields.append(f"self.{field.name} = {value}")
     body = _READ_ALL.format(before=source.before, fields="\n        ".join(fields))
     exec(body, names)  # noqa: S102 - written from our own classes alone, as attrs and cattrs do
-    return cast("Callable[[Iterable[Any]], list[Any]]", names["read_all"])
+    return cast("Callable[[Iterable[Any]], list[R]]", names["read_all"])
 
 
 def compiled(record: type[R], source: Source) -> Callable[[Iterable[Any]], list[R]]:

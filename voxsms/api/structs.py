@@ -29,12 +29,12 @@ class PageDecoder:
     """Reads answers into structs with some of the fields of each row."""
 
     def __init__(self, fields: Iterable[Field]) -> None:
-        self.struct: Any = msgspec.defstruct("Row", fields, kw_only=True, gc=False)
+        row: Any = msgspec.defstruct("Row", fields, kw_only=True, gc=False)
         anything = Any, None
         page = msgspec.defstruct(
             "Page",
             [
-                ("result", list.__class_getitem__(self.struct)),
+                ("result", list.__class_getitem__(row)),
                 ("total_count", Int),
                 ("error", *anything),
                 ("errors", *anything),

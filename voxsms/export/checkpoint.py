@@ -8,11 +8,11 @@ any of it.
 """
 
 import shutil
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import attrs
 import orjson
@@ -85,9 +85,16 @@ class WorkDirectory:
         self._write({})
 
     def _write(self, more: Mapping[str, object]) -> None:
-        with self._created(_CHECKPOINT) as file:
-            file.write(orjson.dumps({**self._content, **more}, option=orjson.OPT_INDENT_2))
-            sync(file)
+        """Write the checkpoint, which has its name only when it is whole."""
+        temporary = self.path / (_CHECKPOINT + _UNFINISHED)
+        try:
+            with open_private(temporary) as file:
+                file.write(orjson.dumps({**self._content, **more}, option=orjson.OPT_INDENT_2))
+                sync(file)
+            temporary.replace(self.path / _CHECKPOINT)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def put(self, target: Path, rows: int) -> None:
         """Give a directory that is ready its name.
@@ -107,18 +114,6 @@ class WorkDirectory:
         """Keep a window that was read, instead of an earlier reading of it."""
         at = None if self.spool is None else self.spool.append(index, packed.content)
         self.kept[index] = self._log.append(index, total, packed, at)
-
-    @contextmanager
-    def _created(self, name: str) -> Generator[BinaryIO]:
-        """Write a file that has its name only when it is whole."""
-        temporary = self.path / (name + _UNFINISHED)
-        try:
-            with open_private(temporary) as file:
-                yield file
-            temporary.replace(self.path / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
     @property
     def scratch(self) -> Path:

@@ -6,7 +6,6 @@ of the typed records, so that an export and `async for` can not disagree on what
 a missing one is let be.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -38,6 +37,7 @@ _TIDY: Mapping[Kind, frozenset[type]] = {
     Kind.MONEY: frozenset([int, float]),
     Kind.TIME: frozenset(),
 }
+TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
 _DATE_ALONE = len("yyyy-MM-dd")
 _MOST_ZEROS = 60
 
@@ -113,10 +113,7 @@ class Layout:
 
     def tidy_times(self, values: Iterable[object]) -> list[str | None]:
         """Read the values of the time column; those that are to the second are as they are."""
-        return [
-            value if type(value) is str and _is_whole_time(value) else self.tidy(self.time, value)
-            for value in values
-        ]
+        return [value if _is_whole_time(value) else self.tidy(self.time, value) for value in values]
 
 
 def decimal_text(value: Decimal) -> str:
@@ -153,9 +150,12 @@ def amount_texts(values: list[Any]) -> list[str | None]:
     return list(map(_amounts.__getitem__, values))
 
 
-_SHAPE = "0000-00-00 00:00:00\n"
-_is_whole_time = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII).fullmatch
+_SHAPE = "0000-00-00 00:00:00"
 _FIGURES = str.maketrans("123456789", "0" * 9)
+
+
+def _is_whole_time(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value.translate(_FIGURES) == _SHAPE
 
 
 def are_whole_times(values: list[Any]) -> TypeGuard[list[str]]:
@@ -168,4 +168,4 @@ def are_whole_times(values: list[Any]) -> TypeGuard[list[str]]:
 
 @lru_cache(4)
 def _shapes(count: int) -> str:
-    return _SHAPE * count
+    return (_SHAPE + "\n") * count

@@ -51,16 +51,15 @@ class Decoded:
     """The rows of an answer."""
 
     rows: list[Struct]
+    """Empty where all columns are known."""
     known: Mapping[str, list[Any]]
-    """The columns that were looked at already, by their names, tidy."""
-    times: list[str | None]
-    """The time of each row."""
+    """The columns that were looked at already, by their names, tidy: times and ids at the least."""
     whole_times: bool
     """Whether every row has a time, to the second."""
     total: int
     body: bytes = attrs.field(repr=False)
     came: Mapping[str, list[Any]] = {}
-    """The columns of which a value was not tidy, as they came."""
+    """The columns as they came, at the least those of which a value was not tidy."""
     dicts: list[Json] | None = None
     """The rows as they came, where they had to be read patiently."""
     order: range | list[int] = range(0)
@@ -72,10 +71,9 @@ class Decoded:
             {name: arranged(values, order) for name, values in columns.items()}
             for columns in (self.known, self.came)
         )
-        times = arranged(self.times, order)
         dicts = None if self.dicts is None else arranged(self.dicts, order)
-        rows, whole = arranged(self.rows, order), self.whole_times
-        return Decoded(rows, known, times, whole, self.total, self.body, came, dicts, order)
+        rows = arranged(self.rows, order) if self.rows else []
+        return Decoded(rows, known, self.whole_times, self.total, self.body, came, dicts, order)
 
     def column(self, name: str) -> list[Any]:
         """Give a field of every row."""
@@ -134,22 +132,25 @@ class Decoder:
     def _decoded(
         self, rows: list[Struct], total: int, answer: Answer, *, loose: bool = False
     ) -> Decoded:
-        known, came = self._tidied(rows) if loose else ({}, {})
-        time, message_id = self._layout.time, self._layout.message_id.name
-        times = column(rows, time.name)
+        time, message_id = self._layout.time.name, self._layout.message_id.name
+        if loose:
+            known, came = self._tidied(rows)
+        else:
+            known, came = {message_id: column(rows, message_id)}, {}
+        times = column(rows, time)
         whole = bool(are_whole_times(times))
-        if not whole:
-            times = self._layout.tidy_times(times)
-        known |= {time.name: times, message_id: known.get(message_id) or column(rows, message_id)}
-        return Decoded(rows, known, times, whole, total, answer.body, came)
+        known[time] = times if whole else self._layout.tidy_times(times)
+        return Decoded(rows, known, whole, total, answer.body, came)
 
     def _tidied(self, rows: list[Struct]) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         """Give the columns but for the times tidy, and those that were not as they came."""
         known: dict[str, list[Any]] = {}
         came: dict[str, list[Any]] = {}
         for field in self._fields:
+            if field.kind is Kind.TIME:
+                continue
             known[field.name] = values = column(rows, field.name)
-            if field.kind is not Kind.TIME and not field.are_tidy(values):
+            if not field.are_tidy(values):
                 came[field.name] = values
                 known[field.name] = [self._layout.tidy(field, value) for value in values]
         return known, came
@@ -165,17 +166,12 @@ class Decoder:
         except Unreadable as trouble:
             raise ResponseInvalid(cmd, "total_count", trouble.problem) from None
         dicts = cast("list[Json]", found)
-        rows = [self._made(row) for row in dicts]
-        known = {field.name: column(rows, field.name) for field in self._fields}
-        came = {name: [row.get(name) for row in dicts] for name in known}
-        times = known[self._layout.time.name]
-        whole = are_whole_times(times)
-        return Decoded(rows, known, times, whole, total, answer.body, came, dicts)
-
-    def _made(self, row: Json) -> Struct:
-        tidy = self._layout.tidy
-        values = {field.name: tidy(field, row.get(field.name)) for field in self._fields}
-        return self._usual.struct(**values)
+        tidy, known = self._layout.tidy, dict[str, list[Any]]()
+        came = {field.name: [row.get(field.name) for row in dicts] for field in self._fields}
+        for field in self._fields:
+            known[field.name] = [tidy(field, value) for value in came[field.name]]
+        whole = are_whole_times(known[self._layout.time.name])
+        return Decoded([], known, whole, total, answer.body, came, dicts)
 
 
 def column(rows: list[Struct], name: str) -> list[Any]:

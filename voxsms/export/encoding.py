@@ -17,13 +17,12 @@ import orjson
 
 from voxsms.api.codec import Answer
 from voxsms.errors import ResponseInvalid
-from voxsms.export.columns import Layout
+from voxsms.export.columns import TIME_LENGTH, Layout
 from voxsms.export.decoding import Decoded, Decoder, arranged
 from voxsms.export.parts import Cells, Format
 from voxsms.export.query import Query
 
 Time = str | None
-_TIME = len("yyyy-MM-dd HH:mm:ss")
 _LARGEST = 2**63
 
 
@@ -61,7 +60,7 @@ class Rows:
         if not names or not whole:
             return cls(names, times, None, cells, crc, span, nameless)
         lines = "\n".join(cast("list[str]", times))
-        ends = lines[:_TIME], lines[-_TIME:]
+        ends = lines[:TIME_LENGTH], lines[-TIME_LENGTH:]
         return cls(names, lines, ends, cells, crc, span, nameless)
 
     def __len__(self) -> int:
@@ -105,7 +104,7 @@ class Encoder:
         Raises `ApiError` and `ResponseInvalid`.
         """
         page = self._decoder.decode(answer)
-        return page.total, page.times
+        return page.total, page.column(self._layout.time.name)
 
     def encode(self, answer: Answer) -> tuple[Rows, int]:
         """Encode the rows of an answer; give how many the service counts, too.
@@ -113,16 +112,21 @@ class Encoder:
         Raises `ApiError` and `ResponseInvalid`.
         """
         page = self._decoder.decode(answer)
+        time = self._layout.time.name
         names, packed, nameless = _names(page.column(self._layout.message_id.name), page)
-        order = sort(names, page.times)
-        page, packed = page.arranged(order), _arranged(packed, order)
+        order = sort(names, page.column(time))
+        span, page = _span(names, order), page.arranged(order)
+        if isinstance(order, range):
+            packed = packed[:: order.step]
+        else:
+            packed = array("q", arranged(names, order))
         try:
             cells = self._format.encode(page)
         except orjson.JSONDecodeError:  # it has the whole body in it
             problem = "a number beyond any double"
             raise ResponseInvalid(self._layout.cmd, "result", problem) from None
-        whole, span = page.whole_times, _span(names, order)
-        rows = Rows.of(packed, page.times, cells, whole=whole, span=span, nameless=nameless)
+        times, whole = page.column(time), page.whole_times
+        rows = Rows.of(packed, times, cells, whole=whole, span=span, nameless=nameless)
         return rows, page.total
 
 
@@ -149,12 +153,6 @@ def _names(ids: list[int | None], page: Decoded) -> tuple[list[int], "array[int]
     digests = {_digest(raw) for row_id, raw in pairs if row_id is None}
     names = [_digest(raw) if row_id is None else row_id % _LARGEST for row_id, raw in pairs]
     return names, array("q", names), frozenset(digests)
-
-
-def _arranged(names: "array[int]", order: range | list[int]) -> "array[int]":
-    if isinstance(order, range):
-        return names if order.step > 0 else names[::-1]
-    return array("q", map(names.__getitem__, order))
 
 
 def _digest(raw: bytes) -> int:

@@ -13,11 +13,13 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from voxsms.errors import ResponseInvalid
-from voxsms.export.columns import Field, Kind, Layout, amount_texts
+from voxsms.export.columns import TIME_LENGTH, Field, Kind, Layout, amount_texts
 from voxsms.export.decoding import Decoded
 from voxsms.export.masks import masked
 from voxsms.export.parts import Part, Writer
 
+Arrow = Any
+"""The module, or what it makes: pyarrow has no types."""
 GROUP_ROWS = 100_000
 _FIGURES, _DECIMALS = 38, 24
 """Enough for the noise of a float: 0.0017 * 3 is 0.0050999999999999995 as it may come."""
@@ -45,25 +47,25 @@ class Parquet:
         }
         self._schema = pa.schema([(each.name, self._types[each.kind]) for each in layout.fields])
 
-    def encode(self, page: Decoded) -> Any:  # noqa: ANN401 - pyarrow has no types
+    def encode(self, page: Decoded) -> Arrow:
         """Make rows a record batch."""
         columns = [self._array(each, page) for each in self._layout.fields]
         return self._pa.record_batch(columns, schema=self._schema)
 
-    def pick(self, pages: Sequence[Any], order: Sequence[int]) -> Any:  # noqa: ANN401 - as above
+    def pick(self, pages: Sequence[Arrow], order: Sequence[int]) -> Arrow:
         """Join rows, picked by their positions in all the pages."""
         table = self._pa.Table.from_batches(pages, self._schema)
         (batch,) = table.take(self._indexes(order)).combine_chunks().to_batches()
         return batch
 
-    def _indexes(self, order: Sequence[int]) -> Any:  # noqa: ANN401 - as above
+    def _indexes(self, order: Sequence[int]) -> Arrow:
         return self._pa.array(order, self._pa.int64())
 
-    def slice(self, page: Any, start: int, end: int) -> Any:  # noqa: ANN401 - as above
+    def slice(self, page: Arrow, start: int, end: int) -> Arrow:
         """Give some rows that follow each other."""
         return page.slice(start, end - start)
 
-    def parts(self, pages: Sequence[Any]) -> Sequence[Part]:
+    def parts(self, pages: Sequence[Arrow]) -> Sequence[Part]:
         """Write batches as an Arrow stream."""
         sink = self._pa.BufferOutputStream()
         with self._pa.ipc.new_stream(sink, self._schema) as stream:
@@ -78,7 +80,7 @@ class Parquet:
         kept = [place for place in range(rows) if place not in places]
         return self.parts([self.pick(batches, kept)])[0]
 
-    def _array(self, field: Field, page: Decoded) -> Any:  # noqa: ANN401 - as above
+    def _array(self, field: Field, page: Decoded) -> Arrow:
         pa, type_, values = self._pa, self._types[field.kind], page.column(field.name)
         if self._mask:
             values = [masked(field.name, value) for value in values]
@@ -101,12 +103,12 @@ class Parquet:
     # Arrow has texts in one piece, and figures as an array has them: where all are of one size, to
     # hand that over takes a fraction of what it takes to look at each.
 
-    def _times(self, values: list[Any]) -> Any:  # noqa: ANN401 - as above
+    def _times(self, values: list[Any]) -> Arrow:
         """Make a column of texts, all of which are times to the second."""
         buffers = map(self._pa.py_buffer, (_ends_of_times(len(values)), "".join(values).encode()))
         return self._pa.StringArray.from_buffers(len(values), *buffers)
 
-    def _figures(self, values: list[Any]) -> Any:  # noqa: ANN401 - as above
+    def _figures(self, values: list[Any]) -> Arrow:
         try:
             figures = array("q", values)
         except TypeError:  # there is not one for each
@@ -114,7 +116,7 @@ class Parquet:
         buffers = [None, self._pa.py_buffer(figures)]
         return self._pa.Array.from_buffers(self._types[Kind.INT], len(values), buffers)
 
-    def _choices(self, field: Field, texts: Any) -> Any:  # noqa: ANN401 - as above
+    def _choices(self, field: Field, texts: Arrow) -> Arrow:
         """Give choices in the case in which they are known; nearly always they are in it."""
         encoded = texts.dictionary_encode()
         different: list[str] = encoded.dictionary.to_pylist()
@@ -123,7 +125,7 @@ class Parquet:
             return texts
         return self._pa.array(known, texts.type).take(encoded.indices)
 
-    def _amounts(self, values: list[Any]) -> Any:  # noqa: ANN401 - as above
+    def _amounts(self, values: list[Any]) -> Arrow:
         """Make a column of amounts, of which each is looked at once: prices repeat."""
         pa = self._pa
         try:
@@ -141,14 +143,13 @@ class Parquet:
 
 @lru_cache(4)
 def _ends_of_times(count: int) -> "array[int]":
-    size = len("yyyy-MM-dd HH:mm:ss")
-    return array("i", range(0, size * count + 1, size))
+    return array("i", range(0, TIME_LENGTH * count + 1, TIME_LENGTH))
 
 
 class _Groups:
     """Joins Arrow streams to a Parquet file with groups of rows of one size."""
 
-    def __init__(self, pa: Any, layout: Layout, schema: Any, file: BinaryIO) -> None:  # noqa: ANN401 - as above
+    def __init__(self, pa: Arrow, layout: Layout, schema: Arrow, file: BinaryIO) -> None:
         self._pa = pa
         few = pa.dictionary(pa.int32(), pa.string())
         kinds = {field.name: field.kind for field in layout.fields}
@@ -173,7 +174,7 @@ class _Groups:
             self._write(self._waiting.slice(0, GROUP_ROWS))
             self._waiting = self._waiting.slice(GROUP_ROWS)
 
-    def _write(self, group: Any) -> None:  # noqa: ANN401 - as above
+    def _write(self, group: Arrow) -> None:
         # Encoded here and in one piece, or the order of a dictionary would depend on the parts.
         group = group.combine_chunks()
         for name in self._choices:

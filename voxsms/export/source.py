@@ -150,8 +150,7 @@ class Source:
 
     def _slow_down(self) -> None:
         self._calm = 0
-        self._bearable = max(1, int(self._places.total_tokens) // 2)
-        self._places.total_tokens = self._bearable
+        self._bearable = self._places.total_tokens = max(1, self.at_once // 2)
 
     def _ease(self, took: float) -> None:
         places, self._calm = self._places, self._calm + 1

@@ -93,7 +93,10 @@ class WindowLog:
         with file:
             size = fstat(file.fileno()).st_size
             while (about := _about(file)) is not None:
-                place, end = self._file.end, file.tell() + _size_in_log(about)
+                place, end = (
+                    self._file.end,
+                    file.tell() + _size_here(about) + _rows(about) * _NAME_BYTES,
+                )
                 if end > size:
                     break
                 self._file.end = end
@@ -138,7 +141,7 @@ def read_names(kept: Kept) -> tuple[Sequence[int], frozenset[int]]:
     """Read only what the rows of a window are known by, and the places of its strays."""
     with kept.log.open("rb") as file:
         about = _sought(file, kept)
-        file.seek(0 if about["at"] is not None else _size(about), SEEK_CUR)
+        file.seek(_size_here(about), SEEK_CUR)
         return array("q", _names(file, about)), frozenset(about["strays"])
 
 
@@ -195,5 +198,6 @@ def _size(about: Mapping[str, Any]) -> int:
     return sum(size for _, _, size in about["sections"])
 
 
-def _size_in_log(about: Mapping[str, Any]) -> int:
-    return (_size(about) if about["at"] is None else 0) + _rows(about) * _NAME_BYTES
+def _size_here(about: Mapping[str, Any]) -> int:
+    """Give how much of its content stands in the log."""
+    return _size(about) if about["at"] is None else 0
