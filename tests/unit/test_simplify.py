@@ -20,7 +20,7 @@ from voxsms.text.message import Message
 from voxsms.text.replacements import replacements
 from voxsms.text.segments import count_fragments
 
-VECTORS = Path(__file__).parent / "vectors"
+VECTORS = Path(__file__).parents[1] / "vectors"
 FIELD: dict[str, Any] = json.loads((VECTORS / "smart_encoding.json").read_text("utf-8"))
 THE_SAME = {point: text for text, points in FIELD["the_same"].items() for point in points.split()}
 OTHERWISE = {point: row["ours"] for point, row in FIELD["otherwise"].items()}

@@ -15,7 +15,7 @@ from voxsms.api.wire import PhoneForm, WireFault
 from voxsms.errors import InvalidRequest, PriceUnknown
 from voxsms.pricing import RESOURCE_TYPES, Rate, RateTable
 
-_EXAMPLE = Path(__file__).parent / "vectors" / "examples" / "get_resource_price.json"
+_EXAMPLE = Path(__file__).parents[1] / "vectors" / "examples" / "get_resource_price.json"
 
 
 def _group(

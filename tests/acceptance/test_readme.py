@@ -12,7 +12,7 @@ import voxsms
 from voxsms.api import registry
 from voxsms.sandbox import Sandbox
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 

@@ -22,7 +22,7 @@ from voxsms.api.models import (
 )
 from voxsms.errors import PartlyFailed
 
-_EXAMPLES = Path(__file__).parent / "vectors" / "examples"
+_EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 _RECORDS: list[type[attrs.AttrsInstance]] = [
     kind for kind in vars(models).values() if isinstance(kind, type) and attrs.has(kind)
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ACCEPTED, REJECTED = (ROOT / "tests" / "typing" / f"{n}.py" for n in ("accepted", "rejected"))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voxsms.text import gsm7
 
-VECTORS = Path(__file__).parent / "vectors" / "segments"
+VECTORS = Path(__file__).parents[1] / "vectors" / "segments"
 STANDARD: dict[str, Any] = json.loads((VECTORS / "alphabet.json").read_text("utf-8"))
 
 

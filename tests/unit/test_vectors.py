@@ -21,7 +21,7 @@ from voxsms.api.registry import Row
 
 Case = dict[str, Any]
 
-_VECTORS = Path(__file__).parent / "vectors"
+_VECTORS = Path(__file__).parents[1] / "vectors"
 _METHODS: dict[str, Case] = {
     path.stem: json.loads(path.read_text("utf-8"))
     for path in sorted((_VECTORS / "methods").glob("*.json"))

@@ -29,7 +29,7 @@ from voxsms.api.models import (
     SmsTransaction,
 )
 
-_EXAMPLES = Path(__file__).parent / "vectors" / "examples"
+_EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 
 _A2P_HISTORY = HistoryPage(
     result=(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from voxsms.api import codec, models, registry
 from voxsms.errors import ApiError, ResponseInvalid
 
-_EXAMPLES = Path(__file__).parent / "vectors" / "examples"
+_EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 _METHOD_OF = {
     "send_sms_message": "SendSmsMessage",
     "send_sms_message_older": "SendSmsMessage",

@@ -20,7 +20,7 @@ from voxsms import CallEvent, Client
 from voxsms.errors import OutcomeUnknown
 from voxsms.sandbox import Sandbox
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 SMS: dict[str, Any] = {
     "source": SOURCE.number,
     "destination": "447443332212",

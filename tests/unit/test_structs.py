@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from voxsms.api import codec, registry
 from voxsms.errors import ApiError, ResponseInvalid
 
-_EXAMPLES = Path(__file__).parent / "vectors" / "examples"
+_EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 _METHODS = {
     "GetSmsHistory": "get_sms_history",
     "A2PGetSmsHistory": "a2p_get_sms_history",

@@ -13,7 +13,7 @@ from voxsms.sandbox import Number, Sandbox
 
 Post = Callable[..., dict[str, Any]]
 OWN, DESTINATION = "447443332211", "447443332212"
-EXAMPLES = Path(__file__).parent / "vectors" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 
 
 def example(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from voxsms.sandbox import Number, Sandbox, serve
 Post = Callable[..., dict[str, Any]]
 OWN, ONE, TWO = "447443332211", "447443332212", "447443332213"
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
-EXAMPLES = Path(__file__).parent / "vectors" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 at_noon = pytest.mark.voxsms_sandbox(
     start=NOON,
     numbers=[Number(number=OWN, sms_enabled=True)],

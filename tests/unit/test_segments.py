@@ -25,7 +25,7 @@ from voxsms.text.segments import (
     segment,
 )
 
-VECTORS = Path(__file__).parent / "vectors" / "segments"
+VECTORS = Path(__file__).parents[1] / "vectors" / "segments"
 
 
 def cases(name: str) -> list[Any]:

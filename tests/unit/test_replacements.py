@@ -11,7 +11,7 @@ from voxsms.text import replacements as table
 from voxsms.text.gsm7 import ALPHABET, ESC
 from voxsms.text.replacements import replacements
 
-VECTORS = Path(__file__).parent / "vectors" / "segments"
+VECTORS = Path(__file__).parents[1] / "vectors" / "segments"
 FIELD: dict[str, Any] = json.loads((VECTORS / "smart_encoding.json").read_text("utf-8"))
 
 
