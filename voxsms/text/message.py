@@ -94,7 +94,7 @@ class Message:
         if kept and count_fragments(kept) <= max_fragments:
             return len(kept), ""
         cuts = Cuts(self.text, ellipsis)
-        end = cuts.longest(lambda text: count_fragments(text) <= max_fragments)
+        end = cuts.longest(max_fragments, lambda text: count_fragments(text) <= max_fragments)
         if end is None:
             raise InvalidRequest("message", (self._no_room(max_fragments),))
         return end, cuts.at(end)

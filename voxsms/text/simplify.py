@@ -8,7 +8,10 @@ Letters are composed first (NFC). What GSM-7 has is never touched, nor anything 
 """
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import attrs
@@ -29,6 +32,8 @@ _JOINERS: Final = frozenset(
     "\u034f\u061c\u180e\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
     "\ufe0e\ufe0f"
 )
+
+_MAX_MARKS: Final = 30  # on one letter, in a text that anybody means (UAX 15, stream-safe format)
 
 
 def simplify(text: str, *, accents: bool, homoglyphs: bool, always: bool) -> tuple[Change, ...]:
@@ -84,6 +89,16 @@ def _clusters(text: str) -> Iterator[tuple[int, str]]:
         index += len(cluster)
 
 
+def _ordered(form: str) -> str:
+    """Put marks in the order of their classes (UAX 15), for which Python takes quadratic time."""
+    decomposed = "".join(unicodedata.normalize("NFD", char) for char in form)
+    runs = groupby(decomposed, key=lambda char: unicodedata.combining(char) > 0)
+    return "".join(
+        "".join(sorted(run, key=unicodedata.combining) if is_marks else run)
+        for is_marks, run in runs
+    )
+
+
 def _units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
@@ -106,8 +121,8 @@ class Rules:
 
     def rewrite(self, index: int, cluster: str) -> tuple[str, str]:
         """Write what a reader takes for one character by the rules, and say why so."""
-        end = index + len(cluster)
-        if any(atom.start < end and index < atom.end for atom in self.atoms):
+        following = bisect_right(self.atoms, index, key=attrgetter("end"))
+        if any(atom.start < index + len(cluster) for atom in self.atoms[following : following + 1]):
             return cluster, ""
         if self.complete and (fraction := self._fraction(index, cluster)):
             return fraction, "fraction"
@@ -142,7 +157,7 @@ class Rules:
         return found.looks_like
 
     def _compose(self, form: str, reasons: dict[str, None]) -> str:
-        composed = unicodedata.normalize("NFC", form)
+        composed = unicodedata.normalize("NFC", _ordered(form) if len(form) > _MAX_MARKS else form)
         if composed == form or not (
             self.complete or ALPHABET.issuperset(composed) or _units(composed) < _units(form)
         ):
