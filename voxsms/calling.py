@@ -24,9 +24,10 @@ from voxsms.api.codec import (
     write_request,
 )
 from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
-from voxsms.api.wire import SEPARATOR, bare_number
+from voxsms.api.wire import SEPARATOR
 from voxsms.auth import Proof, Signer
 from voxsms.clock import Clock
 from voxsms.download import Destination, destination
@@ -404,4 +405,4 @@ def _form_body(form: Form) -> bytes:
 
 def _bare(numbers: Iterable[str]) -> set[str]:
     """Give numbers as they are sent, however the service writes them."""
-    return {bare_number(number) or number for number in numbers}
+    return {digits_or_text(number) for number in numbers}
