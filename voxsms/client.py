@@ -154,7 +154,7 @@ class Paged(_Binding, Generic[P, Row]):
 
         def call(*args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
             request = self._row.request(*args, **kwargs)
-            return Pager(self._row, request, fetch, client.caller.service_time)
+            return Pager(self._row, request, fetch, client.caller.service_clock.now)
 
         return self._kept(client, call)
 

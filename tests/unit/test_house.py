@@ -27,6 +27,7 @@ FLOORS = {
     "retry": 2,
     "webhooks": 2,
     "calling": 3,
+    "calls": 3,
     "download": 3,
     "paging": 3,
     "transport": 3,
@@ -44,6 +45,7 @@ STRANGERS = [
     ("client", "sandbox"),  # the two sides of the wire never see each other
     ("sandbox", "client"),
     ("sandbox", "calling"),
+    ("sandbox", "calls"),
     ("sandbox", "transport"),
 ]
 """Rooms that could use each other by their floors and must not."""
