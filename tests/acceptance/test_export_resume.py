@@ -38,7 +38,7 @@ from voxsms.export.growing import GrowingFile
 from voxsms.export.parts import Part
 from voxsms.sandbox import Sandbox, serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export_resume")]
+pytestmark = pytest.mark.slow
 
 KILLS = 20
 ROWS = 700

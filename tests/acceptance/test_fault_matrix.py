@@ -36,7 +36,7 @@ from voxsms.errors import (
 )
 from voxsms.retry import Outcome
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fault_matrix")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

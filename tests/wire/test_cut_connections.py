@@ -24,7 +24,7 @@ from voxsms.sandbox import Number, Sandbox, serve
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.seam import Transport
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cut_connections")]
+pytestmark = pytest.mark.slow
 
 Make = Callable[..., Transport]
 KINDS: dict[str, Make] = {

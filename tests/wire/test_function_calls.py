@@ -10,8 +10,6 @@ import pytest
 from calls import Call, Open, pairs
 from raw_server import RawServer, serving
 
-pytestmark = pytest.mark.xdist_group("function_calls")
-
 REQUESTS = 20
 ADDED = {"httpx": 50, "httpx2": 130, "aiohttp": 130}
 """At most; found were 1, 87 and 97 on Python 3.11, a few less on newer ones.

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sandbox_vendor_sdk")]
+pytestmark = pytest.mark.slow
 
 Sdk = Any  # it ships no types
 client: Any = import_module("voximplant.apiclient.client")
