@@ -26,10 +26,10 @@ from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
 from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
 from voxsms.api.wire import SEPARATOR, bare_number
-from voxsms.auth import Proof, Signer
+from voxsms.calls.auth import Proof, Signer
+from voxsms.calls.download import Destination, destination
 from voxsms.calls.service_clock import ServiceClock
 from voxsms.clock import Clock
-from voxsms.download import Destination, destination
 from voxsms.errors import (
     ApiError,
     ConnectionFailed,

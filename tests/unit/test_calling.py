@@ -25,7 +25,7 @@ from doubles import (
 from voxsms import Client, Timeouts
 from voxsms.api import spec
 from voxsms.api.codec import Answer
-from voxsms.auth import Proof
+from voxsms.calls.auth import Proof
 from voxsms.errors import (
     AuthenticationFailed,
     ConnectionFailed,

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from voxsms import Client, HistoryPage, Pager, SmsHistory
 from voxsms.api import spec
 from voxsms.api.codec import Answer
+from voxsms.calls.paging import REMEMBERED_IDS
 from voxsms.errors import ConnectionFailed, InvalidRequest
-from voxsms.paging import REMEMBERED_IDS
 from voxsms.transport.seam import Evidence, Request
 
 START = datetime(2026, 10, 1, tzinfo=UTC)

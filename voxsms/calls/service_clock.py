@@ -69,8 +69,8 @@ class ServiceClock:
         self._believe(date.timestamp() + 0.5 - (now - took / 2), IN_STEP + took / 2)
 
     def _believe(self, offset: float, unsure: float) -> None:
-        jump = abs(offset - self._offset)
-        is_repeated = self._odd is not None and abs(offset - self._odd) <= _ODD
+        jump, odd = abs(offset - self._offset), self._odd
+        is_repeated = odd is not None and abs(offset - odd) <= _ODD
         if self._is_known and jump > _ODD and not is_repeated:
             self._odd = offset
             return
