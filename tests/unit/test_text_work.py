@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import regex
@@ -45,7 +45,7 @@ class Meter:
         self.steps += len(text) + sum(len(run) ** 2 for run in runs)
         return regex.findall(pattern, text)
 
-    def normalize(self, form: str, text: str) -> str:
+    def normalize(self, form: Literal["NFC", "NFD"], text: str) -> str:
         """Count as CPython does: a mark goes back one place for each that belongs behind it."""
         orders = [*map(unicodedata.combining, NORMALIZE("NFKD", text[:1]) + text[1:])]
         astray = sum(0 < second < first for first, second in pairwise(orders))

@@ -79,7 +79,7 @@ class Cuts:
         return frozenset(atom.end for atom in self._atoms if atom.is_link)
 
     def _ends(self) -> Iterator[int]:
-        """Find where the text may end: after a grapheme cluster, in no atom, after nothing loose."""
+        """Find where the text may end: after a grapheme, in no atom, after nothing loose."""
         atoms = iter(self._atoms)
         atom = next(atoms, None)
         for end in self._boundaries():
@@ -101,11 +101,9 @@ class Cuts:
         return char.isspace() or char in _LOOSE
 
     def _word_ends(self, limit: int) -> set[int]:
-        """Find after which characters a word ends, up to a limit: white space or the end follows."""
-        spans = takewhile(
-            lambda span: span[0] <= limit, map(re.Match.span, _AFTER_WORD.finditer(self.text))
-        )
-        return {end for span in spans for end in range(*span)}
+        """Find after which characters, up to a limit, white space or the end follows."""
+        found = takewhile(lambda match: match.start() <= limit, _AFTER_WORD.finditer(self.text))
+        return {end for match in found for end in range(*match.span())}
 
 
 def _is_ideograph(char: str) -> bool:

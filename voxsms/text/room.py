@@ -40,7 +40,8 @@ def most_fragments(parts: Sequence[Part], encoding: Encoding) -> int:
 
     Whatever is more than `MAX_FRAGMENTS` is not counted further.
     """
-    capacity, unknown = (GSM7 if encoding is Encoding.GSM7 else UTF16), _pairs
+    capacity = GSM7 if encoding is Encoding.GSM7 else UTF16
+    unknown: Callable[[int], bytes] = _pairs
     if capacity is GSM7 and any(isinstance(part, str) and septets(part) is None for part in parts):
         # The text around them forces UTF-16: each character of the values takes one code unit.
         capacity, unknown = UTF16, bytes
