@@ -161,7 +161,7 @@ def is_file(status: int, content_type: str) -> bool:
 
 
 class BodyReader:
-    """Unpacks an answer's body and collects it, within bounds, or hands it to the request's sink."""
+    """Unpacks an answer's body, and collects it within bounds or hands it to the sink."""
 
     def __init__(
         self,
