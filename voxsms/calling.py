@@ -319,6 +319,7 @@ class _Call(Generic[R]):
         if caller.closed:
             return None
         if self._outcome is Outcome.STALE_TOKEN and not self._renewed:
+            caller.service_clock.confirm()
             self._renewed = caller.signer.renew(proof) and caller.retries.take()
             return 0.0 if self._renewed else None
         roll = caller.clock.roll()
