@@ -23,9 +23,10 @@ from voxsms.api.codec import (
     write_request,
 )
 from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
-from voxsms.api.wire import SEPARATOR, bare_number
+from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof, Signer
 from voxsms.calls.download import Destination, destination
 from voxsms.calls.service_clock import ServiceClock
@@ -382,4 +383,4 @@ def _form_body(form: Form) -> bytes:
 
 def _bare(numbers: Iterable[str]) -> set[str]:
     """Give numbers as they are sent, however the service writes them."""
-    return {bare_number(number) or number for number in numbers}
+    return {digits_or_text(number) for number in numbers}

@@ -305,7 +305,7 @@ def test_no_answer_is_taken_that_is_not_json(
         ({"errors": [{"code": 104}]}, 200),
         ({"error": {"code": 1}, "result": [], "total_count": 0}, 200),
         ({"result": [], "total_count": 0}, 500),
-        ({"result": {}, "total_count": 0}, 200),
+        ({"result": {"0": 1}, "total_count": 0}, 200),
         ({"result": [1], "total_count": 1}, 200),
         ({"total_count": 1}, 200),
         ({"result": [], "total_count": "many"}, 200),
@@ -324,6 +324,14 @@ def test_an_answer_without_rows_is_the_error_it_is_for_the_typed_rows(
     with pytest.raises(VoxSmsError) as exported:
         DECODERS["columns"].decode(given_)
     assert type(exported.value) is type(typed.value)
+
+
+def test_a_page_whose_rows_are_an_empty_object_is_empty() -> None:
+    """PHP writes an empty list so; both readers take it for one."""
+    given_ = answer({"result": {}, "total_count": 0})
+    assert read_answer(spec.GET_SMS_HISTORY, given_).result == ()
+    page = DECODERS["columns"].decode(given_)
+    assert (page.raw(), page.as_dicts(), page.total) == ([], [], 0)
 
 
 @pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
