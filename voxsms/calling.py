@@ -23,9 +23,10 @@ from voxsms.api.codec import (
     write_request,
 )
 from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
-from voxsms.api.wire import SEPARATOR, bare_number
+from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof, Signer
 from voxsms.calls.download import TargetFile, open_target
 from voxsms.calls.service_clock import ServiceClock
@@ -319,6 +320,7 @@ class _Call(Generic[R]):
         if caller.closed:
             return None
         if self._outcome is Outcome.STALE_TOKEN and not self._renewed:
+            caller.service_clock.confirm()
             self._renewed = caller.signer.renew(proof) and caller.retries.take()
             return 0.0 if self._renewed else None
         roll = caller.clock.roll()
@@ -381,4 +383,4 @@ def _form_body(form: Form) -> bytes:
 
 def _bare(numbers: Iterable[str]) -> set[str]:
     """Give numbers as they are sent, however the service writes them."""
-    return {bare_number(number) or number for number in numbers}
+    return {digits_or_text(number) for number in numbers}

@@ -21,6 +21,8 @@ from voxsms.cli.demo_figures import Figures, Leg
 from voxsms.cli.endings import Failed, Usage
 from voxsms.pricing import Tally
 
+pytestmark = pytest.mark.slow
+
 COMMAND = (sys.executable, "-m", "voxsms", "demo")
 STUCK = (
     sys.executable,

@@ -8,6 +8,7 @@ import pytest
 from conftest import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.pricing import RateTable
@@ -283,7 +284,7 @@ def test_very_many_groups(voxsms: Run, tmp_path: Path) -> None:
     assert ", ...\n" in ran.out
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30))
 @given(st.lists(st.sampled_from([BRITISH, AMERICAN, STRANGE, "Ada"]), max_size=20))
 def test_a_file_costs_what_its_good_rows_cost(
     voxsms: Run, rates: str, recipients: Path, numbers: list[str]

@@ -20,6 +20,8 @@ from conftest import Run
 from voxsms.calls.auth import ServiceAccount
 from voxsms.cli import main, show
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "voxsms", "sandbox", "--json"]
 
 

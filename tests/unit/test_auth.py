@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from voxsms.calls.auth import ApiKey, Auth, Proof, ServiceAccount, Signer
 from voxsms.errors import CredentialsInvalid
@@ -163,7 +164,7 @@ async def test_outlived_token_is_not_used() -> None:
     assert claims_of(second)["exp"] > NOW + 3600
 
 
-@settings(max_examples=25, deadline=None)  # each signs tokens in a thread
+@settings(max_examples=examples(25))  # each signs tokens in a thread
 @given(st.lists(st.floats(0, 4e9, allow_nan=False), min_size=1, max_size=6))
 def test_every_token_is_good_at_its_time(times: list[float]) -> None:
     """However the clock jumps, a token is never of the future, outlived or longer than an hour."""

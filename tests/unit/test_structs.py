@@ -13,9 +13,12 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from voxsms.api import codec, registry
 from voxsms.errors import ApiError, ResponseInvalid
+
+pytestmark = pytest.mark.slow
 
 _EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 _METHODS = {
@@ -78,7 +81,7 @@ def shown(found: object) -> str:
 
 
 @pytest.mark.parametrize("cmd", PAGES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(data=st.data())
 def test_a_page_of_odd_values_is_the_same_in_either_way(cmd: str, data: st.DataObject) -> None:
     """Rows and errors do not depend on whether msgspec is installed."""
@@ -114,7 +117,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize("cmd", PAGES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(data=st.data())
 def test_damaged_json_is_the_same_in_either_way(cmd: str, data: st.DataObject) -> None:
     """What orjson refuses is refused, and what it takes is taken for the same."""

@@ -175,8 +175,10 @@ def _place_of_record(row: Row, payload: dict[str, object]) -> object:
     if not row.inside:
         return payload
     result = payload.get("result")
+    if not result or not isinstance(result, dict):
+        return result
     # GetAccountInfo has a field of the record beside `result`.
-    return {**payload, **cast("dict[str, object]", result)} if isinstance(result, dict) else result
+    return {**payload, **cast("dict[str, object]", result)}
 
 
 def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:

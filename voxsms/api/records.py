@@ -10,10 +10,13 @@ A field's type says how its value is read, with every looseness the contract nam
   names the path to what can not be read.
 """
 
+import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -25,6 +28,7 @@ from cattrs.gen import make_dict_structure_fn
 R = TypeVar("R")
 Hook = Callable[[Any, Any], Any]
 _UTC_SUFFIX = "+00:00"
+_LOG = logging.getLogger("voxsms")
 
 
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError)
@@ -113,16 +117,44 @@ def _read_decimal(value: object, _: object = None) -> Decimal:
     return amount
 
 
+_IN_NO_CALENDAR = re.compile(r"-?\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d.*)?", re.ASCII)
+
+
+def read_time(text: str) -> datetime | None:
+    """Return the UTC time of a record that came as text: the one rule of every reader.
+
+    An empty text is None. So is a time that is written as times are and that no calendar has, such
+    as `0000-00-00 00:00:00` (MySQL's zero), `-0001-11-30` (PHP's reading of it), a 13th month, or
+    one outside the years 1 to 9999: its row comes without a time, and a warning is logged, once a
+    process and without the value. One such row must not end the reading of a whole history.
+
+    Raises:
+        ValueError: the text is not written as a time.
+    """
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        if _IN_NO_CALENDAR.fullmatch(text):
+            warn_of_impossible_time()
+            return None
+        raise ValueError("a string that is no time of the form yyyy-MM-dd HH:mm:ss") from None
+
+
+@cache
+def warn_of_impossible_time() -> None:
+    """Log that a row has no time because no calendar has the one it came with; once a process."""
+    _LOG.warning("a row came with a time that no calendar has; its time is None")
+
+
 def _read_time(value: object, _: object = None) -> datetime | None:
-    if value is None or value == "":
+    if value is None:
         return None
     if not isinstance(value, str):
         raise _mismatch(value, "a time")
-    try:
-        time = datetime.fromisoformat(value)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("a string that is no time of the form yyyy-MM-dd HH:mm:ss") from None
+    return read_time(value)
 
 
 def _enum_of(hint: object) -> type[StrEnum] | None:
@@ -164,6 +196,8 @@ def _read_tuple(hint: object, converter: Converter) -> Hook:
     read_list = list_structure_factory(cast("Any", list)[item], converter)
 
     def read(value: object, _: object) -> tuple[object, ...]:
+        if value == {}:  # PHP writes an empty list so
+            return ()
         if not isinstance(value, list):
             raise _mismatch(value, "a list")
         return tuple(read_list(cast("list[object]", value), None))
@@ -182,6 +216,8 @@ def _read_patiently(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 
     nullable = [name for name, hint in get_type_hints(kind).items() if admits_none(hint)]
 
     def read(value: object, _: object) -> object:
+        if value == []:  # PHP writes an empty object so
+            value = {}
         if not isinstance(value, dict):
             raise _mismatch(value, "an object")
         data = cast("dict[str, object]", value)

@@ -78,6 +78,8 @@ class Method(Generic[P, R]):
     """The record stands under `result`, not at the top of the answer."""
     sending: Sending | None = None
     """Set for a method that charges: a repetition may be delivered and charged again."""
+    success_result: int | None = None
+    """The only number under `result` that is a success, where the answer has a number there."""
     row_id: str = "message_id"
     """The field by which a row of a page is known again."""
     span: tuple[str, str] | None = None
@@ -310,6 +312,7 @@ SEND_SMS_MESSAGE = Method(
     reply=SendSmsMessageResult,
     summary="Send one SMS between two numbers",
     sending=Sending(sender="source", to="destination", text="sms_body"),
+    success_result=1,
     roles=(*_STAFF, "CallsSMS"),
 )
 A2P_SEND_SMS = Method(
@@ -325,6 +328,7 @@ CONTROL_SMS = Method(
     request=ControlSms,
     reply=ControlSmsResult,
     summary="Enable or disable SMS for a number",
+    success_result=1,
     roles=_STAFF,
 )
 GET_SMS_HISTORY = Method(

@@ -158,6 +158,8 @@ class Decoder:
     def _decode_patiently(self, answer: Answer) -> Decoded:
         cmd, payload = self._row.cmd, read_payload(self._row, answer)
         found = payload.get("result")
+        if found == {}:  # PHP writes an empty list so
+            found = []
         kinds = {*map(type, cast("list[object]", found))} if isinstance(found, list) else {None}
         if not kinds <= {dict}:
             raise ResponseInvalid(cmd, "result", "no list of rows")

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from threading import Lock
 from typing import Literal
 
-from voxsms.api.wire import bare_number
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
 from voxsms.pricing.money import EXACT, total
 from voxsms.pricing.rates import RateTable, method_name
@@ -40,7 +40,7 @@ class Reservation:
         """
         cost_of = dict(self._costs)
         asked = Counter(number for number, _ in self._costs)
-        taken = Counter(bare_number(number) or number for number in accepted)
+        taken = Counter(digits_or_text(number) for number in accepted)
         known = [cost_of[number] for number in (asked & taken).elements()]
         left = sorted((cost_of[number] for number in (asked - taken).elements()), reverse=True)
         self._keep(total([*known, *left[: (taken - asked).total()]]))
@@ -113,8 +113,7 @@ class Budget:
             return []
         table = self._table(method)
         return [
-            (bare_number(number) or number, self._cost(table, number, fragments))
-            for number in numbers
+            (digits_or_text(number), self._cost(table, number, fragments)) for number in numbers
         ]
 
     def _table(self, method: str | None) -> RateTable | None:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import attrs
 
 from voxsms.api.models import PriceGroup, ResourcePrice
-from voxsms.api.wire import PhoneForm, WireFault, bare_number
+from voxsms.api.wire import PhoneForm, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
 from voxsms.pricing import ratefile
@@ -37,6 +37,7 @@ _WIRE_NAMES = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms
 _MOST_PLACES = 30  # on either side of the point: no price has them, and no division is slow
 _PHONE = PhoneForm()
 _FEWEST_DIGITS, _MOST_DIGITS = 5, 15
+_SEPARATORS = str.maketrans("", "", "+ -.()")
 
 
 @attrs.frozen(cache_hash=True)
@@ -173,7 +174,7 @@ def _territory(group: PriceGroup, kind: str, *, alone: bool) -> Territory[Rate]:
 
 
 def _prefixes(written: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(bare_number(prefix) or prefix for prefix in written)
+    return frozenset(prefix.translate(_SEPARATORS) for prefix in written)
 
 
 def _rate(group: PriceGroup, kind: str, label: str) -> Rate | Doubt:
