@@ -432,8 +432,8 @@ def test_tls_tells_where_an_unmarked_file_was_cut_off(
     trust, act = certificates(), ends(UNMARKED, close_notify=close_notify)
 
     async def download(url: str) -> None:
-        options = {"clock": FakeClock(), "max_attempts": 2}
-        async with Client(KEY, url, transport=make(verify=trust.client), **options) as client:
+        transport, clock = make(verify=trust.client), FakeClock()
+        async with Client(KEY, url, transport=transport, clock=clock, max_attempts=2) as client:
             if close_notify:
                 assert await client.download_sms_history(output="csv", path=path) == len(CSV)
                 return

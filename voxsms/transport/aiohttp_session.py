@@ -111,7 +111,7 @@ class _Connector(aiohttp.TCPConnector):
             connection = await super().connect(req, traces, timeout)
         self._used[connection.protocol] = apart
         transport = connection.transport
-        _tls.set(transport and transport.get_extra_info("ssl_object"))
+        _tls.set(transport.get_extra_info("ssl_object") if transport else None)
         evidence.reach(Phase.SENDING)
         return connection
 

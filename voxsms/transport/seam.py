@@ -227,8 +227,9 @@ class BodyReader:
             tls: what the answer came through.
         """
         is_cut = self._unpacker is not None and not self._unpacker.eof
-        is_unproven = self._sink is not None and self._ends_with_connection and tls is not None
-        if is_cut or (is_unproven and not _is_closed(tls)):
+        if tls is not None and self._sink is not None and self._ends_with_connection:
+            is_cut = is_cut or not _is_closed(tls)
+        if is_cut:
             raise TransportFault(FaultKind.CONNECTION, "the answer was cut off")
         return b"".join(self._parts)
 
