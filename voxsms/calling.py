@@ -44,7 +44,7 @@ from voxsms.errors import (
 )
 from voxsms.hooks import Hooks, Telling, note
 from voxsms.retry import Outcome, RetryBudget, decide, outcome_of_error
-from voxsms.text.segments import count_fragments
+from voxsms.text import count_fragments
 from voxsms.transport.seam import (
     Evidence,
     FaultKind,

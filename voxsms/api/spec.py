@@ -33,7 +33,7 @@ from voxsms.api.models import (
     SmsCommand,
     SmsHistory,
 )
-from voxsms.text.message import Message
+from voxsms.text import Message
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 - "Result", short as the ParamSpec beside it
