@@ -28,7 +28,7 @@ from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
 from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof, Signer
-from voxsms.calls.download import Destination, destination
+from voxsms.calls.download import TargetFile, open_target
 from voxsms.calls.service_clock import ServiceClock
 from voxsms.clock import Clock
 from voxsms.errors import (
@@ -87,7 +87,7 @@ class Caller:
         self.headers: Mapping[str, str] = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "*/*",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": "gzip",
             "User-Agent": f"voxsms/{__version__} {transport.name}",
         }
         self.retries = RetryBudget()
@@ -120,7 +120,7 @@ class Caller:
         self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
     ) -> int:
         """Make a call that answers with a file; give its size in bytes."""
-        form, file = self._checked(row, request), destination(row.cmd, to)
+        form, file = self._checked(row, request), open_target(row.cmd, to)
         if form["output"] == Output.JSON:
             raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
 
@@ -174,7 +174,7 @@ class _Call(Generic[R]):
         form: Form,
         options: Options,
         read: Callable[[Answer], R],
-        file: Destination | None = None,
+        file: TargetFile | None = None,
         predicted: int | None = None,
     ) -> None:
         self._caller = caller
@@ -320,6 +320,7 @@ class _Call(Generic[R]):
         if caller.closed:
             return None
         if self._outcome is Outcome.STALE_TOKEN and not self._renewed:
+            caller.service_clock.confirm()
             self._renewed = caller.signer.renew(proof) and caller.retries.take()
             return 0.0 if self._renewed else None
         roll = caller.clock.roll()

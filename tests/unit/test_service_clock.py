@@ -90,6 +90,17 @@ def test_a_service_whose_clock_was_set_is_believed_the_second_time() -> None:
     assert clock.now() == pytest.approx(NOW.timestamp() - 7200, abs=1)
 
 
+def test_an_odd_date_is_believed_at_once_if_a_token_was_refused_by_it() -> None:
+    """Refused for its age: the next token has to be of the time that the service goes by."""
+    clock = ServiceClock(FakeClock())
+    clock.confirm()
+    assert clock.now() is None
+    clock.learn(at(0), 0.1)
+    clock.learn(at(-7200), 0.1)
+    clock.confirm()
+    assert clock.now() == pytest.approx(NOW.timestamp() - 7200, abs=1)
+
+
 @pytest.mark.parametrize("by", [-86400, -4000, -10, 10, 4000, 86400])
 def test_when_this_machines_clock_was_set_the_time_is_not_known(by: int) -> None:
     """Until the next answer tells it, also in the same second."""

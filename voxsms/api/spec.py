@@ -239,7 +239,11 @@ class Download(attrs.AttrsInstance, Protocol):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class DownloadSmsHistory(GetSmsHistory):
-    """Download one page of the history of two-way messages as a file, bytes untouched."""
+    """Download one page of the history of two-way messages as a file, bytes untouched.
+
+    A file that is cut off is an error, and leaves no trace. Only without TLS, and where neither a
+    length nor chunks nor compression mark its end, it cannot be told from a whole one.
+    """
 
     path: Target
     output: OutputFormat
@@ -247,7 +251,11 @@ class DownloadSmsHistory(GetSmsHistory):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class DownloadA2PSmsHistory(A2PGetSmsHistory):
-    """Download one page of the history of A2P messages as a file, bytes untouched."""
+    """Download one page of the history of A2P messages as a file, bytes untouched.
+
+    A file that is cut off is an error, and leaves no trace. Only without TLS, and where neither a
+    length nor chunks nor compression mark its end, it cannot be told from a whole one.
+    """
 
     path: Target
     output: OutputFormat

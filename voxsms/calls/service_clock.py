@@ -68,6 +68,11 @@ class ServiceClock:
         # known either: a slow answer would set the clock back, and hide the newest messages.
         self._believe(date.timestamp() + 0.5 - (now - took / 2), IN_STEP + took / 2)
 
+    def confirm(self) -> None:
+        """Believe the last odd `Date`: the service refused a token by the clock that wrote it."""
+        if self._odd is not None:
+            self._offset, self._is_known, self._odd = self._odd, True, None
+
     def _believe(self, offset: float, unsure: float) -> None:
         jump, odd = abs(offset - self._offset), self._odd
         is_repeated = odd is not None and abs(offset - odd) <= _ODD
