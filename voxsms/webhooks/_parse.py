@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from voxsms.api.callbacks import CALLBACKS, Callback, CallbackSpec, UnknownCallback
-from voxsms.api.records import Unreadable, read
+from voxsms.api.decode import Unreadable, read
 from voxsms.errors import CallbackInvalid, CredentialsInvalid, SignatureInvalid
 
 MAX_BODY = 2**20
