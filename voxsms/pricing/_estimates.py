@@ -7,7 +7,7 @@ same memory; money is multiplied once at the end, exactly.
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from decimal import Decimal
-from functools import partial
+from functools import cache
 from typing import Any, Final, TypeVar, overload
 
 import attrs
@@ -19,7 +19,7 @@ from voxsms.api.wire import TextForm, WireFaults
 from voxsms.errors import Fault, InvalidRequest, TemplateError
 from voxsms.pricing._money import EXACT, total
 from voxsms.pricing._rates import Rate, RateTable
-from voxsms.text import Cause, Count, FilledTemplate, Message, Prediction, Template, predict
+from voxsms.text import Cause, Count, Message, Prediction, Predictor, Template, TemplatePredictor
 
 OnBad = Callable[[int, InvalidRequest], object]
 Row = Mapping[str, str | int]
@@ -184,13 +184,14 @@ def estimate(text: str | Message, destinations: Iterable[str], rates: RateTable)
         InvalidRequest: the send of these rates would refuse the text, or some destinations, which
             are named by their positions.
     """
-    found = predict(text, _make_check(rates.method))
+    found = Predictor(_make_check(rates.method)).predict(text)
     tallies = Tallies()
     for rate, messages in _count_rates(destinations, rates, tallies).items():
         tallies.add(found, rate, messages)
     return tallies.estimate(rates.currency, found.count.fragments)
 
 
+@cache
 def _make_check(method: str) -> Callable[[object], str]:
     """Make what refuses a text as the send does: the limit is in the table of methods."""
     (spec,) = (one for one in TABLE if python_name(one.cmd) == method)
@@ -284,8 +285,9 @@ def estimate_many(
     Raises:
         InvalidRequest: the first pair that the send would refuse, if there is no `on_bad`.
     """
-    run = predict if template is None else FilledTemplate(template).predict
-    stream = _Stream(rates, partial(run, check=_make_check(rates.method)), on_bad)
+    check = _make_check(rates.method)
+    predictor = Predictor(check) if template is None else TemplatePredictor(template, check)
+    stream = _Stream(rates, predictor, on_bad)
     return feed(pairs, stream.add, stream.estimate)
 
 
@@ -293,10 +295,13 @@ class _Stream:
     """An estimate that takes one pair after another."""
 
     def __init__(
-        self, rates: RateTable, run: Callable[[Any], Prediction], on_bad: OnBad | None
+        self,
+        rates: RateTable,
+        predictor: Predictor | TemplatePredictor,
+        on_bad: OnBad | None,
     ) -> None:
         self._rates = rates
-        self._predict = run
+        self._predict: Callable[[Any], Prediction] = predictor.predict
         self._on_bad = on_bad
         self._tallies = Tallies()
         self._position = -1

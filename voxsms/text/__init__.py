@@ -6,7 +6,7 @@ Pure: no clock, no network. The names below are all there is; the modules are pr
 from voxsms.text._changes import Change
 from voxsms.text._gsm7 import FOREIGN
 from voxsms.text._message import Message
-from voxsms.text._predictions import Cause, Count, FilledTemplate, Prediction, predict
+from voxsms.text._predictions import Cause, Count, Prediction, Predictor, TemplatePredictor
 from voxsms.text._replacements import Homoglyph
 from voxsms.text._segments import (
     Bounds,
@@ -25,18 +25,18 @@ __all__ = [
     "Change",
     "Count",
     "Encoding",
-    "FilledTemplate",
     "ForcedBy",
     "ForcedByField",
     "Homoglyph",
     "Message",
     "Prediction",
+    "Predictor",
     "RenderedMessage",
     "Room",
     "Segmentation",
     "Template",
+    "TemplatePredictor",
     "WorstCase",
     "count_fragments",
-    "predict",
     "segment",
 ]

@@ -63,33 +63,44 @@ def _prediction(
 _ONE: Final = _prediction(1, 1, 1)
 
 
-def predict(given: object, check: Check) -> Prediction:
-    """Return what a text takes; of a rendered message, also which fields made it longer.
+class Predictor:
+    """Predicts what texts take.
 
     Args:
-        given: A `str` or a `Message`.
         check: Called with what takes several fragments, or is nothing that can be counted; returns
             it as a text, or raises what a send would raise.
     """
-    if isinstance(given, RenderedMessage):
-        return _filled(given.template).predict(given.values, check)
-    text = given.text if isinstance(given, Message) else given
-    fragments = count_fragments(text) if isinstance(text, str) else 0
-    if fragments == 1:
-        return _ONE
-    text = check(text)
-    return _predict_long(text, fragments, *_measure(text))
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    def predict(self, given: object) -> Prediction:
+        """Return what a text takes; of a rendered message, also which fields made it longer."""
+        if isinstance(given, RenderedMessage):
+            return _filled(given.template, self._check).predict(given.values)
+        text = given.text if isinstance(given, Message) else given
+        fragments = count_fragments(text) if isinstance(text, str) else 0
+        if fragments == 1:
+            return _ONE
+        text = self._check(text)
+        return _predict_long(text, fragments, *_measure(text))
 
 
-class FilledTemplate:
-    """Predicts what one template takes, filled in for each recipient."""
+class TemplatePredictor:
+    """Predicts what one template takes, filled in for each recipient.
 
-    def __init__(self, template: Template) -> None:
+    Args:
+        template: What is filled in.
+        check: As for `Predictor`.
+    """
+
+    def __init__(self, template: Template, check: Check) -> None:
         self._template = template
+        self._check = check
         nothing = dict.fromkeys(template.fields, "")
         self._places = Counter(field for field, _, _ in template.locate(nothing))
 
-    def predict(self, row: Mapping[str, Value], check: Check) -> Prediction:
+    def predict(self, row: Mapping[str, Value]) -> Prediction:
         """Return what the template takes, filled in from a row that may hold more than the fields.
 
         Raises:
@@ -99,7 +110,7 @@ class FilledTemplate:
         fragments = count_fragments(text)
         if fragments == 1:
             return _ONE
-        capacity, units = _measure(check(text))
+        capacity, units = _measure(self._check(text))
         found = _predict_long(text, fragments, capacity, units)
         causes = self._find_causes(row, text, fragments, capacity, units)
         return _prediction(*found.count, found.causes + causes) if causes else found
@@ -133,7 +144,7 @@ class FilledTemplate:
         return tuple(causes)
 
 
-_filled = lru_cache(maxsize=8)(FilledTemplate)
+_filled = lru_cache(maxsize=8)(TemplatePredictor)
 
 
 def _measure(text: str) -> tuple[Capacity, int]:
