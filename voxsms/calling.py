@@ -17,15 +17,14 @@ import attrs
 from voxsms._version import __version__
 from voxsms.api.codec import (
     Answer,
-    Form,
+    FormFields,
     read_answer,
     read_payload,
     write_request,
 )
 from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
 from voxsms.api.phone_numbers import digits_or_text
-from voxsms.api.registry import Row
-from voxsms.api.spec import Method, Target
+from voxsms.api.spec import AnyMethod, MethodSpec, Target
 from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof, Signer
 from voxsms.calls.download import TargetFile, open_target
@@ -95,7 +94,7 @@ class Caller:
         self.service_clock = ServiceClock(clock)
 
     def call(
-        self, row: Method[..., R], request: attrs.AttrsInstance, options: Options
+        self, row: MethodSpec[..., R], request: attrs.AttrsInstance, options: Options
     ) -> Coroutine[Any, Any, R]:
         """Make a call. Raises what `voxsms.errors` says."""
         form = self._checked(row, request)
@@ -108,7 +107,7 @@ class Caller:
 
     def read(
         self,
-        row: Row,
+        row: AnyMethod,
         request: attrs.AttrsInstance,
         options: Options,
         reading: Callable[[Answer], R],
@@ -117,7 +116,7 @@ class Caller:
         return _Call(self, row, self._checked(row, request), options, reading).run()
 
     async def download(
-        self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
+        self, row: AnyMethod, request: attrs.AttrsInstance, options: Options, to: Target
     ) -> int:
         """Make a call that answers with a file; give its size in bytes."""
         form, file = self._checked(row, request), open_target(row.cmd, to)
@@ -138,7 +137,7 @@ class Caller:
             raise
         return written
 
-    def _checked(self, row: Row, request: attrs.AttrsInstance) -> Form:
+    def _checked(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
         if self.closed:
             raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
         return write_request(row, request)
@@ -170,8 +169,8 @@ class _Call(Generic[R]):
     def __init__(
         self,
         caller: Caller,
-        row: Row,
-        form: Form,
+        row: AnyMethod,
+        form: FormFields,
         options: Options,
         read: Callable[[Answer], R],
         file: TargetFile | None = None,
@@ -371,7 +370,7 @@ class _Call(Generic[R]):
             )
 
 
-def _form_body(form: Form) -> bytes:
+def _form_body(form: FormFields) -> bytes:
     """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
     # Most values are digits or words: to see that they need no quoting is ten times cheaper.
     fields = [

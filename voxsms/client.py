@@ -29,11 +29,10 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 
-from voxsms.api import registry, spec
+from voxsms.api import spec
 from voxsms.api.models import HistoryPage
-from voxsms.api.registry import RequestClass, call_signature, documentation, request_class
-from voxsms.api.spec import Method
-from voxsms.api.wire import kind
+from voxsms.api.spec import MethodSpec, RequestClass, call_signature, documentation, request_class
+from voxsms.api.wire import describe_type
 from voxsms.calling import Caller, Options
 from voxsms.calls.auth import Auth, from_env, variable
 from voxsms.calls.paging import Pager
@@ -75,7 +74,7 @@ class PagedMethod(Protocol[P, R_co]):
 class _Binding:
     """What the three kinds of binding share: how the functions they give look."""
 
-    def __init__(self, row: registry.Row, request: RequestClass, returns: object) -> None:
+    def __init__(self, row: spec.AnyMethod, request: RequestClass, returns: object) -> None:
         self._row_shown = row, request, returns
         self._name = row.cmd
 
@@ -111,7 +110,7 @@ class _Binding:
 class Call(_Binding, Generic[P, R]):
     """Binds a row whose answer is one record."""
 
-    def __init__(self, row: Method[P, R]) -> None:
+    def __init__(self, row: MethodSpec[P, R]) -> None:
         super().__init__(row, request_class(row), row.reply)
         self._row = row
 
@@ -134,7 +133,7 @@ class Call(_Binding, Generic[P, R]):
 class Paged(_Binding, Generic[P, Row]):
     """Binds a row whose answer is one page of a list."""
 
-    def __init__(self, row: Method[P, HistoryPage[Row]]) -> None:
+    def __init__(self, row: MethodSpec[P, HistoryPage[Row]]) -> None:
         super().__init__(row, request_class(row), GenericAlias(Pager, get_args(row.reply)))
         self._row = row
 
@@ -162,7 +161,7 @@ class Paged(_Binding, Generic[P, Row]):
 class Download(_Binding, Generic[P]):
     """Binds a row in its `output=` form, whose answer is a file."""
 
-    def __init__(self, row: registry.Row, request: Callable[P, spec.Download]) -> None:
+    def __init__(self, row: spec.AnyMethod, request: Callable[P, spec.Download]) -> None:
         super().__init__(row, cast("RequestClass", request), int)
         self._row = row
         self._request = request
@@ -322,15 +321,15 @@ def _faults_of_parts(
 ) -> Iterator[Fault]:
     """Find what can not be right among the parts of a client: a class, a path, a coroutine."""
     if not _is_one_with(auth, "signer"):
-        yield Fault("auth", f"is {kind(auth)}; it must be a ServiceAccount or an ApiKey")
+        yield Fault("auth", f"is {describe_type(auth)}; it must be a ServiceAccount or an ApiKey")
     if problem := _problem_of_url(base_url):
         yield Fault("base_url", problem)
     of_httpx = isinstance(transport, httpx.AsyncClient | httpx.AsyncBaseTransport | None)
     if not of_httpx and not _is_one_with(transport, "silence_counts"):
         wanted = "an httpx.AsyncClient, an httpx transport or one of voxsms.transport"
-        yield Fault("transport", f"is {kind(transport)}; it must be {wanted}")
+        yield Fault("transport", f"is {describe_type(transport)}; it must be {wanted}")
     if not all(_is_one_with(clock, method) for method in ("time", "monotonic", "sleep", "roll")):
-        yield Fault("clock", f"is {kind(clock)}; it must be a Clock")
+        yield Fault("clock", f"is {describe_type(clock)}; it must be a Clock")
     for name, hook in attrs.asdict(hooks, recurse=False).items():
         if hook is not None and not _is_plain_function(hook):
             yield Fault(name, "must be a plain function: it is called on the spot, not awaited")
@@ -379,7 +378,7 @@ def _checked(options: Options, *others: Fault) -> Options:
     if type(options.max_attempts) is not int or options.max_attempts < 1:
         faults.append(Fault("max_attempts", "must be a whole number of at least 1"))
     if options.budget is not None and not _is_one_with(options.budget, "reserve"):
-        faults.append(Fault("budget", f"is {kind(options.budget)}; it must be a Budget"))
+        faults.append(Fault("budget", f"is {describe_type(options.budget)}; it must be a Budget"))
     if faults:
         raise InvalidRequest("Client", tuple(faults))
     return options

@@ -12,7 +12,7 @@ from enum import StrEnum
 import attrs
 
 from voxsms.api.fault_codes import Effect, look_up
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.errors import ApiError, RateLimited, ResponseInvalid, ServerFault, VoxSmsError
 
 BASE_DELAY = 0.5
@@ -80,7 +80,12 @@ class RetryBudget:
 
 
 def decide(
-    row: Row, outcome: Outcome, error: VoxSmsError, attempts: int, max_attempts: int, roll: float
+    row: AnyMethod,
+    outcome: Outcome,
+    error: VoxSmsError,
+    attempts: int,
+    max_attempts: int,
+    roll: float,
 ) -> float | None:
     """Give the seconds to wait before the next attempt, or None if there is to be none.
 
@@ -100,7 +105,7 @@ def decide(
     return backoff if named is None else min(named, MOST_NAMED_DELAY) + backoff
 
 
-def _may_repeat(row: Row, outcome: Outcome, error: VoxSmsError) -> bool:
+def _may_repeat(row: AnyMethod, outcome: Outcome, error: VoxSmsError) -> bool:
     if outcome in (Outcome.NOT_SENT, Outcome.REFUSED_RETRYABLE):
         return True
     if row.charges or outcome is not Outcome.UNKNOWN:
