@@ -59,6 +59,7 @@ from voxsms.transport.seam import (
 if TYPE_CHECKING:
     from voxsms.pricing import Budget, Reservation
 
+E = TypeVar("E", bound=BaseException)
 R = TypeVar("R")
 
 
@@ -120,9 +121,7 @@ class Caller:
         self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
     ) -> int:
         """Make a call that answers with a file; give its size in bytes."""
-        form, file = self._checked(row, request), open_target(row.cmd, to)
-        if form["output"] == Output.JSON:
-            raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
+        file = open_target(row.cmd, to)
 
         def size(answer: Answer) -> int:
             if not is_file(answer.status, answer.headers.get("content-type", "")):
@@ -130,8 +129,9 @@ class Caller:
                 raise ResponseInvalid(row.cmd, "$", "a JSON object where a file was expected")
             return file.written
 
+        call = _Call(self, row, self._file_form(row, request), options, size, file)
         try:
-            written = await _Call(self, row, form, options, size, file).run()
+            written = await call.run()
             await file.finish()
         except BaseException:
             await file.abandon()
@@ -141,7 +141,17 @@ class Caller:
     def _checked(self, row: Row, request: attrs.AttrsInstance) -> Form:
         if self.closed:
             raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
-        return write_request(row, request)
+        try:
+            return write_request(row, request)
+        except InvalidRequest as error:
+            raise _without_frames(error) from None
+
+    def _file_form(self, row: Row, request: attrs.AttrsInstance) -> Form:
+        form = self._checked(row, request)
+        if form["output"] != Output.JSON:
+            return form
+        del form  # error trackers record the variables of frames
+        raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
 
     async def aclose(self) -> None:
         """Close the connections; calls made after this are refused."""
@@ -218,7 +228,10 @@ class _Call(Generic[R]):
         budget, sending = self._options.budget, self._row.sending
         if budget is None or sending is None:
             return None
-        return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
+        try:
+            return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
+        except VoxSmsError as error:
+            raise _without_frames(error) from error.__cause__
 
     async def _until_decided(self) -> R:
         clock, signer = self._caller.clock, self._caller.signer
@@ -269,6 +282,7 @@ class _Call(Generic[R]):
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:
+            _without_frames(error)
             if isinstance(error, ApiError):
                 error.hide([*self._form.values(), *self._numbers, *proof.fields.values()])
             found = self._judged(error, answer.status)
@@ -369,6 +383,14 @@ class _Call(Generic[R]):
                 missing,
                 len(self._numbers),
             )
+
+
+def _without_frames(error: E) -> E:
+    """Drop the frames of an error and its causes, whose variables hold what was sent or came."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__, each = None, each.__cause__
+    return error
 
 
 def _form_body(form: Form) -> bytes:
