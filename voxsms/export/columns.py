@@ -16,7 +16,7 @@ from typing import Any, TypeGuard, get_args, get_type_hints
 
 import attrs
 
-from voxsms.api.records import Unreadable, read
+from voxsms.api.decode import Unreadable, read
 from voxsms.errors import ResponseInvalid
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
 from voxsms.pricing.money import EXACT, total
-from voxsms.pricing.rates import RateTable, method_name
+from voxsms.pricing.rates import RateTable, destination_digits, method_name
 from voxsms.text.segments import count_fragments
 
 
@@ -96,7 +96,8 @@ class Budget:
     ) -> Reservation:
         """Set aside what one text to these numbers costs, before anything is sent.
 
-        Raises `BudgetExceeded` if it is too long or too dear, `PriceUnknown` if nobody knows.
+        Raises `BudgetExceeded` if it is too long or too dear, `PriceUnknown` if nobody knows,
+        `InvalidRequest` for what is no phone number.
         `method` is the send it is for; it may be left out where there is one table.
         """
         fragments = count_fragments(text)
@@ -109,12 +110,9 @@ class Budget:
     def _costs(
         self, fragments: int, numbers: Sequence[str], method: str | None
     ) -> list[tuple[str, Decimal]]:
-        if not self._tables:
-            return []
-        table = self._table(method)
-        return [
-            (digits_or_text(number), self._cost(table, number, fragments)) for number in numbers
-        ]
+        digits = [destination_digits(number) for number in numbers]
+        table = self._table(method) if self._tables else None
+        return [(number, self._cost(table, number, fragments)) for number in digits]
 
     def _table(self, method: str | None) -> RateTable | None:
         """Give the rates of a send; those of another one would be wrong and are not used."""
