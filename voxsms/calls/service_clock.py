@@ -54,6 +54,8 @@ class ServiceClock:
             header: the header's value, empty if there was none.
             took: the seconds from the request to the answer, within which it was written.
         """
+        if not header:
+            return
         now = self._clock.time()
         apart = now - self._clock.monotonic()
         if abs(apart - self._apart) > IN_STEP:  # the clock was set, or the machine slept
