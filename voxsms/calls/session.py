@@ -7,7 +7,6 @@ other part of a client.
 from collections.abc import Callable, Coroutine, Mapping
 from copy import copy
 from functools import partial
-from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -73,7 +72,7 @@ class Session:
             "Accept-Encoding": "gzip",
             "User-Agent": f"voxsms/{__version__} {transport.name}",
         }
-        self._closed = Event()
+        self._closings: list[None] = []  # shared by the views
 
     @property
     def account_id(self) -> int | None:
@@ -84,7 +83,7 @@ class Session:
     @property
     def is_closed(self) -> bool:
         """Whether the client, or a view of it, was closed."""
-        return self._closed.is_set()
+        return bool(self._closings)
 
     def with_options(self, options: Options) -> "Session":
         """Return a view with other options."""
@@ -144,5 +143,5 @@ class Session:
 
     async def aclose(self) -> None:
         """Close the connections; calls made after this are refused."""
-        self._closed.set()
+        self._closings.append(None)
         await self.transport.aclose()

@@ -175,8 +175,9 @@ class BodyReader:
         if "," in encoding:
             # Packed twice, a few bytes unpack to gigabytes at one stroke; nobody asked for it.
             raise TransportFault(FaultKind.UNREADABLE, "an answer that was compressed repeatedly")
-        is_wanted = is_file(status, headers.get("content-type", ""))
-        self._sink = request.sink if is_wanted else None
+        self._sink = request.sink
+        if self._sink is not None and not is_file(status, headers.get("content-type", "")):
+            self._sink = None
         is_marked = "content-length" in headers or "transfer-encoding" in headers
         self._ends_with_connection = not is_marked
         self._is_packed = not is_unpacked and encoding in ("gzip", "x-gzip", "deflate")
