@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from voxsms.calls.session import Session
     from voxsms.pricing import Reservation
 
+E = TypeVar("E", bound=BaseException)
 R = TypeVar("R")
 
 BASE_DELAY = 0.5
@@ -187,7 +188,10 @@ class Call(Generic[R]):
         budget, sending = self._options.budget, self._row.sending
         if budget is None or sending is None:
             return None
-        return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
+        try:
+            return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
+        except VoxSmsError as error:
+            raise without_frames(error) from error.__cause__
 
     async def _until_decided(self) -> R:
         clock, signer = self._session.clock, self._session.signer
@@ -238,6 +242,7 @@ class Call(Generic[R]):
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:
+            without_frames(error)
             if isinstance(error, ApiError):
                 error.hide([*self._form.values(), *self._numbers, *proof.fields.values()])
             found = self._judged(error, answer.status)
@@ -338,6 +343,14 @@ class Call(Generic[R]):
                 missing,
                 len(self._numbers),
             )
+
+
+def without_frames(error: E) -> E:
+    """Drop the frames of an error and its causes, whose variables hold what was sent or came."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__, each = None, each.__cause__
+    return error
 
 
 def _form_body(form: FormFields) -> bytes:

@@ -101,6 +101,7 @@ class _Pages(Generic[Row]):
         page = await self._fetch(self._request)
         if page.total_count < self._counted_without_end:
             # The end leaves out rows that were counted without it: go on without.
+            del page  # error trackers record the variables of frames
             self._set_end(None, counted=0)
             page = await self._fetch(self._request)
         offset = (self._request.offset or 0) + len(page.result)
