@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 
 from voxsms.api import spec
 from voxsms.api.codec import Answer
-from voxsms.api.fault_codes import CODES
-from voxsms.api.registry import Row
+from voxsms.api.fault_codes import CODES, Outcome
+from voxsms.api.spec import AnyMethod
+from voxsms.calls.loop import (
+    BASE_DELAY,
+    MAX_DELAY,
+    MAX_NAMED_DELAY,
+    RetryBudget,
+    decide,
+    outcome_of_error,
+)
 from voxsms.client import Client
 from voxsms.errors import (
     ApiError,
@@ -24,15 +32,6 @@ from voxsms.errors import (
     ServerFault,
     TimedOut,
     VoxSmsError,
-)
-from voxsms.retry import (
-    BASE_DELAY,
-    MOST_DELAY,
-    MOST_NAMED_DELAY,
-    Outcome,
-    RetryBudget,
-    decide,
-    outcome_of_error,
 )
 from voxsms.transport.seam import Evidence, Phase, Request
 
@@ -65,7 +64,9 @@ def test_every_code_has_the_outcome_that_the_contract_gives_it(code: int) -> Non
 
 @pytest.mark.parametrize("code", ALL_CODES)
 @pytest.mark.parametrize("row", [*CHARGING, spec.CONTROL_SMS, READ], ids=lambda row: row.cmd)
-def test_every_code_is_repeated_only_where_that_can_not_send_twice(code: int, row: Row) -> None:
+def test_every_code_is_repeated_only_where_that_can_not_send_twice(
+    code: int, row: AnyMethod
+) -> None:
     """What asks to come back is repeated for all, a server fault for what charges nothing."""
     error = error_of(code)
     outcome = outcome_of_error(error, 200)
@@ -145,7 +146,7 @@ errors = st.one_of(
     st.floats(0, 1),
 )
 def test_a_charged_call_is_never_repeated_in_doubt(
-    row: Row, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
+    row: AnyMethod, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
 ) -> None:
     """No error, however it looks, makes a send be repeated unless nothing can have been sent."""
     assert decide(row, outcome, error, made, most, roll) is None
@@ -160,16 +161,16 @@ def test_a_charged_call_is_never_repeated_in_doubt(
     st.floats(0, 1),
 )
 def test_a_wait_is_never_negative_nor_endless(
-    row: Row, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
+    row: AnyMethod, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
 ) -> None:
     """A server that names a year, or the ten thousandth attempt, gives no more than 68 s."""
     wait = decide(row, outcome, error, made, most, roll)
     if made >= most:
         assert wait is None
     if wait is not None:
-        assert 0 <= wait <= MOST_NAMED_DELAY + MOST_DELAY
+        assert 0 <= wait <= MAX_NAMED_DELAY + MAX_DELAY
         named = error.retry_after if isinstance(error, ApiError) else None
-        assert wait >= min(named or 0, MOST_NAMED_DELAY)
+        assert wait >= min(named or 0, MAX_NAMED_DELAY)
         assert named is not None or wait <= BASE_DELAY * 2 ** min(made - 1, 4)
 
 

@@ -11,9 +11,9 @@ import attrs
 from cyclopts import Group, Parameter
 
 from voxsms.calls.auth import ServiceAccount
+from voxsms.calls.hooks import CallEvent
 from voxsms.client import BASE_URL, Client
 from voxsms.errors import ConnectionFailed, NotSent
-from voxsms.hooks import CallEvent
 
 _GROUP = Group("Account", sort_key=10)
 
@@ -47,7 +47,7 @@ class Account:
             try:
                 yield client
             except (ConnectionFailed, NotSent) as error:
-                error.add_note(f"Looked for at {client.caller.base_url}; --base-url changes that.")
+                error.add_note(f"Looked for at {client.session.base_url}; --base-url changes that.")
                 raise
             except CancelledError:
                 # Ctrl-C. That a message may have been sent is the greater news.

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from voxsms.hooks import logger
+from voxsms.calls.hooks import logger
 
 AT_HOME: Final = Group("Without an account", sort_key=1)
 WITH_ACCOUNT: Final = Group("With an account, or a sandbox", sort_key=2)

@@ -13,9 +13,8 @@ from typing import Any, Final, TypeVar, overload
 import attrs
 
 from voxsms.api.phone_numbers import digits_or_text
-from voxsms.api.registry import parameters, python_name, request_class
-from voxsms.api.spec import TABLE
-from voxsms.api.wire import TextForm, WireFaults
+from voxsms.api.spec import TABLE, parameters, python_name, request_class
+from voxsms.api.wire import TextType, WireFaults
 from voxsms.errors import Fault, InvalidRequest, TemplateError
 from voxsms.pricing._money import EXACT, total
 from voxsms.pricing._rates import Rate, RateTable
@@ -195,14 +194,14 @@ def estimate(text: str | Message, destinations: Iterable[str], rates: RateTable)
 def _make_check(method: str) -> Callable[[object], str]:
     """Make what refuses a text as the send does: the limit is in the table of methods."""
     (spec,) = (one for one in TABLE if python_name(one.cmd) == method)
-    forms = (one.form for one in parameters(request_class(spec)).values())
-    form = next(form for form in forms if isinstance(form, TextForm))
+    wire_types = (one.wire_type for one in parameters(request_class(spec)).values())
+    text_type = next(one for one in wire_types if isinstance(one, TextType))
 
     def check(given: object) -> str:
-        if isinstance(given, str) and 0 < 2 * len(given) <= form.most:
+        if isinstance(given, str) and 0 < 2 * len(given) <= text_type.max_units:
             return given  # each character takes two code units at most
         try:
-            return form.write(given)
+            return text_type.write(given)
         except WireFaults as found:
             faults = tuple(Fault("text", one.problem) for one in found.faults)
             raise InvalidRequest("estimate", faults) from None

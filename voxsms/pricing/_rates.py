@@ -19,7 +19,7 @@ import attrs
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS
-from voxsms.api.wire import PhoneForm, WireFault
+from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
 from voxsms.pricing._money import EXACT, price_of_one
@@ -38,7 +38,7 @@ The service documents none, so this is voxsms's own rule: `resource_types=` repl
 
 _WIRE_NAMES: Final = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
 _MAX_PLACES: Final = 30  # on either side of the point: more are no price, and slow to divide
-_PHONE: Final = PhoneForm()
+_PHONE: Final = PhoneType()
 _SEPARATORS: Final = str.maketrans("", "", "+ -.()")
 
 
