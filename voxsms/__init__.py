@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from voxsms.export import ExportProgress as ExportProgress
     from voxsms.export import ExportSummary as ExportSummary
     from voxsms.export import export_history as export_history
-    from voxsms.transport.aiohttp_session import AiohttpTransport as AiohttpTransport
+    from voxsms.transport._aiohttp import AiohttpTransport as AiohttpTransport
 
 _NEED_AN_EXTRA = {
-    "AiohttpTransport": "voxsms.transport.aiohttp_session",
+    "AiohttpTransport": "voxsms.transport._aiohttp",
     "ExportProgress": "voxsms.export",
     "ExportSummary": "voxsms.export",
     "export_history": "voxsms.export",

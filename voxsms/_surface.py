@@ -80,8 +80,8 @@ from voxsms.text import (
     count_fragments,
     segment,
 )
-from voxsms.transport.httpx_lanes import Httpx2Transport, HttpxTransport
-from voxsms.transport.seam import Timeouts
+from voxsms.transport import Timeouts
+from voxsms.transport._httpx import Httpx2Transport, HttpxTransport
 
 __all__ = [
     "A2PSendSmsResult",

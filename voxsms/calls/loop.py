@@ -33,7 +33,7 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 if TYPE_CHECKING:
     from voxsms.calls.session import Session
@@ -255,8 +255,8 @@ class Call(Generic[R]):
             unreadable = ResponseInvalid(cmd, "$", problem)
             unreadable.__cause__ = fault.__cause__
             return self._judged(unreadable, HTTPStatus.OK)
-        silence_counts = self._session.transport.silence_counts
-        not_sent = self._evidence.proves_not_sent(silence_counts=silence_counts)
+        reports_progress = self._session.transport.reports_progress
+        not_sent = self._evidence.proves_not_sent(reports_progress=reports_progress)
         self._outcome = Outcome.NOT_SENT if not_sent else Outcome.UNKNOWN
         if self._row.charges:
             return NotSent(cmd, problem) if not_sent else self._doubt(problem)
