@@ -79,8 +79,9 @@ def test_prices_by_filter(voxsms: Run) -> None:
 def test_estimate_of_one_text(voxsms: Run, rates: str) -> None:
     """One text to a few numbers: in all, by group, by fragments, and who has no price."""
     ran = voxsms("estimate", "hello", "--to", BRITISH, AMERICAN, STRANGE, "--rates", rates)
-    assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith("0.0425 USD for 3 messages of 3 fragments together\n")
+    words = "no price is known for 1 message: the total is a part of the cost"
+    assert (ran.status, ran.err) == (1, f"voxsms: {words}\n")
+    assert ran.out.startswith("at least 0.0425 USD for 3 messages of 3 fragments together\n")
     assert "no price is known for 1 message, to 998... (1)" in ran.out
     assert _table(ran.out, "price group") == [
         ["United Kingdom Mobile", "1", "1", "0.0340"],
@@ -120,7 +121,7 @@ def test_a_template_over_a_file(voxsms: Run, rates: str, recipients: Path) -> No
     long = "Bartholomew" * 15
     recipients.write_text(
         "name,city,phone\n"
-        f"Ada,Rome,+44 7700 900001\n{long},Paris,{AMERICAN}\n\nEve,Oslo,{AMERICAN}\n"
+        f"Ada,Rome,+44 7700 900001\n{long},Paris,{AMERICAN}\n\nEve,Oslo,14155550102\n"
     )
     ran = voxsms("estimate", "--template", "Hi {name}!", "--csv", str(recipients), "--rates", rates)
     assert (ran.status, ran.err) == (0, "")
@@ -182,6 +183,7 @@ def test_bad_rows_are_told_and_left_out(voxsms: Run, rates: str, recipients: Pat
     assert found["bad_rows"][0] == {
         "line": 3,
         "reason": "phone: '***' is not a phone number: only digits may remain",
+        "lines": 1,
     }
 
 
@@ -202,8 +204,9 @@ def test_very_many_bad_rows(voxsms: Run, rates: str, recipients: Path) -> None:
     """With a wrong column all rows are bad: the first ones are told, and how many there were."""
     recipients.write_text("phone\n" + "Ada\n" * 3000)
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
-    *told, last = ran.err.splitlines()
+    *told, column, last = ran.err.splitlines()
     assert len(told) == 20
+    assert column == 'most of the column "phone" is no phone number: a wrong --number-column?'
     assert last == "3,000 rows left out (2,980 of them not shown)"
     assert ran.out == "0.0000 USD for 0 messages of 0 fragments together\n"
 
@@ -212,9 +215,14 @@ def test_a_quote_that_is_never_closed(voxsms: Run, rates: str, recipients: Path)
     """A field too long to be one is a bad row; what follows it is read."""
     swallowed = f"{AMERICAN}\n" * 15_000
     recipients.write_text(f'phone\n{BRITISH}\n"{swallowed}')
-    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json")
     assert ran.status == 0
-    assert ran.err.startswith("line 3: field larger than field limit (131072)\n")
+    assert ran.err.startswith(
+        "line 3: a quote opened here takes in too much (field larger than field limit (131072)): "
+        "lines 3 to 10,925 were read as one row and are left out\n"
+    )
+    found = json.loads(ran.out)
+    assert (found["messages"], found["invalid"]) == (4078, 10923)
 
 
 def test_a_bar_shows_how_far_it_is(

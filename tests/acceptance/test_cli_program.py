@@ -15,8 +15,8 @@ from conftest import Run
 from cyclopts import CycloptsError
 
 from voxsms import errors
-from voxsms.cli import app, endings, main, show
-from voxsms.cli.endings import Exit, ending_of
+from voxsms.cli import _errors, _io, app, main
+from voxsms.cli._errors import Exit, Sends, ending_of
 from voxsms.sandbox import Sandbox
 
 PYTHON = sys.executable
@@ -228,7 +228,7 @@ def test_an_error_of_the_system_with_two_files() -> None:
     ending = ending_of(error)
     assert ending is not None
     assert ending.words(error) == "all.csv: Permission denied"
-    assert ending.advice(error) == "The same command goes on."
+    assert _errors.advice_on(error, Sends()) == "The same command goes on."
 
 
 @pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
@@ -329,7 +329,7 @@ def test_python_m_voxsms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_text_can_not_drive_the_terminal() -> None:
     """Whatever comes from outside is shown, and not carried out."""
-    assert show.visible("a\x1b[2Jb\u202ec\nd\u2019") == "a<U+001B>[2Jb<U+202E>c\u23ced\u2019"
+    assert _io.visible("a\x1b[2Jb\u202ec\nd\u2019") == "a<U+001B>[2Jb<U+202E>c\u23ced\u2019"
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_a_text_can_not_drive_the_terminal() -> None:
 )
 def test_money_keeps_every_digit(amount: str, shown: str) -> None:
     """An amount has at least the four decimals of a balance, and every one that it has."""
-    assert show.money(Decimal(amount)) == shown
+    assert _io.money(Decimal(amount)) == shown
 
 
 def test_what_was_noted_on_a_cancellation_is_said_after_ctrl_c() -> None:
@@ -363,5 +363,5 @@ def test_what_was_noted_on_a_cancellation_is_said_after_ctrl_c() -> None:
 
     with pytest.raises(KeyboardInterrupt) as caught:
         interrupted()
-    assert endings._notes(caught.value) == ["It is kept."]
-    assert endings._notes(ValueError()) == []
+    assert _errors._notes(caught.value) == ["It is kept."]
+    assert _errors._notes(ValueError()) == []

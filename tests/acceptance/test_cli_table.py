@@ -16,7 +16,7 @@ from voxsms.api.codec import Form
 from voxsms.api.models import DeliveryStatus
 from voxsms.api.registry import METHODS, Row
 from voxsms.cli.app import app
-from voxsms.cli.mirror import moment
+from voxsms.cli._mirror import moment
 from voxsms.errors import InvalidRequest
 from voxsms.sandbox import Sandbox
 
