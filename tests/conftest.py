@@ -1,5 +1,6 @@
 """What many tests share: a request to a sandbox as any HTTP client would make it, and a shell."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO, TextIOWrapper
@@ -8,13 +9,20 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from hypothesis import settings
+from profiles import PROFILE
 
 from voxsms.cli import main
 from voxsms.sandbox import Sandbox
 
-# Nothing is timed: the machine may be busy with something else.
-settings.register_profile("voxsms", deadline=None)
-settings.load_profile("voxsms")
+settings.load_profile(PROFILE)
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as a terminal gives it, also where a shell in the background ignores it."""
+    # The commands that are tested as processes inherit what is set here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 Post = Callable[..., dict[str, Any]]
 """Posts a form to a method with the API key and gives the answer's JSON."""

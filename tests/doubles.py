@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from voxsms.api.codec import Answer
-from voxsms.auth import ApiKey, Proof
+from voxsms.calls.auth import ApiKey, Proof
 from voxsms.clock import Clock
 from voxsms.transport.seam import Evidence, Phase, Request
 

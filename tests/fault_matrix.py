@@ -23,7 +23,7 @@ from voxsms import (
     Timeouts,
     VoxSmsError,
 )
-from voxsms.auth import Auth, Proof
+from voxsms.calls.auth import Auth, Proof
 from voxsms.clock import Clock
 from voxsms.sandbox import KINDS, Fault, Number, Sandbox, serve
 from voxsms.transport.aiohttp_session import AiohttpTransport

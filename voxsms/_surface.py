@@ -20,7 +20,8 @@ from voxsms.api.models import (
     SmsHistory,
     SmsTransaction,
 )
-from voxsms.auth import ApiKey, ServiceAccount
+from voxsms.calls.auth import ApiKey, ServiceAccount
+from voxsms.calls.paging import Pager
 from voxsms.client import Client
 from voxsms.clock import Clock
 from voxsms.errors import (
@@ -52,7 +53,6 @@ from voxsms.errors import (
     VoxSmsError,
 )
 from voxsms.hooks import AttemptEvent, CallEvent
-from voxsms.paging import Pager
 from voxsms.pricing import (
     Budget,
     Comparison,

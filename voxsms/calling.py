@@ -18,18 +18,19 @@ from voxsms._version import __version__
 from voxsms.api.codec import (
     Answer,
     Form,
-    http_date,
     read_answer,
     read_payload,
     write_request,
 )
 from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.registry import Row
 from voxsms.api.spec import Method, Target
-from voxsms.api.wire import SEPARATOR, bare_number
-from voxsms.auth import Proof, Signer
+from voxsms.api.wire import SEPARATOR
+from voxsms.calls.auth import Proof, Signer
+from voxsms.calls.download import TargetFile, open_target
+from voxsms.calls.service_clock import ServiceClock
 from voxsms.clock import Clock
-from voxsms.download import Destination, destination
 from voxsms.errors import (
     ApiError,
     ConnectionFailed,
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
     from voxsms.pricing import Budget, Reservation
 
 R = TypeVar("R")
-_IN_STEP = 1.5
-"""Seconds of difference to the service's clock that its `Date`, in whole seconds, can not show."""
 
 
 @attrs.frozen
@@ -88,33 +87,12 @@ class Caller:
         self.headers: Mapping[str, str] = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "*/*",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": "gzip",
             "User-Agent": f"voxsms/{__version__} {transport.name}",
         }
         self.retries = RetryBudget()
         self.closed = False
-        self._offset = 0.0
-        self._last_date: str = ""
-        self._last_time = 0.0
-
-    def service_time(self) -> float:
-        """Seconds since the epoch by the service's clock, as far as its answers have told."""
-        return self.clock.time() + self._offset
-
-    def learn_time(self, answer: Answer, took: float) -> None:
-        """Compare clocks with the `Date` of an answer that came within `took` seconds."""
-        header, now = answer.headers.get("date", ""), self.clock.time()
-        if header == self._last_date and abs(now - self._last_time) <= _IN_STEP:
-            return  # nothing new, unless the clock of this machine was set meanwhile
-        # After a slow answer the next of the same second may know better.
-        self._last_date, self._last_time = "" if took > _IN_STEP else header, now
-        if (date := http_date(header)) is None:
-            return
-        # `Date` is cut to whole seconds: half a second is its middle. When it was written is not
-        # known either: a slow answer would set the clock back, and hide the newest messages.
-        offset = date.timestamp() + 0.5 - (now - took / 2)
-        if abs(offset - self._offset) > _IN_STEP + took / 2:
-            self._offset = offset
+        self.service_clock = ServiceClock(clock)
 
     def call(
         self, row: Method[..., R], request: attrs.AttrsInstance, options: Options
@@ -142,7 +120,7 @@ class Caller:
         self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
     ) -> int:
         """Make a call that answers with a file; give its size in bytes."""
-        form, file = self._checked(row, request), destination(row.cmd, to)
+        form, file = self._checked(row, request), open_target(row.cmd, to)
         if form["output"] == Output.JSON:
             raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
 
@@ -196,7 +174,7 @@ class _Call(Generic[R]):
         form: Form,
         options: Options,
         read: Callable[[Answer], R],
-        file: Destination | None = None,
+        file: TargetFile | None = None,
         predicted: int | None = None,
     ) -> None:
         self._caller = caller
@@ -245,7 +223,7 @@ class _Call(Generic[R]):
     async def _until_decided(self) -> R:
         clock, signer = self._caller.clock, self._caller.signer
         while True:
-            proof = await signer.sign(self._caller.service_time())
+            proof = await signer.sign(self._caller.service_clock.best())
             if self._caller.closed:  # while this call waited
                 closed = TransportFault(FaultKind.CONNECTION, "the client was closed")
                 raise self._unanswered(closed) from self._last
@@ -287,7 +265,7 @@ class _Call(Generic[R]):
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
             raise self._interrupted(error) from error
         self._evidence.phase = Phase.READING
-        caller.learn_time(answer, self._telling.seconds)
+        caller.service_clock.learn(answer.headers.get("date", ""), self._telling.seconds)
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:
@@ -323,7 +301,7 @@ class _Call(Generic[R]):
         return doubt
 
     def _doubt(self, problem: str) -> OutcomeUnknown:
-        at = datetime.fromtimestamp(self._caller.service_time(), UTC)
+        at = datetime.fromtimestamp(self._caller.service_clock.best(), UTC)
         phase = self._evidence.phase.words
         return OutcomeUnknown(self._row.cmd, problem, at, phase, self._numbers)
 
@@ -342,6 +320,7 @@ class _Call(Generic[R]):
         if caller.closed:
             return None
         if self._outcome is Outcome.STALE_TOKEN and not self._renewed:
+            caller.service_clock.confirm()
             self._renewed = caller.signer.renew(proof) and caller.retries.take()
             return 0.0 if self._renewed else None
         roll = caller.clock.roll()
@@ -404,4 +383,4 @@ def _form_body(form: Form) -> bytes:
 
 def _bare(numbers: Iterable[str]) -> set[str]:
     """Give numbers as they are sent, however the service writes them."""
-    return {bare_number(number) or number for number in numbers}
+    return {digits_or_text(number) for number in numbers}

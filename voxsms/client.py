@@ -34,12 +34,12 @@ from voxsms.api.models import HistoryPage
 from voxsms.api.registry import RequestClass, call_signature, documentation, request_class
 from voxsms.api.spec import Method
 from voxsms.api.wire import kind
-from voxsms.auth import Auth, from_env
 from voxsms.calling import Caller, Options
+from voxsms.calls.auth import Auth, from_env, variable
+from voxsms.calls.paging import Pager
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.hooks import AttemptEvent, CallEvent, Hooks, note
-from voxsms.paging import Pager
 from voxsms.transport.httpx_lanes import HttpxTransport, UserHttpxTransport
 from voxsms.transport.seam import Timeouts, Transport
 from voxsms.transport.surroundings import is_this_machine
@@ -154,7 +154,7 @@ class Paged(_Binding, Generic[P, Row]):
 
         def call(*args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
             request = self._row.request(*args, **kwargs)
-            return Pager(self._row, request, fetch, client.caller.service_time)
+            return Pager(self._row, request, fetch, client.caller.service_clock.now)
 
         return self._kept(client, call)
 
@@ -253,7 +253,7 @@ class Client:
         Raises:
             CredentialsInvalid: says which variable, file and field.
         """
-        options.setdefault("base_url", os.environ.get("VOXSMS_BASE_URL") or BASE_URL)
+        options.setdefault("base_url", variable(os.environ, "VOXSMS_BASE_URL") or BASE_URL)
         return cls(from_env(os.environ), **options)
 
     def with_options(

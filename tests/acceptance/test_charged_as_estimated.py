@@ -5,9 +5,12 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 import voxsms
 from voxsms.sandbox import serve
+
+pytestmark = pytest.mark.slow
 
 SENDER = "447443332211"
 PREFIXES = ("1", "1876", "7", "79", "44", "447", "4478")
@@ -59,7 +62,7 @@ def resource(
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(price_groups, numbers, texts)
 async def test_an_a2p_mailing_costs_what_was_estimated(
     groups: list[tuple[str, Decimal, int, int, str | None]], destinations: list[str], text: str
@@ -83,7 +86,7 @@ async def test_an_a2p_mailing_costs_what_was_estimated(
         assert sum(tally.cost for tally in told.by_group.values()) == told.cost
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(price_groups, price_groups, numbers, texts)
 async def test_a_two_way_message_costs_what_was_estimated(
     domestic: list[tuple[str, Decimal, int, int, str | None]],

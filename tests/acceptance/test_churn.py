@@ -23,6 +23,8 @@ from voxsms.retry import Outcome
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.seam import Transport
 
+pytestmark = pytest.mark.slow
+
 KINDS: dict[str, Callable[..., Transport]] = {
     "httpx": HttpxTransport,
     "httpx2": Httpx2Transport,

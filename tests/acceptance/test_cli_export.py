@@ -26,6 +26,8 @@ from voxsms.export import ExportProgress, export_history
 from voxsms.hooks import logger
 from voxsms.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 
 

@@ -17,8 +17,10 @@ import httpx
 import pytest
 from conftest import Run
 
-from voxsms.auth import ServiceAccount
+from voxsms.calls.auth import ServiceAccount
 from voxsms.cli import _io, main
+
+pytestmark = pytest.mark.slow
 
 COMMAND = [sys.executable, "-m", "voxsms", "sandbox", "--json"]
 

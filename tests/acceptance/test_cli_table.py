@@ -15,8 +15,8 @@ from voxsms.api import registry, spec, wire
 from voxsms.api.codec import Form
 from voxsms.api.models import DeliveryStatus
 from voxsms.api.registry import METHODS, Row
-from voxsms.cli.app import app
 from voxsms.cli._mirror import moment
+from voxsms.cli.app import app
 from voxsms.errors import InvalidRequest
 from voxsms.sandbox import Sandbox
 

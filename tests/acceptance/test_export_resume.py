@@ -27,6 +27,7 @@ from doubles import KEY, NOW
 from histories import START, FakeHistory, Message, small_pages, spread
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest, SmsHistory
 from voxsms.api.codec import Answer
@@ -36,6 +37,8 @@ from voxsms.export.csvfile import Csv
 from voxsms.export.growing import GrowingFile
 from voxsms.export.parts import Part
 from voxsms.sandbox import Sandbox, serve
+
+pytestmark = pytest.mark.slow
 
 KILLS = 20
 ROWS = 700
@@ -510,7 +513,7 @@ async def test_a_window_that_was_read_again_does_not_cost_the_others(
     assert content_of(tmp_path / name) == rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     name=st.sampled_from(NAMES),
     stops=st.lists(st.integers(5, 25), min_size=1, max_size=3),

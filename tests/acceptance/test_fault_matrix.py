@@ -36,6 +36,8 @@ from voxsms.errors import (
 )
 from voxsms.retry import Outcome
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def log() -> Iterator[Everything]:

@@ -34,6 +34,8 @@ from voxsms.errors import (
 from voxsms.retry import Outcome
 from voxsms.sandbox import KINDS, Sandbox, serve
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 Rule = Callable[..., None]
 SENDS = METHODS[:2]
@@ -400,9 +402,7 @@ class NeverTwice(RuleBasedStateMachine):
 def number(pytestconfig: pytest.Config) -> int:
     """Give the number that chance hangs on: another in each run, CI's too, unless one is given."""
     number = int(pytestconfig.getoption("--hypothesis-seed", None) or secrets.randbits(64))
-    print(
-        f"the same choices again: pytest tests/acceptance/test_never_twice.py --hypothesis-seed={number}"
-    )  # noqa: T201
+    print(f"the same choices again: pytest -k no_order_of_events --hypothesis-seed={number}")  # noqa: T201
     return number
 
 

@@ -8,6 +8,7 @@ import attrs
 from doubles import A2P, A2P_SENT, SENT, SMS, CountingSigner, FakeClock, answer, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from voxsms import CallEvent, Client
 from voxsms.api.codec import Answer
@@ -136,7 +137,7 @@ async def outcome_of(call: Callable[[], Any]) -> VoxSmsError | None:
     return None
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.lists(turns, max_size=6), st.booleans(), st.booleans(), st.integers(1, 6))
 def test_one_call_is_delivered_once_at_most_and_never_called_failed_if_it_was(
     script: list[Turn], silence_counts: bool, a2p: bool, max_attempts: int

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import jwt
 import pytest
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
-from voxsms.auth import ApiKey, Auth, Proof, ServiceAccount, Signer
+from voxsms.calls.auth import ApiKey, Auth, Proof, ServiceAccount, Signer
 from voxsms.errors import CredentialsInvalid
 
 NOW = 1_790_000_000.0
@@ -162,7 +164,7 @@ async def test_outlived_token_is_not_used() -> None:
     assert claims_of(second)["exp"] > NOW + 3600
 
 
-@settings(max_examples=25, deadline=None)  # each signs tokens in a thread
+@settings(max_examples=examples(25))  # each signs tokens in a thread
 @given(st.lists(st.floats(0, 4e9, allow_nan=False), min_size=1, max_size=6))
 def test_every_token_is_good_at_its_time(times: list[float]) -> None:
     """However the clock jumps, a token is never of the future, outlived or longer than an hour."""
@@ -254,10 +256,11 @@ async def test_cancelled_task_leaves_others_going(gate: Gate) -> None:
     minting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await minting
+    gate.opened.set()
     async with asyncio.timeout(10):
         proofs = await asyncio.gather(*waiting)
     assert {id(proof) for proof in proofs} == {id(await signer.sign(NOW))}
-    assert gate.calls == 2
+    assert gate.calls == 1
 
 
 async def test_cancelled_waiter_leaves_others_going(gate: Gate) -> None:
@@ -303,6 +306,74 @@ def test_deadline_leaves_others_going(gate: Gate, backend: str) -> None:
 
     anyio.run(sign_all, backend=backend)
     assert gate.calls == 1
+
+
+@pytest.mark.parametrize("backends", [["asyncio"] * 5, ["trio"] * 5, ["asyncio", "trio"] * 3])
+@pytest.mark.parametrize("is_due", [False, True])
+def test_event_loops_share_a_signer(gate: Gate, backends: list[str], is_due: bool) -> None:
+    """One client in several threads, each with its own loop: all are served, with one token."""
+    signer = ACCOUNT.signer()
+    if is_due:
+        gate.opened.set()
+        anyio.run(signer.sign, NOW - 3600)
+        gate.opened.clear()
+        gate.calls = 0
+    proofs: list[Proof] = []
+    beats: list[int] = []
+
+    async def sign() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(keep)
+            await anyio.lowlevel.checkpoint()
+            beats.append(1)  # no loop is blocked while one of them mints
+            if len(beats) == len(backends):
+                gate.opened.set()
+
+    async def keep() -> None:
+        with anyio.fail_after(10):
+            proofs.append(await signer.sign(NOW))
+
+    threads = [
+        threading.Thread(target=anyio.run, args=(sign,), kwargs={"backend": backend})
+        for backend in backends
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(proofs) == 3 * len(backends)
+    assert len({id(proof) for proof in proofs}) == 1
+    assert gate.calls == 1
+
+
+@pytest.mark.parametrize("cancelled", ["asyncio", "trio"])
+def test_a_loop_that_gives_up_leaves_other_loops_going(gate: Gate, cancelled: str) -> None:
+    """A deadline in one thread, while it mints or waits, is nothing to the others."""
+    signer = ACCOUNT.signer()
+    proofs: list[Proof] = []
+
+    async def give_up() -> None:
+        with anyio.move_on_after(0):
+            await signer.sign(NOW)
+
+    async def sign() -> None:
+        with anyio.fail_after(10):
+            proofs.append(await signer.sign(NOW))
+
+    minting = threading.Thread(target=anyio.run, args=(sign,))
+    minting.start()
+    assert gate.reached.wait(10)
+    leaving = threading.Thread(target=anyio.run, args=(give_up,), kwargs={"backend": cancelled})
+    leaving.start()
+    others = [threading.Thread(target=anyio.run, args=(sign,)) for _ in range(3)]
+    for other in others:
+        other.start()
+    gate.opened.set()
+    for thread in (minting, leaving, *others):
+        thread.join(20)
+    assert len(proofs) == 4
+    assert len({id(proof) for proof in proofs}) == 1
 
 
 async def test_failed_signing_leaves_the_lock_free() -> None:
@@ -357,15 +428,14 @@ PUBLIC_PEM = KEY.public_key().public_bytes(
 @pytest.mark.parametrize(
     ("private_key", "problem"),
     [
-        ("c4n4ry", "can not be read as a private key in PEM form"),
-        (PEM[:400], "can not be read as a private key in PEM form"),
-        (PEM.replace("\n", "\\n"), "can not be read as a private key in PEM form"),
-        (PEM.replace("M", "\ud800"), "can not be read as a private key in PEM form"),
-        (PUBLIC_PEM.decode(), "can not be read as a private key in PEM form"),
+        ("c4n4ry", "cannot be read as a private key in PEM form"),
+        (PEM[:400], "cannot be read as a private key in PEM form"),
+        (PEM.replace("M", "\ud800"), "cannot be read as a private key in PEM form"),
+        (PUBLIC_PEM.decode(), "cannot be read as a private key in PEM form"),
         (pem_of(KEY, b"c4n4ry"), "is encrypted with a password"),
         (EC_PEM, "is not an RSA key"),
     ],
-    ids=["no PEM", "cut off", "escaped", "surrogate", "public", "encrypted", "elliptic curve"],
+    ids=["no PEM", "cut off", "surrogate", "public", "encrypted", "elliptic curve"],
 )
 async def test_key_that_can_not_sign_is_named(private_key: str, problem: str) -> None:
     """A bad key is told by its id and its problem; no cause is kept that quotes it."""
@@ -374,6 +444,42 @@ async def test_key_that_can_not_sign_is_named(private_key: str, problem: str) ->
         await account.signer().sign(NOW)
     assert str(caught.value) == f"private_key (of key_id 'key-7') {problem}"
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        PEM.replace("\n", "\\n"),
+        PEM.replace("\n", "\\r\\n"),
+        PEM.replace("\n", "\r\n"),
+        PEM.replace("\n", " "),
+        PEM.replace("\n", ""),
+        f'"{PEM}"',
+        f"\n  {PEM}\n",
+        PEM.strip(),
+    ],
+    ids=["escaped", "escaped CRLF", "CRLF", "blanks", "one line", "quotes", "around", "no end"],
+)
+async def test_key_is_read_however_its_line_ends_came(written: str) -> None:
+    r"""Environment variables and JSON in JSON hold them as `\n` of two characters, or lose them."""
+    claims_of(await ServiceAccount(1, "key-7", written).signer().sign(NOW))
+
+
+async def test_an_old_encrypted_key_is_told_as_such() -> None:
+    """Its headers stand among its lines."""
+    old = KEY.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.BestAvailableEncryption(b"c4n4ry"),
+    ).decode()
+    with pytest.raises(CredentialsInvalid, match="is encrypted with a password"):
+        await ServiceAccount(1, "key-7", old).signer().sign(NOW)
+
+
+def test_white_space_around_a_key_is_dropped() -> None:
+    """A file that holds it ends with a line end."""
+    assert ApiKey(1, " k-1\r\n") == ApiKey(1, "k-1")
+    assert ServiceAccount(1, "k-1\n", PEM).key_id == "k-1"
 
 
 def test_credentials_are_values() -> None:

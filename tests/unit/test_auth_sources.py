@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxsms.auth import ApiKey, ServiceAccount, from_env
+from voxsms.calls.auth import ApiKey, ServiceAccount, from_env
 from voxsms.errors import CredentialsInvalid
 
 SECRET = "c4n4ry"
@@ -138,9 +138,9 @@ def test_file_that_can_not_be_opened(tmp_path: Path) -> None:
     """A path where nothing stands, or a folder, is named with the system's reason as cause."""
     path = tmp_path / "nothing.json"
     assert problem_of(path) == (
-        f"credentials file {str(path)!r}: can not be read: No such file or directory"
+        f"credentials file {str(path)!r}: cannot be read: No such file or directory"
     )
-    assert problem_of(tmp_path).endswith("can not be read: Is a directory")
+    assert problem_of(tmp_path).endswith("cannot be read: Is a directory")
     with pytest.raises(CredentialsInvalid) as caught:
         ServiceAccount.from_file(path)
     assert isinstance(caught.value.__cause__, FileNotFoundError)
@@ -153,18 +153,19 @@ CONTENTS = [
     base64.b64encode(json.dumps({**GOOD, "private_key": SECRET * 200}).encode()).decode(),
     f"{SECRET}\0",
     f"key_id: {SECRET}\nand more",
+    f'\ufeff {{"api_key": "{SECRET}"}}',
 ]
 
 
 @pytest.mark.parametrize(
-    "contents", CONTENTS, ids=["JSON", "lines", "PEM", "base64", "NUL", "no JSON"]
+    "contents", CONTENTS, ids=["JSON", "lines", "PEM", "base64", "NUL", "no JSON", "small"]
 )
 def test_contents_in_place_of_the_path(contents: str) -> None:
     """Credentials given where their path belongs are not repeated as "no such file"."""
     for read in (ServiceAccount.from_file, from_env_with_path):
         with pytest.raises(CredentialsInvalid) as caught:
             read(contents)
-        problem = "needed is the path of a credentials file, not its contents"
+        problem = "must be the path of a credentials file, not its contents"
         assert str(caught.value).removeprefix("VOXIMPLANT_CREDENTIALS: ") == problem
         told = "".join(traceback.format_exception(caught.value))
         assert SECRET not in told
@@ -189,7 +190,8 @@ def test_no_file_raises_anything_else(
     else:
         given = json.loads(content)
         assert account.account_id == int(given["account_id"])
-        assert (account.key_id, account.private_key) == (given["key_id"], given["private_key"])
+        assert account.key_id == given["key_id"].strip()
+        assert account.private_key == given["private_key"]
 
 
 def outcome_of(path: Path) -> tuple[str, ServiceAccount | None]:
@@ -228,6 +230,18 @@ def test_environment_names_a_key(unset: dict[str, str]) -> None:
     """Without a file the account id and the API key are taken, without blanks around them."""
     key = {"VOXIMPLANT_ACCOUNT_ID": " 12345", "VOXIMPLANT_API_KEY": f"{SECRET}\n"}
     assert from_env(unset | key) == ApiKey(12345, SECRET)
+
+
+@pytest.mark.parametrize("around", ["{}", '"{}"', "'{}'", ' "{} "\r\n', "\ufeff{}"])
+def test_what_stands_around_a_value_is_dropped(tmp_path: Path, around: str) -> None:
+    """`docker --env-file` keeps the quotes and blanks of its file, editors put in marks."""
+    key = {"VOXIMPLANT_ACCOUNT_ID": "12345", "VOXIMPLANT_API_KEY": SECRET}
+    path = {"VOXIMPLANT_CREDENTIALS": str(written(tmp_path, GOOD))}
+    for environ, found in (
+        (key, ApiKey(12345, SECRET)),
+        (path, ServiceAccount(12345, "key-1", PEM)),
+    ):
+        assert from_env({name: around.format(value) for name, value in environ.items()}) == found
 
 
 NOTHING_SET = (
@@ -284,7 +298,7 @@ async def test_key_that_can_not_sign_is_told_by_its_file(tmp_path: Path) -> None
         await signer.sign(1_790_000_000)
     assert str(caught.value) == (
         f"credentials file {str(path)!r}: private_key (of key_id 'key-1') "
-        "can not be read as a private key in PEM form"
+        "cannot be read as a private key in PEM form"
     )
     assert SECRET not in everything_of(caught.value)
 

@@ -25,7 +25,7 @@ from doubles import (
 from voxsms import Client, Timeouts
 from voxsms.api import spec
 from voxsms.api.codec import Answer
-from voxsms.auth import Proof
+from voxsms.calls.auth import Proof
 from voxsms.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -457,7 +457,7 @@ async def test_the_services_clock_is_learnt_from_its_answers() -> None:
         await client.send_sms_message(**SMS)
     offsets = [signed - NOW.timestamp() for signed in auth.signed]
     assert offsets == [0, 90.5, 90.5, 90.5, 90.5, 1.5]
-    assert client.caller.service_time() == NOW.timestamp() + 1.5
+    assert client.caller.service_clock.best() == NOW.timestamp() + 1.5
 
 
 @pytest.mark.parametrize(("ahead", "took"), [(-1, 0.0), (1, 0.0), (0, 1.0), (0, 20.0), (19, 20.0)])
@@ -474,7 +474,7 @@ async def test_a_clock_is_not_set_by_what_a_slow_answer_can_not_tell(
     clock = FakeClock()
     client = client_of(slow, clock=clock)
     await client.get_sms_history()
-    assert client.caller.service_time() == NOW.timestamp() + took
+    assert client.caller.service_clock.best() == NOW.timestamp() + took
 
 
 async def test_a_slow_answer_does_not_undo_what_a_quick_one_told() -> None:
@@ -493,7 +493,7 @@ async def test_a_slow_answer_does_not_undo_what_a_quick_one_told() -> None:
     client = client_of(quick, slow, clock=clock)
     await client.get_sms_history()
     await client.get_sms_history()
-    assert client.caller.service_time() - clock.time() == 5.5
+    assert client.caller.service_clock.best() - clock.time() == 5.5
 
 
 async def test_a_clock_that_is_set_is_noticed_in_the_same_second() -> None:

@@ -124,7 +124,7 @@ def test_an_answer_does_not_show_its_body() -> None:
     ("body", "path"),
     [
         ('{"result": 5}', "result"),
-        ('{"result": []}', "result"),
+        ('{"result": []}', "result.account_id"),
         ('{"api_address": "a"}', "result"),
         ('{"result": {"account_id": "x"}}', "result.account_id"),
         ('{"result": {"account_id": "x"}, "account_id": 5}', "result.account_id"),

@@ -27,7 +27,7 @@ from doubles import (
 
 from voxsms import AttemptEvent, Budget, CallEvent, Client
 from voxsms.api.codec import Answer
-from voxsms.auth import Proof
+from voxsms.calls.auth import Proof
 from voxsms.errors import (
     ApiError,
     BudgetExceeded,

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from voxsms import Client, HistoryPage, Pager, SmsHistory
 from voxsms.api import spec
 from voxsms.api.codec import Answer
+from voxsms.calls.paging import REMEMBERED_IDS
 from voxsms.errors import ConnectionFailed, InvalidRequest
-from voxsms.paging import REMEMBERED_IDS
 from voxsms.transport.seam import Evidence, Request
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -50,6 +50,7 @@ class Service:
         self.asked: list[tuple[int, int]] = []
         self.requests: list[spec.GetSmsHistory] = []
         self.before: Callable[[], None] = lambda: None
+        self.time: Callable[[], float | None] = NOW.timestamp
 
     async def fetch(self, request: Any) -> HistoryPage[SmsHistory]:  # noqa: ANN401 - as the pager has it
         """Give a page."""
@@ -64,7 +65,7 @@ class Service:
     def pager(self, **query: Any) -> Pager[SmsHistory]:  # noqa: ANN401 - those of the request
         """Make a pager of this service."""
         request = spec.GetSmsHistory(**query)
-        return Pager(spec.GET_SMS_HISTORY, request, self.fetch, NOW.timestamp)
+        return Pager(spec.GET_SMS_HISTORY, request, self.fetch, self.time)
 
 
 async def ids_of(rows: Pager[SmsHistory]) -> list[int | None]:
@@ -115,12 +116,12 @@ async def test_nothing_matches() -> None:
     assert len(service.asked) == 1
 
 
-async def test_the_end_of_the_span_is_frozen_at_the_first_fetch() -> None:
-    """Rows that arrive meanwhile do not prolong it; what was sent this second belongs to it."""
+async def test_the_end_of_the_span_is_frozen_when_the_first_page_has_come() -> None:
+    """Rows that arrive later do not prolong it; what was sent this second belongs to it."""
     service = Service(range(6))
     await ids_of(service.pager(count=2, from_date=START))
-    ends = {request.to_date for request in service.requests}
-    assert ends == {NOW + timedelta(seconds=1)}
+    ends = [request.to_date for request in service.requests]
+    assert ends == [None, NOW + timedelta(seconds=2), NOW + timedelta(seconds=2)]
     assert {request.from_date for request in service.requests} == {START}
 
 
@@ -134,25 +135,103 @@ async def test_an_end_that_was_given_is_kept() -> None:
 
 
 async def test_a_start_in_the_future_makes_no_reversed_span() -> None:
-    """A machine whose clock is behind gets an empty history, not an error about dates."""
+    """A start after what the service's clock says is no reason for an error about dates."""
     later = NOW + timedelta(hours=2)
-    service = Service([])
-    await ids_of(service.pager(from_date=later))
-    assert service.requests[0].to_date == later
+    service = Service(range(3))
+    assert await ids_of(service.pager(from_date=later, count=2)) == [0, 1, 2]
+    assert [request.to_date for request in service.requests] == [None, later]
 
 
-PAGE = {"result": [], "total_count": 0}
+def history_row(message_id: int, at: datetime) -> dict[str, object]:
+    """Write a row as the service does."""
+    return {"message_id": message_id, "source_number": "1", "destination_number": "2",
+            "direction": "OUT", "fragments": 1, "cost": 0.1, "status_id": "1",
+            "processed_date": f"{at:%Y-%m-%d %H:%M:%S}"}  # fmt: skip
+
+
+class Dated:
+    """A service that keeps one row a second until `now`, and says what time it is, or does not."""
+
+    def __init__(self, rows: int, *dates: str | None, now: datetime = NOW) -> None:
+        self.rows = [history_row(n, now - timedelta(seconds=n)) for n in range(rows)]
+        self.dates = list(dates)
+        self.script = Scripted(self.answer)
+
+    async def answer(self, _request: Request, _evidence: Evidence) -> Answer:
+        """Give the page that the last form asks for."""
+        form = self.script.forms[-1]
+        last = form.get("to_date", "9999")
+        found = [row for row in self.rows if str(row["processed_date"]) <= last]
+        start = int(form.get("offset", 0))
+        page = found[start : start + int(form.get("count", 1000))]
+        date = self.dates.pop(0) if len(self.dates) > 1 else self.dates[0]
+        headers = {} if date is None else {"date": date}
+        return answer({"result": page, "total_count": len(found)}, headers=headers)
+
+    def client(self, clock: FakeClock) -> Client:
+        """Make a client of it."""
+        return Client(KEY, transport=self.script, clock=clock)
+
+
+def http_time(seconds: float = 0) -> str:
+    """Write the time so many seconds after now as a `Date` header has it."""
+    return format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize("off", [-86400 * 365 * 30, -7200, -45, 0, 45, 7200, 86400 * 365 * 30])
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_rows_are_never_hidden_by_this_machines_clock(off: int, count: int) -> None:
+    """However wrong it is: the message that was sent just now is in the history."""
+    service = Dated(5, http_time())
+    history = service.client(FakeClock(NOW + timedelta(seconds=off))).get_sms_history(count=count)
+    assert [found.message_id async for found in history] == [0, 1, 2, 3, 4]
+    ends = {form.get("to_date") for form in service.script.forms} - {None}
+    assert ends <= {"2026-11-22 12:00:02"}
+
+
+ODD_DATES = [
+    None,
+    "garbage",
+    "Mon, 01 Jan 0001 00:00:00 GMT",
+    "Mon, 01 Jan 0001 00:00:00 +2359",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+    http_time(-7200),
+    http_time(7200),
+    http_time(-45),
+    http_time(-2),
+]
+
+
+@pytest.mark.parametrize("date", ODD_DATES)
+@pytest.mark.parametrize("off", [-45, 0])
+async def test_rows_are_never_hidden_by_an_odd_date(date: str | None, off: int) -> None:
+    """No row that a count without an end has seen is left out, whatever time is told, or none."""
+    service = Dated(500, date)
+    client = service.client(FakeClock(NOW + timedelta(seconds=off)))
+    for _ in range(3):
+        ids = [found.message_id async for found in client.get_sms_history(count=100)]
+        assert ids == [*range(500)]
+
+
+@pytest.mark.parametrize("odd", ODD_DATES)
+async def test_one_odd_date_among_others_changes_nothing(odd: str | None) -> None:
+    """The end is that of the others."""
+    service = Dated(500, http_time(), odd, http_time())
+    client = service.client(FakeClock())
+    await client.get_sms_history()
+    ids = [found.message_id async for found in client.get_sms_history(count=100)]
+    assert ids == [*range(500)]
 
 
 async def test_the_frozen_end_follows_the_services_clock() -> None:
-    """What its `Date` header told of an earlier answer; local time before any."""
-    date = {"date": format_datetime(NOW + timedelta(minutes=10), usegmt=True)}
-    script = Scripted(answer(PAGE, headers=date))
-    client = Client(KEY, transport=script, clock=FakeClock())
-    for _ in range(2):
-        assert [found async for found in client.get_sms_history()] == []
-    ends = [form["to_date"] for form in script.forms]
-    assert ends == ["2026-11-22 12:00:01", "2026-11-22 12:10:01"]
+    """It is what the `Date` of the page before says, wherever this machine's clock is."""
+    service = Dated(3, http_time(600), now=NOW + timedelta(minutes=10))
+    history = service.client(FakeClock()).get_sms_history(count=2)
+    assert [found.message_id async for found in history] == [0, 1, 2]
+    ends = [form.get("to_date") for form in service.script.forms]
+    assert ends == [None, "2026-11-22 12:10:02"]
 
 
 async def test_numbers_have_no_span_to_freeze() -> None:
@@ -287,7 +366,7 @@ async def test_a_cancelled_fetch_can_be_gone_on_from() -> None:
             await anyio.sleep_forever()
         return await service.fetch(request)
 
-    times = iter([100.0, 200.0])
+    times = iter([NOW.timestamp(), 200.0])
     pager = Pager(spec.GET_SMS_HISTORY, spec.GetSmsHistory(count=2), fetch, lambda: next(times))
     rows = aiter(pager)
     got = [(await anext(rows)).message_id for _ in range(2)]
@@ -296,7 +375,7 @@ async def test_a_cancelled_fetch_can_be_gone_on_from() -> None:
     hang = False
     got += [found.message_id async for found in rows]
     assert got == [0, 1, 2, 3, 4, 5]
-    assert len({request.to_date for request in service.requests}) == 1
+    assert {request.to_date for request in service.requests[1:]} == {NOW + timedelta(seconds=2)}
 
 
 async def test_an_error_in_the_middle_can_be_gone_on_from() -> None:
@@ -336,6 +415,7 @@ async def test_an_iterator_given_as_a_filter_serves_every_page() -> None:
     assert [list(request.message_id or ()) for request in service.requests] == [[1, 2]] * 3
 
 
+PAGE = {"result": [], "total_count": 0}
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"from_date": "2026-01-01"}, "from_date: is a value of type str"),
     ({"from_date": datetime(2026, 1, 1)}, "from_date: is a naive datetime"),  # noqa: DTZ001 - the point
@@ -380,6 +460,7 @@ def test_it_does_what_a_slow_and_obvious_reader_does(
 
     def service() -> Service:
         made = Service(ids, most=most)
+        made.time = lambda: None  # an end is proven by a page more, where rows went meanwhile
 
         def move() -> None:
             for by in (by for at, by in moves if len(made.asked) == at):

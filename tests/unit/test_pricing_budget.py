@@ -180,6 +180,27 @@ def test_a_text_that_no_message_can_carry_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("447700900123.0", "a spreadsheet's decimal"),
+        ("+44 (0)7700 900123", "cannot be guessed"),
+        ("07700 900123", "starts with 0"),
+        ("2026-11-27", "looks like a date"),
+        ("192.168.100.200", "looks like an IP address"),
+        (447700900123, "must be a str"),
+    ],
+)
+def test_what_is_no_number_sets_nothing_aside(number: object, problem: str) -> None:
+    """A budget refuses what every call refuses, with rates and without them."""
+    for budget in (Budget(max_cost=1, rates=RATES), Budget(rates=RATES, unpriced="allow")):
+        with pytest.raises(InvalidRequest, match=problem):
+            budget.reserve("x", [USA, cast("str", number)])
+        assert budget.spent == 0
+    with pytest.raises(InvalidRequest, match=problem):
+        Budget(max_fragments=1).reserve("x", [cast("str", number)])
+
+
+@pytest.mark.parametrize(
     ("max_cost", "max_fragments", "rates", "fault"),
     [
         (0.1, None, RATES, "max_cost: is 0.1; it must be a Decimal, an int or a str of 0 or more"),

@@ -125,6 +125,61 @@ def test_what_can_not_be_sent_has_no_estimate() -> None:
         estimate(cast("str", b"Hello"), [USA], RATES)  # what an untyped program does
 
 
+_LIMITS = [
+    ("send_sms_message", 765),
+    ("a2p_send_sms", 1600),
+]
+
+
+def _everywhere(method: str) -> RateTable:
+    prices = [ResourcePrice("ANY", (_group(1, "all", "1", ""),))]
+    return RateTable.from_resource_prices(
+        prices, currency="USD", method=method, resource_types=["ANY"]
+    )
+
+
+@pytest.mark.parametrize(("method", "limit"), _LIMITS)
+@pytest.mark.parametrize("char", ["x", "\u0436", "\U0001f600"])
+def test_what_the_send_would_refuse_has_no_estimate(method: str, limit: int, char: str) -> None:
+    """A text longer than the method takes is refused here as it is there, with the limit."""
+    rates, units = _everywhere(method), len(char.encode("utf-16-le")) // 2
+    longest = char * (limit // units)
+    assert estimate(longest, [USA], rates).messages == 1
+    assert estimate_many([(Message(longest), USA)], rates).messages == 1
+    with pytest.raises(InvalidRequest) as caught:
+        estimate(longest + char, [USA], rates)
+    (fault,) = caught.value.faults
+    taken = len((longest + char).encode("utf-16-le")) // 2
+    assert fault.field == "text"
+    assert fault.problem == f"has {taken} UTF-16 code units; at most {limit} are allowed"
+
+
+@pytest.mark.parametrize(("method", "limit"), _LIMITS)
+def test_a_text_that_is_too_long_is_a_bad_pair(method: str, limit: int) -> None:
+    """Among many it is told by its position and left out, however it was made."""
+    rates, template = _everywhere(method), Template("{name}")
+    long, short = "x" * (limit + 1), "x" * limit
+    told: list[str] = []
+
+    def on_bad(_: int, error: InvalidRequest) -> None:
+        told.extend(map(str, error.faults))
+
+    rendered = [(template.render(name=text), USA) for text in (short, long)]
+    rows = [({"name": text}, USA) for text in (short, long)]
+    found = [
+        estimate_many([(short, USA), (long, USA)], rates, on_bad=on_bad),
+        estimate_many(rendered, rates, on_bad=on_bad),
+        estimate_many(rows, rates, template=template, on_bad=on_bad),
+    ]
+    assert [(one.messages, one.invalid) for one in found] == [(1, 1)] * 3
+    assert set(told) == {
+        f"pairs[1].text: has {limit + 1} UTF-16 code units; at most {limit} are allowed"
+    }
+    assert len(told) == 3
+    with pytest.raises(InvalidRequest, match=f"at most {limit} are allowed"):
+        estimate_many([(long, USA)], rates)
+
+
 def test_a_text_each() -> None:
     """Different texts are added up, by group and by number of fragments."""
     found = estimate_many([("x", USA), ("x" * 161, USA), ("x" * 161, MOBILE)], RATES)
@@ -153,7 +208,7 @@ async def test_pairs_may_be_awaited() -> None:
         (("x", "4477"), r"pairs\[1\].destination: 4\*\*\*7 has 4 digits"),
         (("", USA), r"pairs\[1\].text: is empty"),
         (("\ud800", USA), r"pairs\[1\].text: U\+D800"),
-        ((None, USA), r"pairs\[1\].text: is a value of type NoneType"),
+        ((None, USA), r"pairs\[1\].text: is None; it must be a str"),
         (("x", None), r"pairs\[1\].destination: is None"),
     ],
 )
@@ -300,7 +355,7 @@ def test_costs_between_two_bounds() -> None:
     st.text(
         st.sampled_from("ab\u20ac{\r\n\u2019\u0416\U0001f600\u0301\u200d"),
         min_size=1,
-        max_size=700,
+        max_size=380,  # the send takes 765 code units
     )
 )
 def test_bounds_are_those_of_the_segmenter(text: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import cast
@@ -109,7 +110,8 @@ def test_a_number_without_a_price_is_unknown_and_not_free(
         ("1234567890123456", "has 16 digits"),
         ("0044770090021", "starts with 00"),
         ("٤٤٧٧٠٠٩٠٠٢١٢", "only digits may remain"),
-        ("447700900212\n", "only digits may remain"),
+        ("447700900212.0", "a spreadsheet's decimal"),
+        ("07700 900212", "starts with 0"),
         (447700900212, "must be a str"),
         (None, "must be a str"),
     ],
@@ -161,6 +163,25 @@ def test_a_forbidden_prefix_may_be_another_groups_allowed_one() -> None:
     """What one group leaves out another may take, by its longer prefix."""
     table = _table(_group(1, allowed="1", forbidden="1876 1809"), _group(2, allowed="1876"))
     assert table.rate_for("18765550100").price_group_id == 2
+
+
+def _calls(forbidden: int) -> int:
+    """Count the calls, Python's own among them, of the first look into a table."""
+    named = " ".join(f"1{index:05}" for index in range(forbidden))
+    table = _table(_group(1, allowed="1", forbidden=named))
+    seen: list[str] = []
+    before = sys.getprofile()
+    sys.setprofile(lambda _frame, event, _argument: seen.append(event))
+    try:
+        table.get("19999999999")
+    finally:
+        sys.setprofile(before)
+    return len(seen)
+
+
+def test_twice_the_prefixes_are_twice_the_work() -> None:
+    """Each forbidden prefix is decided once, and not beside every other."""
+    assert _calls(400) < 2.2 * _calls(200)
 
 
 def test_two_groups_with_the_same_longest_prefix_are_unknown() -> None:

@@ -12,6 +12,8 @@ import pytest
 import voxsms
 from voxsms import _surface, errors
 
+pytestmark = pytest.mark.slow
+
 # Transcribed from api.md, as far as it is built.
 PROMISED = [
     "Client",

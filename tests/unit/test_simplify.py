@@ -42,7 +42,7 @@ PIECES = st.one_of(
         ["\U0001f600", "\U0001f468\u200d\U0001f469", "\u2764\ufe0f", "\u1112\u1161\u11ab"]
     ),
     st.sampled_from([f" {link} " for link in LINKS]),
-    st.sampled_from(["plain words ", "12 ", "1\u200b"]),
+    st.sampled_from(["plain words ", "12 ", "1\u200b", "\r\n", "\r", "{a\r\n}"]),
 )
 TEXTS = st.lists(PIECES, max_size=30).flatmap(
     lambda pieces: st.integers(1, 12).map(lambda times: "".join(pieces) * times)
@@ -115,8 +115,14 @@ def test_the_changes_are_the_whole_truth(text: str, options: dict[str, bool]) ->
 
 @given(TEXTS, OPTIONS)
 def test_what_gsm7_has_is_not_touched(text: str, options: dict[str, bool]) -> None:
-    """Only characters outside GSM-7 change; a letter inside it only to take in its own accent."""
+    """Only characters outside GSM-7 change; a letter inside it only to take in its own accent.
+
+    And CRLF becomes LF.
+    """
     for change in Message(text).simplified(**options).changes:
+        if "line end" in change.reason:
+            assert text[change.index :].startswith("\r\n")
+            continue
         assert FOREIGN.search(change.before)
         assert not re.search("[0-9]", change.before)
         if not ALPHABET.isdisjoint(change.before):
@@ -132,8 +138,8 @@ def test_it_acts_only_where_it_saves(text: str) -> None:
 
 @given(st.text(GSM7), OPTIONS)
 def test_a_text_in_gsm7_stays_itself(text: str, options: dict[str, bool]) -> None:
-    """What is in GSM-7 already comes back as the very same message."""
-    message = Message(text)
+    """What is in GSM-7 already comes back as the very same message, but for CRLF."""
+    message = Message(text.replace("\r\n", "\n"))
     assert message.simplified(**options) is message
 
 
@@ -208,6 +214,34 @@ def test_examples_and_traps(text: str, expected: str) -> None:
 def test_fractions_keep_their_value(text: str, expected: str) -> None:
     """A fraction is written out, but never so that it could be read as another number."""
     assert forced(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a" * 156 + "\r\n" * 3, "a" * 156 + "\n" * 3),  # 162 septets, then 159
+        ("a" * 154 + "\r\n" * 3, None),  # 160 fit
+        ("a" * 157 + "\r\n" * 3, "a" * 157 + "\n" * 3),
+        ("a" * 158 + "\r\n" * 3, None),  # 161: a fragment more all the same
+        ("a" * 159 + "\r\r", None),  # no line end of two characters
+        ("\u2019" + "a" * 80 + "\r\n", "'" + "a" * 80 + "\r\n"),  # one fragment without it, too
+        ("\u2019" + "a" * 158 + "\r\n", "'" + "a" * 158 + "\n"),
+        ("\u0436" * 68 + "\r\n" * 1 + "\u0436", "\u0436" * 68 + "\n" + "\u0436"),
+        ("{name\r\n}" + "a" * 153, None),  # in a placeholder nothing changes
+    ],
+)
+def test_line_ends_of_two_characters(text: str, expected: str | None) -> None:
+    """CRLF becomes LF only where that saves a fragment; always, if told so."""
+    simple = Message(text).simplified()
+    assert simple.text == (text if expected is None else expected)
+    told = Message(text).simplified(always=True).text
+    assert told.count("\r\n") == text.count("{name\r\n}")
+
+
+def test_a_line_end_that_goes_is_told() -> None:
+    """The carriage return is named as what was taken out, and why."""
+    (change,) = Message("a" * 159 + "\r\n").simplified().changes
+    assert change == (159, "\r", "", "line end of two characters")
 
 
 def test_nothing_gets_longer_for_nothing() -> None:

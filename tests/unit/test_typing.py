@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ACCEPTED, REJECTED = (ROOT / "tests" / "typing" / f"{n}.py" for n in ("accepted", "rejected"))
 

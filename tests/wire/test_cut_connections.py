@@ -24,6 +24,8 @@ from voxsms.sandbox import Number, Sandbox, serve
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.seam import Transport
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Transport]
 KINDS: dict[str, Make] = {
     "httpx": HttpxTransport,

@@ -4,16 +4,22 @@
 import asyncio
 import gzip
 import io
+import os
+import secrets
+import socket
 import stat
-from collections.abc import AsyncIterator, Sequence
+import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
 import pytest
-from doubles import KEY, NOW, FakeClock, always, answer, http, loopback
+from doubles import KEY, NOW, Act, FakeClock, always, answer, http, loopback
+from loopback_tls import certificates
 
-from voxsms import Client
+from voxsms import Client, Httpx2Transport, HttpxTransport
 from voxsms.api.codec import Answer
 from voxsms.errors import (
     ConnectionFailed,
@@ -23,7 +29,6 @@ from voxsms.errors import (
     TimedOut,
 )
 from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.httpx_lanes import HttpxTransport
 from voxsms.transport.seam import BodyReader, Evidence, FaultKind, Phase, Request, TransportFault
 
 CSV = b"message_id;cost\n1;0,041\n2;0.041\n\xff\x00"
@@ -358,3 +363,132 @@ async def test_a_packed_file_is_unpacked(
         client = Client(KEY, server.url, transport=carried)
         assert await client.download_sms_history(output="csv", path=path) == len(CSV)
     assert path.read_bytes() == CSV
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+PACKED = gzip.compress(secrets.token_bytes(50_000))
+CUT = {
+    "length": HEAD + b"Content-Length: 99\r\n\r\n" + CSV,
+    "between chunks": CHUNKED + b"%x\r\n%s\r\n" % (len(CSV), CSV),
+    "within a chunk": CHUNKED + b"99\r\n" + CSV,
+    "gzip": HEAD + b"Content-Encoding: gzip\r\n\r\n" + PACKED[:20_000],
+    "deflate": HEAD + b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(PACKED)[:20_000],
+    "gzip of right length": http(
+        PACKED[:20_000], "200 OK", "Content-Type: text/csv", "Content-Encoding: gzip"
+    ),
+}
+"""Answers that end before their end, and say so."""
+UNMARKED = HEAD + b"\r\n" + CSV
+"""An answer whose end is that of its connection."""
+Carrier = Callable[..., HttpxTransport | AiohttpTransport]
+
+
+@pytest.fixture(params=[HttpxTransport, Httpx2Transport, AiohttpTransport])
+def make(request: pytest.FixtureRequest) -> Carrier:
+    """Give one real transport after the other."""
+    made: Carrier = request.param
+    return made
+
+
+def ends(payload: bytes, *, close_notify: bool = True) -> Act:
+    """Make an act that writes and ends the connection; TLS can be cut off below."""
+
+    async def act(writer: asyncio.StreamWriter, _: bytes) -> None:
+        writer.write(payload)
+        await writer.drain()
+        if close_notify:
+            writer.close()
+            return
+        below = socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno()))
+        with below:
+            below.shutdown(socket.SHUT_RDWR)
+
+    return act
+
+
+@pytest.mark.parametrize("payload", CUT.values(), ids=CUT)
+async def test_a_file_whose_end_did_not_come_is_no_file(
+    make: Carrier, path: Path, payload: bytes
+) -> None:
+    """Its framing or its compression shows it: it is asked for again, and leaves no trace."""
+    async with loopback(ends(payload)) as server:
+        client = Client(KEY, server.url, transport=make(), clock=FakeClock(), max_attempts=2)
+        with pytest.raises(ConnectionFailed, match=r"cut off|closed the connection"):
+            await client.download_sms_history(output="csv", path=path)
+        assert len(server.requests) == 2
+        await client.aclose()
+    assert left_in(path) == []
+
+
+@pytest.mark.parametrize("close_notify", [True, False])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_tls_tells_where_an_unmarked_file_was_cut_off(
+    make: Carrier, path: Path, backend: str, *, close_notify: bool
+) -> None:
+    """Whoever closes says so before (`close_notify`); a connection that was cut says nothing."""
+    if make is AiohttpTransport and backend == "trio":
+        return  # asyncio only
+    trust, act = certificates(), ends(UNMARKED, close_notify=close_notify)
+
+    async def download(url: str) -> None:
+        transport, clock = make(verify=trust.client), FakeClock()
+        async with Client(KEY, url, transport=transport, clock=clock, max_attempts=2) as client:
+            if close_notify:
+                assert await client.download_sms_history(output="csv", path=path) == len(CSV)
+                return
+            with pytest.raises(ConnectionFailed, match="cut off"):
+                await client.download_sms_history(output="csv", path=path)
+
+    async def serve_beside() -> None:
+        async with loopback(act, trust.server) as server:
+            url = server.url.replace("http:", "https:")
+            run = partial(anyio.run, download, url, backend=backend)
+            await asyncio.to_thread(run)
+
+    asyncio.run(serve_beside())
+    assert left_in(path) == (["history.csv"] if close_notify else [])
+
+
+async def test_where_nothing_marks_the_end_of_a_file_it_is_taken_as_it_is(
+    make: Carrier, path: Path
+) -> None:
+    """Without TLS nobody can know; the docstring says so."""
+    async with loopback(ends(UNMARKED)) as server:
+        client = Client(KEY, server.url, transport=make())
+        assert await client.download_sms_history(output="csv", path=path) == len(CSV)
+        await client.aclose()
+    assert "cannot be told from a whole one" in str(Client.download_sms_history.__doc__)
+
+
+@pytest.mark.parametrize(
+    ("payload", "size"),
+    [
+        (gzip.compress(CSV) + gzip.compress(CSV), 2 * len(CSV)),
+        (gzip.compress(bytes(3 * 2**20)), 3 * 2**20),
+        (b"", 0),
+    ],
+    ids=["two members", "larger than a piece", "empty"],
+)
+async def test_a_packed_file_is_unpacked_to_its_end(
+    make: Carrier, path: Path, payload: bytes, size: int
+) -> None:
+    """Whatever it is packed like."""
+    reply = http(payload, "200 OK", "Content-Type: text/csv", "Content-Encoding: gzip")
+    async with loopback(always(reply)) as server:
+        client = Client(KEY, server.url, transport=make())
+        assert await client.download_sms_history(output="csv", path=path) == size
+        await client.aclose()
+    assert path.stat().st_size == size
+
+
+async def test_what_stands_behind_a_packed_file_is_an_error(make: Carrier, path: Path) -> None:
+    """It is damaged, or not what it says."""
+    damaged = gzip.compress(CSV) + b"and more"
+    reply = http(damaged, "200 OK", "Content-Type: text/csv", "Content-Encoding: gzip")
+    async with loopback(always(reply)) as server:
+        client = Client(KEY, server.url, transport=make(), max_attempts=1)
+        with pytest.raises(ResponseInvalid, match="compression is damaged"):
+            await client.download_sms_history(output="csv", path=path)
+        await client.aclose()
+    assert left_in(path) == []

@@ -13,6 +13,8 @@ from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.lanes import SEND_REUSE
 from voxsms.transport.seam import Transport
 
+pytestmark = pytest.mark.slow
+
 KINDS: dict[str, Callable[[], Transport]] = {
     "httpx": HttpxTransport,
     "httpx2": Httpx2Transport,

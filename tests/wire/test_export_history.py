@@ -24,7 +24,7 @@ from histories import (
     spread,
 )
 
-from voxsms import ApiError, Client, ResponseInvalid
+from voxsms import ApiError, Client
 from voxsms.api.codec import Answer
 from voxsms.export import ExportProgress, ExportSummary, export_history
 from voxsms.sandbox import Sandbox
@@ -314,13 +314,20 @@ async def test_over_http_from_the_sandbox(path: Path, voxsms_sandbox: Sandbox, k
     ]
 
 
-@pytest.mark.parametrize("wrong", ["0000-00-00 00:00:00", "2026-13-45 00:00:00"])
-async def test_a_time_that_is_none_at_an_end_is_named(path: Path, wrong: str) -> None:
-    """Where a history begins is looked up in the rows at its ends; one may be no time at all."""
+@pytest.mark.parametrize("place", [0, 77, 199])
+@pytest.mark.parametrize("impossible", ["0000-00-00 00:00:00", "2026-13-45 00:00:00"])
+async def test_a_row_with_an_impossible_time_is_read_by_both_readers(
+    path: Path, impossible: str, place: int
+) -> None:
+    """MySQL's zero date ends neither reading: the row comes without a time, wherever it is."""
     history = FakeHistory(spread(200))
-    history.messages[0].row["processed_date"] = wrong
-    with pytest.raises(ResponseInvalid, match=r"result\[\].processed_date"):
-        await exported(history, path)
+    history.messages[place].row["processed_date"] = impossible
+    await exported(history, path)
+    assert sorted(ids(lines(path))) == list(range(1, 201))
+    async with history.client() as client:
+        records = [row async for row in client.get_sms_history(count=50, to_date=NOW)]
+    assert [r.message_id for r in records if r.processed_date is None] == [place + 1]
+    assert len(records) == 200
 
 
 async def test_a_date_alone_at_an_end_is_in_utc(

@@ -29,12 +29,15 @@ from histories import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from voxsms import Incomplete, RateLimited, ResponseInvalid
 from voxsms.api.codec import Answer
 from voxsms.export import ExportSummary, export_history
 from voxsms.export.encoding import Rows
 from voxsms.export.source import Source
+
+pytestmark = pytest.mark.slow
 
 SECOND = timedelta(seconds=1)
 
@@ -100,7 +103,7 @@ AGES: list[Callable[[random.Random], float]] = [
 """How long ago messages were sent: now, a moment ago, on the hour, at any time."""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(0, 300),
@@ -137,7 +140,7 @@ def test_no_row_is_lost_or_repeated(
     assert keys == sorted(keys)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 150), page_rows=st.sampled_from([3, 1000]))
 def test_a_query_by_status_loses_none_that_stays(seed: int, count: int, page_rows: int) -> None:
     """A row that has the status all the time is there once, and no other one twice."""

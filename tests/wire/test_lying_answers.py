@@ -34,6 +34,8 @@ from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.quoting import hide_quotes
 from voxsms.transport.seam import Transport
 
+pytestmark = pytest.mark.slow
+
 Carrier = Transport | httpx.AsyncBaseTransport
 
 

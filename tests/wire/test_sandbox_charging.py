@@ -9,6 +9,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.sandbox import Number, Sandbox, serve
@@ -95,9 +96,7 @@ def expected(
     return one * resources
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=groups, numbers=destinations, text=st.sampled_from(list(FRAGMENTS)))
 def test_any_rates_are_charged_exactly(
     post_to: Callable[[Sandbox], Post],

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Sdk = Any  # it ships no types
 client: Any = import_module("voximplant.apiclient.client")
 OWN, ONE, TWO = "447443332211", "447443332212", "447443332213"

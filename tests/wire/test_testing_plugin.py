@@ -9,6 +9,8 @@ import pytest
 import voxsms
 from voxsms import sandbox
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["pytester"]
 
 USE = """

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,12 @@ import aiohttp
 import anyio
 import pytest
 import trio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from doubles import (
     KEY,
     SMS,
+    FakeClock,
     always,
     json_answer,
     loopback,
@@ -21,7 +25,7 @@ from doubles import (
 )
 from raw_server import RawServer, serving
 
-from voxsms import Client, Httpx2Transport, HttpxTransport
+from voxsms import Client, Httpx2Transport, HttpxTransport, ServiceAccount
 from voxsms.errors import NotSent, VoxSmsError
 from voxsms.transport import aiohttp_session
 from voxsms.transport.aiohttp_session import AiohttpTransport
@@ -63,6 +67,42 @@ def test_one_client_serves_one_loop_after_the_other(make: Make) -> None:
             assert asyncio.run(send(client)) == 1861
             assert server.requests == server.connections == job
             assert all_closed(server)
+
+
+@pytest.fixture(scope="module")
+def account() -> ServiceAccount:
+    """Give a service account."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return ServiceAccount(1, "key-1", pem.decode())
+
+
+def test_one_client_serves_several_threads_at_once(make: Make, account: ServiceAccount) -> None:
+    """Each with its own loop, as Celery's threads do; also when a token is due."""
+    clock = FakeClock()
+    started = threading.Barrier(4)
+    served: list[int | None] = []
+
+    def job() -> None:
+        for hour in range(3):
+            clock.passed = hour * 3600  # the token of the hour before is due
+            started.wait(10)
+            served.append(asyncio.run(send(client)))
+
+    with serving(RawServer()) as server:
+        client = Client(account, server.url, transport=make(), deadline=20, clock=clock)
+        threads = [threading.Thread(target=job) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert served == [1861] * 12
+        assert server.requests == 12
+        assert all_closed(server)
 
 
 def test_the_loops_may_be_of_two_kinds() -> None:

@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from voxsms.api import fault_codes, registry
-from voxsms.api.records import Unreadable, read
+from voxsms.api.decode import Unreadable, read
 from voxsms.api.registry import RequestClass, Row
 from voxsms.api.spec import Method, Param
 from voxsms.api.wire import Trouble, WireFault, WireFaults
@@ -157,17 +157,14 @@ def read_answer(
 
 
 def _read_quickly(row: Method[..., R], answer: Answer) -> R | None:
-    quick = _quick_reader(row)
-    return None if quick is None or answer.status != HTTPStatus.OK else quick(answer.body)
+    return _quick_reader(row)(answer.body) if answer.status == HTTPStatus.OK else None
 
 
 @cache
-def _quick_reader(row: Method[..., R]) -> Callable[[bytes], R | None] | None:
-    try:
-        # Late: msgspec is an extra, and no program should wait for it that reads no history.
-        from voxsms.api.structs import page_reader  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return None
+def _quick_reader(row: Method[..., R]) -> Callable[[bytes], R | None]:
+    # Late: no program should wait for msgspec that reads no history.
+    from voxsms.api.fast_decode import page_reader  # noqa: PLC0415
+
     return cast("Callable[[bytes], R | None]", page_reader(cast("Any", row.reply)))
 
 
@@ -175,8 +172,10 @@ def _place_of_record(row: Row, payload: dict[str, object]) -> object:
     if not row.inside:
         return payload
     result = payload.get("result")
+    if not result or not isinstance(result, dict):
+        return result
     # GetAccountInfo has a field of the record beside `result`.
-    return {**payload, **cast("dict[str, object]", result)} if isinstance(result, dict) else result
+    return {**payload, **cast("dict[str, object]", result)}
 
 
 def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:

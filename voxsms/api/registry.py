@@ -1,7 +1,7 @@
 """The table indexed: by wire name, and each request class by its parameters."""
 
 from collections.abc import Iterator, Mapping
-from inspect import Signature, signature
+from inspect import Signature, getdoc, signature
 from types import MappingProxyType
 from typing import get_args, get_type_hints
 
@@ -60,7 +60,7 @@ def documentation(row: Row, request: RequestClass) -> str:
     """Write what `help()` shows of a call."""
     about = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
     roles = f"\n\nRoles: {', '.join(row.roles)}." if row.roles else ""
-    return "\n".join([f"{request.__doc__}\n\nArgs:", *about]) + roles
+    return "\n".join([f"{getdoc(request)}\n\nArgs:", *about]) + roles
 
 
 def python_name(cmd: str) -> str:

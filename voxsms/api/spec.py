@@ -78,6 +78,8 @@ class Method(Generic[P, R]):
     """The record stands under `result`, not at the top of the answer."""
     sending: Sending | None = None
     """Set for a method that charges: a repetition may be delivered and charged again."""
+    success_result: int | None = None
+    """The only number under `result` that is a success, where the answer has a number there."""
     row_id: str = "message_id"
     """The field by which a row of a page is known again."""
     span: tuple[str, str] | None = None
@@ -237,7 +239,11 @@ class Download(attrs.AttrsInstance, Protocol):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class DownloadSmsHistory(GetSmsHistory):
-    """Download one page of the history of two-way messages as a file, bytes untouched."""
+    """Download one page of the history of two-way messages as a file, bytes untouched.
+
+    A file that is cut off is an error, and leaves no trace. Only without TLS, and where neither a
+    length nor chunks nor compression mark its end, it cannot be told from a whole one.
+    """
 
     path: Target
     output: OutputFormat
@@ -245,7 +251,11 @@ class DownloadSmsHistory(GetSmsHistory):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class DownloadA2PSmsHistory(A2PGetSmsHistory):
-    """Download one page of the history of A2P messages as a file, bytes untouched."""
+    """Download one page of the history of A2P messages as a file, bytes untouched.
+
+    A file that is cut off is an error, and leaves no trace. Only without TLS, and where neither a
+    length nor chunks nor compression mark its end, it cannot be told from a whole one.
+    """
 
     path: Target
     output: OutputFormat
@@ -302,6 +312,7 @@ SEND_SMS_MESSAGE = Method(
     reply=SendSmsMessageResult,
     summary="Send one SMS between two numbers",
     sending=Sending(sender="source", to="destination", text="sms_body"),
+    success_result=1,
     roles=(*_STAFF, "CallsSMS"),
 )
 A2P_SEND_SMS = Method(
@@ -317,6 +328,7 @@ CONTROL_SMS = Method(
     request=ControlSms,
     reply=ControlSmsResult,
     summary="Enable or disable SMS for a number",
+    success_result=1,
     roles=_STAFF,
 )
 GET_SMS_HISTORY = Method(

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar, cast
 
 import attrs
 
+from voxsms.api.phone_numbers import digits_or_text, read_phone_number
 from voxsms.errors import InvalidText
 from voxsms.masking import mask_number
 from voxsms.text.message import Message
@@ -93,52 +94,33 @@ def _encodable(text: str) -> str:
     return text
 
 
-_PUNCTUATION = str.maketrans("", "", " .-()\t\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2212")
-_FEWEST_DIGITS, _MOST_DIGITS = 5, 15
-
-
-def bare_number(value: str) -> str | None:
-    """Give the digits of a written phone number, or None if it is not made of digits alone."""
-    digits = value.translate(_PUNCTUATION).removeprefix("+")
-    return digits if digits.isascii() and digits.isdigit() else None
-
-
 @attrs.frozen
 class PhoneForm:
-    """A phone number: 5 to 15 ASCII digits, no leading `00`."""
+    """A phone number that a message can go to; `phone_numbers` has the rule."""
 
     def write(self, value: object) -> str:
-        """Take it with `+`, spaces, dots, dashes, parentheses; give its digits."""
+        """Take it with `+`, spaces, dots, dashes, parentheses; return its digits."""
         return self.read(_string(value))
 
     def read(self, text: str) -> str:
-        """Give the digits."""
-        digits = bare_number(text)
-        if digits is None:
-            raise WireFault(f"{mask_number(text)!r} is not a phone number: only digits may remain")
-        if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS:
-            raise WireFault(
-                f"{mask_number(digits)} has {len(digits)} digits; "
-                f"a phone number has {_FEWEST_DIGITS} to {_MOST_DIGITS}"
-            )
-        if digits.startswith("00"):
-            raise WireFault(
-                f"{mask_number(digits)} starts with 00; write the country code without a prefix"
-            )
-        return digits
+        """Return the digits."""
+        try:
+            return read_phone_number(text)
+        except ValueError as error:
+            raise WireFault(str(error)) from None
 
 
 @attrs.frozen
 class SourceForm:
-    """A sender: a number if only digits remain without punctuation, else a SenderID as it is."""
+    """A sender: a phone number's digits, or a SenderID as it is."""
 
     def write(self, value: object) -> str:
         """Take a number with punctuation or a SenderID."""
         return self.read(_string(value))
 
     def read(self, text: str) -> str:
-        """Give a number's digits or the SenderID."""
-        return bare_number(text) or _encodable(text)
+        """Return a number's digits or the SenderID."""
+        return digits_or_text(_encodable(text))
 
 
 def utf16_units(text: str) -> int:

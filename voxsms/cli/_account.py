@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import attrs
 from cyclopts import Group, Parameter
 
-from voxsms.auth import ServiceAccount
+from voxsms.calls.auth import ServiceAccount
 from voxsms.client import BASE_URL, Client
 from voxsms.errors import ConnectionFailed, NotSent
 

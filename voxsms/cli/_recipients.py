@@ -41,7 +41,7 @@ class BadRow(NamedTuple):
 
 @contextmanager
 def decode(file: BinaryIO) -> Generator[TextIO]:
-    """Read a file's text in UTF-8; any other byte becomes a lone surrogate and spoils only its row."""
+    """Read UTF-8; any other byte becomes a lone surrogate and spoils only its row."""
     text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
     try:
         yield text
@@ -155,7 +155,7 @@ class Recipients:
         # It is in the line in which the value begins that goes on in the line `opened`.
         ends = accumulate((len(_LINE_END.findall(value)) for value in row), initial=0)
         start = max(end for end in ends if end < opened)
-        return self._swallowed(first, first + start, how or "takes in more lines than a text has")
+        return self._swallowed(first, first + start, how or "takes in more lines than a text")
 
     def _is_row(self, line: str) -> bool:
         """Return whether a line by itself has the columns of the first row, and a phone number."""

@@ -223,7 +223,8 @@ def _warn_of_braces(text: str | Template, header: list[str], notes: "_Notes") ->
         if isinstance(text, str):
             notes.warn(f'{braces} is sent as it is: --template fills in the column "{column}"')
         elif len(opening) % 2 == 0:  # `{{` writes one brace
-            notes.warn(f"{braces} is sent as {{{inside}}}: {{{column}}} fills in the column")
+            fill = f'write {{{column}}} to fill in the column "{column}"'
+            notes.warn(f"{braces} is sent as {{{inside}}}: {fill}")
 
 
 class _Notes:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Self, cast
 
-from voxsms.auth import ServiceAccount
+from voxsms.calls.auth import ServiceAccount
 from voxsms.cli._errors import Exit, Failed, Usage
 
 _PATIENCE: Final = 10

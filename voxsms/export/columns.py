@@ -6,6 +6,7 @@ of the typed records, so that an export and `async for` can not disagree on what
 a missing one is let be.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from typing import Any, TypeGuard, get_args, get_type_hints
 
 import attrs
 
-from voxsms.api.records import Unreadable, read
+from voxsms.api.decode import Unreadable, read
 from voxsms.errors import ResponseInvalid
 
 
@@ -155,7 +156,7 @@ _FIGURES = str.maketrans("123456789", "0" * 9)
 
 
 def _is_whole_time(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and value.translate(_FIGURES) == _SHAPE
+    return isinstance(value, str) and are_whole_times([value])
 
 
 def are_whole_times(values: list[Any]) -> TypeGuard[list[str]]:
@@ -163,7 +164,13 @@ def are_whole_times(values: list[Any]) -> TypeGuard[list[str]]:
     if None in values:
         return False
     joined = "\n".join(values) + "\n"
-    return joined.translate(_FIGURES) == _shapes(len(values))
+    if joined.translate(_FIGURES) != _shapes(len(values)):
+        return False
+    try:
+        deque(map(datetime.fromisoformat, values), maxlen=0)
+    except ValueError:  # no calendar has one of them: `read_time` has the rule for it
+        return False
+    return True
 
 
 @lru_cache(4)

@@ -24,9 +24,9 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(need, name=missing.name) from missing
 
 from voxsms.api.codec import Answer, read_payload
-from voxsms.api.records import Unreadable, read
+from voxsms.api.decode import Unreadable, read
+from voxsms.api.fast_decode import Int, PageDecoder, Struct
 from voxsms.api.registry import Row
-from voxsms.api.structs import Int, PageDecoder, Struct
 from voxsms.errors import ResponseInvalid
 from voxsms.export.columns import Kind, Layout, are_whole_times
 
@@ -158,6 +158,8 @@ class Decoder:
     def _decode_patiently(self, answer: Answer) -> Decoded:
         cmd, payload = self._row.cmd, read_payload(self._row, answer)
         found = payload.get("result")
+        if found == {}:  # PHP writes an empty list so
+            found = []
         kinds = {*map(type, cast("list[object]", found))} if isinstance(found, list) else {None}
         if not kinds <= {dict}:
             raise ResponseInvalid(cmd, "result", "no list of rows")

@@ -172,7 +172,6 @@ class _Planner:
         times = [time for count in counts for time in count.times if time]
         if not times:
             return None
-        # One that is no time, such as 2026-13-45 00:00:00, is found here.
         layout = Layout.of(self._query.row.cmd, self._query.record)
         text = min(layout.tidy(layout.time, time) for time in times)
         return whole_second(datetime.fromisoformat(text).replace(tzinfo=UTC))

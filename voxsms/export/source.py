@@ -87,7 +87,7 @@ class Source:
         """Give the second it is at the service, by a count of its if there is one."""
         if count is not None and (date := http_date(count.date)) is not None:
             return date
-        return whole_second(datetime.fromtimestamp(self._client.caller.service_time(), UTC))
+        return whole_second(datetime.fromtimestamp(self._client.caller.service_clock.best(), UTC))
 
     async def count(self, start: datetime | None, last: datetime | None, offset: int = 0) -> Count:
         """Ask how many rows a span holds; the one at the offset comes along."""

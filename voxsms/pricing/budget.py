@@ -11,10 +11,10 @@ from decimal import Decimal, InvalidOperation
 from threading import Lock
 from typing import Literal
 
-from voxsms.api.wire import bare_number
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
 from voxsms.pricing.money import EXACT, total
-from voxsms.pricing.rates import RateTable, method_name
+from voxsms.pricing.rates import RateTable, destination_digits, method_name
 from voxsms.text.segments import count_fragments
 
 
@@ -40,7 +40,7 @@ class Reservation:
         """
         cost_of = dict(self._costs)
         asked = Counter(number for number, _ in self._costs)
-        taken = Counter(bare_number(number) or number for number in accepted)
+        taken = Counter(digits_or_text(number) for number in accepted)
         known = [cost_of[number] for number in (asked & taken).elements()]
         left = sorted((cost_of[number] for number in (asked - taken).elements()), reverse=True)
         self._keep(total([*known, *left[: (taken - asked).total()]]))
@@ -96,7 +96,8 @@ class Budget:
     ) -> Reservation:
         """Set aside what one text to these numbers costs, before anything is sent.
 
-        Raises `BudgetExceeded` if it is too long or too dear, `PriceUnknown` if nobody knows.
+        Raises `BudgetExceeded` if it is too long or too dear, `PriceUnknown` if nobody knows,
+        `InvalidRequest` for what is no phone number.
         `method` is the send it is for; it may be left out where there is one table.
         """
         fragments = count_fragments(text)
@@ -109,13 +110,9 @@ class Budget:
     def _costs(
         self, fragments: int, numbers: Sequence[str], method: str | None
     ) -> list[tuple[str, Decimal]]:
-        if not self._tables:
-            return []
-        table = self._table(method)
-        return [
-            (bare_number(number) or number, self._cost(table, number, fragments))
-            for number in numbers
-        ]
+        digits = [destination_digits(number) for number in numbers]
+        table = self._table(method) if self._tables else None
+        return [(number, self._cost(table, number, fragments)) for number in digits]
 
     def _table(self, method: str | None) -> RateTable | None:
         """Give the rates of a send; those of another one would be wrong and are not used."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mappin
 from typing import Any, Final, overload
 
 from voxsms.errors import Fault, InvalidRequest, TemplateError
-from voxsms.pricing.looks import Filling, Look, look_at
+from voxsms.pricing.looks import Filling, Look, Looks, text_form
 from voxsms.pricing.rates import Rate, RateTable
 from voxsms.pricing.streams import fed
 from voxsms.pricing.tallies import Estimate, Tallies
@@ -21,9 +21,10 @@ def estimate(text: str | Message, destinations: Iterable[str], rates: RateTable)
     """Say what one text to many numbers will take and cost.
 
     A number without a known price is counted in `unpriced`. `InvalidRequest` names the positions
-    of what are no phone numbers. A number that is given twice is counted twice.
+    of what are no phone numbers, and a text that the send of these rates would refuse. A number
+    that is given twice is counted twice.
     """
-    look = look_at(text)
+    look = Looks(rates.method).at(text)
     tallies = Tallies()
     for rate, messages in _rates_of(destinations, rates, tallies).items():
         tallies.add(look, rate, messages)
@@ -98,10 +99,15 @@ def estimate_many(
         rates: what messages cost.
         template: with it the pairs are (row, destination): quicker than rendering messages, a row
             may hold more than the fields, and one that lacks a field is a bad pair.
-        on_bad: called with the position and an `InvalidRequest` for each pair that can not be sent;
-            the pair is left out and counted in `Estimate.invalid`. Without it the first is raised.
+        on_bad: called with the position and an `InvalidRequest` for each pair that the send would
+            refuse; the pair is left out and counted in `Estimate.invalid`. Without it the first is
+            raised.
     """
-    look = look_at if template is None else Filling(template).look_at
+    look = (
+        Looks(rates.method).at
+        if template is None
+        else Filling(template, text_form(rates.method)).look_at
+    )
     stream = _Stream(rates, look, on_bad)
     return fed(pairs, stream.add, stream.estimate)
 

@@ -15,6 +15,9 @@ from typing import Final, Literal, NamedTuple
 
 import attrs
 
+from voxsms.api.registry import parameters, python_name, request_class
+from voxsms.api.spec import TABLE
+from voxsms.api.wire import TextForm, WireFaults
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.text.capacity import GSM7, UTF16, Capacity
 from voxsms.text.clusters import may_join
@@ -62,22 +65,47 @@ def _look(told: int, least: int, most: int, causes: tuple[Cause, ...] = ()) -> L
 _ONE: Final = _look(1, 1, 1)
 
 
-def look_at(given: object) -> Look:
-    """Look at a text; at a rendered message, also at the fields it was made from."""
-    if isinstance(given, RenderedMessage):
-        return _filling(given.template).look_at(given.values)
-    text = _text_of(given)
-    fragments = count_fragments(text)
-    if fragments == 1:
-        return _ONE
-    return _look_at_long(text, fragments, *_measure(text))
+class Looks:
+    """Looks at texts that are to go out by one method."""
+
+    def __init__(self, method: str) -> None:
+        self._form = text_form(method)
+
+    def at(self, given: object) -> Look:
+        """Look at a text; at a rendered message, also at the fields it was made from."""
+        if isinstance(given, RenderedMessage):
+            return _filling(given.template, self._form).look_at(given.values)
+        text = given.text if isinstance(given, Message) else given
+        if not isinstance(text, str):
+            text = _checked(text, self._form)
+        fragments = count_fragments(text)
+        if fragments == 1:
+            return _ONE
+        return _look_at_long(text, fragments, *_measure(text, self._form))
+
+
+def text_form(method: str) -> TextForm:
+    """Return the rule for the text of a send."""
+    (spec,) = (one for one in TABLE if python_name(one.cmd) == method)
+    forms = (one.form for one in parameters(request_class(spec)).values())
+    return next(form for form in forms if isinstance(form, TextForm))
+
+
+def _checked(given: object, form: TextForm) -> str:
+    """Return what a send would send, or refuse what it would refuse."""
+    try:
+        return form.write(given)
+    except WireFaults as found:
+        faults = tuple(Fault("text", one.problem) for one in found.faults)
+        raise InvalidRequest("estimate", faults) from None
 
 
 class Filling:
     """Looks at one template, filled in for each recipient."""
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, form: TextForm) -> None:
         self._template = template
+        self._form = form
         nothing = dict.fromkeys(template.fields, "")
         self._places = Counter(field for field, _, _ in template.places(nothing))
 
@@ -87,7 +115,7 @@ class Filling:
         fragments = count_fragments(text)
         if fragments == 1:
             return _ONE
-        capacity, units = _measure(text)
+        capacity, units = _measure(text, self._form)
         look = _look_at_long(text, fragments, capacity, units)
         causes = self._fields(row, text, fragments, capacity, units)
         return _look(*look.count, look.causes + causes) if causes else look
@@ -124,10 +152,10 @@ class Filling:
 _filling = lru_cache(maxsize=8)(Filling)
 
 
-def _measure(text: str) -> tuple[Capacity, int]:
-    """Give the capacity and the units of a text of several fragments, or of none."""
-    if not text:
-        raise InvalidRequest("estimate", (Fault("text", "is empty"),))
+def _measure(text: str, form: TextForm) -> tuple[Capacity, int]:
+    """Return the capacity and the units of a text of several fragments, if a send takes it."""
+    if 2 * len(text) > form.most or not text:
+        _checked(text, form)
     # A text of another script mostly begins with it, and need not be tried in vain.
     units = None if not text.isascii() and FOREIGN.match(text) else septets(text)
     return (UTF16, len(text.encode("utf-16")) // 2 - 1) if units is None else (GSM7, units)
@@ -156,12 +184,3 @@ def _characters(text: str, fragments: int, capacity: Capacity) -> tuple[Cause, .
     if without == fragments:
         return ()
     return tuple(Cause("character", character, without) for character in sorted(dear))
-
-
-def _text_of(given: object) -> str:
-    if isinstance(given, str):
-        return given
-    if isinstance(given, Message):
-        return given.text
-    problem = f"is a value of type {type(given).__name__}; it must be a str"
-    raise InvalidRequest("estimate", (Fault("text", problem),))

@@ -42,7 +42,7 @@ class Territory(Generic[Belonging]):
 
     def forbids(self, number: str) -> bool:
         """Tell if a forbidden prefix matches a number."""
-        return any(number.startswith(prefix) for prefix in self.forbidden)
+        return any(number[:length] in self.forbidden for length in range(len(number) + 1))
 
 
 class _Rule(Generic[Belonging]):

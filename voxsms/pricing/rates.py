@@ -15,7 +15,8 @@ from types import MappingProxyType
 import attrs
 
 from voxsms.api.models import PriceGroup, ResourcePrice
-from voxsms.api.wire import PhoneForm, WireFault, bare_number
+from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS
+from voxsms.api.wire import PhoneForm, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
 from voxsms.pricing import ratefile
@@ -36,7 +37,7 @@ The service documents none, so this is voxsms's own rule: `resource_types=` repl
 _WIRE_NAMES = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
 _MOST_PLACES = 30  # on either side of the point: no price has them, and no division is slow
 _PHONE = PhoneForm()
-_FEWEST_DIGITS, _MOST_DIGITS = 5, 15
+_SEPARATORS = str.maketrans("", "", "+ -.()")
 
 
 @attrs.frozen(cache_hash=True)
@@ -97,7 +98,7 @@ class RateTable:
 
     def rate_for(self, number: str) -> Rate:
         """Give the rate of a destination; `PriceUnknown` where there is none, or no single one."""
-        found = self._index.find(_digits(number))
+        found = self._index.find(destination_digits(number))
         if isinstance(found, Rate):
             return found
         raise PriceUnknown(
@@ -106,7 +107,7 @@ class RateTable:
 
     def get(self, number: str) -> Rate | None:
         """Give the rate of a destination, or None where `rate_for` raises `PriceUnknown`."""
-        found = self._index.find(_digits(number))
+        found = self._index.find(destination_digits(number))
         return found if isinstance(found, Rate) else None
 
     @cached_property
@@ -143,11 +144,12 @@ def method_name(method: str) -> str:
     raise InvalidRequest("RateTable", (Fault("method", f"{method!r} is not one of {names}"),))
 
 
-def _digits(number: object) -> str:
-    """Give a destination's digits as every call does."""
-    if isinstance(number, str) and number.isdigit() and number.isascii():  # as most are written
+def destination_digits(number: object) -> str:
+    """Return a destination's digits as every call does; `InvalidRequest` for what is no number."""
+    # Most are written so already. A test holds this against the rule itself.
+    if isinstance(number, str) and number.isdigit() and number.isascii():
         length = len(number)
-        if _FEWEST_DIGITS <= length <= _MOST_DIGITS and number[0] != "0":
+        if MIN_DIGITS <= length <= MAX_DIGITS and number[0] != "0":
             return number
     try:
         return _PHONE.write(number)
@@ -173,7 +175,7 @@ def _territory(group: PriceGroup, kind: str, *, alone: bool) -> Territory[Rate]:
 
 
 def _prefixes(written: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(bare_number(prefix) or prefix for prefix in written)
+    return frozenset(prefix.translate(_SEPARATORS) for prefix in written)
 
 
 def _rate(group: PriceGroup, kind: str, label: str) -> Rate | Doubt:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import attrs
 
-from voxsms.api.wire import bare_number
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.pricing.looks import Cause, Count, Kind, Look
 from voxsms.pricing.money import EXACT, total
 from voxsms.pricing.rates import Rate
@@ -108,7 +108,7 @@ class Tallies:
 
     def stray(self, number: str) -> None:
         """Remember how a number begins that has no price."""
-        self._strays[(bare_number(number) or number)[:_PREFIX]] += 1
+        self._strays[digits_or_text(number)[:_PREFIX]] += 1
 
     def estimate(self, currency: str, fragments_count: int | None, invalid: int = 0) -> Estimate:
         """Multiply and add up."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
 
-from voxsms.auth import ApiKey, ServiceAccount
+from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox.clock import Clock
 from voxsms.sandbox.refusal import Refusal
 

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from voxsms.api.models import Direction
-from voxsms.auth import ApiKey, ServiceAccount
+from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox.app import Endpoint
 from voxsms.sandbox.books import Entry
 from voxsms.sandbox.clock import Clock

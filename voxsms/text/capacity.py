@@ -11,13 +11,16 @@ the first unit of a pair. C code makes the map; Python runs once for each fragme
 import sys
 from bisect import bisect_right
 from collections.abc import Callable
-from importlib import import_module
 from itertools import accumulate, pairwise
 from typing import Final
 
 import attrs
 
+from voxsms.text.clusters import split_clusters
 from voxsms.text.gsm7 import escape_map
+
+MAX_FRAGMENTS: Final = 255
+"""The header that joins fragments counts them in one octet (3GPP TS 23.040, 9.2.3.24.1)."""
 
 _OPENS_PAIR: Final = 0x1B
 _HIGH_OCTETS: Final = slice(
@@ -86,9 +89,7 @@ class Capacity:
         cuts made here are also cuts that keep pairs whole, and as `cuts` makes each of those as far
         on as it can, it never needs more fragments than this.
         """
-        # `regex` takes longer to import than the rest of voxsms.text, and only this needs it.
-        clusters: list[str] = import_module("regex").findall(r"\X", text)
-        cluster_ends = list(accumulate(map(len, clusters), initial=0))
+        cluster_ends = list(accumulate(map(len, split_clusters(text)), initial=0))
         count = start = first = 0  # `start` counts units, `first` characters
         while start < len(pairs):
             end = min(start + self.part, len(pairs))

@@ -5,6 +5,7 @@ one look, and that is the answer for nearly all texts.
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Final
@@ -23,6 +24,10 @@ _ALONE: Final = (
     "\U0001f300-\U0001f3fa\U0001f400-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001faff"  # emoji
 )
 
+# Two regional indicators in a row are one flag, so `regex` looks back from each to the first in its
+# row. After an even number of them, if one more follows, there is always a break (GB12 and GB13).
+_FLAGS: Final = re.compile("[\U0001f1e6-\U0001f1ff]{16}(?=[\U0001f1e6-\U0001f1ff])")
+
 
 @cache
 def _may_join() -> re.Pattern[str]:
@@ -40,5 +45,10 @@ def may_join(text: str) -> bool:
 def split_clusters(text: str) -> list[str]:
     """Split a text into its grapheme clusters; ask `may_join` first if that is needed at all."""
     # `regex` takes longer to import than the rest of voxsms.text, and few texts need it.
-    clusters: list[str] = import_module("regex").findall(r"\X", text)
-    return clusters
+    findall: Callable[[str, str], list[str]] = import_module("regex").findall
+    clusters: list[str] = []
+    done = 0
+    for block in _FLAGS.finditer(text):
+        clusters += findall(r"\X", text[done : block.end()])
+        done = block.end()
+    return clusters + findall(r"\X", text[done:])

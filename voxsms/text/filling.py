@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Final
 
 from voxsms.errors import InvalidText, TemplateError
 from voxsms.text.segments import find_faults
 
 Value = str | int
+_MAX_GUESSES: Final = 10  # each looks at every field
 
 
 def check_names(
@@ -19,11 +21,12 @@ def check_names(
     """Say which fields (but for one) are not given, and which names are no fields."""
     if missing := [name for name in fields if name not in given and name != without]:
         yield f"no value for {listed(missing)}"
-    for name in dict.fromkeys((*given, without, *shrink)):
-        if name and name not in fields:
-            close = get_close_matches(name, fields, n=1)
-            meant = f" (did you mean {listed(close)}?)" if close else ""
-            yield f"no field {listed((name,))}{meant}"
+    known = {*fields, ""}
+    unknown = [name for name in dict.fromkeys((*given, without, *shrink)) if name not in known]
+    for position, name in enumerate(unknown):
+        close = get_close_matches(name, fields, n=1) if position < _MAX_GUESSES else ()
+        meant = f" (did you mean {listed(close)}?)" if close else ""
+        yield f"no field {listed((name,))}{meant}"
     if without in given:
         yield f"a value for {listed((without,))}, which is the field in question"
 

@@ -11,22 +11,24 @@ character outside GSM-7 too: the beginnings before it may be long, those after i
 
 import re
 import unicodedata
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice, takewhile
 from typing import Final
 
 import attrs
 
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.text.atoms import Atom, find_atoms
+from voxsms.text.capacity import GSM7
 from voxsms.text.clusters import may_join, split_clusters
 from voxsms.text.gsm7 import septets
 
 _LOOSE: Final = ",;:-\u2010\u2011\u2012\u2013\u2014(/[{<\u201c\u201e\u2018\u00ab\u00bf\u00a1&"
 _DOTS: Final = ".\u2026"
-_AFTER_WORD: Final = re.compile(rf"[{re.escape(_LOOSE + _DOTS)}]*(?:\s|\Z)")
+_HANGING: Final = f"[{re.escape(_LOOSE + _DOTS)}]"
+_AFTER_WORD: Final = re.compile(rf"(?<!{_HANGING}){_HANGING}*+(?:\s|\Z)")
 
 
 @attrs.frozen
@@ -47,29 +49,26 @@ class Cuts:
         """Give the shortened text."""
         return self.text[:end] + self.at(end)
 
-    def longest(self, fits: Callable[[str], bool]) -> int | None:
-        """Find the end of the longest sensible beginning that fits; None if none does."""
-        boundaries = self._boundaries
-
-        def is_too_long(boundary: int) -> bool:
-            end = self._end(boundary)
-            return end > 0 and not fits(self.written(end))
-
-        count = bisect_left(boundaries, 1, key=is_too_long)
-        longest = self._end(boundaries[count - 1]) if count else 0
-        for boundary in reversed(boundaries[:count]):
-            end = self._end(boundary)
-            if 2 * end < longest or not end:
+    def longest(self, max_fragments: int, fits: Callable[[str], bool]) -> int | None:
+        """Return the end of the longest sensible beginning that fits, or None if none does."""
+        limit = GSM7.single * max_fragments  # a character takes at least one unit
+        ends = list(takewhile(lambda end: end <= limit, self._ends()))
+        count = bisect_left(ends, True, key=lambda end: not fits(self.written(end)))  # noqa: FBT003 - what is looked for
+        if not count:
+            return None
+        longest = ends[count - 1]
+        word_ends = self._word_ends(longest)
+        for end in reversed(ends[:count]):
+            if 2 * end < longest:
                 break
-            if self._is_word_end(end):
+            if end in word_ends or any(map(_is_ideograph, self.text[end - 1 : end + 1])):
                 return end
-        return longest or None
+        return longest
 
     def least(self) -> str:
-        """Give the least that can be left of the text: the whole, if cutting makes it no less."""
-        ends = (self._end(boundary) for boundary in self._boundaries)
-        first = [self.written(end) for end in ends if end][:1]
-        return min((self.text, *first), key=lambda text: (septets(text) is None, len(text)))
+        """Return the least that can be left of the text: the whole, if cutting makes it no less."""
+        shortened = map(self.written, islice(self._ends(), 1))
+        return min((self.text, *shortened), key=lambda text: (septets(text) is None, len(text)))
 
     @cached_property
     def _atoms(self) -> list[Atom]:
@@ -79,36 +78,32 @@ class Cuts:
     def _links(self) -> frozenset[int]:
         return frozenset(atom.end for atom in self._atoms if atom.is_link)
 
-    @cached_property
+    def _ends(self) -> Iterator[int]:
+        """Find where the text may end: after a grapheme, in no atom, after nothing loose."""
+        atoms = iter(self._atoms)
+        atom = next(atoms, None)
+        for end in self._boundaries():
+            while atom and atom.end < end:
+                atom = next(atoms, None)
+            if end == atom.end if atom and atom.start < end else not self._is_loose(end - 1):
+                yield end
+
     def _boundaries(self) -> Sequence[int]:
-        """Where grapheme clusters begin."""
+        """Find where grapheme clusters begin, but for the first."""
         if not may_join(self.text):
-            return range(len(self.text))
-        return list(accumulate(map(len, split_clusters(self.text)[:-1]), initial=0))
+            return range(1, len(self.text))
+        return list(accumulate(map(len, split_clusters(self.text)[:-1])))
 
-    def _end(self, boundary: int) -> int:
-        """Go back to where the text may end: in no atom, after nothing loose; 0 if nowhere."""
-        floor = 0
-        for atom in self._atoms:
-            if atom.end <= boundary:
-                floor = atom.end
-            else:
-                boundary = min(boundary, atom.start)
-        end = boundary
-        while end > floor and self._is_loose(self.text[end - 1]):
-            end -= 1
-        last = self._boundaries[bisect_right(self._boundaries, end) - 1]
-        return end if last == end else self._end(last)  # what is loose may be part of a cluster
-
-    def _is_loose(self, char: str) -> bool:
+    def _is_loose(self, index: int) -> bool:
+        char = self.text[index]
         if char in _DOTS:
             return self.ellipsis.startswith(tuple(_DOTS))
         return char.isspace() or char in _LOOSE
 
-    def _is_word_end(self, end: int) -> bool:
-        if _AFTER_WORD.match(self.text, end):
-            return True
-        return _is_ideograph(self.text[end - 1]) or _is_ideograph(self.text[end])
+    def _word_ends(self, limit: int) -> set[int]:
+        """Find after which characters, up to a limit, white space or the end follows."""
+        found = takewhile(lambda match: match.start() <= limit, _AFTER_WORD.finditer(self.text))
+        return {end for match in found for end in range(*match.span())}
 
 
 def _is_ideograph(char: str) -> bool:

@@ -8,7 +8,6 @@ import attrs
 from voxsms.errors import Fault, InvalidRequest, InvalidText
 from voxsms.text.changes import Change, chained, changed
 from voxsms.text.fitting import Cuts, at_most, count_of
-from voxsms.text.gsm7 import septets
 from voxsms.text.homoglyphs import Homoglyph, find_homoglyphs
 from voxsms.text.segments import Segmentation, count_fragments, find_faults, segment
 from voxsms.text.simplify import simplify
@@ -55,16 +54,15 @@ class Message:
         """Write the same in fewer fragments; this message itself if that saves none.
 
         Replaced is what stands outside GSM-7 where something inside says the same: first letters
-        are composed (NFC), then quotes, dashes, spaces and the like are replaced. What GSM-7 has is
-        never touched, nor a link, nor a letter of another script. Never takes more fragments.
+        are composed (NFC), then quotes, dashes, spaces and the like are replaced. Of what GSM-7 has
+        only CRLF is touched: it becomes LF where that, too, saves a fragment. Neither is a link,
+        nor a letter of another script. Never takes more fragments.
 
         Args:
             accents: Also leave off accents that GSM-7 does not have.
             homoglyphs: Also swap what `homoglyphs` reports.
             always: Also where it saves nothing; it may not cost a fragment, though.
         """
-        if septets(self.text) is not None:
-            return self
         changes = simplify(self.text, accents=accents, homoglyphs=homoglyphs, always=always)
         if not changes:
             return self
@@ -94,7 +92,7 @@ class Message:
         if kept and count_fragments(kept) <= max_fragments:
             return len(kept), ""
         cuts = Cuts(self.text, ellipsis)
-        end = cuts.longest(lambda text: count_fragments(text) <= max_fragments)
+        end = cuts.longest(max_fragments, lambda text: count_fragments(text) <= max_fragments)
         if end is None:
             raise InvalidRequest("message", (self._no_room(max_fragments),))
         return end, cuts.at(end)

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from voxsms.text.capacity import GSM7, UTF16
+from voxsms.text.capacity import GSM7, MAX_FRAGMENTS, UTF16
 from voxsms.text.gsm7 import septets
 from voxsms.text.segments import Encoding
 
@@ -36,25 +36,30 @@ class WorstCase(NamedTuple):
 
 
 def most_fragments(parts: Sequence[Part], encoding: Encoding) -> int:
-    """Count the fragments for the worst values there can be, written in one encoding."""
-    fits_gsm7 = all(septets(part) is not None for part in parts if isinstance(part, str))
-    if encoding is Encoding.GSM7 and not fits_gsm7:
-        # The text around them forces UTF-16: each character of the values takes one code unit.
-        return len(UTF16.cuts(b"".join(_map(part, UTF16.pair_map, bytes) for part in parts)))
+    """Count the fragments for the worst values there can be, written in one encoding.
+
+    Whatever is more than `MAX_FRAGMENTS` is not counted further.
+    """
     capacity = GSM7 if encoding is Encoding.GSM7 else UTF16
-    return len(capacity.cuts(b"".join(_map(part, capacity.pair_map, _pairs) for part in parts)))
+    unknown: Callable[[int], bytes] = _pairs
+    if capacity is GSM7 and any(isinstance(part, str) and septets(part) is None for part in parts):
+        # The text around them forces UTF-16: each character of the values takes one code unit.
+        capacity, unknown = UTF16, bytes
+    known = [capacity.pair_map(part) if isinstance(part, str) else part for part in parts]
+    units = sum(part if isinstance(part, int) else len(part) for part in known)
+    if units > capacity.part * MAX_FRAGMENTS:
+        return MAX_FRAGMENTS + 1
+    pairs = b"".join(unknown(part) if isinstance(part, int) else part for part in known)
+    return len(capacity.cuts(pairs))
 
 
 def most_units(parts: Callable[[int], Sequence[Part]], encoding: Encoding, fragments: int) -> int:
     """Find the greatest number of units for which the parts still fit so many fragments."""
+    fragments = min(fragments, MAX_FRAGMENTS)
     units = range(1, GSM7.single * fragments + 1)
     return bisect_right(units, fragments, key=lambda n: most_fragments(parts(n), encoding))
 
 
-def _map(part: Part, known: Callable[[str], bytes], unknown: Callable[[int], bytes]) -> bytes:
-    return known(part) if isinstance(part, str) else unknown(part)
-
-
 def _pairs(units: int) -> bytes:
-    """Give a pair map in which no cut is free: wherever it falls, a pair may stand there."""
+    """Return a pair map in which no cut is free: wherever it falls, a pair may stand there."""
     return b"\x1b" * (units - 1) + bytes(min(units, 1))

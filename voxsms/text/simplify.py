@@ -3,12 +3,16 @@
 There are two ways to pay less. *Complete*: every character outside GSM-7 is replaced, and the whole
 message is written in GSM-7. *Shorter*: the message stays in UTF-16, and only what takes fewer code
 units is replaced. The way that takes fewer fragments is gone, and neither if both save nothing.
+CRLF becomes LF only where that, too, saves a fragment.
 
-Letters are composed first (NFC). What GSM-7 has is never touched, nor anything in a link.
+Letters are composed first (NFC). What else GSM-7 has is never touched, nor anything in a link.
 """
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, product
+from operator import attrgetter
 from typing import Final
 
 import attrs
@@ -30,18 +34,24 @@ _JOINERS: Final = frozenset(
     "\ufe0e\ufe0f"
 )
 
+_MAX_MARKS: Final = 30  # on one letter, in a text that anybody means (UAX 15, stream-safe format)
+
+CRLF: Final = "\r\n"
+
 
 def simplify(text: str, *, accents: bool, homoglyphs: bool, always: bool) -> tuple[Change, ...]:
     """Give the changes that save fragments; none if there is nothing to save."""
     count = count_fragments(text)
-    if (count <= 1 and not always) or septets(text) is not None:
+    if (count <= 1 and not always) or (septets(text) is not None and CRLF not in text):
         return ()
     lookalikes = {one.index: one for one in (find_homoglyphs(text) if homoglyphs else ())}
     atoms = find_atoms(text)
     fewest = count + always
     best: tuple[Change, ...] = ()
-    for way in (_complete, _shorter):
-        changes = way(Rules(text, atoms, lookalikes, accents, always, way is _complete))
+    line_ends = (always,) if always or CRLF not in text else (False, True)
+    for line_feeds, way in product(line_ends, (_complete, _shorter)):
+        rules = Rules(text, atoms, lookalikes, accents, always, line_feeds, way is _complete)
+        changes = way(rules)
         after = count_fragments(changed(text, changes))
         # A text of invisible characters stays as it is: nothing at all can not be sent.
         if changes and 0 < after < fewest:
@@ -56,7 +66,8 @@ def _complete(rules: "Rules") -> tuple[Change, ...]:
         form, reason = rules.rewrite(index, cluster)
         if FOREIGN.search(form):
             return ()
-        changes.append(least_change(index, cluster, form, reason))
+        if form != cluster:
+            changes.append(least_change(index, cluster, form, reason))
     return tuple(changes)
 
 
@@ -73,15 +84,25 @@ def _shorter(rules: "Rules") -> tuple[Change, ...]:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, str]]:
-    """Find the clusters that are not wholly in GSM-7, with their index."""
+    """Find the clusters that are not wholly in GSM-7, and CRLF, with their index."""
     if not may_join(text):
         yield from ((found.start(), found.group()) for found in FOREIGN.finditer(text))
         return
     index = 0
     for cluster in split_clusters(text):
-        if FOREIGN.search(cluster):
+        if cluster == CRLF or FOREIGN.search(cluster):
             yield index, cluster
         index += len(cluster)
+
+
+def _ordered(form: str) -> str:
+    """Put marks in the order of their classes (UAX 15), for which Python takes quadratic time."""
+    decomposed = "".join(unicodedata.normalize("NFD", char) for char in form)
+    runs = groupby(decomposed, key=lambda char: unicodedata.combining(char) > 0)
+    return "".join(
+        "".join(sorted(run, key=unicodedata.combining) if is_marks else run)
+        for is_marks, run in runs
+    )
 
 
 def _units(text: str) -> int:
@@ -101,14 +122,18 @@ class Rules:
     """Also accents that GSM-7 does not have are left off."""
     always: bool
     """Also what makes nothing shorter."""
+    line_feeds: bool
+    """CRLF becomes LF."""
     complete: bool
     """The message shall be written in GSM-7; else it stays in UTF-16."""
 
     def rewrite(self, index: int, cluster: str) -> tuple[str, str]:
         """Write what a reader takes for one character by the rules, and say why so."""
-        end = index + len(cluster)
-        if any(atom.start < end and index < atom.end for atom in self.atoms):
+        following = bisect_right(self.atoms, index, key=attrgetter("end"))
+        if any(atom.start < index + len(cluster) for atom in self.atoms[following : following + 1]):
             return cluster, ""
+        if cluster == CRLF:
+            return ("\n", "line end of two characters") if self.line_feeds else (cluster, "")
         if self.complete and (fraction := self._fraction(index, cluster)):
             return fraction, "fraction"
         reasons: dict[str, None] = {}
@@ -142,7 +167,7 @@ class Rules:
         return found.looks_like
 
     def _compose(self, form: str, reasons: dict[str, None]) -> str:
-        composed = unicodedata.normalize("NFC", form)
+        composed = unicodedata.normalize("NFC", _ordered(form) if len(form) > _MAX_MARKS else form)
         if composed == form or not (
             self.complete or ALPHABET.issuperset(composed) or _units(composed) < _units(form)
         ):

@@ -9,6 +9,7 @@ no formats, no conversions, no attributes. So whoever writes a template can read
 the values that are given.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from operator import itemgetter
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple, cast
 import attrs
 
 from voxsms.errors import TemplateError
+from voxsms.text.capacity import MAX_FRAGMENTS
 from voxsms.text.changes import Change, least_change
 from voxsms.text.filling import (
     Value,
@@ -61,8 +63,10 @@ class RenderedMessage(Message):
         forced = self.segmentation.forced_by
         found: dict[str, list[ForcedBy]] = {}
         for field, start, value in self.template.places(self.values):
-            here = [one for one in forced if start <= one.index < start + len(value)]
-            found.setdefault(field, []).extend(here)
+            first, end = (
+                bisect_left(forced, at, key=itemgetter(0)) for at in (start, start + len(value))
+            )
+            found.setdefault(field, []).extend(forced[first:end])
         if sum(map(len, found.values())) < len(forced):
             return ()
         return tuple(ForcedByField(field, tuple(here)) for field, here in found.items() if here)
@@ -180,10 +184,12 @@ class Template:
         """
         refuse((*check_names(self.fields, max_lengths), *check_lengths(max_lengths)))
         parts = self._parts(max_lengths)
-        gsm7 = most_fragments(parts, Encoding.GSM7)
-        if not any(max_lengths.values()):
-            return WorstCase(gsm7, gsm7)
-        return WorstCase(gsm7, most_fragments(parts, Encoding.UTF16))
+        gsm7 = utf16 = most_fragments(parts, Encoding.GSM7)
+        if any(max_lengths.values()):
+            utf16 = most_fragments(parts, Encoding.UTF16)
+        if max(gsm7, utf16) > MAX_FRAGMENTS:
+            refuse((f"it takes more than {MAX_FRAGMENTS} fragments, which no message may have",))
+        return WorstCase(gsm7, utf16)
 
     def places(self, values: Mapping[str, str]) -> Iterator[tuple[str, int, str]]:
         """Say where each value stands in the message: field, index, value."""
@@ -229,7 +235,7 @@ class Template:
         """Shorten one field after the other until the message fits."""
         for field in order:
             cuts = Cuts(values[field], ellipsis)
-            end = cuts.longest(partial(self._fits, values, field, max_fragments))
+            end = cuts.longest(max_fragments, partial(self._fits, values, field, max_fragments))
             if end is not None:
                 return {**values, field: cuts.written(end)}
             values = {**values, field: cuts.least()}

@@ -11,7 +11,7 @@ import asyncio
 import select
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from ssl import SSLContext
+from ssl import SSLContext, SSLObject
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -73,6 +73,7 @@ def _hide_request(error: aiohttp.ClientResponseError) -> None:
 
 
 _under_way: ContextVar[Evidence] = ContextVar("evidence of the request under way")
+_tls: ContextVar[SSLObject | None] = ContextVar("what the answer comes through")
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -109,6 +110,8 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
             connection = await super().connect(req, traces, timeout)
         self._used[connection.protocol] = apart
+        transport = connection.transport
+        _tls.set(transport.get_extra_info("ssl_object") if transport else None)
         evidence.reach(Phase.SENDING)
         return connection
 
@@ -159,6 +162,7 @@ class _Sessions:
                 self._by_reuse[reuse] = aiohttp.ClientSession(
                     connector=_Connector(reuse, self._verify or tls(), self._clock),
                     cookie_jar=aiohttp.DummyCookieJar(),
+                    auto_decompress=False,
                 )
             except Exception as error:
                 what = "no session of aiohttp can be made"
@@ -244,6 +248,7 @@ class AiohttpTransport:
         evidence: Evidence,
     ) -> Answer:
         _under_way.set(evidence)
+        _tls.set(None)
         limits = request.timeouts
         try:
             response = await session.post(
@@ -268,7 +273,8 @@ class AiohttpTransport:
         reader = BodyReader(request, response.status, response.headers)
         while part := await self._next(response):
             await reader.feed(part)
-        return Answer(response.status, response.headers, reader.body(), datetime.now(UTC))
+        body = reader.body(_tls.get())
+        return Answer(response.status, response.headers, body, datetime.now(UTC))
 
     async def _next(self, response: aiohttp.ClientResponse) -> bytes:
         try:

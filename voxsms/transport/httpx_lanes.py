@@ -109,13 +109,15 @@ class Library:
             evidence.connect_failed = failed
             raise self.fault_of(error) from error
         evidence.phase = Phase.READING
-        reader = BodyReader(request, response.status_code, response.headers)
-        async with aclosing(response.aiter_bytes()) as parts:
+        is_read = response.is_stream_consumed  # and unpacked: a mock's
+        reader = BodyReader(request, response.status_code, response.headers, is_unpacked=is_read)
+        async with aclosing(response.aiter_bytes() if is_read else response.aiter_raw()) as parts:
             while part := await self._next(parts):
                 await reader.feed(part)
+        body = reader.body(_tls_of(response))
         if _has_more(response):
             await response.extensions["network_stream"].aclose()
-        return Answer(response.status_code, response.headers, reader.body(), datetime.now(UTC))
+        return Answer(response.status_code, response.headers, body, datetime.now(UTC))
 
     async def _next(self, parts: AsyncIterator[bytes]) -> bytes:
         try:
@@ -204,9 +206,15 @@ def _has_more(response: Any) -> bool:  # noqa: ANN401 - of either module
     return bool(part._h11_state.trailing_data[0]) or _has_records(response)  # noqa: SLF001 - see above
 
 
+def _tls_of(response: Any) -> Any:  # noqa: ANN401 - of either module
+    """Return what an answer came through, if that is known and marks the answer's end."""
+    look = getattr(response.extensions.get("network_stream"), "get_extra_info", None)
+    return look("ssl_object") if look and response.http_version != "HTTP/2" else None
+
+
 def _has_records(response: Any) -> bool:  # noqa: ANN401 - of either module
     """Tell whether a TLS connection has received records that nobody has read."""
-    tls_object = response.extensions["network_stream"].get_extra_info("ssl_object")
+    tls_object = _tls_of(response)
     if tls_object is None:
         return False
     try:

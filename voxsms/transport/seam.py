@@ -7,10 +7,12 @@ cancellation the client knows what can have left the machine. It is given the re
 sent on a way of its own says so (`evidence.reach(Phase.SENDING)`) before it tries another of these.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import IntEnum, StrEnum
 from http import HTTPStatus
-from typing import Protocol
+from ssl import SSLError, SSLObject, SSLZeroReturnError
+from typing import Any, Protocol
 
 import attrs
 
@@ -18,6 +20,8 @@ from voxsms.api.codec import Answer
 
 MOST_BYTES = 32 * 2**20
 """The largest answer that is read; a full page of the longest texts is a third of it."""
+_PIECE = 2**18
+_GZIP_OR_ZLIB = 47  # zlib's number for: with the header of either
 
 
 class Phase(IntEnum):
@@ -157,19 +161,53 @@ def is_file(status: int, content_type: str) -> bool:
 
 
 class BodyReader:
-    """Collects an answer's body, within bounds, or hands it to the request's sink."""
+    """Unpacks an answer's body, and collects it within bounds or hands it to the sink."""
 
-    def __init__(self, request: Request, status: int, headers: Mapping[str, str]) -> None:
-        if "," in headers.get("content-encoding", ""):
+    def __init__(
+        self,
+        request: Request,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        is_unpacked: bool = False,
+    ) -> None:
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if "," in encoding:
             # Packed twice, a few bytes unpack to gigabytes at one stroke; nobody asked for it.
             raise TransportFault(FaultKind.UNREADABLE, "an answer that was compressed repeatedly")
         is_wanted = is_file(status, headers.get("content-type", ""))
         self._sink = request.sink if is_wanted else None
+        is_marked = "content-length" in headers or "transfer-encoding" in headers
+        self._ends_with_connection = not is_marked
+        self._is_packed = not is_unpacked and encoding in ("gzip", "x-gzip", "deflate")
+        self._unpacker: Any = None
         self._parts: list[bytes] = []
         self._size = 0
 
     async def feed(self, part: bytes) -> None:
-        """Take the next piece."""
+        """Take the next piece as it came. Raise `TransportFault` if it cannot be read."""
+        if not self._is_packed:
+            await self._take(part)
+            return
+        for piece in self._unpack(part):
+            await self._take(piece)
+
+    def _unpack(self, part: bytes) -> Iterator[bytes]:
+        # In pieces, as a few bytes can unpack to gigabytes.
+        is_full = False
+        while part or is_full:
+            if self._unpacker is None or self._unpacker.eof:  # RFC 1952, 2.2: one after the other
+                self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
+            try:
+                piece = self._unpacker.decompress(part, _PIECE)
+            except zlib.error as error:
+                damaged = "the answer's compression is damaged"
+                raise TransportFault(FaultKind.UNREADABLE, damaged) from error
+            part = self._unpacker.unconsumed_tail or self._unpacker.unused_data
+            is_full = len(piece) == _PIECE and not self._unpacker.eof
+            yield piece
+
+    async def _take(self, part: bytes) -> None:
         if self._sink is not None:
             await self._sink(part)
             return
@@ -180,6 +218,27 @@ class BodyReader:
             )
         self._parts.append(part)
 
-    def body(self) -> bytes:
-        """Give what was collected."""
+    def body(self, tls: SSLObject | None = None) -> bytes:
+        """Return what was collected. Raise `TransportFault` if the end of it did not come.
+
+        A file whose end only the end of the connection marks is whole if TLS says so, too.
+
+        Args:
+            tls: what the answer came through.
+        """
+        is_cut = self._unpacker is not None and not self._unpacker.eof
+        if tls is not None and self._sink is not None and self._ends_with_connection:
+            is_cut = is_cut or not _is_closed(tls)
+        if is_cut:
+            raise TransportFault(FaultKind.CONNECTION, "the answer was cut off")
         return b"".join(self._parts)
+
+
+def _is_closed(tls: SSLObject) -> bool:
+    """Return whether the other side said that it closes (RFC 8446, 6.1), and was not cut off."""
+    try:
+        return not tls.read(1)
+    except SSLZeroReturnError:
+        return True
+    except SSLError:
+        return False

@@ -1,9 +1,14 @@
 """The pager: awaited it gives one page, iterated it gives every row.
 
 The service knows `offset` and `count` and nothing steadier: rows that arrive while a history is
-read may push others from one page to the next. So the end of the span is frozen at the first fetch,
-and a row that was seen is not given again, as far as the last 10,000 ids tell. That a history is
-whole is for the export to prove.
+read may push others from one page to the next. So the end of the span is frozen when the first page
+has come, and a row that was seen is not given again, as far as the last 10,000 ids tell. That a
+history is whole is for the export to prove.
+
+The end is frozen by the service's time and never by this machine's, whose clock may be behind: the
+newest rows would be hidden, and a person who looks for a message in doubt would send it twice.
+Where the service tells no time, or one that leaves out rows which were counted without an end,
+there is no end.
 
 The iterators are plain objects: leaving a loop leaves nothing running and nothing to close.
 """
@@ -22,6 +27,9 @@ from voxsms.api.spec import Method
 Row = TypeVar("Row")
 Fetch = Callable[[Any], Awaitable[HistoryPage[Row]]]
 REMEMBERED_IDS = 10_000
+_MARGIN = timedelta(seconds=2)
+"""What is added to the service's time, as exact as it is known: what was sent in this very second
+belongs to the history."""
 
 
 class Pager(Generic[Row]):
@@ -35,7 +43,7 @@ class Pager(Generic[Row]):
         method: Method[..., HistoryPage[Row]],
         request: attrs.AttrsInstance,
         fetch: Fetch[Row],
-        service_time: Callable[[], float],
+        service_time: Callable[[], float | None],
     ) -> None:
         self._method = method
         self._request = _read_out(request)
@@ -74,13 +82,15 @@ class _Pages(Generic[Row]):
         method: Method[..., HistoryPage[Row]],
         request: Any,  # noqa: ANN401 - one of the table's request classes
         fetch: Fetch[Row],
-        service_time: Callable[[], float],
+        service_time: Callable[[], float | None],
     ) -> None:
-        self._span = method.span
         self._request = request
         self._fetch = fetch
         self._service_time = service_time
-        self._started = self._ended = False
+        self._start, self._end = method.span or ("", "")
+        self._may_freeze = bool(self._end) and getattr(request, self._end) is None
+        self._counted_without_end = 0
+        self._ended = False
 
     def __aiter__(self) -> "_Pages[Row]":
         return self
@@ -88,27 +98,26 @@ class _Pages(Generic[Row]):
     async def __anext__(self) -> HistoryPage[Row]:
         if self._ended:
             raise StopAsyncIteration
-        if not self._started:
-            self._request = self._frozen()
-            self._started = True
         page = await self._fetch(self._request)
+        if page.total_count < self._counted_without_end:
+            # The end leaves out rows that were counted without it: go on without.
+            self._set_end(None, counted=0)
+            page = await self._fetch(self._request)
         offset = (self._request.offset or 0) + len(page.result)
         self._request = attrs.evolve(self._request, offset=offset)
         self._ended = not page.result or offset >= page.total_count
         if not page.result:
             raise StopAsyncIteration
+        if self._may_freeze and (now := self._service_time()) is not None:
+            self._may_freeze = False
+            end = datetime.fromtimestamp(int(now), UTC) + _MARGIN
+            start: datetime | None = getattr(self._request, self._start)
+            self._set_end(max(end, start or end), counted=page.total_count)
         return page
 
-    def _frozen(self) -> Any:  # noqa: ANN401 - one of the table's request classes
-        """Give the request with an end, if its method has one and the user named none."""
-        if self._span is None or getattr(self._request, self._span[1]) is not None:
-            return self._request
-        # Rounded up: what was sent in this very second belongs to the history.
-        now = datetime.fromtimestamp(int(self._service_time()), UTC) + timedelta(seconds=1)
-        start = getattr(self._request, self._span[0])
-        aware = isinstance(start, datetime) and start.utcoffset() is not None
-        end = max(now, start) if aware else now
-        return attrs.evolve(self._request, **{self._span[1]: end})
+    def _set_end(self, end: datetime | None, *, counted: int) -> None:
+        self._request = attrs.evolve(self._request, **{self._end: end})
+        self._counted_without_end = counted
 
 
 class _Rows(Generic[Row]):

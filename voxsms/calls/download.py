@@ -14,13 +14,14 @@ from voxsms.api.wire import kind
 from voxsms.errors import Fault, InvalidRequest
 
 
-class Destination(Protocol):
+class TargetFile(Protocol):
     """Takes a file piece by piece."""
 
     written: int
+    """How many bytes it has taken."""
 
     async def restart(self) -> bool:
-        """Forget what came; say whether that could be done."""
+        """Forget what was written; return whether that could be done."""
         ...
 
     async def write(self, part: bytes) -> None:
@@ -28,25 +29,29 @@ class Destination(Protocol):
         ...
 
     async def finish(self) -> None:
-        """Keep what came."""
+        """Save what was written."""
         ...
 
     async def abandon(self) -> None:
-        """Leave no trace of what came."""
+        """Leave no trace of what was written."""
         ...
 
 
-def destination(cmd: str, target: Target) -> Destination:
-    """Give the destination that a user named for `cmd`. Raises `InvalidRequest`."""
+def open_target(cmd: str, target: Target) -> TargetFile:
+    """Return the file that a user named as the target of `cmd`.
+
+    Raises:
+        InvalidRequest: nothing can be written there.
+    """
     if problem := _problem_of(target):
         raise InvalidRequest(cmd, (Fault("path", problem),))
-    return (
-        PathDestination(Path(target)) if isinstance(target, str | os.PathLike) else _Given(target)
-    )
+    if isinstance(target, str | os.PathLike):
+        return _PathTarget(Path(target))
+    return _WriterTarget(target)
 
 
 def _problem_of(target: object) -> str | None:
-    """Say what is wrong with a target, as far as that can be seen before anything is sent."""
+    """Return what is wrong with a target, as far as it shows before anything is sent."""
     if isinstance(target, str | os.PathLike):
         path = Path(cast("str", target))
         if path.is_dir():
@@ -57,7 +62,7 @@ def _problem_of(target: object) -> str | None:
     return None if hasattr(target, "write") else f"is {kind(target)}; it must be a path or a file"
 
 
-class PathDestination:
+class _PathTarget:
     """A file that appears under its name only when it is whole; only its owner can read it."""
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +71,7 @@ class PathDestination:
         self.written = 0
 
     def _open(self) -> BinaryIO:
-        """Make the file; not in a thread, of whose work a cancelled call would never learn."""
+        """Make the file; not in a thread, as a cancelled call would never learn of its work."""
         if self._part is None:
             # mkstemp: mode 0600, for a history is nobody else's.
             handle, name = tempfile.mkstemp(
@@ -94,9 +99,9 @@ class PathDestination:
 
     async def finish(self) -> None:
         """Give the file its name."""
-        await to_thread.run_sync(self._keep, self._open())
+        await to_thread.run_sync(self._save, self._open())
 
-    def _keep(self, part: BinaryIO) -> None:
+    def _save(self, part: BinaryIO) -> None:
         part.flush()
         os.fsync(part.fileno())
         part.close()
@@ -110,7 +115,7 @@ class PathDestination:
                 await to_thread.run_sync(self._temporary.unlink)
 
 
-class _Given:
+class _WriterTarget:
     """An async file that a user opened, closes, and would find half full after a fault."""
 
     def __init__(self, file: AsyncWriter) -> None:

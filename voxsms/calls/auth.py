@@ -3,9 +3,9 @@
 `ServiceAccount` and `ApiKey` are values. What changes, the cached token, lives in the signer that
 `signer()` makes: one for each client. No clock is read here: the caller says what time it is.
 
-Nothing made here shows a secret: no `repr`, no pickle, no error with its whole chain of causes. Of
-a file that was read, not even the variables of an error's frames do, which error trackers record:
-that is why a problem with it is returned as a text and raised elsewhere, outside of any `except`.
+Nothing made here shows a secret: no `repr`, no pickle, no error with its whole chain of causes, and
+no local variable of an error's frames, which error trackers record. That is why a problem with a
+file is returned as a text and raised elsewhere, outside of any `except`.
 
 Source: shared contract, section 1 "Authentication".
 """
@@ -14,12 +14,16 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+import textwrap
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast
+from weakref import WeakKeyDictionary
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import attrs
 
@@ -35,8 +39,11 @@ _REFRESHED_AT = 0.8
 _BACKDATED = 5
 """Seconds by which `iat` lies in the past: clocks differ, and a token of the future is refused."""
 
-_LARGEST_FILE = 65_536  # a credentials file has 2 to 4 kB; whatever is larger is something else
-_LONGEST_PATH = 1_024  # longer than any path, shorter than any file that holds an RSA key
+_MAX_FILE_SIZE = 65_536  # a credentials file has 2 to 4 kB; anything larger is something else
+_MAX_PATH_LENGTH = 1_024  # longer than any path, shorter than any file that holds an RSA key
+_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----([^:]+)-----END \1-----")
+"""A key in PEM form; a colon is in the headers of the old form, which is encrypted."""
+_AROUND = " \t\r\n\ufeff"  # blanks, and the mark that some editors put before a text
 
 
 def _read_only(mapping: Mapping[str, str]) -> Mapping[str, str]:
@@ -44,7 +51,7 @@ def _read_only(mapping: Mapping[str, str]) -> Mapping[str, str]:
 
 
 class _Secret:
-    """A value that is not written into pickles; as it never changes, a copy of it is itself."""
+    """A value that cannot be pickled; as it never changes, a copy of it is itself."""
 
     __slots__ = ()
 
@@ -68,54 +75,47 @@ class Proof(_Secret):
 
 
 class Signer(Protocol):
-    """Gives the proof for a time; belongs to one client and so to one event loop."""
+    """Makes the proof for a time; belongs to one client, which may serve several event loops."""
 
     async def sign(self, now: float) -> Proof:
-        """Give the proof that is good at `now`, in seconds since 1970 by the service's clock."""
+        """Return the proof that is good at `now`, in seconds since 1970 by the service's clock."""
         ...
 
     def renew(self, stale: Proof) -> bool:
         """Forget `stale`, which the service refused as outdated, if it is still the cached one.
 
-        Tells whether there is another to come.
+        Return whether another proof will follow.
         """
         ...
 
 
 class Auth(Protocol):
-    """Credentials: whatever makes a signer."""
+    """Credentials: anything that makes a signer."""
 
     def signer(self) -> Signer:
         """Make a signer for one client."""
         ...
 
 
-def _account_id_problem(value: object) -> str | None:
-    return None if type(value) is int and value > 0 else "must be a whole number above 0"
-
-
-def _text_problem(value: object) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "must be a text that is not empty"
-
-
-def _key_id_problem(value: object) -> str | None:
-    # A key id is shown in reprs and errors, so a private key must not get into its place.
-    swapped = isinstance(value, str) and "PRIVATE KEY" in value
-    return "must be the id of the key, not the key" if swapped else _text_problem(value)
-
-
-_PROBLEMS: Mapping[str, Callable[[object], str | None]] = {
-    "account_id": _account_id_problem,
-    "key_id": _key_id_problem,
-    "private_key": _text_problem,
-    "api_key": _text_problem,
-}
+def _problem_of(name: str, value: object) -> str | None:
+    """Return what is wrong with the value of a field, without the value."""
+    if name == "account_id":
+        is_good = type(value) is int and value > 0
+        return None if is_good else "must be a whole number above 0"
+    if name == "key_id" and isinstance(value, str) and "PRIVATE KEY" in value:
+        return "must be the id of the key, not the key"  # the id is shown in reprs and errors
+    is_text = isinstance(value, str) and value.strip()
+    return None if is_text else "must be a text that is not empty"
 
 
 def _valid(credentials: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    problem = _PROBLEMS[attribute.name](value)
-    if problem:
+    if problem := _problem_of(attribute.name, value):
         raise CredentialsInvalid(f"{type(credentials).__name__}: {attribute.name} {problem}")
+
+
+def _stripped(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
+    """Drop white space around a text, such as the line end of a file that holds a key."""
+    return value.strip() if isinstance(value, str) else value
 
 
 @attrs.frozen
@@ -123,15 +123,20 @@ class ServiceAccount(_Secret):
     """The credentials of a service account: each request carries a token signed with its key."""
 
     account_id: int = attrs.field(validator=_valid)
-    key_id: str = attrs.field(validator=_valid)
+    key_id: str = attrs.field(validator=_valid, converter=_stripped)
     private_key: str = attrs.field(validator=_valid, repr=False)
-    """An RSA key in PEM form; parsed when the first token is signed."""
+    """An RSA key in PEM form, parsed when the first token is signed; line ends may be written as
+    `\\n`, the way environment variables and JSON hold them."""
     path: Path | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
     """The file that the credentials came from, for errors to name."""
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "ServiceAccount":
-        """Read the JSON file that the service gives out for a service account."""
+        """Read the JSON file that the service gives out for a service account.
+
+        Raises:
+            CredentialsInvalid: it cannot be read, or a field is missing or wrong.
+        """
         found = _read(path)
         problems = found.problems()
         if problems:
@@ -148,16 +153,20 @@ class ApiKey(_Secret):
     """An account's API key: older than service accounts, with every right, and still served."""
 
     account_id: int = attrs.field(validator=_valid)
-    api_key: str = attrs.field(validator=_valid, repr=False)
+    api_key: str = attrs.field(validator=_valid, converter=_stripped, repr=False)
 
     def signer(self) -> Signer:
-        """Make a signer that gives the key itself."""
+        """Make a signer that uses the key itself."""
         return _KeySigner(self)
 
 
 def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
-    """Take the file in `VOXIMPLANT_CREDENTIALS`, else `VOXIMPLANT_ACCOUNT_ID` and `..._API_KEY`."""
-    path = environ.get("VOXIMPLANT_CREDENTIALS", "").strip()
+    """Read the file in `VOXIMPLANT_CREDENTIALS`, else `VOXIMPLANT_ACCOUNT_ID` and `..._API_KEY`.
+
+    Raises:
+        CredentialsInvalid: says which variable, file and field.
+    """
+    path = variable(environ, "VOXIMPLANT_CREDENTIALS")
     if not path:
         return _api_key_from_env(environ)
     try:
@@ -166,18 +175,25 @@ def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
         raise CredentialsInvalid(f"VOXIMPLANT_CREDENTIALS: {problem}") from problem
 
 
+def variable(environ: Mapping[str, str], name: str) -> str:
+    """Return a variable's value; `docker --env-file` and its like keep quotes and blanks."""
+    value = environ.get(name, "").strip(_AROUND)
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1].strip(_AROUND) if quoted else value
+
+
 def _api_key_from_env(environ: Mapping[str, str]) -> ApiKey:
     names = ("VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
-    missing = [name for name in names if not environ.get(name, "").strip()]
+    missing = [name for name in names if not variable(environ, name)]
     if len(missing) == len(names):
         either = "VOXIMPLANT_CREDENTIALS (the path of a credentials file)"
         raise CredentialsInvalid(f"no credentials: set {either} or {' and '.join(names)}")
     if missing:
         raise CredentialsInvalid(f"{missing[0]} is not set (nor is VOXIMPLANT_CREDENTIALS)")
-    account_id = _number(environ[names[0]])
+    account_id = _number(variable(environ, names[0]))
     if account_id is None:
-        raise CredentialsInvalid(f"{names[0]} {_account_id_problem(account_id)}")
-    return ApiKey(account_id, environ[names[1]].strip())
+        raise CredentialsInvalid(f"{names[0]} {_problem_of('account_id', account_id)}")
+    return ApiKey(account_id, variable(environ, names[1]))
 
 
 def _number(text: str) -> int | None:
@@ -194,9 +210,9 @@ class _Found:
     fields: Mapping[str, Any] = attrs.field(repr=False)
 
     def problems(self) -> list[str]:
-        """Say of each field what is wrong with it."""
+        """Return what is wrong with each field that is wrong."""
         checked = {
-            name: "is missing" if value is None else _PROBLEMS[name](value)
+            name: "is missing" if value is None else _problem_of(name, value)
             for name, value in self.fields.items()
         }
         return [f"{name} {problem}" for name, problem in checked.items() if problem]
@@ -208,9 +224,10 @@ def _named(path: Path) -> str:
 
 def _read(path: str | os.PathLike[str]) -> _Found:
     name = os.fspath(path)
-    if len(name) > _LONGEST_PATH or "PRIVATE KEY" in name or not {"\0", "\n"}.isdisjoint(name):
+    is_content = "PRIVATE KEY" in name or name.lstrip(_AROUND).startswith("{")
+    if is_content or len(name) > _MAX_PATH_LENGTH or not {"\0", "\n"}.isdisjoint(name):
         # A variable filled with the file's contents is a common slip; the path would be shown.
-        raise CredentialsInvalid("needed is the path of a credentials file, not its contents")
+        raise CredentialsInvalid("must be the path of a credentials file, not its contents")
     file = Path(name)
     found = _parsed(_content(file))
     if isinstance(found, str):
@@ -225,16 +242,16 @@ def _read(path: str | os.PathLike[str]) -> _Found:
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(_LARGEST_FILE + 1)
+            return file.read(_MAX_FILE_SIZE + 1)
     except OSError as error:
-        reason = f"can not be read: {error.strerror}"
+        reason = f"cannot be read: {error.strerror}"
         raise CredentialsInvalid(f"{_named(path)}: {reason}") from error
 
 
 def _parsed(content: bytes) -> dict[str, Any] | str:
-    """Read the JSON object in a file, or say why it can not be read, without quoting it."""
-    if len(content) > _LARGEST_FILE:
-        return f"is larger than {_LARGEST_FILE} bytes, which no credentials file is"
+    """Return the JSON object in a file, or why it cannot be read, without quoting it."""
+    if len(content) > _MAX_FILE_SIZE:
+        return f"is larger than {_MAX_FILE_SIZE} bytes, which no credentials file is"
     try:
         found: object = json.loads(content)
     except json.JSONDecodeError as error:
@@ -247,7 +264,7 @@ def _parsed(content: bytes) -> dict[str, Any] | str:
 
 
 class _KeySigner:
-    """Gives the same fields at any time."""
+    """Proves with the same form fields at any time."""
 
     __slots__ = ("_proof", "account_id")
 
@@ -265,14 +282,14 @@ class _KeySigner:
 
 @attrs.frozen
 class _Token:
-    """A proof and the span of time in which it is given out."""
+    """A proof and the span of time in which it is used."""
 
     proof: Proof
     issued_at: float
     refreshed_at: float
 
     def serves(self, now: float) -> bool:
-        """Tell whether to give it out: it is fresh, and a clock set right has not gone back."""
+        """Return whether it is fresh, and the clock has not gone back behind it."""
         return self.issued_at <= now < self.refreshed_at
 
 
@@ -280,36 +297,51 @@ _NO_TOKEN = _Token(Proof(headers={}, fields={}), issued_at=math.inf, refreshed_a
 
 
 class _TokenSigner:
-    """Signs a token when there is none that is good at the given time."""
+    """Signs a token when there is none that is good at the given time.
 
-    __slots__ = ("_account", "_key", "_lock", "_token", "account_id")
+    The event loops of several threads may share it. A lock of anyio belongs to one loop, so each
+    loop has its own, before which its calls wait; the one call of each loop that gets through waits
+    in a worker thread for those of the other loops. No loop is blocked, and one token is signed.
+    """
+
+    __slots__ = ("_account", "_key", "_locks", "_minting", "_token", "account_id")
 
     def __init__(self, account: ServiceAccount) -> None:
         self.account_id = account.account_id
         self._account = account
         self._key: RSAPrivateKey | None = None
-        self._lock = anyio.Lock()
+        self._locks: WeakKeyDictionary[object, anyio.Lock] = WeakKeyDictionary()
+        self._minting = threading.Lock()
         self._token = _NO_TOKEN
 
     async def sign(self, now: float) -> Proof:
-        if self._token.serves(now):
-            return self._token.proof
-        return await self._signed_anew(now)
+        token = self._token
+        if token.serves(now):
+            return token.proof
+        async with self._lock_of_loop():
+            token = self._token
+            if not token.serves(now):
+                # In a thread: imports and PEM take 80 ms. Its own limiter: the shared one may be
+                # used up by the threads of the user's own program.
+                limiter = anyio.CapacityLimiter(1)
+                token = await anyio.to_thread.run_sync(self._mint_once, now, limiter=limiter)
+            return token.proof
 
     def renew(self, stale: Proof) -> bool:
         if stale is self._token.proof:
             self._token = _NO_TOKEN
         return True
 
-    async def _signed_anew(self, now: float) -> Proof:
-        async with self._lock:
+    def _lock_of_loop(self) -> anyio.Lock:
+        token: Any = anyio.lowlevel.current_token()
+        loop = getattr(token, "native_token", token)  # before anyio 4.11 it was the token itself
+        return self._locks.setdefault(loop, anyio.Lock())
+
+    def _mint_once(self, now: float) -> _Token:
+        with self._minting:
             if not self._token.serves(now):
-                # In a thread: imports and PEM take 80 ms. Its own limiter: the shared one may be
-                # used up by the threads of the user's own program.
-                self._token = await anyio.to_thread.run_sync(
-                    self._mint, now, limiter=anyio.CapacityLimiter(1)
-                )
-            return self._token.proof
+                self._token = self._mint(now)
+            return self._token
 
     def _mint(self, now: float) -> _Token:
         import jwt  # noqa: PLC0415 - 50 ms that `import voxsms` must not take
@@ -325,19 +357,29 @@ class _TokenSigner:
 
 
 def _parse(account: ServiceAccount) -> "RSAPrivateKey":
-    # Imported here for the reason that `jwt` is.
+    # Imported here for the same reason as `jwt`.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
     key, problem = None, "is not an RSA key"
     try:
-        key = load_pem_private_key(account.private_key.encode(), password=None)
+        key = load_pem_private_key(_pem(account), password=None)
     except TypeError:
         problem = "is encrypted with a password"
     except (ValueError, UnsupportedAlgorithm):
-        problem = "can not be read as a private key in PEM form"
+        problem = "cannot be read as a private key in PEM form"
     if isinstance(key, RSAPrivateKey):
         return key
     place = f"{_named(account.path)}: " if account.path else ""
     raise CredentialsInvalid(f"{place}private_key (of key_id {account.key_id!r}) {problem}")
+
+
+def _pem(account: ServiceAccount) -> bytes:
+    """Return the key with its line ends, which may be escaped, blanks or lost on the way here."""
+
+    def rewritten(found: re.Match[str]) -> str:
+        lines = textwrap.wrap(re.sub(r"\\[nr]|\s", "", found[2]), 64)
+        return "\n".join((f"-----BEGIN {found[1]}-----", *lines, f"-----END {found[1]}-----"))
+
+    return _PEM.sub(rewritten, account.private_key).encode()

@@ -1,0 +1,233 @@
+"""No message goes to a number that was not meant: what is taken for one, and what is refused.
+
+Examples: `shared/field`, from public bug reports; numbers from the ranges reserved for fiction.
+"""
+
+import re
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import voxsms
+from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
+from voxsms.api.phone_numbers import digits_or_text, read_phone_number, to_digits
+
+NUMBER = "447700900123"
+ACCEPTED = [
+    NUMBER,
+    "+447700900123",
+    "+44 7700 900123",
+    "+ 44 7700 900123",
+    "44-7700-900123",
+    "44.7700.900123",
+    "+44.7700900123",  # RFC 5733
+    "+44 (7700) 900.123",
+    "(+44) 7700 900123",
+    "+(44) 7700 900123",
+    "(44)7700-900123",
+    "447 700 900 123",
+    "447.700.900.123",
+    "+44 - 7700 - 900123",
+    *(f"44{dash}7700{dash}900123" for dash in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d"),
+    *(f"+44{space}7700{space}900123" for space in "\u00a0\u2007\u2009\u202f\u3000"),
+    *(f"{mark}+44 7700 900123{mark}" for mark in " \t\r\n\u00ad\u200b\u200c\u200d\u200e\u200f"),
+    *(f"{mark}{NUMBER}{mark}" for mark in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"),
+    *(f"{mark}{NUMBER}{mark}" for mark in "\u2060\ufe0e\ufe0f\ufeff\u2028\u2029\u0085\u00a0"),
+    f"\u202a\u200e {NUMBER} \u202c\r\n",
+]
+OTHERS = [
+    ("+1 (212) 555-0100", "12125550100"),
+    ("1-212-555-0100", "12125550100"),
+    ("+1.212.555.0100", "12125550100"),
+    ("+33.1.23.45.67.00", "33123456700"),
+    ("+20 10 2012 3456", "201020123456"),
+    ("+2026-11-2700", "2026112700"),
+    ("+225 07 12 34 56 78", "2250712345678"),  # where numbers begin with a zero
+    ("+39 06 1234567", "39061234567"),
+    ("+298 212 345", "298212345"),
+    ("+683 4002", "6834002"),
+    ("12345", "12345"),
+    ("20261127", "20261127"),
+]
+
+
+@pytest.mark.parametrize(
+    ("written", "digits"), [*((each, NUMBER) for each in ACCEPTED), *OTHERS], ids=ascii
+)
+def test_a_number_is_its_digits_however_it_is_spaced_out(written: str, digits: str) -> None:
+    """Separators between digits, a leading plus, and what nobody sees around are all that goes."""
+    assert read_phone_number(written) == digits
+
+
+DECIMAL = "is a spreadsheet's decimal; format the column as text"
+SCIENTIFIC = "is in scientific notation, which loses digits; format the column as text"
+DATE = "looks like a date or a time, not like a phone number"
+ADDRESS = "looks like an IP address, not like a phone number"
+AMOUNT = "looks like an amount; write a phone number with a leading + or as digits alone"
+ZERO = "goes in some countries and stays in others"
+NATIONAL = "is written as inside one country; add the country code and a leading +"
+EXTENSION = "has an extension, which no message can be sent to"
+SEVERAL = "has more than one number in it; give each by itself"
+OTHER = "is not a phone number: only digits may remain"
+
+REFUSED = [
+    *((each, DECIMAL) for each in (
+        "447700900123.0", "+447700900123.0", "447700900123.00", "447700900123,0",
+        "447 700 900 123.0", "12.00", " 447700900123.0\u200e\n",
+    )),
+    *((each, SCIENTIFIC) for each in ("4.474E+11", "4,47443E+11", "4.47443e11", "4E+11")),
+    *((each, DATE) for each in (
+        "2026-11-27", "2026.11.27", "2026/11/27", "2026 11 27", "27.11.2026", "27-11-2026",
+        "27/11/2026", "11/27/2026", "27 11 2026", "1.2.2026", "27.11.26", "11-27-26", "2026-11",
+        "11.2026", "2026-11-27 10:20:30", "27.11.2026 10.20", "2026-11-27T10:20:30.5+03:00",
+        "10:20", "10:20:30", "10.20.30", "2026\u201311\u201327",
+    )),
+    *((each, ADDRESS) for each in ("192.168.100.200", "10.0.0.1:8080", "255.255.255.255")),
+    *((each, AMOUNT) for each in (
+        "12.50", "12,50", "1,234.56", "1.234,56", "1 234 567,89", "1'234.50", "1234567.5", "5.",
+        "44.7700900123", "1.234.567", "12 500", "1\u202f234\u202f567", "1,234,567", "+12.50",
+        "-1234.56",
+    )),
+    *((each, ZERO) for each in (
+        "+44 (0)7700 900123", "+44(0)7700900123", "44 ( 0 ) 7700 900123", "+44 (07700) 900123",
+        "+44 0 7700 900123", "(+44) 0 7700 900123", "+44-0-7700-900123", "0044 (0)7700 900123",
+    )),
+    *((each, NATIONAL) for each in (
+        "(212) 555-0100", "212-555-0100", "212.555.0100", "212 555 0100", "138 1234 5678",
+        "98765 43210", "(11) 91234-5678",
+    )),
+    *((each, "starts with 0, as inside one country") for each in (
+        "07700 900123", "07700900123", "(07700) 900123", "(0)7700 900123", "+07700 900123",
+    )),
+    *((each, "starts with 00; write the country code without a prefix") for each in (
+        "00447700900123", "00 44 7700 900123",
+    )),
+    ("011 44 7700 900123", "starts with 011, North America's prefix"),
+    *((each, EXTENSION) for each in (
+        "+447700900123 x123", "+447700900123x123", "447700900123 ext. 5", "447700900123 EXT 5",
+        "+447700900123;ext=5", "447700900123#5", "447700900123, extension 5",
+    )),
+    *((each, SEVERAL) for each in (
+        "447700900123 / 447700900124", "447700900123; 447700900124", "447700900123,447700900124",
+        "+447700900123 +447700900124", "447700900123\n447700900124", "447700900123\t447700900124",
+        "+44 7700 900123 | +44 7700 900124", "447700900123\u2028447700900124",
+    )),
+    *((each, f"{OTHER}, and only 0 to 9") for each in (
+        "\u0664\u0664\u0667\u0667\u0660\u0660\u0669\u0660\u0660\u0661\u0662\u0663",
+        "\uff14\uff14\uff17\uff17\uff10\uff10\uff19\uff10\uff10\uff11\uff12\uff13",
+        "44770090012\u00b3",
+    )),
+    *((each, OTHER) for each in (
+        "", "+", "ACME", "-447700900123", "447700900123-", "44) 7700 900123",
+        "(44 7700 900123", "44\n7700 900123", "44\t7700900123", "++447700900123", "4+47700900123",
+        "44\u200b7700900123", "447700900123\x00", "tel:+447700900123", "'447700900123",
+        "44 7700 900123" + " 1" * 40, "44_7700_900123", "50%", "44~7700900123",
+    )),
+    *((each, "a phone number has 5 to 15") for each in ("1234", "1" * 16, "1" * 5000, "+1 23")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "reason"), REFUSED, ids=ascii)
+def test_what_could_mean_something_else_is_refused_with_the_reason(
+    written: str, reason: str
+) -> None:
+    """The words say what was met and what helps; no number stands whole in them."""
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        read_phone_number(written)
+    assert not re.search(r"\d{7}", str(caught.value))
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("written", [each for each, _ in REFUSED])
+def test_a_refused_number_has_no_price(written: str) -> None:
+    """Wherever a number is taken the same rule holds: rates are asked for what can be sent to."""
+    table = voxsms.RateTable.from_resource_prices(
+        [
+            ResourcePrice(
+                "SMSOUT", (PriceGroup(1, "all", Decimal(1), params=PriceGroupParams(("",))),)
+            )
+        ],
+        currency="USD",
+        method="send_sms_message",
+    )
+    with pytest.raises(voxsms.InvalidRequest):
+        table.rate_for(written)
+    estimate = voxsms.estimate_many([("Hi", written)], table, on_bad=lambda *_: None)
+    assert (estimate.messages, estimate.invalid) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["ACME", "7-11", "24/7", "1.5", "+", "123", "2026-11-27", "447700900123.0", "", " A 1 ",
+     "+44 (0)7700 900123", "4.474E+11", "192.168.100.200"],
+)  # fmt: skip
+def test_a_sender_that_is_no_number_stays_as_it_is(sender: str) -> None:
+    """A SenderID goes out as it was given, and so does what only resembles a number."""
+    assert digits_or_text(sender) == sender
+
+
+def test_a_sender_that_is_a_number_is_its_digits() -> None:
+    """A rented number can be given as it is written on paper."""
+    assert digits_or_text("+44 7700-900123\u200e") == NUMBER
+    assert digits_or_text("07700 900123") == "07700900123"  # some are rented inside one country
+
+
+_DIGITS = st.text("0123456789", min_size=1, max_size=18)
+_MARKS = st.text(" .-()+/,;:xeE#\t\n\u00a0\u2013\u200e\ufe0f\u0664", max_size=3)
+
+
+@given(st.lists(st.tuples(_MARKS, _DIGITS), min_size=1, max_size=6), _MARKS)
+def test_the_digits_of_a_number_are_those_given_in_their_order(
+    parts: list[tuple[str, str]], end: str
+) -> None:
+    """Whatever is taken for a number, no digit was added, dropped or moved on the way."""
+    written = "".join(mark + digits for mark, digits in parts) + end
+    try:
+        found = to_digits(written)
+    except ValueError:
+        return
+    assert found == "".join(filter(str.isdigit, written))
+    assert found.isascii()
+    assert not set(written) & set("/,;:xeE#")
+    assert "+" not in written.strip()[2:]
+    assert to_digits(found) == found
+
+
+@given(
+    st.from_regex(r"[1-9][0-9]{10,14}", fullmatch=True),
+    st.sampled_from(" .-\u00a0\u2011"),
+    st.integers(2, 4),
+)
+def test_groups_of_a_whole_number_with_a_plus_are_always_taken(
+    digits: str, separator: str, size: int
+) -> None:
+    """Nobody is refused who writes a number with its country code and in even groups."""
+    groups = [digits[at : at + size] for at in range(0, len(digits), size)]
+    if groups[1:2] != ["0"]:
+        assert read_phone_number("+" + separator.join(groups)) == digits
+
+
+@given(st.dates(), st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%y"]))
+def test_no_date_is_a_number(day: date, form: str) -> None:
+    """A column of dates in place of the numbers reaches nobody."""
+    with pytest.raises(ValueError, match=r"looks like|may remain|starts with"):
+        read_phone_number(
+            day.replace(year=1900 + day.year % 200, day=min(day.day, 28)).strftime(form)
+        )
+
+
+@given(st.ip_addresses(v=4).map(str))
+def test_no_address_is_a_number(address: str) -> None:
+    """A column of IP addresses in place of the numbers reaches nobody."""
+    with pytest.raises(ValueError, match="looks like"):
+        read_phone_number(address)
+
+
+@given(st.decimals(0, 10**14, places=2), st.sampled_from(["{}", "{:,}", "{:.1f}", "{:E}"]))
+def test_no_amount_is_a_number(amount: Decimal, form: str) -> None:
+    """A column of amounts in place of the numbers reaches nobody."""
+    with pytest.raises(ValueError, match=r"amount|decimal|scientific"):
+        read_phone_number(form.format(amount))
