@@ -275,7 +275,7 @@ class Bench:
             ended=ended,
             attempts=tuple(attempts),
             told=told[-1],
-            client=f"{client!r} {client.options!r}",
+            client=f"{client!r} {client.session.options!r}",
             deliveries=len(self._sandbox.ledger.to(to)),
             met=met,
         )

@@ -1,6 +1,7 @@
 """Every public name of the package, imported from its room; `voxsms` gives them from here."""
 
 from voxsms._version import __version__
+from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import (
     A2PSendSmsResult,
     A2PSmsHistory,
@@ -21,6 +22,7 @@ from voxsms.api.models import (
     SmsTransaction,
 )
 from voxsms.calls.auth import ApiKey, ServiceAccount
+from voxsms.calls.hooks import AttemptEvent, CallEvent
 from voxsms.calls.paging import Pager
 from voxsms.client import Client
 from voxsms.clock import Clock
@@ -52,7 +54,6 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.hooks import AttemptEvent, CallEvent
 from voxsms.pricing import (
     Budget,
     Comparison,
@@ -63,7 +64,6 @@ from voxsms.pricing import (
     estimate,
     estimate_many,
 )
-from voxsms.retry import Outcome
 from voxsms.text.changes import Change
 from voxsms.text.homoglyphs import Homoglyph
 from voxsms.text.message import Message

@@ -34,12 +34,12 @@ from voxsms.api.models import HistoryPage
 from voxsms.api.registry import RequestClass, call_signature, documentation, request_class
 from voxsms.api.spec import Method
 from voxsms.api.wire import kind
-from voxsms.calling import Caller, Options
 from voxsms.calls.auth import Auth, from_env, variable
+from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, note
 from voxsms.calls.paging import Pager
+from voxsms.calls.session import Options, Session
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
-from voxsms.hooks import AttemptEvent, CallEvent, Hooks, note
 from voxsms.transport.httpx_lanes import HttpxTransport, UserHttpxTransport
 from voxsms.transport.seam import Timeouts, Transport
 from voxsms.transport.surroundings import is_this_machine
@@ -126,7 +126,7 @@ class Call(_Binding, Generic[P, R]):
 
         async def call(*args: P.args, **kwargs: P.kwargs) -> R:
             request = self._row.request(*args, **kwargs)
-            return await client.caller.call(self._row, request, client.options)
+            return await client.session.call(self._row, request)
 
         return self._kept(client, call)
 
@@ -150,11 +150,11 @@ class Paged(_Binding, Generic[P, Row]):
             return cast("Self", self._of_class())
 
         def fetch(request: attrs.AttrsInstance) -> Coroutine[Any, Any, HistoryPage[Row]]:
-            return client.caller.call(self._row, request, client.options)
+            return client.session.call(self._row, request)
 
         def call(*args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
             request = self._row.request(*args, **kwargs)
-            return Pager(self._row, request, fetch, client.caller.service_clock.now)
+            return Pager(self._row, request, fetch, client.session.service_clock.now)
 
         return self._kept(client, call)
 
@@ -178,7 +178,7 @@ class Download(_Binding, Generic[P]):
 
         async def call(*args: P.args, **kwargs: P.kwargs) -> int:
             request = self._request(*args, **kwargs)
-            return await client.caller.download(self._row, request, client.options, request.path)
+            return await client.session.download(self._row, request, request.path)
 
         return self._kept(client, call)
 
@@ -237,11 +237,10 @@ class Client:
         hooks = Hooks(on_attempt, on_outcome)
         options = Options(Timeouts.of(timeout), max_attempts, deadline, budget)
         faults = _faults_of_parts(auth, base_url, transport, hooks, clock)
-        self.options = _checked(options, *faults)
+        _check(options, *faults)
         _warn_of_clear_text(base_url)
-        self.caller = Caller(
-            auth.signer(), base_url.rstrip("/"), _transport(transport, clock), hooks, clock
-        )
+        carrier = _transport(transport, clock)
+        self.session = Session(auth.signer(), base_url.rstrip("/"), carrier, hooks, clock, options)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:  # noqa: ANN401 - those of the class
@@ -265,7 +264,7 @@ class Client:
         budget: "Budget | None" = None,
     ) -> Self:
         """Give a view of this client with other options, which shares its connections."""
-        now = self.options
+        now = self.session.options
         options = Options(
             now.timeouts if timeout is None else Timeouts.of(timeout),
             now.max_attempts if max_attempts is None else max_attempts,
@@ -273,8 +272,8 @@ class Client:
             now.budget if budget is None else budget,
         )
         view = object.__new__(type(self))
-        view.caller = self.caller
-        view.options = _checked(options)
+        _check(options)
+        view.session = self.session.with_options(options)
         return view
 
     async def rates(self, method: str = "a2p_send_sms") -> "RateTable":
@@ -310,11 +309,11 @@ class Client:
 
         What was opened in another event loop is closed as that loop ends (by `asyncio.run`).
         """
-        await self.caller.aclose()
+        await self.session.aclose()
 
     def __repr__(self) -> str:
         """Show where it calls, and nothing that is secret."""
-        return f"<Client {self.caller.base_url} over {self.caller.transport.name}>"
+        return f"<Client {self.session.base_url} over {self.session.transport.name}>"
 
 
 def _faults_of_parts(
@@ -365,7 +364,7 @@ def _problem_of_url(url: object) -> str | None:
 _LIKE = f"must be like {BASE_URL}"
 
 
-def _checked(options: Options, *others: Fault) -> Options:
+def _check(options: Options, *others: Fault) -> None:
     faults = [
         *others,
         *(
@@ -382,7 +381,6 @@ def _checked(options: Options, *others: Fault) -> Options:
         faults.append(Fault("budget", f"is {kind(options.budget)}; it must be a Budget"))
     if faults:
         raise InvalidRequest("Client", tuple(faults))
-    return options
 
 
 def _is_one_with(value: object, method: str) -> bool:

@@ -18,8 +18,8 @@ from loopback_tls import certificates
 from raw_server import RawServer, serving
 
 from voxsms import CallEvent, Client, Httpx2Transport, HttpxTransport
+from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import SendSmsMessageResult
-from voxsms.retry import Outcome
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.seam import Transport
 

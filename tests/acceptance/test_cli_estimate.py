@@ -77,6 +77,24 @@ def test_prices_by_filter(voxsms: Run) -> None:
     assert voxsms("prices", "--resource-type", "NONSENSE").status == 1
 
 
+def test_prices_that_would_drive_the_terminal(
+    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the service calls them and wherever it stands, it is shown and not carried out."""
+    assert account.url
+    params = PriceGroupParams(("44\x1b[1A",), ("45\x1b[1A",))
+    group = PriceGroup(1, "\x1b[2K", Decimal(1), params=params)
+
+    async def get_resource_price(*_: object, **__: object) -> tuple[ResourcePrice, ...]:
+        return (ResourcePrice("A2P\x1b[2J", (group,)),)
+
+    monkeypatch.setattr("voxsms.client.Client.get_resource_price", get_resource_price)
+    ran = voxsms("prices")
+    assert ran.status == 0
+    assert all(char.isprintable() or char == "\n" for char in ran.out)
+    assert ran.out.count("<U+001B>") == 4
+
+
 def test_estimate_of_one_text(voxsms: Run, rates: str) -> None:
     """One text to a few numbers: in all, by group, by fragments, and who has no price."""
     ran = voxsms("estimate", "hello", "--to", BRITISH, AMERICAN, STRANGE, "--rates", rates)

@@ -20,10 +20,10 @@ from histories import small_pages
 from rich.console import Console
 
 from voxsms import Incomplete
+from voxsms.calls.hooks import logger
 from voxsms.cli import _io
 from voxsms.cli import export as exporting
 from voxsms.export import ExportProgress, export_history
-from voxsms.hooks import logger
 from voxsms.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow

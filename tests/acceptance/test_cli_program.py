@@ -113,6 +113,22 @@ def test_a_service_that_is_not_there_ends_with_1(
     assert f"Looked for at {url}; --base-url changes that." in ran.err
 
 
+@pytest.mark.parametrize(
+    "problem", ["the proxy of $HTTPS_PROXY cannot be used", "its certificate is not trusted"]
+)
+def test_a_problem_that_another_url_does_not_solve(
+    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """What is wrong on the way there is not blamed on the URL."""
+    assert account.url
+
+    def fail(_: object) -> object:
+        raise errors.ConnectionFailed("GetPhoneNumbers", problem)
+
+    monkeypatch.setattr("voxsms.client.Client.get_phone_numbers", fail)
+    assert voxsms("numbers") == (1, "", f"voxsms: GetPhoneNumbers: {problem}\n")
+
+
 def _fails(_: object) -> object:
     raise errors.ConnectionFailed("GetPhoneNumbers", "no answer")
 
@@ -136,7 +152,7 @@ def test_a_credentials_file_that_is_not_there(voxsms: Run) -> None:
     """The file is named, and that it can not be read."""
     ran = voxsms("numbers", "--credentials", "/nowhere/key.json")
     assert ran.status == 2
-    assert "'/nowhere/key.json': can not be read" in ran.err
+    assert "'/nowhere/key.json': cannot be read" in ran.err
 
 
 EXITS = {

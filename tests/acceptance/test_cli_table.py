@@ -150,7 +150,7 @@ def test_values_arrive_as_the_wire_has_them(
         seen.update(attrs.asdict(request))
         raise InvalidRequest("seen", ())
 
-    monkeypatch.setattr("voxsms.calling.write_request", requested)
+    monkeypatch.setattr("voxsms.calls.session.write_request", requested)
     words = "--message-id 1 2 --message-id 3 --delivery-status delivered --to-date 2026-09-30"
     assert voxsms("history", "a2p", *words.split(), "--source-number", "+1 (415) 555").status == 2
     assert seen["message_id"] == [1, 2, 3]

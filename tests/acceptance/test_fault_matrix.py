@@ -26,6 +26,7 @@ from fault_matrix import (
     table,
 )
 
+from voxsms.api.fault_codes import Outcome
 from voxsms.errors import (
     ApiError,
     ConnectionFailed,
@@ -34,7 +35,6 @@ from voxsms.errors import (
     ResponseInvalid,
     TimedOut,
 )
-from voxsms.retry import Outcome
 
 pytestmark = pytest.mark.slow
 

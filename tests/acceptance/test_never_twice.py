@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from voxsms import AttemptEvent, CallEvent, Client, Timeouts
+from voxsms.api.fault_codes import Outcome
 from voxsms.clock import Clock
 from voxsms.errors import (
     ApiError,
@@ -31,7 +32,6 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.retry import Outcome
 from voxsms.sandbox import KINDS, Sandbox, serve
 
 pytestmark = pytest.mark.slow

@@ -58,13 +58,13 @@ def client_of(
 
 def transport_of(client: Client) -> Scripted:
     """Give the script again."""
-    assert isinstance(client.caller.transport, Scripted)
-    return client.caller.transport
+    assert isinstance(client.session.transport, Scripted)
+    return client.session.transport
 
 
 def slept(client: Client) -> list[float]:
     """Give the waits between attempts."""
-    clock = client.caller.clock
+    clock = client.session.clock
     assert isinstance(clock, FakeClock)
     return clock.slept
 
@@ -457,7 +457,7 @@ async def test_the_services_clock_is_learnt_from_its_answers() -> None:
         await client.send_sms_message(**SMS)
     offsets = [signed - NOW.timestamp() for signed in auth.signed]
     assert offsets == [0, 90.5, 90.5, 90.5, 90.5, 1.5]
-    assert client.caller.service_clock.best() == NOW.timestamp() + 1.5
+    assert client.session.service_clock.best() == NOW.timestamp() + 1.5
 
 
 @pytest.mark.parametrize(("ahead", "took"), [(-1, 0.0), (1, 0.0), (0, 1.0), (0, 20.0), (19, 20.0)])
@@ -474,7 +474,7 @@ async def test_a_clock_is_not_set_by_what_a_slow_answer_can_not_tell(
     clock = FakeClock()
     client = client_of(slow, clock=clock)
     await client.get_sms_history()
-    assert client.caller.service_clock.best() == NOW.timestamp() + took
+    assert client.session.service_clock.best() == NOW.timestamp() + took
 
 
 async def test_a_slow_answer_does_not_undo_what_a_quick_one_told() -> None:
@@ -493,7 +493,7 @@ async def test_a_slow_answer_does_not_undo_what_a_quick_one_told() -> None:
     client = client_of(quick, slow, clock=clock)
     await client.get_sms_history()
     await client.get_sms_history()
-    assert client.caller.service_clock.best() - clock.time() == 5.5
+    assert client.session.service_clock.best() - clock.time() == 5.5
 
 
 async def test_a_clock_that_is_set_is_noticed_in_the_same_second() -> None:
@@ -502,7 +502,7 @@ async def test_a_clock_that_is_set_is_noticed_in_the_same_second() -> None:
     same = {"date": format_datetime(NOW, usegmt=True)}
     client = client_of(answer(SENT, headers=same), auth=auth)
     await client.send_sms_message(**SMS)
-    clock = client.caller.clock
+    clock = client.session.clock
     assert isinstance(clock, FakeClock)
     clock.now -= 4000
     await client.send_sms_message(**SMS)
@@ -609,8 +609,8 @@ async def test_an_answer_that_can_not_be_read_names_the_place() -> None:
 async def test_an_answer_can_be_read_in_another_way() -> None:
     """Which is how the export takes the bytes of a page; all else is as for any call."""
     client = client_of(GONE, answer(PAGE))
-    raw = await client.caller.read(
-        spec.GET_SMS_HISTORY, spec.GetSmsHistory(count=5), client.options, lambda a: a.body
+    raw = await client.session.read(
+        spec.GET_SMS_HISTORY, spec.GetSmsHistory(count=5), lambda a: a.body
     )
     assert raw == answer(PAGE).body
     assert transport_of(client).forms[1]["count"] == "5"

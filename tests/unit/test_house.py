@@ -22,10 +22,7 @@ FLOORS = {
     "text": 0,
     "api": 1,
     "pricing": 1,
-    "hooks": 2,
-    "retry": 2,
     "webhooks": 2,
-    "calling": 3,
     "calls": 3,
     "transport": 3,
     "client": 4,
@@ -41,7 +38,9 @@ FLOORS = {
 STRANGERS = [
     ("client", "sandbox"),  # the two sides of the wire never see each other
     ("sandbox", "client"),
-    ("sandbox", "calling"),
+    ("sandbox", "calls.session"),
+    ("sandbox", "calls.loop"),
+    ("sandbox", "calls.hooks"),
     ("sandbox", "calls.download"),
     ("sandbox", "calls.paging"),
     ("sandbox", "calls.service_clock"),
@@ -69,7 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     "starlette": {"sandbox", "webhooks"},
     "uvicorn": {"sandbox", "cli"},
 }
-PURE = ("text", "api", "pricing", "errors", "masking", "retry")
+PURE = ("text", "api", "pricing", "errors", "masking")
 IMPURE = {"socket", "asyncio", "random", "time", "threading", "subprocess", "anyio", "httpx"}
 
 

@@ -27,7 +27,9 @@ from doubles import (
 
 from voxsms import AttemptEvent, Budget, CallEvent, Client
 from voxsms.api.codec import Answer
+from voxsms.api.fault_codes import Outcome
 from voxsms.calls.auth import Proof
+from voxsms.calls.hooks import tell
 from voxsms.errors import (
     ApiError,
     BudgetExceeded,
@@ -43,8 +45,6 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.hooks import tell
-from voxsms.retry import Outcome
 from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
 
 BROKE = TransportFault(FaultKind.CONNECTION, "the server closed the connection")
@@ -235,7 +235,7 @@ async def test_hooks_are_told_of_each_attempt_and_then_of_the_call() -> None:
 async def test_an_attempts_seconds_are_its_own() -> None:
     """Waits between attempts are in the call's time, not in an attempt's."""
     watched = Watched(refusal(340), answer())
-    clock = watched.client.caller.clock
+    clock = watched.client.session.clock
     assert isinstance(clock, FakeClock)
 
     async def slow(_request: Request, _evidence: Evidence) -> Answer:

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 
 from voxsms.api import spec
 from voxsms.api.codec import Answer
-from voxsms.api.fault_codes import CODES
+from voxsms.api.fault_codes import CODES, Outcome
 from voxsms.api.registry import Row
+from voxsms.calls.loop import (
+    BASE_DELAY,
+    MAX_DELAY,
+    MAX_NAMED_DELAY,
+    RetryBudget,
+    decide,
+    outcome_of_error,
+)
 from voxsms.client import Client
 from voxsms.errors import (
     ApiError,
@@ -24,15 +32,6 @@ from voxsms.errors import (
     ServerFault,
     TimedOut,
     VoxSmsError,
-)
-from voxsms.retry import (
-    BASE_DELAY,
-    MOST_DELAY,
-    MOST_NAMED_DELAY,
-    Outcome,
-    RetryBudget,
-    decide,
-    outcome_of_error,
 )
 from voxsms.transport.seam import Evidence, Phase, Request
 
@@ -167,9 +166,9 @@ def test_a_wait_is_never_negative_nor_endless(
     if made >= most:
         assert wait is None
     if wait is not None:
-        assert 0 <= wait <= MOST_NAMED_DELAY + MOST_DELAY
+        assert 0 <= wait <= MAX_NAMED_DELAY + MAX_DELAY
         named = error.retry_after if isinstance(error, ApiError) else None
-        assert wait >= min(named or 0, MOST_NAMED_DELAY)
+        assert wait >= min(named or 0, MAX_NAMED_DELAY)
         assert named is not None or wait <= BASE_DELAY * 2 ** min(made - 1, 4)
 
 

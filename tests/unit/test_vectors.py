@@ -26,6 +26,13 @@ _METHODS: dict[str, Case] = {
     path.stem: json.loads(path.read_text("utf-8"))
     for path in sorted((_VECTORS / "methods").glob("*.json"))
 }
+_OUTCOMES = {
+    "refused": fault_codes.Outcome.REFUSED,
+    "wait": fault_codes.Outcome.REFUSED_RETRYABLE,
+    "stale": fault_codes.Outcome.STALE_TOKEN,
+    "unknown": fault_codes.Outcome.UNKNOWN,
+}
+"""What the vectors call an effect."""
 _CODES: list[Case] = json.loads((_VECTORS / "fault_codes.json").read_text("utf-8"))["codes"]
 
 
@@ -146,7 +153,7 @@ def test_a_code_means_what_the_contract_says(case: Case) -> None:
     assert known.code == case["code"]
     assert case["name"] in (known.name, None)
     assert known.error is getattr(errors, case["class"])
-    assert known.effect == case["effect"]
+    assert known.outcome is _OUTCOMES[case["effect"]]
 
 
 def test_every_documented_code_is_listed_and_no_other() -> None:
@@ -160,11 +167,11 @@ def test_an_unlisted_code_is_an_api_error_and_a_refusal(code: int) -> None:
     """A code that voxsms does not know reaches the user as `ApiError` with its number."""
     row = fault_codes.look_up(code)
     assert row == fault_codes.FaultCode(
-        code, "UNLISTED", errors.ApiError, fault_codes.Effect.REFUSED
+        code, "UNLISTED", errors.ApiError, fault_codes.Outcome.REFUSED
     )
 
 
 def test_an_error_without_a_code_leaves_the_outcome_open() -> None:
     """Where no code came it could be any, so nothing may be concluded from it."""
     row = fault_codes.look_up(0)
-    assert (row.error, row.effect) == (errors.ApiError, fault_codes.Effect.UNKNOWN)
+    assert (row.error, row.outcome) == (errors.ApiError, fault_codes.Outcome.UNKNOWN)

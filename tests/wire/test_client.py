@@ -313,17 +313,17 @@ async def test_a_view_has_its_own_options_and_the_same_connections(client: Clien
     budget = Budget(max_fragments=1)
     view = client.with_options(timeout=3, deadline=9, budget=budget)
     further = view.with_options(max_attempts=1, timeout=Timeouts(read=1))
-    assert attrs.asdict(view.options, recurse=False) == {
+    assert attrs.asdict(view.session.options, recurse=False) == {
         "timeouts": Timeouts(3, 3, 3, 3),
         "max_attempts": 4,
         "deadline": 9,
         "budget": budget,
     }
-    assert (further.options.deadline, further.options.budget) == (9, budget)
-    assert (further.options.max_attempts, further.options.timeouts.read) == (1, 1)
-    assert client.options.budget is None
-    assert client.options.timeouts == Timeouts(connect=5, read=30, write=10, pool=10)
-    assert view.caller is client.caller is further.caller
+    assert (further.session.options.deadline, further.session.options.budget) == (9, budget)
+    assert (further.session.options.max_attempts, further.session.options.timeouts.read) == (1, 1)
+    assert client.session.options.budget is None
+    assert client.session.options.timeouts == Timeouts(connect=5, read=30, write=10, pool=10)
+    assert view.session.transport is client.session.transport is further.session.transport
     with pytest.raises(InvalidRequest, match="deadline: must be"):
         client.with_options(deadline=-1)
 
@@ -345,7 +345,7 @@ def test_a_client_shows_where_it_calls_and_no_secret() -> None:
     """Neither it nor its class tells a key."""
     client = Client(KEY, "http://127.0.0.1:9", transport=Scripted(answer()))
     assert repr(client) == "<Client http://127.0.0.1:9 over scripted>"
-    shown = f"{client!r} {client} {vars(client)} {vars(client.caller)}"
+    shown = f"{client!r} {client} {vars(client)} {vars(client.session)}"
     assert KEY.api_key not in shown
 
 
@@ -369,13 +369,13 @@ async def test_a_client_from_the_environment(
     """Account, key and address from their variables; other options as for the class."""
     environment(VOXIMPLANT_ACCOUNT_ID="7", VOXIMPLANT_API_KEY="k", VOXSMS_BASE_URL="http://x.test")
     client = Client.from_env(transport=script, max_attempts=2)
-    assert client.options.max_attempts == 2
+    assert client.session.options.max_attempts == 2
     await client.send_sms_message(**SMS)
     assert script.forms[0]["account_id"] == "7"
     assert script.requests[0].url.startswith("http://x.test/platform_api/")
     environment(VOXSMS_BASE_URL="")
-    assert Client.from_env().caller.base_url == "https://api.voximplant.com"
-    assert Client.from_env(base_url="http://y.test").caller.base_url == "http://y.test"
+    assert Client.from_env().session.base_url == "https://api.voximplant.com"
+    assert Client.from_env(base_url="http://y.test").session.base_url == "http://y.test"
 
 
 def test_a_service_accounts_file_comes_first(

@@ -17,9 +17,9 @@ from doubles import KEY, SMS, FakeClock, always, json_answer, loopback, until
 from loopback_tls import certificates
 
 from voxsms import CallEvent, Client, Httpx2Transport, HttpxTransport, Timeouts
+from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import SendSmsMessageResult
 from voxsms.errors import NotSent, OutcomeUnknown, VoxSmsError
-from voxsms.retry import Outcome
 from voxsms.sandbox import Number, Sandbox, serve
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.seam import Transport

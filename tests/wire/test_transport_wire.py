@@ -26,6 +26,7 @@ from doubles import (
 from loopback_tls import certificates
 
 from voxsms import AttemptEvent, Client, Httpx2Transport, HttpxTransport, Timeouts
+from voxsms.api.fault_codes import Outcome
 from voxsms.errors import (
     ConnectionFailed,
     NotSent,
@@ -34,7 +35,6 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.retry import Outcome
 from voxsms.transport.aiohttp_session import AiohttpTransport
 from voxsms.transport.seam import MOST_BYTES, Phase
 
@@ -196,7 +196,7 @@ async def test_no_server_means_not_sent(client: Of) -> None:
     with pytest.raises(NotSent, match="no connection could be made") as caught:
         await of.send_sms_message(**SMS)
     assert caught.value.__cause__ is not None
-    clock = of.caller.clock
+    clock = of.session.clock
     assert isinstance(clock, FakeClock)
     assert len(clock.slept) == 3
 

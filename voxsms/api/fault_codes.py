@@ -12,17 +12,20 @@ from voxsms import errors
 from voxsms.errors import ApiError
 
 
-class Effect(StrEnum):
-    """What an error answer says of the request it answers."""
+class Outcome(StrEnum):
+    """What became of an attempt, or what an error answer says of it."""
 
+    NOT_SENT = "not sent"
+    """No byte of the request was handed to a connection."""
     REFUSED = "refused"
-    """Not processed, and a repetition would fare no better."""
-    WAIT = "wait"
-    """Not processed; the same call may succeed later."""
-    STALE = "stale"
-    """Not processed; the token was too old or too new, a fresh one cures it."""
+    """The service did not process the request, and a repetition would not change that."""
+    REFUSED_RETRYABLE = "refused for now"
+    """The service did not process the request; the same call may succeed later."""
+    STALE_TOKEN = "token refused"  # noqa: S105 - no password
+    """The service did not process the request because of the token's age."""
+    ACCEPTED = "accepted"
     UNKNOWN = "unknown"
-    """The request, or an earlier one like it, may have been processed."""
+    """Everything else: the request, or an earlier one like it, may have been processed."""
 
 
 @attrs.frozen
@@ -32,19 +35,20 @@ class FaultCode:
     code: int
     name: str
     error: type[ApiError] = errors.RequestRefused
-    effect: Effect = Effect.REFUSED
+    outcome: Outcome = Outcome.REFUSED
 
 
 UNLISTED = "UNLISTED"
 """The name of a code that the table does not know."""
 
 _AUTH = errors.AuthenticationFailed
+_LATER = Outcome.REFUSED_RETRYABLE
 _ROWS = (
-    FaultCode(1, "FATAL_ERROR", errors.ServerFault, Effect.UNKNOWN),
-    FaultCode(2, "INTERNAL_ERROR", errors.ServerFault, Effect.UNKNOWN),
-    FaultCode(4, "DB_ERROR", errors.ServerFault, Effect.UNKNOWN),
-    FaultCode(5, "BILLING_ERROR", errors.ServerFault, Effect.UNKNOWN),
-    FaultCode(14, "SMS_GATEWAY_ERROR", errors.ServerFault, Effect.UNKNOWN),
+    FaultCode(1, "FATAL_ERROR", errors.ServerFault, Outcome.UNKNOWN),
+    FaultCode(2, "INTERNAL_ERROR", errors.ServerFault, Outcome.UNKNOWN),
+    FaultCode(4, "DB_ERROR", errors.ServerFault, Outcome.UNKNOWN),
+    FaultCode(5, "BILLING_ERROR", errors.ServerFault, Outcome.UNKNOWN),
+    FaultCode(14, "SMS_GATEWAY_ERROR", errors.ServerFault, Outcome.UNKNOWN),
     FaultCode(100, "AUTHORIZATION_FAILED", _AUTH),
     FaultCode(101, "INVALID_ARGUMENTS"),
     FaultCode(103, "UNKNOWN_COMMAND"),
@@ -57,24 +61,24 @@ _ROWS = (
     FaultCode(127, "INSUFFICIENT_MONEY", errors.InsufficientFunds),
     FaultCode(131, "ACCOUNT_ISNT_ACTIVATED", errors.PermissionDenied),
     FaultCode(134, "REQUIRED_IS_EMPTY"),
-    FaultCode(162, "TRY_LATER", errors.RateLimited, Effect.WAIT),
+    FaultCode(162, "TRY_LATER", errors.RateLimited, _LATER),
     FaultCode(190, "INVALID_TO_NUMBER"),
     FaultCode(191, "INVALID_FROM_NUMBER"),
-    FaultCode(314, "CONCURRENT_RESOURCE_LIMIT_EXCEEDED", errors.RateLimited, Effect.WAIT),
-    FaultCode(340, "RATE_LIMIT_EXCEED", errors.RateLimited, Effect.WAIT),
+    FaultCode(314, "CONCURRENT_RESOURCE_LIMIT_EXCEEDED", errors.RateLimited, _LATER),
+    FaultCode(340, "RATE_LIMIT_EXCEED", errors.RateLimited, _LATER),
     FaultCode(385, "SENDING_SMS_ERROR"),
     FaultCode(386, "SMS_DISABLED_FOR_NUMBER", errors.SmsNotEnabled),
-    FaultCode(416, "RETRY_LATER", errors.RateLimited, Effect.WAIT),
+    FaultCode(416, "RETRY_LATER", errors.RateLimited, _LATER),
     FaultCode(422, "INVALID_SOURCE"),
     FaultCode(423, "INVALID_DESTINATION"),
     FaultCode(429, "INVALID_RESOURCE_TYPE"),
     FaultCode(430, "INVALID_PRICE_GROUP_NAME"),
     FaultCode(447, "INVALID_TOKEN_FORMAT", _AUTH),
     FaultCode(454, "INVALID_TOKEN_TTL", _AUTH),
-    FaultCode(455, "TOKEN_ISSUED_IN_FUTURE", _AUTH, Effect.STALE),
-    FaultCode(456, "TOKEN_EXPIRED", _AUTH, Effect.STALE),
+    FaultCode(455, "TOKEN_ISSUED_IN_FUTURE", _AUTH, Outcome.STALE_TOKEN),
+    FaultCode(456, "TOKEN_EXPIRED", _AUTH, Outcome.STALE_TOKEN),
     FaultCode(470, "INVALID_SMS_DIRECTION_PARAMETER"),
-    FaultCode(484, "HTTP_REQUEST_REJECTED", effect=Effect.UNKNOWN),
+    FaultCode(484, "HTTP_REQUEST_REJECTED", outcome=Outcome.UNKNOWN),
     FaultCode(485, "REQUIRED_PARAMETER_IS_MISSING"),
     FaultCode(496, "PARAMETER_IS_INVALID"),
     FaultCode(497, "PARAMETER_IS_OUT_OF_RANGE"),
@@ -83,7 +87,7 @@ _ROWS = (
     FaultCode(507, "INVALID_SRC_NUMBER"),
     FaultCode(508, "INVALID_TEXT"),
     FaultCode(509, "A2P_SMS_DISABLED", errors.SmsNotEnabled),
-    FaultCode(515, "SAME_OPERATION_LIMIT", effect=Effect.UNKNOWN),
+    FaultCode(515, "SAME_OPERATION_LIMIT", outcome=Outcome.UNKNOWN),
     FaultCode(528, "NOT_SUPPORT_SMS"),
     FaultCode(569, "DATE_RANGE_LIMIT"),
 )
@@ -93,9 +97,9 @@ CODES = {row.code: row for row in _ROWS}
 
 
 def look_up(code: int) -> FaultCode:
-    """Give the row of a code, or one made up for a code that is not listed.
+    """Return the row of a code, or one made up for a code that is not listed.
 
     0 stands for an error without a code: it could be any of them.
     """
-    effect = Effect.REFUSED if code else Effect.UNKNOWN
-    return CODES.get(code) or FaultCode(code, UNLISTED, ApiError, effect)
+    outcome = Outcome.REFUSED if code else Outcome.UNKNOWN
+    return CODES.get(code) or FaultCode(code, UNLISTED, ApiError, outcome)

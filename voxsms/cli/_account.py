@@ -50,7 +50,7 @@ class Account:
                 yield client
             except (ConnectionFailed, NotSent) as error:
                 if not _NOT_OF_THE_URL.search(error.problem):
-                    url = client.caller.base_url
+                    url = client.session.base_url
                     error.add_note(f"Looked for at {url}; --base-url changes that.")
                 raise
 

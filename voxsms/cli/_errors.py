@@ -31,7 +31,7 @@ from voxsms.errors import (
 )
 
 if TYPE_CHECKING:
-    from voxsms.hooks import CallEvent
+    from voxsms.calls.hooks import CallEvent
 
 R = TypeVar("R")
 

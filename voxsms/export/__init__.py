@@ -99,7 +99,7 @@ async def export_history(
 
 
 def _faults_of_options(client: Client, windows_in_flight: object) -> list[Fault]:
-    faults = [Fault("client", "is closed")] if client.caller.closed else []
+    faults = [Fault("client", "is closed")] if client.session.is_closed else []
     if type(windows_in_flight) is not int or not 1 <= windows_in_flight <= _MOST_IN_FLIGHT:
         problem = f"must be a whole number from 1 to {_MOST_IN_FLIGHT}"
         faults.append(Fault("windows_in_flight", problem))

@@ -62,8 +62,8 @@ class Job:
         """Give what a checkpoint must agree with to be gone on from."""
         return {
             **self.query.as_text(),
-            "service": client.caller.base_url,
-            "account": str(getattr(client.caller.signer, "account_id", "")),
+            "service": client.session.base_url,
+            "account": str(client.session.account_id or ""),
             "format": self.target.format,
             "by_day": str(self.target.by_day),
             "mask": str(self.mask),

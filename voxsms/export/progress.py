@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from voxsms.calls.hooks import tell
 from voxsms.export.job import ExportProgress
 from voxsms.export.plan import Window
 from voxsms.export.planning import Plan
 from voxsms.export.source import Source
 from voxsms.export.windowlog import Kept
-from voxsms.hooks import tell
 
 
 class Progress:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import attrs
 from anyio import CancelScope, CapacityLimiter, to_thread
 
+from voxsms.calls.hooks import logger
 from voxsms.client import Client
 from voxsms.errors import Incomplete
 from voxsms.export.assembly import Repeats, begin
@@ -30,7 +31,6 @@ from voxsms.export.source import Source
 from voxsms.export.together import together
 from voxsms.export.turns import Turns
 from voxsms.export.windowlog import Kept
-from voxsms.hooks import logger
 
 T = TypeVar("T")
 _PAGES_A_WINDOW = 4

@@ -73,7 +73,7 @@ class Source:
     ) -> None:
         self.query = query
         self._encoder = encoder
-        self.clock = client.caller.clock
+        self.clock = client.session.clock
         self.requests = 0
         self.answered_at: float | None = None
         """When the first answer came, by the monotonic clock."""
@@ -87,7 +87,7 @@ class Source:
         """Give the second it is at the service, by a count of its if there is one."""
         if count is not None and (date := http_date(count.date)) is not None:
             return date
-        return whole_second(datetime.fromtimestamp(self._client.caller.service_clock.best(), UTC))
+        return whole_second(datetime.fromtimestamp(self._client.session.service_clock.best(), UTC))
 
     async def count(self, start: datetime | None, last: datetime | None, offset: int = 0) -> Count:
         """Ask how many rows a span holds; the one at the offset comes along."""
@@ -166,7 +166,7 @@ class Source:
     async def _ask(self, request: attrs.AttrsInstance, reading: Callable[[Answer], T]) -> T:
         client, asked = self._client, self.clock.monotonic()
         self.requests += 1
-        found = await client.caller.read(self.query.row, request, client.options, reading)
+        found = await client.session.read(self.query.row, request, reading)
         answered = self.clock.monotonic()
         if self.answered_at is None:
             self.answered_at = answered

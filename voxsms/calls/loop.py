@@ -1,159 +1,123 @@
-"""One call: checked, proved, sent, judged, perhaps sent again, and entered in the books.
+"""One call: proved, sent, judged, perhaps sent again, and entered in the books.
 
-Everything a call knows of itself lives in `_Call`; what the calls of a client share in `Caller`.
+Everything a call knows of itself lives in `Call`; what the calls of a client share in `Session`.
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote_plus
 
 import anyio
 import attrs
 
-from voxsms._version import __version__
-from voxsms.api.codec import (
-    Answer,
-    Form,
-    read_answer,
-    read_payload,
-    write_request,
-)
-from voxsms.api.models import A2PSendSmsResult, Output, SendSmsMessageResult
+from voxsms.api.codec import Answer, Form
+from voxsms.api.fault_codes import Outcome, look_up
+from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.registry import Row
-from voxsms.api.spec import Method, Target
 from voxsms.api.wire import SEPARATOR
-from voxsms.calls.auth import Proof, Signer
-from voxsms.calls.download import TargetFile, open_target
-from voxsms.calls.service_clock import ServiceClock
-from voxsms.clock import Clock
+from voxsms.calls.auth import Proof
+from voxsms.calls.download import TargetFile
+from voxsms.calls.hooks import Telling, note
 from voxsms.errors import (
     ApiError,
     ConnectionFailed,
-    Fault,
-    InvalidRequest,
     NotSent,
     OutcomeUnknown,
+    RateLimited,
     ResponseInvalid,
+    ServerFault,
     TimedOut,
     VoxSmsError,
 )
-from voxsms.hooks import Hooks, Telling, note
-from voxsms.retry import Outcome, RetryBudget, decide, outcome_of_error
-from voxsms.text.segments import count_fragments
-from voxsms.transport.seam import (
-    Evidence,
-    FaultKind,
-    Phase,
-    Request,
-    Timeouts,
-    Transport,
-    TransportFault,
-    is_file,
-)
+from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
 
 if TYPE_CHECKING:
-    from voxsms.pricing import Budget, Reservation
+    from voxsms.calls.session import Session
+    from voxsms.pricing import Reservation
 
 R = TypeVar("R")
 
-
-@attrs.frozen
-class Options:
-    """What a view of a client may set for its calls."""
-
-    timeouts: Timeouts = attrs.field(factory=Timeouts)
-    max_attempts: int = 4
-    deadline: float = 60.0
-    """Seconds for a whole call, with its waits and repetitions."""
-    budget: "Budget | None" = None
+BASE_DELAY = 0.5
+MAX_DELAY = 8.0
+_MAX_DOUBLINGS = 10  # a float cannot be doubled a thousand times
+MAX_NAMED_DELAY = 60.0
+"""The longest wait that the service can impose."""
 
 
-class Caller:
-    """What the calls of one client share: connections, token, clock, hooks, retry budget."""
-
-    def __init__(
-        self, signer: Signer, base_url: str, transport: Transport, hooks: Hooks, clock: Clock
-    ) -> None:
-        self.signer = signer
-        self.base_url = base_url
-        self.transport = transport
-        self.hooks = hooks
-        self.clock = clock
-        self.headers: Mapping[str, str] = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Accept": "*/*",
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"voxsms/{__version__} {transport.name}",
-        }
-        self.retries = RetryBudget()
-        self.closed = False
-        self.service_clock = ServiceClock(clock)
-
-    def call(
-        self, row: Method[..., R], request: attrs.AttrsInstance, options: Options
-    ) -> Coroutine[Any, Any, R]:
-        """Make a call. Raises what `voxsms.errors` says."""
-        form = self._checked(row, request)
-        if row.sending is None:
-            return _Call(self, row, form, options, partial(read_answer, row)).run()
-        predicted = count_fragments(form[row.sending.text])
-        beside = {"predicted_fragments_count": predicted}
-        reading = partial(read_answer, row, beside=beside)
-        return _Call(self, row, form, options, reading, predicted=predicted).run()
-
-    def read(
-        self,
-        row: Row,
-        request: attrs.AttrsInstance,
-        options: Options,
-        reading: Callable[[Answer], R],
-    ) -> Coroutine[Any, Any, R]:
-        """Make a call whose answer is read in another way than into the row's record."""
-        return _Call(self, row, self._checked(row, request), options, reading).run()
-
-    async def download(
-        self, row: Row, request: attrs.AttrsInstance, options: Options, to: Target
-    ) -> int:
-        """Make a call that answers with a file; give its size in bytes."""
-        form, file = self._checked(row, request), open_target(row.cmd, to)
-        if form["output"] == Output.JSON:
-            raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
-
-        def size(answer: Answer) -> int:
-            if not is_file(answer.status, answer.headers.get("content-type", "")):
-                read_payload(row, answer)
-                raise ResponseInvalid(row.cmd, "$", "a JSON object where a file was expected")
-            return file.written
-
-        try:
-            written = await _Call(self, row, form, options, size, file).run()
-            await file.finish()
-        except BaseException:
-            await file.abandon()
-            raise
-        return written
-
-    def _checked(self, row: Row, request: attrs.AttrsInstance) -> Form:
-        if self.closed:
-            raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
-        return write_request(row, request)
-
-    async def aclose(self) -> None:
-        """Close the connections; calls made after this are refused."""
-        self.closed = True
-        await self.transport.aclose()
+def outcome_of_error(error: VoxSmsError, status: int) -> Outcome:
+    """Judge an answer that was read as an error."""
+    if isinstance(error, RateLimited) and error.code == 0:
+        return Outcome.REFUSED_RETRYABLE  # HTTP 429
+    if not isinstance(error, ApiError) or status >= 500:  # noqa: PLR2004 - HTTP server errors
+        return Outcome.UNKNOWN
+    return look_up(error.code).outcome
 
 
-class _Call(Generic[R]):
+@attrs.define
+class RetryBudget:
+    """A bucket of tokens: a retry takes one, a success brings back a part of one."""
+
+    capacity: float = 100.0
+    refund: float = 0.1
+    tokens: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Start full."""
+        self.tokens = self.capacity
+
+    def take(self) -> bool:
+        """Take a token, if there is one."""
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    def put_back(self) -> None:
+        """Count a success."""
+        self.tokens = min(self.capacity, self.tokens + self.refund)
+
+
+def decide(
+    row: Row, outcome: Outcome, error: VoxSmsError, attempts: int, max_attempts: int, roll: float
+) -> float | None:
+    """Give the seconds to wait before the next attempt, or None if there is to be none.
+
+    Args:
+        row: the method; what charges is never repeated in doubt.
+        outcome: what became of the last attempt.
+        error: what it brought.
+        attempts: how many were made.
+        max_attempts: how many may be made.
+        roll: a random number from 0 to 1.
+    """
+    if attempts >= max_attempts or not _may_repeat(row, outcome, error):
+        return None
+    doubled = BASE_DELAY * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
+    backoff = roll * min(MAX_DELAY, doubled)
+    named = error.retry_after if isinstance(error, ApiError) else None
+    return backoff if named is None else min(named, MAX_NAMED_DELAY) + backoff
+
+
+def _may_repeat(row: Row, outcome: Outcome, error: VoxSmsError) -> bool:
+    if outcome in (Outcome.NOT_SENT, Outcome.REFUSED_RETRYABLE):
+        return True
+    if row.charges or outcome is not Outcome.UNKNOWN:
+        return False
+    # To read again is harmless, and helps unless the service itself gave the answer: an error of
+    # the request's, or a record that cannot be read, will not be another the next time.
+    if isinstance(error, ResponseInvalid):
+        return error.path == "$"
+    return not isinstance(error, ApiError) or isinstance(error, ServerFault)
+
+
+class Call(Generic[R]):
     """A call under way."""
 
     __slots__ = (
-        "_caller",
         "_evidence",
         "_file",
         "_form",
@@ -164,26 +128,26 @@ class _Call(Generic[R]):
         "_read",
         "_renewed",
         "_row",
+        "_session",
         "_telling",
     )
 
     def __init__(
         self,
-        caller: Caller,
+        session: "Session",
         row: Row,
         form: Form,
-        options: Options,
         read: Callable[[Answer], R],
         file: TargetFile | None = None,
         predicted: int | None = None,
     ) -> None:
-        self._caller = caller
+        self._session = session
         self._row = row
         self._form = form
-        self._options = options
+        self._options = session.options
         self._read = read
         self._file = file
-        self._telling = Telling(row.cmd, caller.hooks, caller.clock, predicted)
+        self._telling = Telling(row.cmd, session.hooks, session.clock, predicted)
         self._renewed = False
         self._evidence = Evidence()
         self._outcome = Outcome.NOT_SENT
@@ -221,10 +185,10 @@ class _Call(Generic[R]):
         return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
 
     async def _until_decided(self) -> R:
-        clock, signer = self._caller.clock, self._caller.signer
+        clock, signer = self._session.clock, self._session.signer
         while True:
-            proof = await signer.sign(self._caller.service_clock.best())
-            if self._caller.closed:  # while this call waited
+            proof = await signer.sign(self._session.service_clock.best())
+            if self._session.is_closed:  # while this call waited
                 closed = TransportFault(FaultKind.CONNECTION, "the client was closed")
                 raise self._unanswered(closed) from self._last
             self._telling.begin_attempt()
@@ -239,17 +203,17 @@ class _Call(Generic[R]):
             else:
                 self._outcome = Outcome.ACCEPTED
                 self._telling.end_attempt(self._outcome, None)
-                self._caller.retries.put_back()
+                self._session.retries.put_back()
                 return result
             # From here on nothing is in doubt until the next attempt is.
             self._evidence, self._outcome = Evidence(), Outcome.NOT_SENT
             await clock.sleep(wait)
 
     async def _attempt(self, proof: Proof) -> R:
-        caller, row = self._caller, self._row
+        session, row = self._session, self._row
         request = Request(
-            f"{caller.base_url}/platform_api/{row.cmd}/",
-            {**caller.headers, **proof.headers},
+            f"{session.base_url}/platform_api/{row.cmd}/",
+            {**session.headers, **proof.headers},
             _form_body({**self._form, **proof.fields}),
             charges=row.charges,
             timeouts=self._options.timeouts,
@@ -258,14 +222,14 @@ class _Call(Generic[R]):
         # From here on silence proves something only if the transport is one whose silence does.
         self._evidence.phase = Phase.HANDED_OVER
         try:
-            answer = await caller.transport.send(request, self._evidence)
+            answer = await session.transport.send(request, self._evidence)
         except TransportFault as fault:
             found = self._unanswered(fault)
             raise found from found.__cause__ or fault.__cause__
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
             raise self._interrupted(error) from error
         self._evidence.phase = Phase.READING
-        caller.service_clock.learn(answer.headers.get("date", ""), self._telling.seconds)
+        session.service_clock.learn(answer.headers.get("date", ""), self._telling.seconds)
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:
@@ -281,7 +245,7 @@ class _Call(Generic[R]):
             unreadable = ResponseInvalid(cmd, "$", problem)
             unreadable.__cause__ = fault.__cause__
             return self._judged(unreadable, HTTPStatus.OK)
-        silence_counts = self._caller.transport.silence_counts
+        silence_counts = self._session.transport.silence_counts
         not_sent = self._evidence.proves_not_sent(silence_counts=silence_counts)
         self._outcome = Outcome.NOT_SENT if not_sent else Outcome.UNKNOWN
         if self._row.charges:
@@ -301,7 +265,7 @@ class _Call(Generic[R]):
         return doubt
 
     def _doubt(self, problem: str) -> OutcomeUnknown:
-        at = datetime.fromtimestamp(self._caller.service_clock.best(), UTC)
+        at = datetime.fromtimestamp(self._session.service_clock.best(), UTC)
         phase = self._evidence.phase.words
         return OutcomeUnknown(self._row.cmd, problem, at, phase, self._numbers)
 
@@ -316,18 +280,18 @@ class _Call(Generic[R]):
 
     async def _wait_after(self, error: VoxSmsError, proof: Proof) -> float | None:
         """Give the seconds until the next attempt, or None if there is to be none."""
-        caller, options = self._caller, self._options
-        if caller.closed:
+        session, options = self._session, self._options
+        if session.is_closed:
             return None
         if self._outcome is Outcome.STALE_TOKEN and not self._renewed:
-            caller.service_clock.confirm()
-            self._renewed = caller.signer.renew(proof) and caller.retries.take()
+            session.service_clock.confirm()
+            self._renewed = session.signer.renew(proof) and session.retries.take()
             return 0.0 if self._renewed else None
-        roll = caller.clock.roll()
+        roll = session.clock.roll()
         made = self._telling.attempts - self._renewed  # that with the stale token does not count
         wait = decide(self._row, self._outcome, error, made, options.max_attempts, roll)
-        left = self._telling.started + options.deadline - caller.clock.monotonic()
-        if wait is None or wait > left or not caller.retries.take():
+        left = self._telling.started + options.deadline - session.clock.monotonic()
+        if wait is None or wait > left or not session.retries.take():
             return None
         if self._file is not None and not await self._file.restart():
             return None

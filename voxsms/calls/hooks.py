@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import attrs
 
+from voxsms.api.fault_codes import Outcome
 from voxsms.clock import Clock
 from voxsms.errors import ApiError, OutcomeUnknown, VoxSmsError
-from voxsms.retry import Outcome
 
 logger = logging.getLogger("voxsms")
 Event = TypeVar("Event")

@@ -1,0 +1,69 @@
+"""STOP is understood in the words that people write, and not where they say something else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxsms.webhooks import Keyword, MemoryOptOuts, keyword
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP", "stop", " Stop. ", "“STOP”", "STOP!!!", "stop stop", "Stop writing to me",
+        "STOPP", "UNSUBSCRIBE", "Unsubscribe me please", "opt out", "OPT-OUT", "optout", "END",
+        "cancel", "Arrêt", "ARRET", "désabonner", "BAJA", "Sair", "SAİR", "iptal", "İPTAL",
+        "СТОП", "Стоп, хватит", "відписатися", "ΣΤΟΠ", "στοπ", "הסר", "إيقاف", "退订", "TD",
+        "配信停止", "수신거부", "Wypisz", "ret", "Odhlásit", "HỦY",
+    ],
+)  # fmt: skip
+def test_stop(text: str) -> None:
+    """In many languages; case, accents and punctuation do not count."""
+    assert keyword(text) is Keyword.STOP
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "...", "Don't stop", "End of June suits me", "Cancel my appointment at 3",
+        "Quit smoking today!", "Yes", "ok", "I will be at the bus stop", "stopwatch", "Ende gut",
+        "Alto Adige", "Info about prices", "👍", "non stop", "T-shirt",
+    ],
+)  # fmt: skip
+def test_what_says_something_else(text: str) -> None:
+    """A word that can begin another message counts only as the whole message."""
+    assert keyword(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("START", Keyword.START), ("unstop", Keyword.START), ("Alta", Keyword.START),
+        ("opt in", Keyword.START), ("HELP", Keyword.HELP), ("info?", Keyword.HELP),
+        ("Hilfe", Keyword.HELP), ("Помощь", Keyword.HELP),
+    ],
+)  # fmt: skip
+def test_start_and_help(text: str, wanted: Keyword) -> None:
+    """The way back, and the question who writes."""
+    assert keyword(text) is wanted
+
+
+@given(st.text())
+def test_any_text_can_be_asked(text: str) -> None:
+    """Whatever somebody writes."""
+    assert keyword(text) in (None, *Keyword)
+
+
+def test_a_huge_text_takes_no_time() -> None:
+    """Only as much of it is looked at as a message can hold."""
+    assert keyword("stop " * 1_000_000) is Keyword.STOP
+
+
+async def test_the_list_knows_a_number_however_it_is_written() -> None:
+    """It is put on the list, and off it again."""
+    opt_outs = MemoryOptOuts()
+    await opt_outs.add("447443332212")
+    assert await opt_outs.contains("+44 7443 332212")
+    assert not await opt_outs.contains("447443332213")
+    await opt_outs.remove("+447443332212")
+    assert not await opt_outs.contains("447443332212")

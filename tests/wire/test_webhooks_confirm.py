@@ -1,0 +1,83 @@
+"""What a callback says is confirmed by the service, and what is made up is not."""
+
+from datetime import timedelta
+
+import pytest
+
+from voxsms import Client, InvalidRequest
+from voxsms.sandbox import Number, Sandbox, serve
+from voxsms.webhooks import A2PActivated, A2PDelivery, InboundSms, MinBalance, confirm
+
+OURS, THEIRS = "447443332211", "447443332212"
+
+
+def inbound(text: str, source: str = THEIRS) -> InboundSms:
+    """Return a callback that says that somebody wrote."""
+    return InboundSms(
+        callback_id=7,
+        account_id=1,
+        type="sms_inbound",
+        source_number=source,
+        destination_number=OURS,
+        sms_body=text,
+    )
+
+
+async def test_an_inbound_message_is_confirmed_by_the_history() -> None:
+    """By its numbers and, where it was stored, its text."""
+    async with serve(numbers=[Number(number=OURS, sms_enabled=True)]) as sandbox:
+        sandbox.receive(source=THEIRS, destination=OURS, text="Order 17")
+        async with Client(sandbox.auth, sandbox.url) as client:
+            assert await confirm(client, inbound("Order 17"))
+            assert not await confirm(client, inbound("Order 18"))
+            assert not await confirm(client, inbound("Order 17", source="447443332213"))
+            assert not await confirm(client, inbound("Order 17"), within=timedelta(days=-1))
+            sandbox.receive(source=THEIRS, destination=OURS, text="Order 19", store_body=False)
+            assert await confirm(client, inbound("Order 19"))
+
+
+@pytest.mark.parametrize(
+    ("told", "is_confirmed"), [("QUEUED", True), ("DELIVERED", False), ("FAILED", False)]
+)
+async def test_a_delivery_is_confirmed_by_the_messages_own_row(
+    voxsms_sandbox: Sandbox, told: str, is_confirmed: bool
+) -> None:
+    """A status that the service itself has not come to is made up."""
+    async with Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+        sent = await client.a2p_send_sms(src_number="VOXSMS", dst_numbers=[THEIRS], text="Hi")
+        callback = A2PDelivery(
+            callback_id=7,
+            account_id=1,
+            type="a2p_sms_delivery",
+            id=sent.result[0].message_id,
+            source_number="VOXSMS",
+            status=told,
+        )
+        assert await confirm(client, callback) is is_confirmed
+
+
+async def test_a_delivery_of_no_message_is_made_up(voxsms_sandbox: Sandbox) -> None:
+    """The history has no such id."""
+    async with Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+        callback = A2PDelivery(
+            callback_id=7, account_id=1, type="x", id=99, source_number="VOXSMS", status="QUEUED"
+        )
+        assert not await confirm(client, callback)
+
+
+async def test_the_activation_is_confirmed_by_the_account(voxsms_sandbox: Sandbox) -> None:
+    """Which says whether A2P is enabled."""
+    async with Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+        for enabled in (True, False):
+            callback = A2PActivated(callback_id=7, account_id=1, type="x", a2p_enabled=enabled)
+            assert await confirm(client, callback) is enabled
+
+
+async def test_of_other_callbacks_no_method_tells(voxsms_sandbox: Sandbox) -> None:
+    """It is said, and nothing is asked."""
+    async with Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+        callback = MinBalance(
+            callback_id=7, account_id=1, type="x", is_min_credit=True, is_repeated=False
+        )
+        with pytest.raises(InvalidRequest, match="MinBalance"):
+            await confirm(client, callback)

@@ -1,0 +1,41 @@
+"""How far a message has come: delivery statuses as a lattice.
+
+    QUEUED < DISPATCHED < UNKNOWN < DELIVERED, FAILED, EXPIRED, REJECTED, ABORTED
+
+Statuses are told in any order, by callbacks and by the history; whatever the order, the same status
+stands in the end. `UNKNOWN` and a status that the service adds later are more than being under way
+and override nothing final; what is final stays.
+"""
+
+from voxsms.api.models import DeliveryStatus
+
+FINAL = frozenset(
+    {
+        DeliveryStatus.DELIVERED,
+        DeliveryStatus.FAILED,
+        DeliveryStatus.EXPIRED,
+        DeliveryStatus.REJECTED,
+        DeliveryStatus.ABORTED,
+    }
+)
+_RANKS = {DeliveryStatus.QUEUED: 1, DeliveryStatus.DISPATCHED: 2} | dict.fromkeys(FINAL, 4)
+_NOT_LISTED = 3
+
+
+def advance(known: DeliveryStatus | str | None, told: DeliveryStatus | str) -> DeliveryStatus | str:
+    """Return the status after another one was told.
+
+    Args:
+        known: the status so far, None if there was none.
+        told: the status that a callback or the history tells now.
+    """
+    return told if known is None or _rank(told) > _rank(known) else known
+
+
+def is_final(status: DeliveryStatus | str | None) -> bool:
+    """Return whether no other status can follow."""
+    return status in FINAL
+
+
+def _rank(status: DeliveryStatus | str) -> int:
+    return next((rank for each, rank in _RANKS.items() if each == status), _NOT_LISTED)

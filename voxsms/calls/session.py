@@ -1,0 +1,139 @@
+"""What the calls of one client share, and what a job may use of a client.
+
+A job, such as an export, is given `client.session` and makes its calls through it: it needs no
+other part of a client.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from copy import copy
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from voxsms._version import __version__
+from voxsms.api.codec import Answer, Form, read_answer, read_payload, write_request
+from voxsms.api.models import Output
+from voxsms.api.registry import Row
+from voxsms.api.spec import Method, Target
+from voxsms.calls.auth import Signer
+from voxsms.calls.download import open_target
+from voxsms.calls.hooks import Hooks
+from voxsms.calls.loop import Call, RetryBudget
+from voxsms.calls.service_clock import ServiceClock
+from voxsms.clock import Clock
+from voxsms.errors import Fault, InvalidRequest, ResponseInvalid
+from voxsms.text.segments import count_fragments
+from voxsms.transport.seam import Timeouts, Transport, is_file
+
+if TYPE_CHECKING:
+    from voxsms.pricing import Budget
+
+R = TypeVar("R")
+
+
+@attrs.frozen
+class Options:
+    """What a view of a client may set for its calls."""
+
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
+    max_attempts: int = 4
+    deadline: float = 60.0
+    """Seconds for a whole call, with its waits and repetitions."""
+    budget: "Budget | None" = None
+
+
+class Session:
+    """A client's account, clocks and calls, with the options of one view of it.
+
+    Views share everything but their options.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        base_url: str,
+        transport: Transport,
+        hooks: Hooks,
+        clock: Clock,
+        options: Options,
+    ) -> None:
+        self.signer = signer
+        self.base_url = base_url
+        self.transport = transport
+        self.hooks = hooks
+        self.clock = clock
+        self.options = options
+        self.service_clock = ServiceClock(clock)
+        self.retries = RetryBudget()
+        self.headers: Mapping[str, str] = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "*/*",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"voxsms/{__version__} {transport.name}",
+        }
+        self._closed = Event()
+
+    @property
+    def account_id(self) -> int | None:
+        """The account that the credentials are for; None if they do not say it."""
+        account_id = getattr(self.signer, "account_id", None)
+        return account_id if isinstance(account_id, int) else None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client, or a view of it, was closed."""
+        return self._closed.is_set()
+
+    def with_options(self, options: Options) -> "Session":
+        """Return a view with other options."""
+        view = copy(self)
+        view.options = options
+        return view
+
+    def call(self, row: Method[..., R], request: attrs.AttrsInstance) -> Coroutine[Any, Any, R]:
+        """Make a call. Raises what `voxsms.errors` says."""
+        form = self._checked(row, request)
+        if row.sending is None:
+            return Call(self, row, form, partial(read_answer, row)).run()
+        predicted = count_fragments(form[row.sending.text])
+        beside = {"predicted_fragments_count": predicted}
+        reading = partial(read_answer, row, beside=beside)
+        return Call(self, row, form, reading, predicted=predicted).run()
+
+    def read(
+        self, row: Row, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
+    ) -> Coroutine[Any, Any, R]:
+        """Make a call whose answer is read in another way than into the row's record."""
+        return Call(self, row, self._checked(row, request), reading).run()
+
+    async def download(self, row: Row, request: attrs.AttrsInstance, to: Target) -> int:
+        """Make a call that answers with a file; return its size in bytes."""
+        form, file = self._checked(row, request), open_target(row.cmd, to)
+        if form["output"] == Output.JSON:
+            raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
+
+        def size(answer: Answer) -> int:
+            if not is_file(answer.status, answer.headers.get("content-type", "")):
+                read_payload(row, answer)
+                raise ResponseInvalid(row.cmd, "$", "a JSON object where a file was expected")
+            return file.written
+
+        try:
+            written = await Call(self, row, form, size, file).run()
+            await file.finish()
+        except BaseException:
+            await file.abandon()
+            raise
+        return written
+
+    def _checked(self, row: Row, request: attrs.AttrsInstance) -> Form:
+        if self.is_closed:
+            raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
+        return write_request(row, request)
+
+    async def aclose(self) -> None:
+        """Close the connections; calls made after this are refused."""
+        self._closed.set()
+        await self.transport.aclose()

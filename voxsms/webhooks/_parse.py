@@ -1,0 +1,179 @@
+"""From the raw body of a post to verified callbacks: pure.
+
+Shared contract, section 5: `{"callbacks": [...]}`, several in one post, each with its own hash.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator
+from typing import cast
+
+import attrs
+import orjson
+
+from voxsms.api.callbacks import CALLBACKS, Callback, CallbackSpec, UnknownCallback
+from voxsms.api.decode import Unreadable, read
+from voxsms.errors import CallbackInvalid, CredentialsInvalid, SignatureInvalid
+
+MAX_BODY = 2**20
+"""Bytes of one post."""
+MAX_CALLBACKS = 1000
+"""Callbacks in one post."""
+_MAX_SALT = 40
+_BY_TYPE = {spec.name: spec for spec in CALLBACKS}
+_SHARED = ("callback_id", "account_id", "type", "balance", "currency")
+_DIGITS = re.compile(r"0|[1-9][0-9]{0,18}")
+_BETWEEN_NUMBERS = re.compile(r"[;,\s]+")
+
+
+@attrs.frozen
+class CallbackSecret:
+    """What the signature of a callback is made with. None of it is ever shown.
+
+    Args:
+        callback_salt: the salt set in the account's settings, 1 to 40 characters.
+        account_id: the account whose callbacks are taken.
+        api_key: the account's API key.
+
+    Raises:
+        CredentialsInvalid: names the field.
+    """
+
+    callback_salt: str = attrs.field(repr=False)
+    account_id: int = attrs.field(repr=False)
+    api_key: str = attrs.field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what no signature can be made with."""
+        salt, account_id, api_key = _given(self)
+        if not isinstance(salt, str) or not 0 < len(salt) <= _MAX_SALT:
+            raise CredentialsInvalid(f"callback_salt: must be 1 to {_MAX_SALT} characters")
+        if type(account_id) is not int or account_id < 1:
+            raise CredentialsInvalid("account_id: must be a whole number above 0")
+        if not isinstance(api_key, str) or not api_key:
+            raise CredentialsInvalid("api_key: must be a string that is not empty")
+
+    def signature(self, callback_id: int) -> str:
+        """Return the hash that the service puts into a callback, as lower-case hex."""
+        signed = f"{self.callback_salt}{self.account_id}{self.api_key}{callback_id}"
+        # MD5 is the service's choice.
+        return hashlib.md5(signed.encode(), usedforsecurity=False).hexdigest()
+
+
+def _given(values: object) -> tuple[object, ...]:
+    """Return the values of a record, of which a type checker believes nothing."""
+    return attrs.astuple(cast("attrs.AttrsInstance", values))
+
+
+def parse(body: bytes, secret: CallbackSecret | None) -> tuple[Callback, ...]:
+    """Read the callbacks of one post. Every signature is verified before any callback is given out.
+
+    Args:
+        body: the raw body of the post, as it came.
+        secret: what to verify with; None takes callbacks from anybody.
+
+    Returns:
+        The callbacks in the order of the post; of a type that is not known: `UnknownCallback`.
+
+    Raises:
+        SignatureInvalid: the hash of a callback is missing or wrong, or it is of another account.
+        CallbackInvalid: the body cannot be read; names the place.
+        TypeError: `body` is not bytes.
+    """
+    items = _items(body)
+    ids = [_whole(item, "callback_id", at) for at, item in enumerate(items)]
+    if secret is not None:
+        for at, (item, callback_id) in enumerate(zip(items, ids, strict=True)):
+            _verify(item, callback_id, at, secret)
+    return tuple(_read(item, at) for at, item in enumerate(items))
+
+
+def _items(body: object) -> list[dict[str, object]]:
+    if not isinstance(body, bytes):
+        raise TypeError(f"body is a {type(body).__name__}: pass the raw body, as bytes")
+    if len(body) > MAX_BODY:
+        raise CallbackInvalid(f"body: has {len(body)} bytes; at most {MAX_BODY} are read")
+    try:
+        data: object = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        # Not chained: orjson's error holds the whole body.
+        raise CallbackInvalid(f"body: is no JSON ({error})") from None
+    found = cast("dict[str, object]", data).get("callbacks") if isinstance(data, dict) else None
+    if not isinstance(found, list):
+        raise CallbackInvalid("callbacks: a list was expected")
+    items = cast("list[object]", found)
+    if len(items) > MAX_CALLBACKS:
+        raise CallbackInvalid(
+            f"callbacks: has {len(items)} items; at most {MAX_CALLBACKS} are read"
+        )
+    for at, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise CallbackInvalid(f"callbacks[{at}]: an object was expected")
+    return cast("list[dict[str, object]]", items)
+
+
+def _whole(item: dict[str, object], field: str, at: int) -> int:
+    """Return a whole number, digits only: what is signed must have one way to be written."""
+    value = item.get(field)
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not _DIGITS.fullmatch(text):
+        raise CallbackInvalid(f"callbacks[{at}].{field}: a whole number was expected")
+    return int(text)
+
+
+def _verify(item: dict[str, object], callback_id: int, at: int, secret: CallbackSecret) -> None:
+    if _whole(item, "account_id", at) != secret.account_id:
+        raise SignatureInvalid(f"callbacks[{at}]: is of another account")
+    given = item.get("hash")
+    shown = given.lower() if isinstance(given, str) and given.isascii() else ""
+    if not hmac.compare_digest(shown, secret.signature(callback_id)):
+        raise SignatureInvalid(f"callbacks[{at}]: the hash is {'wrong' if given else 'missing'}")
+
+
+def _read(item: dict[str, object], at: int) -> Callback:
+    shared = {name: item.get(name) for name in _SHARED}
+    found = _find(item)
+    try:
+        if found is None:
+            return UnknownCallback(**attrs.asdict(read(Callback, shared)), raw=item)
+        spec, fields = found
+        numbers = fields.get("destination_numbers")
+        if isinstance(numbers, str | int):
+            fields = {**fields, "destination_numbers": _split(str(numbers))}
+        return read(spec.record, {**fields, **shared})
+    except Unreadable as error:
+        raise CallbackInvalid(f"callbacks[{at}].{error.path}: {error.problem}") from None
+
+
+def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | None:
+    """Find what kind of callback it is, and the object that has its fields."""
+    spec = _BY_TYPE.get(str(item.get("type")))
+    if spec is not None and isinstance(fields := item.get(spec.name), dict):
+        return spec, _unwrap(spec, cast("dict[str, object]", fields))
+    for each in (spec,) if spec is not None else CALLBACKS:
+        for fields in _objects(item):
+            if each.known_by and fields.keys() >= each.known_by:
+                return each, fields
+    # Without its object a callback of a known type misses all of its fields.
+    return None if spec is None else (spec, {})
+
+
+def _unwrap(spec: CallbackSpec, fields: dict[str, object]) -> dict[str, object]:
+    """Return the object one level deeper, where the type reference has it, if it is there."""
+    inner = fields.get(spec.name)
+    return cast("dict[str, object]", inner) if isinstance(inner, dict) else fields
+
+
+def _objects(item: dict[str, object]) -> Iterator[dict[str, object]]:
+    yield item
+    for value in item.values():
+        if isinstance(value, dict):
+            yield cast("dict[str, object]", value)
+            for inner in cast("dict[str, object]", value).values():
+                if isinstance(inner, dict):
+                    yield cast("dict[str, object]", inner)
+
+
+def _split(numbers: str) -> list[str]:
+    return [number for number in _BETWEEN_NUMBERS.split(numbers) if number]

@@ -1,0 +1,228 @@
+"""What must be remembered between posts: the callbacks that were handled, and who opted out.
+
+In memory for one process, in a SQLite file for many.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+from anyio import to_thread
+
+from voxsms.api.phone_numbers import digits_or_text
+from voxsms.clock import Clock
+
+LEASE = timedelta(minutes=10)
+"""How long a callback may be under way before it is believed that its process died."""
+
+
+class Seen(Protocol):
+    """Remembers which callbacks were handled. Each method is atomic, also between processes."""
+
+    async def take(self, callback_id: int) -> bool:
+        """Take a callback before it is acted on; return False if it was taken before."""
+        ...
+
+    async def keep(self, callback_id: int) -> None:
+        """Say that a callback was handled."""
+        ...
+
+    async def give_back(self, callback_id: int) -> None:
+        """Say that it was not: it can be taken again."""
+        ...
+
+
+class OptOuts(Protocol):
+    """The numbers whose owners want no messages."""
+
+    async def add(self, number: str) -> None:
+        """Put a number on the list."""
+        ...
+
+    async def remove(self, number: str) -> None:
+        """Take a number off the list."""
+        ...
+
+    async def contains(self, number: str) -> bool:
+        """Return whether a number is on the list."""
+        ...
+
+
+class MemorySeen:
+    """Remembers for one process, and forgets with it.
+
+    Args:
+        limit: how many callbacks are remembered; beyond that the oldest is forgotten.
+    """
+
+    def __init__(self, limit: int = 100_000) -> None:
+        self._limit = limit
+        self._ids: dict[int, None] = {}
+
+    async def take(self, callback_id: int) -> bool:
+        """Take a callback before it is acted on; return False if it was taken before."""
+        if callback_id in self._ids:
+            return False
+        self._ids[callback_id] = None
+        if len(self._ids) > self._limit:
+            del self._ids[next(iter(self._ids))]
+        return True
+
+    async def keep(self, callback_id: int) -> None:
+        """Say that a callback was handled."""
+
+    async def give_back(self, callback_id: int) -> None:
+        """Say that it was not: it can be taken again."""
+        self._ids.pop(callback_id, None)
+
+
+class MemoryOptOuts:
+    """The list for one process, which ends with it."""
+
+    def __init__(self) -> None:
+        self._numbers: set[str] = set()
+
+    async def add(self, number: str) -> None:
+        """Put a number on the list."""
+        self._numbers.add(digits_or_text(number))
+
+    async def remove(self, number: str) -> None:
+        """Take a number off the list."""
+        self._numbers.discard(digits_or_text(number))
+
+    async def contains(self, number: str) -> bool:
+        """Return whether a number is on the list."""
+        return digits_or_text(number) in self._numbers
+
+
+class _File:
+    """A SQLite file for its owner alone, asked in a worker thread."""
+
+    def __init__(self, path: str | PathLike[str], schema: str) -> None:
+        self._path = Path(path)
+        self._schema = schema
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Run a statement in a transaction of its own."""
+        return await to_thread.run_sync(partial(self._run, statement, values))
+
+    def _run(self, statement: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._open()
+            return self._connection.execute(statement, values).fetchall()
+
+    def _open(self) -> sqlite3.Connection:
+        # Made before SQLite would make it, for others to read.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(
+            self._path, timeout=30, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # what was acted on stays known
+        connection.execute(self._schema)
+        return connection
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+class _InFile:
+    """What the stores in a file share."""
+
+    _SCHEMA = ""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._file = _File(path, self._SCHEMA)
+
+    async def aclose(self) -> None:
+        """Close the file."""
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._file.close)
+
+
+class SqliteSeen(_InFile):
+    """Remembers in a SQLite file, for every process that opens it.
+
+    A callback that was taken and neither kept nor given back within ten minutes (its process died)
+    can be taken again.
+
+    Args:
+        path: the file; it is made if it is not there, for its owner alone.
+        clock: for tests.
+    """
+
+    _SCHEMA = (
+        "CREATE TABLE IF NOT EXISTS voxsms_seen (callback_id INTEGER PRIMARY KEY,"
+        " taken_at REAL NOT NULL, is_handled INTEGER NOT NULL DEFAULT 0)"
+    )
+
+    def __init__(self, path: str | PathLike[str], *, clock: Clock | None = None) -> None:
+        super().__init__(path)
+        self._time: Callable[[], float] = (clock or Clock()).time
+
+    async def take(self, callback_id: int) -> bool:
+        """Take a callback before it is acted on; return False if it was taken before."""
+        now = self._time()
+        taken = await self._file.run(
+            "INSERT INTO voxsms_seen (callback_id, taken_at) VALUES (?, ?)"
+            " ON CONFLICT (callback_id) DO UPDATE SET taken_at = excluded.taken_at"
+            " WHERE NOT is_handled AND taken_at < ? RETURNING callback_id",
+            callback_id,
+            now,
+            now - LEASE.total_seconds(),
+        )
+        return bool(taken)
+
+    async def keep(self, callback_id: int) -> None:
+        """Say that a callback was handled."""
+        await self._file.run(
+            "UPDATE voxsms_seen SET is_handled = 1 WHERE callback_id = ?", callback_id
+        )
+
+    async def give_back(self, callback_id: int) -> None:
+        """Say that it was not: it can be taken again."""
+        await self._file.run(
+            "DELETE FROM voxsms_seen WHERE callback_id = ? AND NOT is_handled", callback_id
+        )
+
+
+class SqliteOptOuts(_InFile):
+    """The list in a SQLite file, for every process that opens it.
+
+    Args:
+        path: the file; it is made if it is not there, for its owner alone.
+    """
+
+    _SCHEMA = "CREATE TABLE IF NOT EXISTS voxsms_opt_outs (number TEXT PRIMARY KEY) WITHOUT ROWID"
+
+    async def add(self, number: str) -> None:
+        """Put a number on the list."""
+        await self._file.run(
+            "INSERT OR IGNORE INTO voxsms_opt_outs VALUES (?)", digits_or_text(number)
+        )
+
+    async def remove(self, number: str) -> None:
+        """Take a number off the list."""
+        await self._file.run("DELETE FROM voxsms_opt_outs WHERE number = ?", digits_or_text(number))
+
+    async def contains(self, number: str) -> bool:
+        """Return whether a number is on the list."""
+        return bool(
+            await self._file.run(
+                "SELECT 1 FROM voxsms_opt_outs WHERE number = ?", digits_or_text(number)
+            )
+        )
