@@ -16,7 +16,7 @@ from cyclopts import CycloptsError
 
 from voxsms import errors
 from voxsms.cli import _errors, _io, app, main
-from voxsms.cli._errors import Exit, Sends, ending_of
+from voxsms.cli._errors import Exit, Sends, ending_of, words_of
 from voxsms.sandbox import Sandbox
 
 PYTHON = sys.executable
@@ -234,7 +234,7 @@ def test_an_error_of_the_system_without_a_file() -> None:
     """What has no file and no words is shown as it is."""
     ending = ending_of(OSError("odd"))
     assert ending is not None
-    assert ending.words(OSError("odd")) == "odd"
+    assert words_of(ending.words, OSError("odd")) == "odd"
 
 
 def test_an_error_of_the_system_with_two_files() -> None:
@@ -243,7 +243,7 @@ def test_an_error_of_the_system_with_two_files() -> None:
     error.add_note("The same command goes on.")
     ending = ending_of(error)
     assert ending is not None
-    assert ending.words(error) == "all.csv: Permission denied"
+    assert words_of(ending.words, error) == "all.csv: Permission denied"
     assert _errors.advice_on(error, Sends()) == "The same command goes on."
 
 

@@ -55,13 +55,19 @@ class Failed(Exception):
     """A command that could not be carried out."""
 
 
-class InDoubt(Exception):
-    """An answer that does not tell of every number what became of its message."""
-
-
 _MAY_BE_SENT: Final = (
     "The message may have been sent and charged: look at the history before sending it again."
 )
+
+
+class InDoubt(Exception):
+    """An answer that does not tell of every number what became of its message."""
+
+    def __str__(self) -> str:
+        """Say what is in doubt."""
+        return f"{super().__str__()}. {_MAY_BE_SENT}"
+
+
 _MEANWHILE: Final[Mapping[Exit | None, str]] = {
     Exit.UNKNOWN: _MAY_BE_SENT,
     Exit.FAILED: "The service had answered before that: it refused some of the numbers.",
@@ -127,40 +133,45 @@ def _notes(error: BaseException) -> list[str]:
     return [*earlier, *getattr(error, "__notes__", ())]
 
 
+Saying = str | Callable[..., str]
+"""Words, or what makes them of an error."""
+
+
+def words_of(saying: Saying, error: BaseException) -> str:
+    """Return the words on an error."""
+    return saying if isinstance(saying, str) else saying(error)
+
+
 @attrs.frozen
 class Ending:
     """How a command ends that met an error of this kind."""
 
     error: type[BaseException]
     status: Exit
-    words: Callable[..., str] = str
-    hint: Callable[..., str] = lambda _: ""
-    """Says what to do about it."""
+    hint: Saying = ""
+    """What to do about it."""
+    words: Saying = str
+    """What happened."""
 
 
 _ENDINGS = (
-    Ending(OutcomeUnknown, Exit.UNKNOWN, hint=_where_to_look),
-    Ending(
-        InDoubt,
-        Exit.UNKNOWN,
-        lambda error: f"{error}. {_MAY_BE_SENT}",
-        lambda _: "The history tells: voxsms history a2p",
-    ),
+    Ending(OutcomeUnknown, Exit.UNKNOWN, _where_to_look),
+    Ending(InDoubt, Exit.UNKNOWN, "The history tells: voxsms history a2p"),
     Ending(InvalidRequest, Exit.USAGE),
     Ending(
         CredentialsInvalid,
         Exit.USAGE,
-        hint=lambda _: "Without an account: `voxsms sandbox` runs one to try things with.",
+        "Without an account: `voxsms sandbox` runs one to try things with.",
     ),
     Ending(TemplateError, Exit.USAGE),
-    Ending(SmsNotEnabled, Exit.FAILED, hint=lambda _: "To enable it: voxsms control NUMBER enable"),
+    Ending(SmsNotEnabled, Exit.FAILED, "To enable it: voxsms control NUMBER enable"),
     Ending(VoxSmsError, Exit.FAILED),
-    Ending(CycloptsError, Exit.USAGE, hint=_where_help_is),
+    Ending(CycloptsError, Exit.USAGE, _where_help_is),
     Ending(Usage, Exit.USAGE),
     Ending(Failed, Exit.FAILED),
-    Ending(KeyboardInterrupt, Exit.INTERRUPTED, lambda _: "interrupted"),
-    Ending(BrokenPipeError, Exit.NOBODY_READS, _refused_by_system),
-    Ending(OSError, Exit.FAILED, _refused_by_system),
+    Ending(KeyboardInterrupt, Exit.INTERRUPTED, words="interrupted"),
+    Ending(BrokenPipeError, Exit.NOBODY_READS, words=_refused_by_system),
+    Ending(OSError, Exit.FAILED, words=_refused_by_system),
 )
 """The most specific first."""
 _ABOUT_THE_SEND: Final = (OutcomeUnknown, InDoubt, PartlyFailed)
@@ -169,7 +180,7 @@ _ABOUT_THE_SEND: Final = (OutcomeUnknown, InDoubt, PartlyFailed)
 def advice_on(error: BaseException, sends: Sends) -> str:
     """Say what to do about an error, what was noted on it, and what it leaves of a send."""
     ending = ending_of(error)
-    hint = ending.hint(error) if ending else ""
+    hint = words_of(ending.hint, error) if ending else ""
     meanwhile = "" if isinstance(error, _ABOUT_THE_SEND) else _MEANWHILE.get(sends.status, "")
     return "\n".join(filter(None, [hint, *_notes(error), meanwhile]))
 

@@ -68,7 +68,7 @@ def ready_streams() -> Generator[None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
-            after.callback(_settle, stream)
+            after.callback(_settle, cast("TextIO", stream))
         yield
 
 

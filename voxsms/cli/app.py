@@ -23,7 +23,7 @@ from voxsms.cli import (
     sandbox,
     send,
 )
-from voxsms.cli._errors import SENDS, Exit, Sends, advice_on, ending_of
+from voxsms.cli._errors import SENDS, Exit, Sends, advice_on, ending_of, words_of
 
 _HELP = """Voximplant's SMS API, with the price told first and no message sent twice.
 
@@ -84,7 +84,7 @@ def _report(error: BaseException, sends: Sends, caught: Sequence[int]) -> None:
     elif caught and ending.status is Exit.INTERRUPTED:
         _io.complain(f"stopped by {signal.Signals(caught[0]).name}", advice)
     elif ending.status is not Exit.NOBODY_READS or advice:
-        _io.complain(ending.words(error), advice)
+        _io.complain(words_of(ending.words, error), advice)
 
 
 @contextmanager
