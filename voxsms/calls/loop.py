@@ -13,11 +13,11 @@ from urllib.parse import quote_plus
 import anyio
 import attrs
 
-from voxsms.api.codec import Answer, Form
+from voxsms.api.codec import Answer, FormFields
 from voxsms.api.fault_codes import Outcome, look_up
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.phone_numbers import digits_or_text
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof
 from voxsms.calls.download import TargetFile
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from voxsms.calls.session import Session
     from voxsms.pricing import Reservation
 
+E = TypeVar("E", bound=BaseException)
 R = TypeVar("R")
 
 BASE_DELAY = 0.5
@@ -82,7 +83,12 @@ class RetryBudget:
 
 
 def decide(
-    row: Row, outcome: Outcome, error: VoxSmsError, attempts: int, max_attempts: int, roll: float
+    row: AnyMethod,
+    outcome: Outcome,
+    error: VoxSmsError,
+    attempts: int,
+    max_attempts: int,
+    roll: float,
 ) -> float | None:
     """Give the seconds to wait before the next attempt, or None if there is to be none.
 
@@ -102,7 +108,7 @@ def decide(
     return backoff if named is None else min(named, MAX_NAMED_DELAY) + backoff
 
 
-def _may_repeat(row: Row, outcome: Outcome, error: VoxSmsError) -> bool:
+def _may_repeat(row: AnyMethod, outcome: Outcome, error: VoxSmsError) -> bool:
     if outcome in (Outcome.NOT_SENT, Outcome.REFUSED_RETRYABLE):
         return True
     if row.charges or outcome is not Outcome.UNKNOWN:
@@ -135,8 +141,8 @@ class Call(Generic[R]):
     def __init__(
         self,
         session: "Session",
-        row: Row,
-        form: Form,
+        row: AnyMethod,
+        form: FormFields,
         read: Callable[[Answer], R],
         file: TargetFile | None = None,
         predicted: int | None = None,
@@ -182,7 +188,10 @@ class Call(Generic[R]):
         budget, sending = self._options.budget, self._row.sending
         if budget is None or sending is None:
             return None
-        return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
+        try:
+            return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
+        except VoxSmsError as error:
+            raise without_frames(error) from error.__cause__
 
     async def _until_decided(self) -> R:
         clock, signer = self._session.clock, self._session.signer
@@ -233,6 +242,7 @@ class Call(Generic[R]):
         try:
             return self._read(answer)
         except (ApiError, ResponseInvalid) as error:
+            without_frames(error)
             if isinstance(error, ApiError):
                 error.hide([*self._form.values(), *self._numbers, *proof.fields.values()])
             found = self._judged(error, answer.status)
@@ -335,7 +345,15 @@ class Call(Generic[R]):
             )
 
 
-def _form_body(form: Form) -> bytes:
+def without_frames(error: E) -> E:
+    """Drop the frames of an error and its causes, whose variables hold what was sent or came."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__, each = None, each.__cause__
+    return error
+
+
+def _form_body(form: FormFields) -> bytes:
     """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
     # Most values are digits or words: to see that they need no quoting is ten times cheaper.
     fields = [
