@@ -8,9 +8,7 @@ from rich.text import Text
 
 from voxsms.cli import _io as io
 from voxsms.cli._io import NO_TEXT, Json, OfText
-from voxsms.text.gsm7 import FOREIGN
-from voxsms.text.message import Message
-from voxsms.text.segments import Encoding, ForcedBy, Segmentation
+from voxsms.text import FOREIGN, Encoding, ForcedBy, Message, Segmentation
 
 _UNITS: Final = {Encoding.GSM7: "septet", Encoding.UTF16: "code unit"}
 _MARK: Final = "bold white on red"

@@ -24,7 +24,7 @@ from voxsms.cli._recipients import NOT_UTF8, BadRow, Recipients, decode
 from voxsms.cli.prices import METHODS, Way
 from voxsms.errors import InvalidRequest
 from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
-from voxsms.text.template import Template
+from voxsms.text import Template
 
 _MAX_SHOWN: Final = 20
 """Lines of one kind that are told: if the column is wrong, all of a million rows are bad."""

@@ -12,8 +12,7 @@ from voxsms.cli import _io as io
 from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli._io import Json
 from voxsms.cli._mirror import Given, mirror
-from voxsms.pricing import RESOURCE_TYPES, RateTable
-from voxsms.pricing.money import price_of_one
+from voxsms.pricing import RESOURCE_TYPES, RateTable, price_of_one
 
 Way = Literal["a2p", "send"]
 """The two ways to send, by the names of their commands."""
