@@ -26,7 +26,7 @@ from voxsms import (
     MessageStatus,
     Pager,
     PhoneNumber,
-    PriceGroup,
+
     RateTable,
     ResourcePrice,
     Segmentation,
