@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms import transport as transport
     from voxsms import webhooks as webhooks
     from voxsms._version import __version__ as __version__
+    from voxsms.api.fault_codes import Outcome as Outcome
     from voxsms.api.models import A2PSendSmsResult as A2PSendSmsResult
     from voxsms.api.models import A2PSmsHistory as A2PSmsHistory
     from voxsms.api.models import AccountInfo as AccountInfo
@@ -36,7 +37,6 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms.api.models import SmsCommand as SmsCommand
     from voxsms.api.models import SmsHistory as SmsHistory
     from voxsms.api.models import SmsTransaction as SmsTransaction
-    from voxsms.api.fault_codes import Outcome as Outcome
     from voxsms.calls.auth import ApiKey as ApiKey
     from voxsms.calls.auth import ServiceAccount as ServiceAccount
     from voxsms.calls.hooks import AttemptEvent as AttemptEvent
@@ -91,21 +91,64 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     __all__: list[str]
 
 _NAMES = {
-    '_version': ('__version__',),
-    'api.models': ('A2PSendSmsResult', 'A2PSmsHistory', 'AccountInfo', 'ControlSmsResult', 'DeliveryStatus', 'Direction', 'FailedSms', 'HistoryPage', 'MessageStatus', 'PhoneNumber', 'ResourcePrice', 'SendSmsMessageResult', 'SmsCommand', 'SmsHistory', 'SmsTransaction'),
-    'api.fault_codes': ('Outcome',),
-    'calls.auth': ('ApiKey', 'ServiceAccount'),
-    'calls.hooks': ('AttemptEvent', 'CallEvent'),
-    'calls.paging': ('Pager',),
-    'client': ('Client',),
-    'clock': ('Clock',),
-    'errors': ('ApiError', 'AuthenticationFailed', 'BudgetExceeded', 'CallbackInvalid', 'CheckpointMismatch', 'ConnectionFailed', 'CredentialsInvalid', 'Fault', 'Incomplete', 'InsufficientFunds', 'InvalidRequest', 'InvalidText', 'NotSent', 'OutcomeUnknown', 'PartlyFailed', 'PermissionDenied', 'PriceUnknown', 'RateLimited', 'RequestRefused', 'ResponseInvalid', 'ServerFault', 'SignatureInvalid', 'SmsNotEnabled', 'TemplateError', 'TimedOut', 'VoxSmsError'),
-    'export': ('export_history',),
-    'pricing': ('Budget', 'Estimate', 'Rate', 'RateTable', 'estimate', 'estimate_many'),
-    'text': ('Encoding', 'Message', 'Segmentation', 'Template', 'count_fragments', 'segment'),
-    'transport.aiohttp_session': ('AiohttpTransport',),
-    'transport.httpx_lanes': ('Httpx2Transport', 'HttpxTransport'),
-    'transport.seam': ('Timeouts',),
+    "_version": ("__version__",),
+    "api.models": (
+        "A2PSendSmsResult",
+        "A2PSmsHistory",
+        "AccountInfo",
+        "ControlSmsResult",
+        "DeliveryStatus",
+        "Direction",
+        "FailedSms",
+        "HistoryPage",
+        "MessageStatus",
+        "PhoneNumber",
+        "ResourcePrice",
+        "SendSmsMessageResult",
+        "SmsCommand",
+        "SmsHistory",
+        "SmsTransaction",
+    ),
+    "api.fault_codes": ("Outcome",),
+    "calls.auth": ("ApiKey", "ServiceAccount"),
+    "calls.hooks": ("AttemptEvent", "CallEvent"),
+    "calls.paging": ("Pager",),
+    "client": ("Client",),
+    "clock": ("Clock",),
+    "errors": (
+        "ApiError",
+        "AuthenticationFailed",
+        "BudgetExceeded",
+        "CallbackInvalid",
+        "CheckpointMismatch",
+        "ConnectionFailed",
+        "CredentialsInvalid",
+        "Fault",
+        "Incomplete",
+        "InsufficientFunds",
+        "InvalidRequest",
+        "InvalidText",
+        "NotSent",
+        "OutcomeUnknown",
+        "PartlyFailed",
+        "PermissionDenied",
+        "PriceUnknown",
+        "RateLimited",
+        "RequestRefused",
+        "ResponseInvalid",
+        "ServerFault",
+        "SignatureInvalid",
+        "SmsNotEnabled",
+        "TemplateError",
+        "TimedOut",
+        "VoxSmsError",
+    ),
+    "export": ("export_history",),
+    "pricing": ("Budget", "Estimate", "Rate", "RateTable", "estimate", "estimate_many"),
+    "text": ("Encoding", "Message", "Segmentation", "Template", "count_fragments", "segment"),
+    "transport.aiohttp_session": ("AiohttpTransport",),
+    "transport.httpx_lanes": ("Httpx2Transport", "HttpxTransport"),
+    "transport.seam": ("Timeouts",),
 }
 """Every public name, by the module that it is loaded from when it is first used."""
 _HOMES = {name: f"voxsms.{module}" for module, names in _NAMES.items() for name in names}
@@ -123,7 +166,7 @@ _ROOMS = {
 _OF_EXTRAS = ("AiohttpTransport", "export_history")
 
 if not TYPE_CHECKING:  # a type checker knows the names, and refuses others
-    __all__ = sorted(_HOMES)
+    __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names of the table
 
     def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module, or whatever has that name
         if name in _HOMES:

@@ -27,11 +27,10 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 
-from voxsms.api import registry, spec
+from voxsms.api import spec
 from voxsms.api.models import HistoryPage
-from voxsms.api.registry import RequestClass, call_signature, documentation, request_class
-from voxsms.api.spec import Method
-from voxsms.api.wire import kind
+from voxsms.api.spec import MethodSpec, RequestClass, call_signature, documentation, request_class
+from voxsms.api.wire import describe_type
 from voxsms.calls.auth import Auth, from_env, variable
 from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, note
 from voxsms.calls.paging import Pager
@@ -67,7 +66,7 @@ class Function(Protocol[P, R_co]):
         ...
 
 
-def _call(method: Method[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
+def _call(method: MethodSpec[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
     """Make the function of a method whose answer is one record."""
 
     async def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -81,7 +80,7 @@ def _call(method: Method[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
     return cast("Function[P, Coroutine[Any, Any, R]]", made)
 
 
-def _paged(method: Method[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
+def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
     """Make the function of a method whose answer is one page of a list."""
 
     def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
@@ -101,7 +100,7 @@ def _paged(method: Method[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
 
 
 def _download(
-    method: registry.Row, request_of: Callable[P, spec.Download]
+    method: spec.AnyMethod, request_of: Callable[P, spec.Download]
 ) -> Function[P, Coroutine[Any, Any, int]]:
     """Make the function of a method in its `output=` form, whose answer is a file."""
 
@@ -118,12 +117,12 @@ def _download(
 
 def _documented(
     function: Any,  # noqa: ANN401 - of three kinds
-    method: registry.Row,
+    method: spec.AnyMethod,
     request: RequestClass,
     returns: object,
 ) -> object:
     """Give a function the name, signature and documentation that the table has for it."""
-    function.__name__ = registry.python_name(request.__name__)
+    function.__name__ = spec.python_name(request.__name__)
     function.__qualname__ = f"Client.{function.__name__}"
     function.__doc__ = documentation(method, request)
     shown = call_signature(request, returns)
@@ -275,15 +274,15 @@ def _faults_of_parts(
 ) -> Iterator[Fault]:
     """Find what cannot be right among the parts of a client: a class, a path, a coroutine."""
     if not _is_one_with(auth, "signer"):
-        yield Fault("auth", f"is {kind(auth)}; it must be a ServiceAccount or an ApiKey")
+        yield Fault("auth", f"is {describe_type(auth)}; it must be a ServiceAccount or an ApiKey")
     if problem := _problem_of_url(base_url):
         yield Fault("base_url", problem)
     of_httpx = isinstance(transport, httpx.AsyncClient | httpx.AsyncBaseTransport | None)
     if not of_httpx and not _is_one_with(transport, "silence_counts"):
         wanted = "an httpx.AsyncClient, an httpx transport or one of voxsms.transport"
-        yield Fault("transport", f"is {kind(transport)}; it must be {wanted}")
+        yield Fault("transport", f"is {describe_type(transport)}; it must be {wanted}")
     if not all(_is_one_with(clock, method) for method in ("time", "monotonic", "sleep", "roll")):
-        yield Fault("clock", f"is {kind(clock)}; it must be a Clock")
+        yield Fault("clock", f"is {describe_type(clock)}; it must be a Clock")
     for name, hook in attrs.asdict(hooks, recurse=False).items():
         if hook is not None and not _is_plain_function(hook):
             yield Fault(name, "must be a plain function: it is called on the spot, not awaited")
@@ -332,7 +331,7 @@ def _check(options: Options, *others: Fault) -> None:
     if type(options.max_attempts) is not int or options.max_attempts < 1:
         faults.append(Fault("max_attempts", "must be a whole number of at least 1"))
     if options.budget is not None and not _is_one_with(options.budget, "reserve"):
-        faults.append(Fault("budget", f"is {kind(options.budget)}; it must be a Budget"))
+        faults.append(Fault("budget", f"is {describe_type(options.budget)}; it must be a Budget"))
     if faults:
         raise InvalidRequest("Client", tuple(faults))
 

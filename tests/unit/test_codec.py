@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from voxsms import errors
-from voxsms.api import codec, registry, spec
+from voxsms.api import codec, spec
 from voxsms.api.models import ControlSmsResult
-from voxsms.api.spec import Method
+from voxsms.api.spec import MethodSpec
 from voxsms.errors import ResponseInvalid
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
@@ -24,7 +24,9 @@ def answer(
     return codec.Answer(status, headers or {}, content, NOW)
 
 
-def error_of(got: codec.Answer, row: Method[..., object] = spec.CONTROL_SMS) -> errors.VoxSmsError:
+def error_of(
+    got: codec.Answer, row: MethodSpec[..., object] = spec.CONTROL_SMS
+) -> errors.VoxSmsError:
     """Give the error that an answer is read as."""
     with pytest.raises(errors.VoxSmsError) as caught:
         codec.read_answer(row, got)
@@ -269,7 +271,7 @@ def test_the_seconds_are_taken_from_the_text_of_416_alone(
     assert error.retry_after == seconds
 
 
-@pytest.mark.parametrize("cmd", sorted(registry.METHODS))
+@pytest.mark.parametrize("cmd", sorted(spec.METHODS))
 def test_an_empty_object_is_no_answer_of_any_method(cmd: str) -> None:
     """No record can be made of nothing."""
-    assert isinstance(error_of(answer("{}"), registry.METHODS[cmd]), ResponseInvalid)
+    assert isinstance(error_of(answer("{}"), spec.METHODS[cmd]), ResponseInvalid)

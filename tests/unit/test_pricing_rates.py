@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
-from voxsms.api.wire import PhoneForm, WireFault
+from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import InvalidRequest, PriceUnknown
 from voxsms.pricing import RESOURCE_TYPES, Rate, RateTable
 
@@ -142,7 +142,7 @@ def test_the_numbers_priced_are_those_that_can_be_sent_to(number: str) -> None:
         method="send_sms_message",
     )
     try:
-        PhoneForm().write(number)
+        PhoneType().write(number)
     except WireFault:
         with pytest.raises(InvalidRequest):
             everywhere.get(number)

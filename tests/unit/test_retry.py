@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from voxsms.api import spec
 from voxsms.api.codec import Answer
 from voxsms.api.fault_codes import CODES, Outcome
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.calls.loop import (
     BASE_DELAY,
     MAX_DELAY,
@@ -64,7 +64,9 @@ def test_every_code_has_the_outcome_that_the_contract_gives_it(code: int) -> Non
 
 @pytest.mark.parametrize("code", ALL_CODES)
 @pytest.mark.parametrize("row", [*CHARGING, spec.CONTROL_SMS, READ], ids=lambda row: row.cmd)
-def test_every_code_is_repeated_only_where_that_can_not_send_twice(code: int, row: Row) -> None:
+def test_every_code_is_repeated_only_where_that_can_not_send_twice(
+    code: int, row: AnyMethod
+) -> None:
     """What asks to come back is repeated for all, a server fault for what charges nothing."""
     error = error_of(code)
     outcome = outcome_of_error(error, 200)
@@ -144,7 +146,7 @@ errors = st.one_of(
     st.floats(0, 1),
 )
 def test_a_charged_call_is_never_repeated_in_doubt(
-    row: Row, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
+    row: AnyMethod, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
 ) -> None:
     """No error, however it looks, makes a send be repeated unless nothing can have been sent."""
     assert decide(row, outcome, error, made, most, roll) is None
@@ -159,7 +161,7 @@ def test_a_charged_call_is_never_repeated_in_doubt(
     st.floats(0, 1),
 )
 def test_a_wait_is_never_negative_nor_endless(
-    row: Row, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
+    row: AnyMethod, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
 ) -> None:
     """A server that names a year, or the ten thousandth attempt, gives no more than 68 s."""
     wait = decide(row, outcome, error, made, most, roll)

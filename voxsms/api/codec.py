@@ -15,11 +15,10 @@ from typing import Any, TypeVar, cast
 import attrs
 import orjson
 
-from voxsms.api import fault_codes, registry
+from voxsms.api import fault_codes, spec
 from voxsms.api.decode import Unreadable, read
-from voxsms.api.registry import RequestClass, Row
-from voxsms.api.spec import Method, Param
-from voxsms.api.wire import Trouble, WireFault, WireFaults
+from voxsms.api.spec import AnyMethod, MethodSpec, Param, RequestClass
+from voxsms.api.wire import Violation, WireFault, WireFaults
 from voxsms.errors import (
     ApiError,
     Fault,
@@ -32,7 +31,7 @@ from voxsms.errors import (
 
 R = TypeVar("R")
 
-Form = dict[str, str]
+FormFields = dict[str, str]
 """The fields of a request as text."""
 
 
@@ -72,24 +71,24 @@ class _Shapes(dict[RequestClass, _Shape]):
     """The shapes of request classes, each worked out when it is first asked for."""
 
     def __missing__(self, kind: RequestClass) -> _Shape:
-        self[kind] = shape = _Shape(registry.parameters(kind), registry.required(kind))
+        self[kind] = shape = _Shape(spec.parameters(kind), spec.required(kind))
         return shape
 
 
 _SHAPES = _Shapes()
 
 
-def write_request(row: Row, request: attrs.AttrsInstance) -> Form:
+def write_request(row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
     """Write a request as form fields, or raise `InvalidRequest` with every fault in it."""
     shape = _SHAPES[type(request)]
-    form: Form = {}
+    form: FormFields = {}
     faults: list[ParameterFault] = []
     for name, param in shape.parameters.items():
         value = getattr(request, name)
         if value is None and name not in shape.required:
             continue
         try:
-            form[name] = param.form.write(value)
+            form[name] = param.wire_type.write(value)
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
     faults += _reversed_span(row, shape, form)
@@ -98,48 +97,48 @@ def write_request(row: Row, request: attrs.AttrsInstance) -> Form:
     return form
 
 
-def _reversed_span(row: Row, shape: _Shape, form: Mapping[str, str]) -> list[ParameterFault]:
+def _reversed_span(row: AnyMethod, shape: _Shape, form: Mapping[str, str]) -> list[ParameterFault]:
     """Find a span of time that ends before it starts; times of one form compare as text."""
     if row.span is None or not form.keys() >= set(row.span):
         return []
     start, end = row.span
     if form[start] <= form[end]:
         return []
-    fault = WireFault(f"is later than {end}", Trouble.REVERSED)
+    fault = WireFault(f"is later than {end}", Violation.REVERSED)
     return [ParameterFault(start, shape.parameters[start], fault)]
 
 
-def _invalid(row: Row, faults: list[ParameterFault]) -> InvalidRequest:
-    unsendable = any(fault.fault.trouble is Trouble.UNSENDABLE for fault in faults)
+def _invalid(row: AnyMethod, faults: list[ParameterFault]) -> InvalidRequest:
+    unsendable = any(fault.fault.violation is Violation.UNSENDABLE for fault in faults)
     error = InvalidText if unsendable else InvalidRequest
     return error(row.cmd, tuple(fault.for_user() for fault in faults))
 
 
 def read_request(
-    row: Row, form: Mapping[str, str]
+    row: AnyMethod, form: Mapping[str, str]
 ) -> tuple[dict[str, object], list[ParameterFault]]:
     """Read form fields into the values of parameters, beside every fault in them.
 
     An empty optional parameter counts as absent; what the table does not know is passed over.
     """
-    shape = _SHAPES[registry.widest(row)]
+    shape = _SHAPES[spec.widest(row)]
     given = {name: param for name, param in shape.parameters.items() if form.get(name)}
-    missing = _SHAPES[registry.request_class(row)].required - given.keys()
+    missing = _SHAPES[spec.request_class(row)].required - given.keys()
     values: dict[str, object] = {}
     faults = [
-        ParameterFault(name, shape.parameters[name], WireFault("is missing", Trouble.MISSING))
+        ParameterFault(name, shape.parameters[name], WireFault("is missing", Violation.MISSING))
         for name in sorted(missing)
     ]
     for name, param in given.items():
         try:
-            values[name] = param.form.read(form[name])
+            values[name] = param.wire_type.read(form[name])
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
     return values, faults or _reversed_span(row, shape, form)
 
 
 def read_answer(
-    row: Method[..., R], answer: Answer, beside: Mapping[str, object] = MappingProxyType({})
+    row: MethodSpec[..., R], answer: Answer, beside: Mapping[str, object] = MappingProxyType({})
 ) -> R:
     """Read an answer into the row's record, or raise `ApiError` or `ResponseInvalid`.
 
@@ -156,19 +155,19 @@ def read_answer(
         raise ResponseInvalid(row.cmd, path, trouble.problem) from trouble
 
 
-def _read_quickly(row: Method[..., R], answer: Answer) -> R | None:
+def _read_quickly(row: MethodSpec[..., R], answer: Answer) -> R | None:
     return _quick_reader(row)(answer.body) if answer.status == HTTPStatus.OK else None
 
 
 @cache
-def _quick_reader(row: Method[..., R]) -> Callable[[bytes], R | None]:
+def _quick_reader(row: MethodSpec[..., R]) -> Callable[[bytes], R | None]:
     # Late: no program should wait for msgspec that reads no history.
     from voxsms.api.fast_decode import page_reader  # noqa: PLC0415
 
     return cast("Callable[[bytes], R | None]", page_reader(cast("Any", row.reply)))
 
 
-def _place_of_record(row: Row, payload: dict[str, object]) -> object:
+def _place_of_record(row: AnyMethod, payload: dict[str, object]) -> object:
     if not row.inside:
         return payload
     result = payload.get("result")
@@ -178,7 +177,7 @@ def _place_of_record(row: Row, payload: dict[str, object]) -> object:
     return {**payload, **cast("dict[str, object]", result)}
 
 
-def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:
+def _path_in_answer(row: AnyMethod, payload: dict[str, object], path: str) -> str:
     """Say where in the whole answer a path of the record is."""
     result = payload.get("result")
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
@@ -188,7 +187,7 @@ def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:
     return f"result.{path}".replace("result.[", "result[").removesuffix(".$")
 
 
-def read_payload(row: Row, answer: Answer) -> dict[str, object]:
+def read_payload(row: AnyMethod, answer: Answer) -> dict[str, object]:
     """Parse an answer's JSON object, or raise `ApiError` or `ResponseInvalid`."""
     data = _object_in(answer.body)
     if isinstance(data, str):
@@ -237,14 +236,14 @@ def _parsed(body: bytes) -> object:
         return orjson.loads(whole)
 
 
-def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInvalid:
+def _without_json(row: AnyMethod, answer: Answer, body: str) -> ApiError | ResponseInvalid:
     """Turn an answer that is none of the service's into an error by its status alone."""
     kind = answer.headers.get("content-type", "no content type")
     unreadable = ResponseInvalid(row.cmd, "$", f"HTTP {answer.status}, {kind}, {body}")
     return _by_status(row, answer) or unreadable
 
 
-def _by_status(row: Row, answer: Answer, msg: str = "") -> ApiError | None:
+def _by_status(row: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None:
     """Make an error of a status that says enough without a code of the service."""
     name, wait = f"HTTP_{answer.status}", retry_after(answer)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -255,7 +254,9 @@ def _by_status(row: Row, answer: Answer, msg: str = "") -> ApiError | None:
     return None
 
 
-def _error_in(row: Row, answer: Answer, data: dict[str, object]) -> ApiError | ResponseInvalid:
+def _error_in(
+    row: AnyMethod, answer: Answer, data: dict[str, object]
+) -> ApiError | ResponseInvalid:
     if "result" in data:
         # Neither a refusal nor a success: for a send this must stay in doubt.
         place = "error" if data.get("error") else "errors"

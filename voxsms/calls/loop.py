@@ -13,11 +13,11 @@ from urllib.parse import quote_plus
 import anyio
 import attrs
 
-from voxsms.api.codec import Answer, Form
+from voxsms.api.codec import Answer, FormFields
 from voxsms.api.fault_codes import Outcome, look_up
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.phone_numbers import digits_or_text
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof
 from voxsms.calls.download import TargetFile
@@ -83,7 +83,12 @@ class RetryBudget:
 
 
 def decide(
-    row: Row, outcome: Outcome, error: VoxSmsError, attempts: int, max_attempts: int, roll: float
+    row: AnyMethod,
+    outcome: Outcome,
+    error: VoxSmsError,
+    attempts: int,
+    max_attempts: int,
+    roll: float,
 ) -> float | None:
     """Give the seconds to wait before the next attempt, or None if there is to be none.
 
@@ -103,7 +108,7 @@ def decide(
     return backoff if named is None else min(named, MAX_NAMED_DELAY) + backoff
 
 
-def _may_repeat(row: Row, outcome: Outcome, error: VoxSmsError) -> bool:
+def _may_repeat(row: AnyMethod, outcome: Outcome, error: VoxSmsError) -> bool:
     if outcome in (Outcome.NOT_SENT, Outcome.REFUSED_RETRYABLE):
         return True
     if row.charges or outcome is not Outcome.UNKNOWN:
@@ -136,8 +141,8 @@ class Call(Generic[R]):
     def __init__(
         self,
         session: "Session",
-        row: Row,
-        form: Form,
+        row: AnyMethod,
+        form: FormFields,
         read: Callable[[Answer], R],
         file: TargetFile | None = None,
         predicted: int | None = None,
@@ -348,7 +353,7 @@ def without_frames(error: E) -> E:
     return error
 
 
-def _form_body(form: Form) -> bytes:
+def _form_body(form: FormFields) -> bytes:
     """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
     # Most values are digits or words: to see that they need no quoting is ten times cheaper.
     fields = [

@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar, cast
 import attrs
 
 from voxsms.api.models import HistoryPage
-from voxsms.api.spec import Method
+from voxsms.api.spec import MethodSpec
 
 Row = TypeVar("Row")
 Fetch = Callable[[Any], Awaitable[HistoryPage[Row]]]
@@ -40,7 +40,7 @@ class Pager(Generic[Row]):
 
     def __init__(
         self,
-        method: Method[..., HistoryPage[Row]],
+        method: MethodSpec[..., HistoryPage[Row]],
         request: attrs.AttrsInstance,
         fetch: Fetch[Row],
         service_time: Callable[[], float | None],
@@ -56,7 +56,7 @@ class Pager(Generic[Row]):
 
     def __aiter__(self) -> AsyncIterator[Row]:
         """Return an iterator over the rows, which fetches page after page."""
-        return _Rows(self.pages(), self._method.row_id)
+        return _Rows(self.pages(), self._method.row_key)
 
     def pages(self) -> AsyncIterator[HistoryPage[Row]]:
         """Return an iterator over the pages, until one is empty or the end is reached."""
@@ -79,7 +79,7 @@ class _Pages(Generic[Row]):
 
     def __init__(
         self,
-        method: Method[..., HistoryPage[Row]],
+        method: MethodSpec[..., HistoryPage[Row]],
         request: Any,  # noqa: ANN401 - one of the table's request classes
         fetch: Fetch[Row],
         service_time: Callable[[], float | None],

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from voxsms._version import __version__
-from voxsms.api.codec import Answer, Form, read_answer, read_payload, write_request
+from voxsms.api.codec import Answer, FormFields, read_answer, read_payload, write_request
 from voxsms.api.models import Output
-from voxsms.api.registry import Row
-from voxsms.api.spec import Method, Target
+from voxsms.api.spec import AnyMethod, MethodSpec, Target
 from voxsms.calls.auth import Signer
 from voxsms.calls.download import open_target
 from voxsms.calls.hooks import Hooks
@@ -91,7 +90,7 @@ class Session:
         view.options = options
         return view
 
-    def call(self, row: Method[..., R], request: attrs.AttrsInstance) -> Coroutine[Any, Any, R]:
+    def call(self, row: MethodSpec[..., R], request: attrs.AttrsInstance) -> Coroutine[Any, Any, R]:
         """Make a call. Raises what `voxsms.errors` says."""
         form = self._checked(row, request)
         if row.sending is None:
@@ -102,12 +101,12 @@ class Session:
         return Call(self, row, form, reading, predicted=predicted).run()
 
     def read(
-        self, row: Row, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
+        self, row: AnyMethod, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
     ) -> Coroutine[Any, Any, R]:
         """Make a call whose answer is read in another way than into the row's record."""
         return Call(self, row, self._checked(row, request), reading).run()
 
-    async def download(self, row: Row, request: attrs.AttrsInstance, to: Target) -> int:
+    async def download(self, row: AnyMethod, request: attrs.AttrsInstance, to: Target) -> int:
         """Make a call that answers with a file; return its size in bytes."""
         file = open_target(row.cmd, to)
 
@@ -126,7 +125,7 @@ class Session:
             raise
         return written
 
-    def _checked(self, row: Row, request: attrs.AttrsInstance) -> Form:
+    def _checked(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
         if self.is_closed:
             raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
         try:
@@ -134,7 +133,7 @@ class Session:
         except InvalidRequest as error:
             raise without_frames(error) from None
 
-    def _file_form(self, row: Row, request: attrs.AttrsInstance) -> Form:
+    def _file_form(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
         form = self._checked(row, request)
         if form["output"] != Output.JSON:
             return form

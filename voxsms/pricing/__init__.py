@@ -1,5 +1,6 @@
 """What a message costs before it is sent: rates, estimates, budgets."""
 
+from voxsms.api.models import PriceGroup, PriceGroupParams
 from voxsms.pricing.budget import Budget, Reservation
 from voxsms.pricing.estimates import estimate, estimate_many
 from voxsms.pricing.invoice import Compared, Comparison, compare_with_history
@@ -12,6 +13,8 @@ __all__ = [
     "Compared",
     "Comparison",
     "Estimate",
+    "PriceGroup",
+    "PriceGroupParams",
     "Rate",
     "RateTable",
     "Reservation",

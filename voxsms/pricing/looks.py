@@ -15,9 +15,8 @@ from typing import Final, Literal, NamedTuple
 
 import attrs
 
-from voxsms.api.registry import parameters, python_name, request_class
-from voxsms.api.spec import TABLE
-from voxsms.api.wire import TextForm, WireFaults
+from voxsms.api.spec import TABLE, parameters, python_name, request_class
+from voxsms.api.wire import TextType, WireFaults
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.text.capacity import GSM7, UTF16, Capacity
 from voxsms.text.clusters import may_join
@@ -84,14 +83,14 @@ class Looks:
         return _look_at_long(text, fragments, *_measure(text, self._form))
 
 
-def text_form(method: str) -> TextForm:
+def text_form(method: str) -> TextType:
     """Return the rule for the text of a send."""
     (spec,) = (one for one in TABLE if python_name(one.cmd) == method)
-    forms = (one.form for one in parameters(request_class(spec)).values())
-    return next(form for form in forms if isinstance(form, TextForm))
+    forms = (one.wire_type for one in parameters(request_class(spec)).values())
+    return next(form for form in forms if isinstance(form, TextType))
 
 
-def _checked(given: object, form: TextForm) -> str:
+def _checked(given: object, form: TextType) -> str:
     """Return what a send would send, or refuse what it would refuse."""
     try:
         return form.write(given)
@@ -103,7 +102,7 @@ def _checked(given: object, form: TextForm) -> str:
 class Filling:
     """Looks at one template, filled in for each recipient."""
 
-    def __init__(self, template: Template, form: TextForm) -> None:
+    def __init__(self, template: Template, form: TextType) -> None:
         self._template = template
         self._form = form
         nothing = dict.fromkeys(template.fields, "")
@@ -152,9 +151,9 @@ class Filling:
 _filling = lru_cache(maxsize=8)(Filling)
 
 
-def _measure(text: str, form: TextForm) -> tuple[Capacity, int]:
+def _measure(text: str, form: TextType) -> tuple[Capacity, int]:
     """Return the capacity and the units of a text of several fragments, if a send takes it."""
-    if 2 * len(text) > form.most or not text:
+    if 2 * len(text) > form.max_units or not text:
         _checked(text, form)
     # A text of another script mostly begins with it, and need not be tried in vain.
     units = None if not text.isascii() and FOREIGN.match(text) else septets(text)

@@ -16,7 +16,7 @@ import attrs
 
 from voxsms.api.models import PriceGroup, ResourcePrice
 from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS
-from voxsms.api.wire import PhoneForm, WireFault
+from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
 from voxsms.pricing import ratefile
@@ -36,7 +36,7 @@ The service documents none, so this is voxsms's own rule: `resource_types=` repl
 
 _WIRE_NAMES = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
 _MOST_PLACES = 30  # on either side of the point: no price has them, and no division is slow
-_PHONE = PhoneForm()
+_PHONE = PhoneType()
 _SEPARATORS = str.maketrans("", "", "+ -.()")
 
 
