@@ -11,7 +11,7 @@ from voxsms.api.models import SmsCommand
 from voxsms.api.spec import MethodSpec
 from voxsms.api.wire import Violation
 from voxsms.errors import Fault, InvalidRequest, InvalidText
-from voxsms.text.message import Message
+from voxsms.text import Message
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
 HUNDRED_AND_ONE = [f"4474433322{n:03}" for n in range(101)]

@@ -9,7 +9,7 @@ import pytest
 from voxsms.api import wire
 from voxsms.api.models import DeliveryStatus, Direction, Output, SmsCommand
 from voxsms.api.wire import Violation, WireFault, WireFaults
-from voxsms.text.message import Message
+from voxsms.text import Message
 
 PHONE = wire.PhoneType()
 SOURCE = wire.SenderType()

@@ -44,7 +44,7 @@ from voxsms.api.models import (
     SmsCommand,
     SmsHistory,
 )
-from voxsms.text.message import Message
+from voxsms.text import Message
 
 RequestClass = type[attrs.AttrsInstance]
 P = ParamSpec("P")

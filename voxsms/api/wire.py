@@ -16,8 +16,7 @@ import attrs
 from voxsms.api.phone_numbers import digits_or_text, read_phone_number
 from voxsms.errors import InvalidText
 from voxsms.masking import mask_number
-from voxsms.text.message import Message
-from voxsms.text.segments import count_fragments
+from voxsms.text import Message, count_fragments
 
 SEPARATOR = ";"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"

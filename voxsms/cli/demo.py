@@ -21,7 +21,7 @@ from voxsms.cli.sending import fragments, refusals
 from voxsms.cli.show import Json
 from voxsms.client import Client
 from voxsms.pricing import RateTable, Tally, estimate
-from voxsms.text.segments import segment
+from voxsms.text import segment
 
 # Numbers that nobody has: those that Ofcom keeps for drama, and 555-01xx in North America.
 _BRITISH: Final = [f"447700900{n:03}" for n in range(150)]

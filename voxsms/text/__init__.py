@@ -1,10 +1,14 @@
-"""What a message is: its alphabet, the fragments it takes, and how it is brought back to fewer."""
+"""What a message is: its alphabet, the fragments it takes, and how it is brought back to fewer.
 
-from voxsms.text.changes import Change
-from voxsms.text.homoglyphs import Homoglyph
-from voxsms.text.message import Message
-from voxsms.text.room import Room, WorstCase
-from voxsms.text.segments import (
+Pure: no clock, no network. The names below are all there is; the modules are private.
+"""
+
+from voxsms.text._changes import Change
+from voxsms.text._gsm7 import FOREIGN
+from voxsms.text._message import Message
+from voxsms.text._predictions import Cause, Count, Prediction, Predictor, TemplatePredictor
+from voxsms.text._replacements import Homoglyph
+from voxsms.text._segments import (
     Bounds,
     Encoding,
     ForcedBy,
@@ -12,20 +16,26 @@ from voxsms.text.segments import (
     count_fragments,
     segment,
 )
-from voxsms.text.template import ForcedByField, RenderedMessage, Template
+from voxsms.text._template import ForcedByField, RenderedMessage, Room, Template, WorstCase
 
 __all__ = [
+    "FOREIGN",
     "Bounds",
+    "Cause",
     "Change",
+    "Count",
     "Encoding",
     "ForcedBy",
     "ForcedByField",
     "Homoglyph",
     "Message",
+    "Prediction",
+    "Predictor",
     "RenderedMessage",
     "Room",
     "Segmentation",
     "Template",
+    "TemplatePredictor",
     "WorstCase",
     "count_fragments",
     "segment",
