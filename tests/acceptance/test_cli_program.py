@@ -136,7 +136,7 @@ def test_a_credentials_file_that_is_not_there(voxsms: Run) -> None:
     """The file is named, and that it can not be read."""
     ran = voxsms("numbers", "--credentials", "/nowhere/key.json")
     assert ran.status == 2
-    assert "'/nowhere/key.json': can not be read" in ran.err
+    assert "'/nowhere/key.json': cannot be read" in ran.err
 
 
 EXITS = {
