@@ -82,8 +82,7 @@ _tls: ContextVar[list[SSLObject | None] | None] = ContextVar("what a file comes 
 class _Connector(aiohttp.TCPConnector):
     """Notes when a request gets its connection: from then on its bytes may leave.
 
-    aiohttp's tracing reports the same moment (`on_connection_create_end`, `on_connection_reuseconn`)
-    at 27 us a call; overriding the method costs nothing.
+    aiohttp's tracing reports the same moment at 27 us a call; overriding the method costs nothing.
     """
 
     asked = False
@@ -210,9 +209,9 @@ class AiohttpTransport:
 
     @property
     def reports_progress(self) -> bool:
-        """Silence proves that nothing left, where aiohttp is known to ask for its connections.
+        """A failure without a report proves that nothing left, if aiohttp is known to report.
 
-        And unless a mock, such as that of aioresponses, has replaced a method of it.
+        Not where a mock, such as that of aioresponses, has replaced a method of it.
         """
         of_session = vars(aiohttp.ClientSession)
         entrances = (

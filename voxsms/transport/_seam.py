@@ -155,7 +155,7 @@ class Transport(Protocol):
 
 
 def is_file(status: int, content_type: str) -> bool:
-    """Return whether an answer is the file that was asked for, and not an error or a gateway's page."""
+    """Return whether an answer is the file that was asked for, not an error or a gateway's page."""
     kind = content_type.lower()
     return status == HTTPStatus.OK and not any(word in kind for word in ("json", "html"))
 
