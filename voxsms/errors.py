@@ -171,7 +171,8 @@ class ApiError(VoxSmsError):
 
     `code` is the service's number, or 0 where only an HTTP status came (`name` is then `HTTP_502`).
     `msg` is the service's text as it came; `str()` shows at most its first 1,000 characters, and
-    masks the numbers in it and what it repeats of the request. `retry_after` is how many seconds the service asked to wait, if it named them.
+    masks the numbers in it and what it repeats of the request. `retry_after` is how many seconds
+    the service asked to wait, if it named them.
     """
 
     def __init__(

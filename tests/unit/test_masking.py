@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.export.masks import masked
-from voxsms.masking import mask_number, mask_message
+from voxsms.masking import mask_message, mask_number
 
 DIGITS = st.text("0123456789")
 
