@@ -205,7 +205,7 @@ def spread(
 def small_pages(rows: int, window: int) -> AbstractContextManager[object]:
     """Make pages and windows small, so that few rows need many."""
     stack = ExitStack()
-    stack.enter_context(patch.object(reading, "MOST_ROWS", rows))
+    stack.enter_context(patch.object(reading, "MAX_ROWS", rows))
     stack.enter_context(patch.object(query, "MOST_ROWS", window))
     stack.enter_context(patch.object(query, "_IN_ONE_ANSWER", max(1, rows - rows // 10)))
     return stack

@@ -64,22 +64,21 @@ from voxsms.pricing import (
     estimate,
     estimate_many,
 )
-from voxsms.text.changes import Change
-from voxsms.text.homoglyphs import Homoglyph
-from voxsms.text.message import Message
-from voxsms.text.room import Room, WorstCase
-from voxsms.text.segments import (
+from voxsms.text import (
     Bounds,
+    Change,
     Encoding,
     ForcedBy,
+    ForcedByField,
+    Homoglyph,
+    Message,
+    RenderedMessage,
+    Room,
     Segmentation,
+    Template,
+    WorstCase,
     count_fragments,
     segment,
-)
-from voxsms.text.template import (
-    ForcedByField,
-    RenderedMessage,
-    Template,
 )
 from voxsms.transport.httpx_lanes import Httpx2Transport, HttpxTransport
 from voxsms.transport.seam import Timeouts

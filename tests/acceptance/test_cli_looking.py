@@ -9,7 +9,7 @@ import pytest
 from conftest import Run
 
 from voxsms.api.models import A2PSmsHistory, DeliveryStatus, MessageStatus, PhoneNumber, SmsHistory
-from voxsms.api.registry import METHODS
+from voxsms.api.spec import METHODS
 from voxsms.cli import looking, show
 from voxsms.cli.history import Lines
 from voxsms.sandbox import Number, Sandbox

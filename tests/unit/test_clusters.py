@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxsms.text.clusters import may_join
+from voxsms.text._graphemes import may_join
 
 regex = import_module("regex")  # it has no types
 

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from voxsms import errors
-from voxsms.api import codec, registry, spec
+from voxsms.api import codec, spec
 from voxsms.api.models import ControlSmsResult
-from voxsms.api.spec import Method
+from voxsms.api.spec import AnyMethod, MethodSpec
 from voxsms.errors import ResponseInvalid
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
@@ -25,7 +25,9 @@ def answer(
     return codec.Answer(status, headers or {}, content, NOW)
 
 
-def error_of(got: codec.Answer, row: Method[..., object] = spec.CONTROL_SMS) -> errors.VoxSmsError:
+def error_of(
+    got: codec.Answer, row: MethodSpec[..., object] = spec.CONTROL_SMS
+) -> errors.VoxSmsError:
     """Give the error that an answer is read as."""
     with pytest.raises(errors.VoxSmsError) as caught:
         codec.read_answer(row, got)
@@ -254,7 +256,7 @@ def test_of_several_errors_the_one_that_leaves_the_most_in_doubt_counts(
 
 @pytest.mark.parametrize("result", ["0", "-1", '"0"', "2", "1861"])
 @pytest.mark.parametrize("method", [spec.CONTROL_SMS, spec.SEND_SMS_MESSAGE])
-def test_a_result_other_than_1_is_no_success(result: str, method: Method[..., object]) -> None:
+def test_a_result_other_than_1_is_no_success(result: str, method: AnyMethod) -> None:
     """The contract knows no other number, so none is taken for success (section 4)."""
     body = f'{{"result": {result}, "message_id": 7, "fragments_count": 1}}'
     error = error_of(answer(body), method)
@@ -391,7 +393,7 @@ def test_the_seconds_are_taken_from_the_text_of_416_alone(
     assert error.retry_after == seconds
 
 
-@pytest.mark.parametrize("cmd", sorted(registry.METHODS))
+@pytest.mark.parametrize("cmd", sorted(spec.METHODS))
 def test_an_empty_object_is_no_answer_of_any_method(cmd: str) -> None:
     """No record can be made of nothing."""
-    assert isinstance(error_of(answer("{}"), registry.METHODS[cmd]), ResponseInvalid)
+    assert isinstance(error_of(answer("{}"), spec.METHODS[cmd]), ResponseInvalid)

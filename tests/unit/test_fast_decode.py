@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
-from voxsms.api import codec, fast_decode, registry
+from voxsms.api import codec, fast_decode, spec
 from voxsms.errors import ApiError, ResponseInvalid
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def answer(body: object, status: int = 200) -> codec.Answer:
 def outcome(cmd: str, given_: codec.Answer) -> object:
     """Give the page, or the class and the text of our error."""
     try:
-        return codec.read_answer(registry.METHODS[cmd], given_)
+        return codec.read_answer(spec.METHODS[cmd], given_)
     except (ApiError, ResponseInvalid) as error:
         return type(error), str(error)
 

@@ -205,7 +205,7 @@ def test_what_is_pure_stays_pure() -> None:
         if found.room in PURE and found.name.split(".")[0] in IMPURE
     ]
     # A budget is shared by threads: a lock reads no clock and asks nobody.
-    assert impure == ["pricing.budget imports threading"]
+    assert impure == ["pricing._budget imports threading"]
 
 
 ONE_STORY = {"calls.loop"}

@@ -10,11 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms.errors import InvalidRequest, InvalidText
-from voxsms.text.atoms import find_atoms
-from voxsms.text.changes import changed
-from voxsms.text.gsm7 import ALPHABET
-from voxsms.text.message import Message
-from voxsms.text.segments import Encoding, count_fragments
+from voxsms.text import Encoding, Message, count_fragments
+from voxsms.text._changes import apply_changes
+from voxsms.text._graphemes import find_atoms
+from voxsms.text._gsm7 import ALPHABET
 
 WORDS = st.sampled_from(["word ", "a ", "Hi, ", "end. ", "Stra\u00dfe ", "{[\u20ac]} ", "x" * 40])
 FOREIGN = st.sampled_from(
@@ -103,7 +102,7 @@ def test_the_repr_does_not_show_the_text() -> None:
     """It says how long the message is: a repr ends up in logs. One that can not be sent has one."""
     assert repr(Message("hunter2")) == "<Message: 7 characters, GSM-7, 1 fragment>"
     assert repr(Message("\u0436" * 71)) == "<Message: 71 characters, UTF-16, 2 fragments>"
-    assert repr(Message("\x1b")) == "<Message: 1 character, can not be sent>"
+    assert repr(Message("\x1b")) == "<Message: 1 character, cannot be sent>"
 
 
 @pytest.mark.parametrize("given_text", [b"bytes", None, 5, Message("x")])
@@ -174,7 +173,7 @@ def test_nothing_is_lost_on_the_way(text: str, limit: int) -> None:
         except InvalidRequest:
             return
         assert fitted.original == text
-        assert changed(text, fitted.changes) == fitted.text
+        assert apply_changes(text, fitted.changes) == fitted.text
         assert fitted.fitted(max_fragments=limit) is fitted
 
 

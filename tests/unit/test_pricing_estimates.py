@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.errors import InvalidRequest, InvalidText
 from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
-from voxsms.text.message import Message
-from voxsms.text.segments import count_fragments, segment
-from voxsms.text.template import Template
+from voxsms.text import Message, Template, count_fragments, segment
 
 USA, UK, MOBILE, NOWHERE = "14155550100", "442071838750", "447700900212", "99912345678"
 QUOTE = "\u2019"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
-from voxsms.api.wire import PhoneForm, WireFault
+from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import InvalidRequest, PriceUnknown
 from voxsms.pricing import RESOURCE_TYPES, Rate, RateTable
 
@@ -142,7 +142,7 @@ def test_the_numbers_priced_are_those_that_can_be_sent_to(number: str) -> None:
         method="send_sms_message",
     )
     try:
-        PhoneForm().write(number)
+        PhoneType().write(number)
     except WireFault:
         with pytest.raises(InvalidRequest):
             everywhere.get(number)
@@ -317,7 +317,7 @@ def test_a_group_that_makes_no_sense_has_no_price(price: str, per: int, quantum:
     """It is unknown, not free; the other groups keep their prices."""
     table = _table(_group(1, price, "44", per=per, quantum=quantum), _group(2, allowed="1"))
     assert table.rate_for("14155550100").price_group_id == 2
-    with pytest.raises(PriceUnknown, match=r"group 1 has price .* which can not be"):
+    with pytest.raises(PriceUnknown, match=r"group 1 has price .* which cannot be"):
         table.rate_for("442071838750")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from voxsms.api import spec
 from voxsms.api.codec import Answer
 from voxsms.api.fault_codes import CODES, Outcome
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.calls.loop import (
     BASE_DELAY,
     MAX_DELAY,
@@ -65,7 +65,7 @@ def error_of(code: int, retry_after: float | None = None) -> ApiError:
     return kind(code, "NAME", "msg", "Method", retry_after)
 
 
-def attempt_at(row: Row, phase: Phase = Phase.READING, status: int = 200) -> Attempt:
+def attempt_at(row: AnyMethod, phase: Phase = Phase.READING, status: int = 200) -> Attempt:
     """Return an attempt that came as far as a phase."""
     return Attempt(row, ("447443332212",), Evidence(phase), True, NOW.timestamp(), status)
 
@@ -84,7 +84,9 @@ def test_every_code_has_the_outcome_that_the_contract_gives_it(code: int) -> Non
 
 @pytest.mark.parametrize("code", ALL_CODES)
 @by_method
-def test_every_code_is_repeated_only_where_that_cannot_send_twice(code: int, row: Row) -> None:
+def test_every_code_is_repeated_only_where_that_cannot_send_twice(
+    code: int, row: AnyMethod
+) -> None:
     """What asks to come back is repeated for all, a server fault for what charges nothing."""
     error = error_of(code)
     expected = Repeat.RENEWED if code in STALE else Repeat.NO
@@ -95,7 +97,7 @@ def test_every_code_is_repeated_only_where_that_cannot_send_twice(code: int, row
 
 @pytest.mark.parametrize("code", [0, 340, 101, 456])
 @by_method
-def test_a_5xx_leaves_a_request_in_doubt_whatever_its_body_says(code: int, row: Row) -> None:
+def test_a_5xx_leaves_a_request_in_doubt_whatever_its_body_says(code: int, row: AnyMethod) -> None:
     """A gateway that answers 5xx is not believed when its body calls it a refusal."""
     verdict = judge(attempt_at(row, status=502), error_of(code))
     assert verdict.outcome is Outcome.UNKNOWN
@@ -104,7 +106,7 @@ def test_a_5xx_leaves_a_request_in_doubt_whatever_its_body_says(code: int, row: 
 
 
 @by_method
-def test_http_429_is_a_refusal_for_now(row: Row) -> None:
+def test_http_429_is_a_refusal_for_now(row: AnyMethod) -> None:
     """Too many requests, without a code of the service, means: not processed, come back."""
     error = RateLimited(0, "HTTP_429", "too many requests", "M", 3.0)
     verdict = judge(attempt_at(row, status=429), error)
@@ -140,7 +142,7 @@ def test_a_reading_in_doubt_is_repeated_where_that_may_help(
 
 @pytest.mark.parametrize("kind", [FaultKind.CONNECTION, FaultKind.TIMEOUT])
 @by_method
-def test_what_did_not_leave_was_not_sent(row: Row, kind: FaultKind) -> None:
+def test_what_did_not_leave_was_not_sent(row: AnyMethod, kind: FaultKind) -> None:
     """It is repeated for all; a send is told `NotSent`, another call what went wrong."""
     cause = OSError("unreachable")
     fault = TransportFault(kind, "no connection")
@@ -186,7 +188,7 @@ failures = st.one_of(
     st.sampled_from([200, 400, 429, 500, 503]),
 )
 def test_a_charged_call_is_never_repeated_in_doubt(
-    row: Row, failure: Failure, phase: Phase, status: int
+    row: AnyMethod, failure: Failure, phase: Phase, status: int
 ) -> None:
     """Whatever an attempt brought: what may be repeated was refused, or never left."""
     verdict = judge(attempt_at(row, phase, status), failure)

@@ -15,15 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms.errors import Fault, InvalidRequest, InvalidText
-from voxsms.text.gsm7 import ALPHABET, BASIC, EXTENSION
-from voxsms.text.segments import (
-    Bounds,
-    Encoding,
-    ForcedBy,
-    count_fragments,
-    find_faults,
-    segment,
-)
+from voxsms.text import Bounds, Encoding, ForcedBy, count_fragments, segment
+from voxsms.text._gsm7 import ALPHABET, BASIC, EXTENSION
+from voxsms.text._segments import find_faults
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "segments"
 

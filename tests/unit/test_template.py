@@ -9,10 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms.errors import InvalidRequest, InvalidText, TemplateError
-from voxsms.text.changes import changed
-from voxsms.text.message import Message
-from voxsms.text.segments import Encoding, count_fragments
-from voxsms.text.template import RenderedMessage, Template
+from voxsms.text import Encoding, Message, RenderedMessage, Template, count_fragments
+from voxsms.text._changes import apply_changes
 
 LITERALS = st.text("ab {}%\u20ac\u00e9\n", max_size=90)
 FOREIGN_LITERALS = LITERALS | st.text("\u0436\U0001f600 ", max_size=40)
@@ -196,7 +194,7 @@ def test_every_other_field_stays_whole(
     assert message.text == f"{literal}{kept}, {code}; {kept}"
     assert message.segmentation.fragments_count <= limit
     assert message.original == whole.text
-    assert changed(whole.text, message.changes) == message.text
+    assert apply_changes(whole.text, message.changes) == message.text
     if whole.segmentation.fragments_count <= limit:
         assert (message, message.changes) == (whole, ())
     else:

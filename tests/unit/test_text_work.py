@@ -19,9 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.errors import InvalidRequest, TemplateError
-from voxsms.text.message import Message
-from voxsms.text.segments import segment
-from voxsms.text.template import Template
+from voxsms.text import Message, Template, segment
 
 FLAG = "\U0001f1e9"  # one regional indicator; two of them are a flag
 NORMALIZE = unicodedata.normalize

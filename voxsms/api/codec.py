@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import attrs
 import orjson
 
-from voxsms.api import fault_codes, registry
+from voxsms.api import fault_codes, spec
 from voxsms.api.decode import Unreadable, read
 from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import (
@@ -23,9 +23,8 @@ from voxsms.api.models import (
     FailedSms,
     SmsTransaction,
 )
-from voxsms.api.registry import RequestClass, Row
-from voxsms.api.spec import Method, Param
-from voxsms.api.wire import Trouble, WireFault, WireFaults
+from voxsms.api.spec import AnyMethod, MethodSpec, Param, RequestClass
+from voxsms.api.wire import Violation, WireFault, WireFaults
 from voxsms.errors import (
     ApiError,
     Fault,
@@ -38,7 +37,7 @@ from voxsms.errors import (
 
 R = TypeVar("R")
 
-Form = dict[str, str]
+FormFields = dict[str, str]
 """The fields of a request as text."""
 
 
@@ -78,24 +77,24 @@ class _Shapes(dict[RequestClass, _Shape]):
     """The shapes of request classes, each worked out when it is first asked for."""
 
     def __missing__(self, kind: RequestClass) -> _Shape:
-        self[kind] = shape = _Shape(registry.parameters(kind), registry.required(kind))
+        self[kind] = shape = _Shape(spec.parameters(kind), spec.required(kind))
         return shape
 
 
 _SHAPES = _Shapes()
 
 
-def write_request(row: Row, request: attrs.AttrsInstance) -> Form:
+def write_request(row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
     """Write a request as form fields, or raise `InvalidRequest` with every fault in it."""
     shape = _SHAPES[type(request)]
-    form: Form = {}
+    form: FormFields = {}
     faults: list[ParameterFault] = []
     for name, param in shape.parameters.items():
         value = getattr(request, name)
         if value is None and name not in shape.required:
             continue
         try:
-            form[name] = param.form.write(value)
+            form[name] = param.wire_type.write(value)
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
     faults += _reversed_span(row, shape, form)
@@ -104,47 +103,47 @@ def write_request(row: Row, request: attrs.AttrsInstance) -> Form:
     return form
 
 
-def _reversed_span(row: Row, shape: _Shape, form: Mapping[str, str]) -> list[ParameterFault]:
+def _reversed_span(row: AnyMethod, shape: _Shape, form: Mapping[str, str]) -> list[ParameterFault]:
     """Find a span of time that ends before it starts; times of one form compare as text."""
     if row.span is None or not form.keys() >= set(row.span):
         return []
     start, end = row.span
     if form[start] <= form[end]:
         return []
-    fault = WireFault(f"is later than {end}", Trouble.REVERSED)
+    fault = WireFault(f"is later than {end}", Violation.REVERSED)
     return [ParameterFault(start, shape.parameters[start], fault)]
 
 
-def _invalid(row: Row, faults: list[ParameterFault]) -> InvalidRequest:
-    unsendable = any(fault.fault.trouble is Trouble.UNSENDABLE for fault in faults)
+def _invalid(row: AnyMethod, faults: list[ParameterFault]) -> InvalidRequest:
+    unsendable = any(fault.fault.violation is Violation.UNSENDABLE for fault in faults)
     error = InvalidText if unsendable else InvalidRequest
     return error(row.cmd, tuple(fault.for_user() for fault in faults))
 
 
 def read_request(
-    row: Row, form: Mapping[str, str]
+    row: AnyMethod, form: Mapping[str, str]
 ) -> tuple[dict[str, object], list[ParameterFault]]:
     """Read form fields into the values of parameters, beside every fault in them.
 
     An empty optional parameter counts as absent; what the table does not know is passed over.
     """
-    shape = _SHAPES[registry.widest(row)]
+    shape = _SHAPES[spec.widest(row)]
     given = {name: param for name, param in shape.parameters.items() if form.get(name)}
-    missing = _SHAPES[registry.request_class(row)].required - given.keys()
+    missing = _SHAPES[spec.request_class(row)].required - given.keys()
     values: dict[str, object] = {}
     faults = [
-        ParameterFault(name, shape.parameters[name], WireFault("is missing", Trouble.MISSING))
+        ParameterFault(name, shape.parameters[name], WireFault("is missing", Violation.MISSING))
         for name in sorted(missing)
     ]
     for name, param in given.items():
         try:
-            values[name] = param.form.read(form[name])
+            values[name] = param.wire_type.read(form[name])
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
     return values, faults or _reversed_span(row, shape, form)
 
 
-def read_answer(row: Method[..., R], answer: Answer) -> R:
+def read_answer(row: MethodSpec[..., R], answer: Answer) -> R:
     """Read an answer into the row's record.
 
     Raises:
@@ -165,7 +164,7 @@ def read_answer(row: Method[..., R], answer: Answer) -> R:
     return record
 
 
-def check_numbers(row: Row, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
+def check_numbers(row: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
     """Check that an answer to a send to many numbers can be the answer to it.
 
     A number of which it says nothing is no contradiction: the rest was accepted and is told.
@@ -192,19 +191,19 @@ def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:
     }
 
 
-def _read_quickly(row: Method[..., R], answer: Answer) -> R | None:
+def _read_quickly(row: MethodSpec[..., R], answer: Answer) -> R | None:
     return _quick_reader(row)(answer.body) if answer.status == HTTPStatus.OK else None
 
 
 @cache
-def _quick_reader(row: Method[..., R]) -> Callable[[bytes], R | None]:
+def _quick_reader(row: MethodSpec[..., R]) -> Callable[[bytes], R | None]:
     # Late: no program should wait for msgspec that reads no history.
     from voxsms.api.fast_decode import page_reader  # noqa: PLC0415
 
     return cast("Callable[[bytes], R | None]", page_reader(cast("Any", row.reply)))
 
 
-def _place_of_record(row: Row, payload: dict[str, object]) -> object:
+def _place_of_record(row: AnyMethod, payload: dict[str, object]) -> object:
     if not row.inside:
         return payload
     result = payload.get("result")
@@ -214,7 +213,7 @@ def _place_of_record(row: Row, payload: dict[str, object]) -> object:
     return {**payload, **cast("dict[str, object]", result)}
 
 
-def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:
+def _path_in_answer(row: AnyMethod, payload: dict[str, object], path: str) -> str:
     """Say where in the whole answer a path of the record is."""
     result = payload.get("result")
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
@@ -228,7 +227,7 @@ _ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_coun
 """What stands only in an answer to a call that was carried out."""
 
 
-def read_payload(row: Row, answer: Answer) -> dict[str, object]:
+def read_payload(row: AnyMethod, answer: Answer) -> dict[str, object]:
     """Return an answer's JSON object; null is the same as absent.
 
     Raises:
@@ -256,8 +255,8 @@ def read_payload(row: Row, answer: Answer) -> dict[str, object]:
 
 def _errors_in(data: Mapping[str, object]) -> list[object]:
     """Return every error of an answer; an empty or false one is none."""
-    error, more = data.get("error"), data.get("errors") or []
-    listed = cast("list[object]", more) if isinstance(more, list) else [more]
+    error, more = data.get("error"), data.get("errors")
+    listed = cast("list[object]", more) if isinstance(more, list) else [more or None]
     return [*([error] if error else []), *(each for each in listed if each is not None)]
 
 
@@ -312,7 +311,7 @@ _HINTS: Mapping[int, str] = {
 }
 
 
-def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInvalid:
+def _without_json(row: AnyMethod, answer: Answer, body: str) -> ApiError | ResponseInvalid:
     """Turn an answer that is none of the service's into an error by its status alone."""
     header = answer.headers.get("content-type")
     media_type = (header or "").partition(";")[0].strip()
@@ -322,7 +321,7 @@ def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInv
     return _by_status(row, answer) or ResponseInvalid(row.cmd, "$", problem)
 
 
-def _by_status(row: Row, answer: Answer, msg: str = "") -> ApiError | None:
+def _by_status(row: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None:
     """Return the error of a status that says enough without a code of the service."""
     name, wait = f"HTTP_{answer.status}", retry_after(answer)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -333,7 +332,7 @@ def _by_status(row: Row, answer: Answer, msg: str = "") -> ApiError | None:
     return None
 
 
-def _api_error(row: Row, answer: Answer, error: object) -> ApiError:
+def _api_error(row: AnyMethod, answer: Answer, error: object) -> ApiError:
     code, msg = _code_and_text(error)
     if code == answer.status and not _is_success(answer):
         code = 0  # a gateway repeats the status there; the service's own errors come with 200

@@ -16,10 +16,10 @@ from urllib.parse import quote_plus
 import anyio
 import attrs
 
-from voxsms.api.codec import Answer, Form, bare_numbers, check_numbers
+from voxsms.api.codec import Answer, FormFields, bare_numbers, check_numbers
 from voxsms.api.fault_codes import Outcome, outcome_of
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof
 from voxsms.calls.download import TargetFile
@@ -34,13 +34,14 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.text.segments import count_fragments
+from voxsms.text import count_fragments
 from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
 
 if TYPE_CHECKING:
     from voxsms.calls.session import Session
     from voxsms.pricing import Reservation
 
+E = TypeVar("E", bound=BaseException)
 R = TypeVar("R")
 
 
@@ -124,7 +125,7 @@ _BY_OUTCOME = {
 class Attempt:
     """What is known of an attempt when it has failed."""
 
-    method: Row
+    method: AnyMethod
     numbers: tuple[str, ...]
     """The destinations of a send."""
     evidence: Evidence
@@ -287,8 +288,8 @@ class Call(Generic[R]):
     def __init__(
         self,
         session: "Session",
-        method: Row,
-        form: Form,
+        method: AnyMethod,
+        form: FormFields,
         read: Callable[[Answer], R],
         file: TargetFile | None = None,
     ) -> None:
@@ -377,6 +378,7 @@ class Call(Generic[R]):
         try:
             return self._with_prediction(self._read(answer))
         except (ApiError, ResponseInvalid) as error:
+            without_frames(error)
             if isinstance(error, ApiError):
                 error.hide([*self._form.values(), *self._numbers, *proof.fields.values()])
             return self._judge(error, answer.status)
@@ -438,7 +440,10 @@ class Call(Generic[R]):
         budget, sending = self._session.options.budget, self._method.sending
         if budget is None or sending is None:
             return None
-        return budget.reserve(self._form[sending.text], self._numbers, method=self._method.cmd)
+        try:
+            return budget.reserve(self._form[sending.text], self._numbers, method=self._method.cmd)
+        except VoxSmsError as error:
+            raise without_frames(error) from error.__cause__
 
     def _settle(self, result: R, reservation: "Reservation | None") -> None:
         """Enter an accepted call in the books, and tell what was predicted beside what came."""
@@ -461,7 +466,15 @@ class Call(Generic[R]):
         self._telling.end(self._outcome, None, fragments_count=counted)
 
 
-def _form_body(form: Form) -> bytes:
+def without_frames(error: E) -> E:
+    """Drop the frames of an error and its causes, whose variables hold what was sent or came."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__, each = None, each.__cause__
+    return error
+
+
+def _form_body(form: FormFields) -> bytes:
     """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
     # Most values are digits or words: to see that they need no quoting is ten times cheaper.
     fields = [

@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar, cast
 import attrs
 
 from voxsms.api.models import HistoryPage
-from voxsms.api.spec import Method
+from voxsms.api.spec import MethodSpec
 
 Row = TypeVar("Row")
 Fetch = Callable[[Any], Awaitable[HistoryPage[Row]]]
@@ -40,7 +40,7 @@ class Pager(Generic[Row]):
 
     def __init__(
         self,
-        method: Method[..., HistoryPage[Row]],
+        method: MethodSpec[..., HistoryPage[Row]],
         request: attrs.AttrsInstance,
         fetch: Fetch[Row],
         service_time: Callable[[], float | None],
@@ -56,7 +56,7 @@ class Pager(Generic[Row]):
 
     def __aiter__(self) -> AsyncIterator[Row]:
         """Fetch page after page, give row after row."""
-        return _Rows(self.pages(), self._method.row_id)
+        return _Rows(self.pages(), self._method.row_key)
 
     def pages(self) -> AsyncIterator[HistoryPage[Row]]:
         """Fetch page after page, until one is empty or the end is reached."""
@@ -79,7 +79,7 @@ class _Pages(Generic[Row]):
 
     def __init__(
         self,
-        method: Method[..., HistoryPage[Row]],
+        method: MethodSpec[..., HistoryPage[Row]],
         request: Any,  # noqa: ANN401 - one of the table's request classes
         fetch: Fetch[Row],
         service_time: Callable[[], float | None],
@@ -101,6 +101,7 @@ class _Pages(Generic[Row]):
         page = await self._fetch(self._request)
         if page.total_count < self._counted_without_end:
             # The end leaves out rows that were counted without it: go on without.
+            del page  # error trackers record the variables of frames
             self._set_end(None, counted=0)
             page = await self._fetch(self._request)
         offset = (self._request.offset or 0) + len(page.result)

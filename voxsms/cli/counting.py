@@ -9,9 +9,7 @@ from rich.text import Text
 from voxsms.cli import show
 from voxsms.cli.show import Json
 from voxsms.cli.texts import NONE_YET, OfText
-from voxsms.text.gsm7 import FOREIGN
-from voxsms.text.message import Message
-from voxsms.text.segments import Encoding, ForcedBy, Segmentation
+from voxsms.text import FOREIGN, Encoding, ForcedBy, Message, Segmentation
 
 _UNITS: Final = {Encoding.GSM7: "septet", Encoding.UTF16: "code unit"}
 _MARK: Final = "bold white on red"

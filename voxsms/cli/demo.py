@@ -10,7 +10,7 @@ from cyclopts import App
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from voxsms.api.spec import MOST_NUMBERS
+from voxsms.api.spec import MAX_NUMBERS
 from voxsms.cli import show
 from voxsms.cli.counting import marked
 from voxsms.cli.demo_figures import Figures, Leg
@@ -21,7 +21,7 @@ from voxsms.cli.sending import fragments, refusals
 from voxsms.cli.show import Json
 from voxsms.client import Client
 from voxsms.pricing import RateTable, Tally, estimate
-from voxsms.text.segments import segment
+from voxsms.text import segment
 
 # Numbers that nobody has: those that Ofcom keeps for drama, and 555-01xx in North America.
 _BRITISH: Final = [f"447700900{n:03}" for n in range(150)]
@@ -131,13 +131,13 @@ class Story:
         self._console.print(Text.assemble(f"message {sent.message_id} to {to}: ", *fragments(sent)))
 
     async def _send_many(self, client: Client, rates: RateTable) -> None:
-        self.headline(f"One A2P text to {len(RECIPIENTS)} numbers, {MOST_NUMBERS} in a request")
+        self.headline(f"One A2P text to {len(RECIPIENTS)} numbers, {MAX_NUMBERS} in a request")
         leg, accepted = self.figures.a2p, list[str]()
         columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=self._console, disable=self._console.quiet) as progress:
             task = progress.add_task("", total=len(RECIPIENTS))
-            for start in range(0, len(RECIPIENTS), MOST_NUMBERS):
-                numbers = RECIPIENTS[start : start + MOST_NUMBERS]
+            for start in range(0, len(RECIPIENTS), MAX_NUMBERS):
+                numbers = RECIPIENTS[start : start + MAX_NUMBERS]
                 sent = await client.a2p_send_sms(
                     src_number=_SENDER_ID, dst_numbers=numbers, text=_PLAIN
                 )
@@ -155,7 +155,7 @@ class Story:
         statuses: Counter[str] = Counter()
         async for message in client.get_sms_history():
             self.figures.two_way.enter(message)
-        async for row in client.a2p_get_sms_history(count=MOST_NUMBERS):
+        async for row in client.a2p_get_sms_history(count=MAX_NUMBERS):
             self.figures.a2p.enter(row)
             statuses[str(row.delivery_status)] += 1
         read = f"two-way: {self.figures.two_way.history.messages}; A2P: "

@@ -16,7 +16,7 @@ from voxsms.cli.show import Json
 from voxsms.cli.texts import NONE_YET, OfText, Words, opened
 from voxsms.errors import InvalidRequest
 from voxsms.pricing import Estimate, RateTable, estimate
-from voxsms.text.template import Template
+from voxsms.text import Template
 
 
 async def estimate_command(

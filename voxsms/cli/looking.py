@@ -4,9 +4,9 @@ from cyclopts import App
 from rich.table import Table
 from rich.text import Text
 
-from voxsms.api import registry, spec
+from voxsms.api import spec
 from voxsms.api.models import PhoneNumber
-from voxsms.api.registry import METHODS, Row
+from voxsms.api.spec import METHODS, AnyMethod
 from voxsms.cli import show
 from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli.mirror import Given, mirror
@@ -56,15 +56,15 @@ def methods(*, json: Json = False) -> None:
     table = show.rows_of("method", "on the wire", "what it does", "charges", "pages")
     for row in METHODS.values():
         marks = ["yes" if mark else "" for mark in (row.charges, row.paged)]
-        table.add_row(registry.python_name(row.cmd), row.cmd, row.summary, *marks)
+        table.add_row(spec.python_name(row.cmd), row.cmd, row.summary, *marks)
     show.out().print(table)
 
 
-def _described(row: Row) -> dict[str, object]:
-    kind = registry.request_class(row)
-    needed = registry.required(kind)
+def _described(row: AnyMethod) -> dict[str, object]:
+    kind = spec.request_class(row)
+    needed = spec.required(kind)
     return {
-        "name": registry.python_name(row.cmd),
+        "name": spec.python_name(row.cmd),
         "cmd": row.cmd,
         "summary": row.summary,
         "charges": row.charges,
@@ -72,7 +72,7 @@ def _described(row: Row) -> dict[str, object]:
         "roles": row.roles,
         "parameters": [
             {"name": name, "required": name in needed, "doc": param.doc}
-            for name, param in registry.parameters(kind).items()
+            for name, param in spec.parameters(kind).items()
         ],
     }
 

@@ -19,7 +19,7 @@ from voxsms.cli.recipients import Recipients
 from voxsms.cli.texts import opened
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.pricing import Estimate, RateTable, estimate_many
-from voxsms.text.template import Template
+from voxsms.text import Template
 
 _MOST_NAMED: Final = 20  # bad rows: if the column is wrong, all of a million are bad
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")  # what `Recipients` makes of such a byte

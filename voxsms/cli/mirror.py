@@ -13,9 +13,8 @@ from typing import Annotated, Any, Final, cast
 
 from cyclopts import App, Parameter, Token
 
-from voxsms.api import registry, wire
-from voxsms.api.registry import Row
-from voxsms.api.spec import Param
+from voxsms.api import spec, wire
+from voxsms.api.spec import AnyMethod, Param
 from voxsms.cli import show
 
 Command = Callable[..., Coroutine[Any, Any, None]]
@@ -32,7 +31,7 @@ _annotated: Any = Annotated  # with types that are known at run time only
 
 def mirror(
     app: App,
-    row: Row,
+    row: AnyMethod,
     name: str,
     command: Command,
     short: Mapping[str, str] = MappingProxyType({}),
@@ -53,25 +52,29 @@ def mirror(
 
     vars(called)["__signature__"] = worn
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-    doc = command.__doc__ if without else registry.request_class(row).__doc__
+    doc = command.__doc__ if without else spec.request_class(row).__doc__
     app.command(called, name=name, help=doc, group=show.WITH_ACCOUNT)
 
 
-def _mirrored(row: Row, short: Mapping[str, str]) -> list[Shown]:
+def _mirrored(row: AnyMethod, short: Mapping[str, str]) -> list[Shown]:
     """Give a method's parameters; not the text of a send, for which commands have more ways."""
-    kind = registry.request_class(row)
-    needed, text = registry.required(kind), row.sending and row.sending.text
+    kind = spec.request_class(row)
+    needed, text = spec.required(kind), row.sending and row.sending.text
     return [
         _parameter(row, name, param, short.get(name), needed=name in needed)
-        for name, param in registry.parameters(kind).items()
+        for name, param in spec.parameters(kind).items()
         if name != text
     ]
 
 
-def _parameter(row: Row, name: str, param: Param, short: str | None, *, needed: bool) -> Shown:
+def _parameter(
+    row: AnyMethod, name: str, param: Param, short: str | None, *, needed: bool
+) -> Shown:
     last = row.span is not None and name == row.span[1]
-    hint, reading = _option(param.form, last=last)
-    doc = _doc_of_time(param, last=last) if isinstance(param.form, wire.TimeForm) else param.doc
+    hint, reading = _option(param.wire_type, last=last)
+    doc = (
+        _doc_of_time(param, last=last) if isinstance(param.wire_type, wire.TimeType) else param.doc
+    )
     option = Parameter(help=doc, alias=short or _short_name(row, name), **reading)
     if needed:
         kind = Shown.KEYWORD_ONLY if row.charges else Shown.POSITIONAL_OR_KEYWORD
@@ -84,25 +87,25 @@ def _doc_of_time(param: Param, *, last: bool) -> str:
     return f"{about}, {_TIMES}{_WHOLE_DAY if last else ''}."
 
 
-def _short_name(row: Row, name: str) -> str | None:
+def _short_name(row: AnyMethod, name: str) -> str | None:
     """Give the sender and the destinations the same two names for every send."""
     if row.sending is None:
         return None
     return {row.sending.sender: "--from", row.sending.to: "--to"}.get(name)
 
 
-def _option(form: wire.Form, *, last: bool = False) -> tuple[Any, dict[str, Any]]:
+def _option(form: wire.WireType, *, last: bool = False) -> tuple[Any, dict[str, Any]]:
     """Give the type of an option and how it is read, by its form on the wire."""
-    if isinstance(form, wire.ListForm):
+    if isinstance(form, wire.ListType):
         item, _ = _option(form.item)
         return GenericAlias(list, item), {"consume_multiple": True, "negative": ()}
-    if isinstance(form, wire.ChoiceForm):
+    if isinstance(form, wire.ChoiceType):
         return cast("Any", form).choices, {"converter": _reader(form.read)}
-    if isinstance(form, wire.TimeForm):
+    if isinstance(form, wire.TimeType):
         return datetime, {"converter": _reader(lambda text: moment(text, last=last))}
-    if isinstance(form, wire.BoolForm):
+    if isinstance(form, wire.BoolType):
         return bool, {}
-    return (int if isinstance(form, wire.IntForm) else str), {}
+    return (int if isinstance(form, wire.IntType) else str), {}
 
 
 def _reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], object]:

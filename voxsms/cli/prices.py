@@ -12,8 +12,7 @@ from voxsms.cli import show
 from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli.mirror import Given, mirror
 from voxsms.cli.show import Json
-from voxsms.pricing import RESOURCE_TYPES, RateTable
-from voxsms.pricing.money import price_of_one
+from voxsms.pricing import RESOURCE_TYPES, RateTable, price_of_one
 
 Way = Literal["a2p", "send"]
 """The two ways to send, by the names of their commands."""

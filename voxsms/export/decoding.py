@@ -26,7 +26,7 @@ except ModuleNotFoundError as missing:
 from voxsms.api.codec import Answer, read_payload
 from voxsms.api.decode import Unreadable, read
 from voxsms.api.fast_decode import Int, PageDecoder, Struct
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.errors import ResponseInvalid
 from voxsms.export.columns import Kind, Layout, are_whole_times
 
@@ -111,7 +111,7 @@ _raw: Any = msgspec.json.Decoder(_Raw)
 class Decoder:
     """Reads answers of one method into structs with some of the fields."""
 
-    def __init__(self, row: Row, layout: Layout, names: Collection[str]) -> None:
+    def __init__(self, row: AnyMethod, layout: Layout, names: Collection[str]) -> None:
         self._row = row
         self._layout = layout
         self._fields = [field for field in layout.fields if field.name in names]

@@ -7,11 +7,11 @@ from typing import Any, cast, get_args
 import attrs
 
 from voxsms.api import codec, spec
-from voxsms.api.registry import Row, parameters, request_class
+from voxsms.api.spec import AnyMethod, parameters, request_class
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.export.plan import MOST_ROWS, SECOND, whole_second
 
-METHODS: Mapping[str, Row] = {"sms": spec.GET_SMS_HISTORY, "a2p": spec.A2P_GET_SMS_HISTORY}
+METHODS: Mapping[str, AnyMethod] = {"sms": spec.GET_SMS_HISTORY, "a2p": spec.A2P_GET_SMS_HISTORY}
 """The method that reads each kind of history."""
 _CHANGES = "delivery_status"
 """The filter on what changes after a message was entered."""
@@ -24,7 +24,7 @@ _IN_ONE_ANSWER = 900
 class Query:
     """A history with its filters, checked."""
 
-    row: Row
+    row: AnyMethod
     filters: Mapping[str, Any]
     """Without those that are absent."""
     from_date: datetime | None

@@ -16,7 +16,7 @@ from itertools import chain, islice, pairwise
 
 import attrs
 
-from voxsms.api.spec import MOST_ROWS
+from voxsms.api.spec import MAX_ROWS
 from voxsms.errors import Incomplete
 from voxsms.export.encoding import Rows
 from voxsms.export.plan import Window
@@ -131,7 +131,7 @@ async def _pages(
         arrived(len(page))
         return page
 
-    length = MOST_ROWS - attempt % _LENGTHS * MOST_ROWS // (_LENGTHS + 1)
+    length = MAX_ROWS - attempt % _LENGTHS * MAX_ROWS // (_LENGTHS + 1)
     pages: dict[int, Page] = {}
     gaps = [_Gap(0, max(1, window.rows), inner=False)]
     while gaps:

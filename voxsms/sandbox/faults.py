@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from voxsms.api.registry import METHODS
+from voxsms.api.spec import METHODS
 
 
 @attrs.frozen

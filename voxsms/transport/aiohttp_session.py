@@ -73,7 +73,7 @@ def _hide_request(error: aiohttp.ClientResponseError) -> None:
 
 
 _under_way: ContextVar[Evidence] = ContextVar("evidence of the request under way")
-_tls: ContextVar[SSLObject | None] = ContextVar("what the answer comes through")
+_tls: ContextVar[list[SSLObject | None] | None] = ContextVar("what a file comes through, if asked")
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -110,8 +110,8 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
             connection = await super().connect(req, traces, timeout)
         self._used[connection.protocol] = apart
-        transport = connection.transport
-        _tls.set(transport.get_extra_info("ssl_object") if transport else None)
+        if (tls := _tls.get()) is not None and connection.transport:
+            tls[:] = [connection.transport.get_extra_info("ssl_object")]
         evidence.reach(Phase.SENDING)
         return connection
 
@@ -233,22 +233,22 @@ class AiohttpTransport:
         await sessions.limiter.enter(request.timeouts.pool)
         try:
             self._of_loop.refuse_if_closed()  # while this call waited
-            proxy = self._proxy_for(request.url)
+            self._proxy_for(request.url)
             session = sessions.session(SEND_REUSE if request.charges else READ_REUSE)
             evidence.reach(Phase.HANDED_OVER)
-            return await self._exchange(session, proxy, request, evidence)
+            return await self._exchange(session, request, evidence)
         finally:
             sessions.limiter.leave()
 
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
-        proxy: str | None,
         request: Request,
         evidence: Evidence,
     ) -> Answer:
         _under_way.set(evidence)
-        _tls.set(None)
+        tls: list[SSLObject | None] = [None]
+        _tls.set(tls if request.sink else None)
         limits = request.timeouts
         try:
             response = await session.post(
@@ -261,19 +261,22 @@ class AiohttpTransport:
                     sock_connect=limits.connect,
                     sock_read=limits.read,
                 ),
-                proxy=proxy,
+                # No variable holds it: it may have a password, and error trackers record those.
+                proxy=self._proxies[request.url],
             )
         except Exception as error:
             raise _fault_of(error) from error
         async with response:
             evidence.phase = Phase.READING
-            return await self._read(response, request)
+            return await self._read(response, request, tls)
 
-    async def _read(self, response: aiohttp.ClientResponse, request: Request) -> Answer:
+    async def _read(
+        self, response: aiohttp.ClientResponse, request: Request, tls: list[SSLObject | None]
+    ) -> Answer:
         reader = BodyReader(request, response.status, response.headers)
         while part := await self._next(response):
             await reader.feed(part)
-        body = reader.body(_tls.get())
+        body = reader.body(tls[0])
         return Answer(response.status, response.headers, body, datetime.now(UTC))
 
     async def _next(self, response: aiohttp.ClientResponse) -> bytes:

@@ -114,7 +114,7 @@ class Library:
         async with aclosing(response.aiter_bytes() if is_read else response.aiter_raw()) as parts:
             while part := await self._next(parts):
                 await reader.feed(part)
-        body = reader.body(_tls_of(response))
+        body = reader.body(_tls_of(response) if request.sink else None)
         if _has_more(response):
             await response.extensions["network_stream"].aclose()
         return Answer(response.status_code, response.headers, body, datetime.now(UTC))

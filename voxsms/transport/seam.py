@@ -175,8 +175,9 @@ class BodyReader:
         if "," in encoding:
             # Packed twice, a few bytes unpack to gigabytes at one stroke; nobody asked for it.
             raise TransportFault(FaultKind.UNREADABLE, "an answer that was compressed repeatedly")
-        is_wanted = is_file(status, headers.get("content-type", ""))
-        self._sink = request.sink if is_wanted else None
+        self._sink = request.sink
+        if self._sink is not None and not is_file(status, headers.get("content-type", "")):
+            self._sink = None
         is_marked = "content-length" in headers or "transfer-encoding" in headers
         self._ends_with_connection = not is_marked
         self._is_packed = not is_unpacked and encoding in ("gzip", "x-gzip", "deflate")
@@ -186,11 +187,16 @@ class BodyReader:
 
     async def feed(self, part: bytes) -> None:
         """Take the next piece as it came. Raise `TransportFault` if it cannot be read."""
-        if not self._is_packed:
-            await self._take(part)
-            return
-        for piece in self._unpack(part):
-            await self._take(piece)
+        for piece in self._unpack(part) if self._is_packed else (part,):
+            if self._sink is not None:
+                await self._sink(piece)
+                continue
+            self._size += len(piece)
+            if self._size > MOST_BYTES:
+                raise TransportFault(
+                    FaultKind.UNREADABLE, f"an answer of more than {MOST_BYTES // 2**20} MiB"
+                )
+            self._parts.append(piece)
 
     def _unpack(self, part: bytes) -> Iterator[bytes]:
         # In pieces, as a few bytes can unpack to gigabytes.
@@ -206,17 +212,6 @@ class BodyReader:
             part = self._unpacker.unconsumed_tail or self._unpacker.unused_data
             is_full = len(piece) == _PIECE and not self._unpacker.eof
             yield piece
-
-    async def _take(self, part: bytes) -> None:
-        if self._sink is not None:
-            await self._sink(part)
-            return
-        self._size += len(part)
-        if self._size > MOST_BYTES:
-            raise TransportFault(
-                FaultKind.UNREADABLE, f"an answer of more than {MOST_BYTES // 2**20} MiB"
-            )
-        self._parts.append(part)
 
     def body(self, tls: SSLObject | None = None) -> bytes:
         """Return what was collected. Raise `TransportFault` if the end of it did not come.

@@ -1,4 +1,4 @@
-"""The GSM 7-bit default alphabet as data, and the tables that let C code look through a text.
+"""The GSM 7-bit default alphabet as data, and the tables by which C code counts septets.
 
 Source: 3GPP TS 23.038, 6.2.1 (the default alphabet) and 6.2.1.1 (its extension table). National
 language shift tables are not used: the service documents none.
@@ -43,10 +43,10 @@ ALPHABET: Final = frozenset(BASIC) | frozenset(EXTENSION)
 """Every character that GSM-7 can carry."""
 
 FOREIGN: Final = re.compile(f"[^{re.escape(''.join(sorted(ALPHABET)))}]")
-"""One character that GSM-7 can not carry."""
+"""One character that GSM-7 cannot carry."""
 
-# What follows looks at Latin-1 bytes, because `bytes.translate` is the fastest look at every
-# character that Python has. Of the alphabet only the euro sign and ten Greek capitals are not in
+# What follows works on Latin-1 bytes: nothing in Python looks at every character faster than
+# `bytes.translate`. Of the alphabet only the euro sign and ten Greek capitals are not in
 # Latin-1: the euro sign is replaced by another character of the extension table, the capitals drop
 # out, and a pattern tells them from foreign characters.
 _SINGLES: Final = "".join(BASIC).encode("latin-1", "ignore")
@@ -56,7 +56,7 @@ _FOREIGN: Final = 0xFF
 
 
 def _marks() -> bytes:
-    """Give the translation that leaves basic bytes as they are and marks the others."""
+    """Return the translation that leaves basic bytes as they are and marks the others."""
     table = bytearray([_FOREIGN]) * 256
     for octet in _SINGLES:
         table[octet] = octet
@@ -68,13 +68,13 @@ def _marks() -> bytes:
 MARKS: Final = _marks()
 """A `bytes.translate` table that changes nothing in ASCII text of basic characters.
 
-CPython then gives the same object back, and `is` says at once that there is nothing to count; where
+CPython then returns the same object, and `is` tells at once that there is nothing to count; where
 it does not, counting finds nothing.
 """
 
 
-def septets(text: str) -> int | None:
-    """Count the septets that a text takes; None if GSM-7 can not carry it."""
+def count_septets(text: str) -> int | None:
+    """Count the septets that a text takes; None if GSM-7 cannot carry it."""
     units = len(text)
     if text.isascii():
         octets = text.encode()
@@ -90,6 +90,6 @@ def septets(text: str) -> int | None:
 
 
 def escape_map(text: str) -> bytes:
-    """Give one byte for each septet of a GSM-7 text: ESC for the first of an escape pair."""
+    """Return one byte for each septet of a GSM-7 text: ESC for the first of an escape pair."""
     octets = text.replace("€", "[").encode("latin-1", "replace")
     return octets.translate(MARKS).replace(b"\x80", b"\x1b\x80")

@@ -1,22 +1,25 @@
-"""What says the same in GSM-7: the data by which a text is brought back to it.
+"""What says the same in GSM-7: the data and rules by which a text is brought back to it.
 
 Covered is what the field calls smart encoding: characters that word processors, telephones and web
 pages put where a plain keyboard has a plain one. A replacement is itself GSM-7, and a reader would
-write it so or not notice it. Left out on purpose, because it would say something else, are
+write it so or not notice it. Left out of the table on purpose, because it would say something else:
 
 - combining marks: a tilde over an n is no `~` (composition, NFC, comes before this table);
 - fractions and superscripts: 1 and a half is not `11/2`, and the middle dot, which may multiply;
 - accented letters, and letters of other scripts that look like Latin ones;
-- emoji, and the two characters that turn the reading order round.
+- emoji, and the two characters that reverse the reading order.
+
+Below the table are rules for fractions (always used), accents and look-alikes (on request).
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from voxsms.text.gsm7 import ALPHABET, ESC
+from voxsms.text._gsm7 import ALPHABET, ESC
 
 
 class Replacement(NamedTuple):
@@ -28,7 +31,7 @@ class Replacement(NamedTuple):
 
 
 # Reason, replacement, and the characters that it stands for.
-_ROWS: Final = (
+_TABLE: Final = (
     (
         "typographic double quote",
         '"',
@@ -169,22 +172,22 @@ _FORMS: Final = {
 }
 
 
-def _listed() -> Iterator[tuple[str, Replacement]]:
-    for reason, text, chars in _ROWS:
+def _from_table() -> Iterator[tuple[str, Replacement]]:
+    for reason, text, chars in _TABLE:
         yield from ((char, Replacement(text, reason)) for char in chars)
     for letter, char in zip(*_SMALL_CAPITALS, strict=True):
         yield char, Replacement(letter, "small capital")
 
 
-def _forms() -> Iterator[tuple[str, Replacement]]:
+def _from_unicode() -> Iterator[tuple[str, Replacement]]:
     for char in (chr(code) for block in _FORM_BLOCKS for code in block):
         tag = unicodedata.decomposition(char).partition(" ")[0]
         if tag in _FORMS and (text := unicodedata.normalize("NFKC", char)) in ALPHABET:
             yield char, Replacement(text, _FORMS[tag])
 
 
-def _controls() -> Iterator[tuple[str, Replacement]]:
-    """Give C0 and C1: nothing is seen of them."""
+def _from_controls() -> Iterator[tuple[str, Replacement]]:
+    """Yield C0 and C1: nothing is seen of them."""
     for char in map(chr, (*range(0x20), *range(0x7F, 0xA0))):
         if char not in ALPHABET and char != ESC:
             yield char, Replacement("", "control character")
@@ -192,5 +195,123 @@ def _controls() -> Iterator[tuple[str, Replacement]]:
 
 @cache
 def replacements() -> Mapping[str, Replacement]:
-    """Give, for each character outside GSM-7 that has one, what says the same in it."""
-    return MappingProxyType({**dict(_controls()), **dict(_forms()), **dict(_listed())})
+    """Return, for each character outside GSM-7 that has one, what says the same in it."""
+    return MappingProxyType(
+        {**dict(_from_controls()), **dict(_from_unicode()), **dict(_from_table())}
+    )
+
+
+# --- Accents: not what was written, but what is read ----------------------------------------------
+
+# A stroke, a hook or a missing dot is part of a letter for Unicode; only the name tells it.
+_ACCENTED: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER (?:DOTLESS ([IJ])$|([A-Z]) WITH )")
+
+
+@lru_cache(maxsize=4096)
+def remove_accents(char: str) -> str | None:
+    """Return the nearest letter that GSM-7 has, or None if there is none.
+
+    Accents come off from the outside in, so a ring or a diaeresis stays where GSM-7 has it.
+    """
+    if not char.isalpha():
+        return None  # a stroke through a sign reverses its meaning
+    inner = char
+    while inner not in ALPHABET:
+        decomposition = unicodedata.decomposition(inner)
+        if not decomposition or decomposition.startswith("<"):
+            return _find_by_name(inner)
+        inner = chr(int(decomposition.split()[0], 16))
+    return inner
+
+
+def _find_by_name(char: str) -> str | None:
+    found = _ACCENTED.match(unicodedata.name(char, ""))
+    if not found:
+        return None
+    case, dotless, letter = found.groups()
+    return (letter or dotless).lower() if case == "SMALL" else letter or dotless
+
+
+def remove_marks(text: str) -> str:
+    """Remove the combining marks after letters that GSM-7 has; others belong to their letter."""
+    kept: list[str] = []
+    for char in text:
+        on_letter = bool(kept) and kept[-1].isalpha() and kept[-1] in ALPHABET
+        if not (on_letter and unicodedata.combining(char)):
+            kept.append(char)
+    return "".join(kept)
+
+
+# --- Fractions ------------------------------------------------------------------------------------
+
+_FRACTION: Final = re.compile(r"<fraction> ([0-9A-F ]+) 2044 ([0-9A-F ]+)")
+_SLASHES: Final = frozenset("/\u2044\u2215")
+_BEFORE_FRACTION: Final = _SLASHES | frozenset(".,")
+
+
+def write_fraction(char: str, before: str, after: str) -> str | None:
+    """Write a fraction as `1/2`, after a number as ` 1/2`; None if that might be misread.
+
+    `before` and `after` are the characters beside it, empty at the ends of a text.
+    """
+    found = _FRACTION.fullmatch(unicodedata.decomposition(char))
+    if not found or _is_number(after) or before in _BEFORE_FRACTION or after in _SLASHES:
+        return None
+    over, under = ("".join(chr(int(code, 16)) for code in part.split()) for part in found.groups())
+    return f"{' ' if _is_number(before) else ''}{over}/{under}"
+
+
+def _is_number(char: str) -> bool:
+    return char != "" and unicodedata.numeric(char, None) is not None
+
+
+# --- Look-alikes ----------------------------------------------------------------------------------
+
+# They come from a keyboard left in another layout, or from somebody who wants one word to pass for
+# another. To swap them is to change the word, so they are reported, and swapped only on request.
+_ALIKE: Final = dict(
+    zip(
+        "АВЕЅІЈКМНОРСТУХҮҺԚԜаеорсухѕіјһԁԛԝӏк"  # Cyrillic
+        "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαγικνορυχ",  # Greek
+        "ABESIJKMHOPCTYXYHQWaeopcyxsijhdqwlk"  # what they look like, in Latin
+        "ABEZHIKMNOPTYXayikvopux",
+        strict=True,
+    )
+)
+_LOOKALIKE: Final = re.compile(f"[{''.join(_ALIKE)}]")
+_WORD: Final = re.compile(r"\w+")
+
+
+class Homoglyph(NamedTuple):
+    """A letter of another script that passes for a Latin one."""
+
+    index: int  # type: ignore[assignment]  # the field's name; hides `tuple.index`, no loss here
+    """Its position, counted in code points."""
+    char: str
+    name: str
+    """Its Unicode name."""
+    looks_like: str
+    """The Latin letter."""
+
+
+def find_homoglyphs(text: str) -> tuple[Homoglyph, ...]:
+    """Return each look-alike in a word of which every letter is Latin or looks so, and one is."""
+    if text.isascii() or not _LOOKALIKE.search(text):
+        return ()
+    return tuple(_find_homoglyphs(text))
+
+
+def _find_homoglyphs(text: str) -> Iterator[Homoglyph]:
+    for word in _WORD.finditer(text):
+        letters = {char for char in word.group() if char.isalpha()}
+        foreign = letters & _ALIKE.keys()
+        own = letters - foreign
+        if foreign and own and all(map(_is_latin, own)):
+            for found in _LOOKALIKE.finditer(text, *word.span()):
+                char = found.group()
+                name = unicodedata.name(char)
+                yield Homoglyph(found.start(), char, name, _ALIKE[char])
+
+
+def _is_latin(char: str) -> bool:
+    return unicodedata.name(char, "").startswith("LATIN ")

@@ -1,4 +1,4 @@
-"""What sending may cost: asked before each send, so that a loop gone wild stops at a figure.
+"""What sending may cost: asked before each send, so that a runaway loop stops at a limit.
 
 A reservation is made before the send and closed after it: given back where the error's `.sent` is
 `"no"`, settled by what was accepted on an answer, and kept where nobody knows, which is also what
@@ -13,15 +13,15 @@ from typing import Literal
 
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
-from voxsms.pricing.money import EXACT, total
-from voxsms.pricing.rates import RateTable, destination_digits, method_name
-from voxsms.text.segments import count_fragments
+from voxsms.pricing._money import EXACT, total
+from voxsms.pricing._rates import RateTable, destination_digits, method_name
+from voxsms.text import count_fragments
 
 
 class Reservation:
-    """What one send has set aside; it stays so if neither method is called.
+    """What one send has set aside; it stays set aside if neither method is called.
 
-    The last word counts: to call one again, or one after the other, books nothing twice.
+    The last call counts: to call one again, or one after the other, books nothing twice.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Reservation:
         """Keep what was predicted for the numbers that the service accepted.
 
         A number that comes back written differently is still one that was accepted: it keeps the
-        dearest of what is left.
+        most expensive of what is left.
         """
         cost_of = dict(self._costs)
         asked = Counter(number for number, _ in self._costs)
@@ -46,7 +46,7 @@ class Reservation:
         self._keep(total([*known, *left[: (taken - asked).total()]]))
 
     def release(self) -> None:
-        """Give everything back: nothing can have been sent."""
+        """Give everything back, as nothing can have been sent."""
         self._keep(Decimal(0))
 
     def _keep(self, amount: Decimal) -> None:
@@ -61,11 +61,14 @@ class Budget:
     what voxsms predicts, from 0 in each run of the program; the history has what was charged.
 
     Args:
-        max_cost: the most that all sends together may cost, in the currency of `rates`.
-        max_fragments: the most fragments that one message may take.
-        rates: what messages cost, needed for `max_cost`: one table, or one for each send.
+        max_cost: The most that all sends together may cost, in the currency of `rates`.
+        max_fragments: The most fragments that one message may take.
+        rates: What messages cost, needed for `max_cost`: one table, or one for each send.
         unpriced: `"refuse"` raises `PriceUnknown` for a number without a known price; `"allow"`
             lets it pass and counts nothing for it.
+
+    Raises:
+        InvalidRequest: the limits make no sense; every fault is named.
     """
 
     def __init__(
@@ -77,13 +80,13 @@ class Budget:
         unpriced: Literal["refuse", "allow"] = "refuse",
     ) -> None:
         tables = [rates] if isinstance(rates, RateTable) else rates or []
-        self.max_cost = None if max_cost is None else _amount(max_cost)
+        self.max_cost = None if max_cost is None else _read_amount(max_cost)
         self.max_fragments = max_fragments
         self._tables = {table.method: table for table in tables}
         self._refuses = unpriced != "allow"
         self._spent = Decimal(0)
         self._lock = Lock()  # held for arithmetic only, never over a send
-        if faults := self._faults({table.currency for table in tables}):
+        if faults := self._find_faults({table.currency for table in tables}):
             raise InvalidRequest("Budget", tuple(faults))
 
     @property
@@ -96,26 +99,30 @@ class Budget:
     ) -> Reservation:
         """Set aside what one text to these numbers costs, before anything is sent.
 
-        Raises `BudgetExceeded` if it is too long or too dear, `PriceUnknown` if nobody knows,
-        `InvalidRequest` for what is no phone number.
         `method` is the send it is for; it may be left out where there is one table.
+
+        Raises:
+            BudgetExceeded: it takes too many fragments or costs too much.
+            PriceUnknown: no price is known.
+            InvalidRequest: a number is none that a message can go to.
+            InvalidText: the text has a lone surrogate or a bare ESC.
         """
         fragments = count_fragments(text)
         if self.max_fragments is not None and fragments > self.max_fragments:
             raise BudgetExceeded(
                 f"the message takes {fragments} fragments; the budget allows {self.max_fragments}"
             )
-        return Reservation(self._costs(fragments, numbers, method), self._book)
+        return Reservation(self._find_costs(fragments, numbers, method), self._book)
 
-    def _costs(
+    def _find_costs(
         self, fragments: int, numbers: Sequence[str], method: str | None
     ) -> list[tuple[str, Decimal]]:
         digits = [destination_digits(number) for number in numbers]
-        table = self._table(method) if self._tables else None
-        return [(number, self._cost(table, number, fragments)) for number in digits]
+        table = self._find_table(method) if self._tables else None
+        return [(number, self._find_cost(table, number, fragments)) for number in digits]
 
-    def _table(self, method: str | None) -> RateTable | None:
-        """Give the rates of a send; those of another one would be wrong and are not used."""
+    def _find_table(self, method: str | None) -> RateTable | None:
+        """Return the rates of a send; those of another one would be wrong and are not used."""
         if method is None and len(self._tables) == 1:
             return next(iter(self._tables.values()))
         table = None if method is None else self._tables.get(method_name(method))
@@ -125,7 +132,7 @@ class Budget:
             raise PriceUnknown(f"the budget has rates of {known}, and this send is {asked}")
         return table
 
-    def _cost(self, table: RateTable | None, number: str, fragments: int) -> Decimal:
+    def _find_cost(self, table: RateTable | None, number: str, fragments: int) -> Decimal:
         if table is None:
             return Decimal(0)
         rate = table.rate_for(number) if self._refuses else table.get(number)
@@ -145,7 +152,7 @@ class Budget:
             f"{before} {unit} are spent or set aside"
         )
 
-    def _faults(self, currencies: set[str]) -> list[Fault]:
+    def _find_faults(self, currencies: set[str]) -> list[Fault]:
         faults: list[Fault] = []
         if self.max_cost is not None and not currencies:
             faults.append(Fault("rates", "is missing; max_cost needs to know what messages cost"))
@@ -153,7 +160,8 @@ class Budget:
             faults.append(
                 Fault("rates", f"has several currencies: {', '.join(sorted(currencies))}")
             )
-        if self.max_fragments is not None and not _is_a_count(self.max_fragments):
+        given: object = self.max_fragments
+        if given is not None and (type(given) is not int or given < 1):
             problem = f"is {self.max_fragments!r}; it must be a whole number of at least 1"
             faults.append(Fault("max_fragments", problem))
         return faults
@@ -164,12 +172,8 @@ class Budget:
         return f"Budget({limits}, spent={self._spent})"
 
 
-def _is_a_count(given: object) -> bool:
-    return type(given) is int and given >= 1
-
-
-def _amount(given: object) -> Decimal:
-    """Give a limit of money exactly as it was written; a float is not."""
+def _read_amount(given: object) -> Decimal:
+    """Return a limit of money exactly as it was written; a float is refused."""
     try:
         amount = Decimal(given) if isinstance(given, Decimal | int | str) else Decimal("NaN")
     except InvalidOperation:

@@ -1,4 +1,4 @@
-"""Predictions measured against the invoice: the history says what each message was charged.
+"""Predictions beside charges: the history says what each message was charged.
 
 A wrong rate shows as messages whose cost is not what the rate says for the fragments that the
 service counted; a wrong counting rule as messages of which the service counted other fragments. The
@@ -14,23 +14,22 @@ import attrs
 
 from voxsms.api.models import A2PSmsHistory, Direction, SmsHistory
 from voxsms.errors import Fault, InvalidRequest, InvalidText
-from voxsms.pricing.money import EXACT
-from voxsms.pricing.rates import Rate, RateTable
-from voxsms.pricing.streams import fed
-from voxsms.pricing.tallies import Tally
-from voxsms.text.segments import count_fragments
+from voxsms.pricing._estimates import Tally, feed
+from voxsms.pricing._money import EXACT
+from voxsms.pricing._rates import Rate, RateTable
+from voxsms.text import count_fragments
 
 SentRow = SmsHistory | A2PSmsHistory
 _SHOWN: Final = Decimal("0.00005")  # the service shows money to four decimals
-_NONE: Final = Tally()
+_NO_MESSAGES: Final = Tally()
 
 
 @attrs.frozen
 class Compared:
     """Messages as they were predicted, and as they were charged."""
 
-    predicted: Tally = _NONE
-    charged: Tally = _NONE
+    predicted: Tally = _NO_MESSAGES
+    charged: Tally = _NO_MESSAGES
     fragments_off: int = 0
     """Messages of which the service counted other fragments than voxsms."""
     cost_off: int = 0
@@ -88,14 +87,17 @@ def compare_with_history(
     """Compare what the rows of a history were charged with what `rates` say, in constant memory.
 
     Args:
-        rows: those of `get_sms_history` with rates of `send_sms_message`, or those of
+        rows: Those of `get_sms_history` with rates of `send_sms_message`, or those of
             `a2p_get_sms_history` with rates of `a2p_send_sms`; async rows are awaited.
-        rates: what messages cost.
-        tolerance: by how much the cost of one message may differ and still agree. The default is
+        rates: What messages cost.
+        tolerance: By how much the cost of one message may differ and still agree. The default is
             what is lost by showing four decimals.
+
+    Raises:
+        InvalidRequest: the rates are those of the other send.
     """
     stream = _Stream(rates, tolerance)
-    return fed(rows, stream.add, stream.comparison)
+    return feed(rows, stream.add, stream.comparison)
 
 
 class _Stream:
@@ -105,7 +107,7 @@ class _Stream:
         self._rates = rates
         self._tolerance = tolerance
         self._by_group: defaultdict[str, Compared] = defaultdict(Compared)
-        self._unpriced = _NONE
+        self._unpriced = _NO_MESSAGES
         self._received = 0
 
     def add(self, row: SentRow) -> None:
@@ -113,12 +115,12 @@ class _Stream:
         if isinstance(row, SmsHistory) and row.direction == Direction.IN:
             self._received += 1
             return
-        rate = _rate_of(row, self._rates)
+        rate = _find_rate(row, self._rates)
         charged = Tally(1, row.fragments, row.cost)
         if rate is None:
             self._unpriced += charged
             return
-        fragments = _predicted_fragments(row)
+        fragments = _predict_fragments(row)
         off = EXACT.subtract(row.cost, rate.cost(row.fragments)).copy_abs() > self._tolerance
         self._by_group[rate.group] += Compared(
             predicted=Tally(1, fragments, rate.cost(fragments)),
@@ -135,7 +137,9 @@ class _Stream:
             raise InvalidRequest("compare_with_history", (Fault("rates", problem),))
 
     def comparison(self) -> Comparison:
-        groups = sorted(self._by_group.items(), key=lambda item: _differing(item[1]), reverse=True)
+        groups = sorted(
+            self._by_group.items(), key=lambda item: _count_differing(item[1]), reverse=True
+        )
         return Comparison(
             currency=self._rates.currency,
             overall=sum(self._by_group.values(), Compared()),
@@ -145,18 +149,18 @@ class _Stream:
         )
 
 
-def _differing(compared: Compared) -> int:
+def _count_differing(compared: Compared) -> int:
     return compared.fragments_off + compared.cost_off
 
 
-def _rate_of(row: SentRow, rates: RateTable) -> Rate | None:
+def _find_rate(row: SentRow, rates: RateTable) -> Rate | None:
     try:
         return rates.get(row.destination_number)
     except InvalidRequest:  # what the service calls a number is charged all the same
         return None
 
 
-def _predicted_fragments(row: SentRow) -> int:
+def _predict_fragments(row: SentRow) -> int:
     """Count the text where there is one; a message of 0 fragments failed and was not delivered."""
     if not row.text or not row.fragments:
         return row.fragments

@@ -2,7 +2,7 @@
 
 There are two ways to pay less. *Complete*: every character outside GSM-7 is replaced, and the whole
 message is written in GSM-7. *Shorter*: the message stays in UTF-16, and only what takes fewer code
-units is replaced. The way that takes fewer fragments is gone, and neither if both save nothing.
+units is replaced. The way that takes fewer fragments is chosen, and neither if both save nothing.
 CRLF becomes LF only where that, too, saves a fragment.
 
 Letters are composed first (NFC). What else GSM-7 has is never touched, nor anything in a link.
@@ -17,74 +17,51 @@ from typing import Final
 
 import attrs
 
-from voxsms.text.accents import drop_marks, without_accents
-from voxsms.text.atoms import Atom, find_atoms
-from voxsms.text.changes import Change, changed, least_change
-from voxsms.text.clusters import may_join, split_clusters
-from voxsms.text.fractions import write_fraction
-from voxsms.text.gsm7 import ALPHABET, FOREIGN, septets
-from voxsms.text.homoglyphs import Homoglyph, find_homoglyphs
-from voxsms.text.replacements import replacements
-from voxsms.text.segments import count_fragments
+from voxsms.text._changes import Change, apply_changes, trim_change
+from voxsms.text._graphemes import Atom, find_atoms, may_join, split_clusters
+from voxsms.text._gsm7 import ALPHABET, FOREIGN, count_septets
+from voxsms.text._replacements import (
+    Homoglyph,
+    find_homoglyphs,
+    remove_accents,
+    remove_marks,
+    replacements,
+    write_fraction,
+)
+from voxsms.text._segments import count_fragments
 
-# They join, part or turn round what stands beside them. That shows nowhere in a text in GSM-7, but
-# in emoji and in the scripts of other languages they are part of what is written.
+CRLF: Final = "\r\n"
+_MAX_MARKS: Final = 30  # on one letter, in any real text (UAX 15, stream-safe format)
+# They join, separate or reverse what is beside them. That shows nowhere in a text in GSM-7, but in
+# emoji and in the scripts of other languages they are part of what is written.
 _JOINERS: Final = frozenset(
     "\u034f\u061c\u180e\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
     "\ufe0e\ufe0f"
 )
 
-_MAX_MARKS: Final = 30  # on one letter, in a text that anybody means (UAX 15, stream-safe format)
-
-CRLF: Final = "\r\n"
-
 
 def simplify(text: str, *, accents: bool, homoglyphs: bool, always: bool) -> tuple[Change, ...]:
-    """Give the changes that save fragments; none if there is nothing to save."""
+    """Return the changes that save fragments; none if there is nothing to save."""
     count = count_fragments(text)
-    if (count <= 1 and not always) or (septets(text) is not None and CRLF not in text):
+    if (count <= 1 and not always) or (count_septets(text) is not None and CRLF not in text):
         return ()
     lookalikes = {one.index: one for one in (find_homoglyphs(text) if homoglyphs else ())}
     atoms = find_atoms(text)
     fewest = count + always
     best: tuple[Change, ...] = ()
     line_ends = (always,) if always or CRLF not in text else (False, True)
-    for line_feeds, way in product(line_ends, (_complete, _shorter)):
-        rules = Rules(text, atoms, lookalikes, accents, always, line_feeds, way is _complete)
-        changes = way(rules)
-        after = count_fragments(changed(text, changes))
-        # A text of invisible characters stays as it is: nothing at all can not be sent.
+    for line_feeds, complete in product(line_ends, (True, False)):
+        rules = Rules(text, atoms, lookalikes, accents, always, line_feeds, complete)
+        changes = rules.find_changes()
+        after = count_fragments(apply_changes(text, changes))
+        # A text of invisible characters stays as it is: nothing at all cannot be sent.
         if changes and 0 < after < fewest:
             fewest, best = after, changes
     return best
 
 
-def _complete(rules: "Rules") -> tuple[Change, ...]:
-    """Give the changes that bring a text to GSM-7; none if they can not."""
-    changes: list[Change] = []
-    for index, cluster in _clusters(rules.text):
-        form, reason = rules.rewrite(index, cluster)
-        if FOREIGN.search(form):
-            return ()
-        if form != cluster:
-            changes.append(least_change(index, cluster, form, reason))
-    return tuple(changes)
-
-
-def _shorter(rules: "Rules") -> tuple[Change, ...]:
-    """Give the changes that make no character longer, and (unless told always) some shorter."""
-    if not rules.always and not may_join(rules.text):
-        return ()  # what shrinks is invisible, a letter in another type, or to be composed
-    changes: list[Change] = []
-    for index, cluster in _clusters(rules.text):
-        form, reason = rules.rewrite(index, cluster)
-        if form != cluster:
-            changes.append(least_change(index, cluster, form, reason))
-    return tuple(changes)
-
-
 def _clusters(text: str) -> Iterator[tuple[int, str]]:
-    """Find the clusters that are not wholly in GSM-7, and CRLF, with their index."""
+    """Yield the clusters that are not wholly in GSM-7, and CRLF, with their index."""
     if not may_join(text):
         yield from ((found.start(), found.group()) for found in FOREIGN.finditer(text))
         return
@@ -95,8 +72,8 @@ def _clusters(text: str) -> Iterator[tuple[int, str]]:
         index += len(cluster)
 
 
-def _ordered(form: str) -> str:
-    """Put marks in the order of their classes (UAX 15), for which Python takes quadratic time."""
+def _order_marks(form: str) -> str:
+    """Put marks in the order of their classes (UAX 15); `normalize` takes quadratic time."""
     decomposed = "".join(unicodedata.normalize("NFD", char) for char in form)
     runs = groupby(decomposed, key=lambda char: unicodedata.combining(char) > 0)
     return "".join(
@@ -111,24 +88,37 @@ def _units(text: str) -> int:
 
 @attrs.frozen
 class Rules:
-    """What may be replaced, and how."""
+    """What may be replaced in a text, and how."""
 
     text: str
     atoms: Sequence[Atom]
-    """Where nothing may be."""
+    """Where nothing may be replaced."""
     lookalikes: Mapping[int, Homoglyph]
-    """Letters of another script that shall be swapped, by their index."""
+    """Letters of another script to swap, by their index."""
     accents: bool
-    """Also accents that GSM-7 does not have are left off."""
+    """Remove accents that GSM-7 does not have, too."""
     always: bool
-    """Also what makes nothing shorter."""
+    """Replace what makes nothing shorter, too."""
     line_feeds: bool
-    """CRLF becomes LF."""
+    """Write LF for CRLF."""
     complete: bool
-    """The message shall be written in GSM-7; else it stays in UTF-16."""
+    """Bring the whole message to GSM-7; else it stays in UTF-16."""
+
+    def find_changes(self) -> tuple[Change, ...]:
+        """Return the changes by these rules; none if a character stays that GSM-7 cannot carry."""
+        if not (self.complete or self.always or may_join(self.text)):
+            return ()  # what shrinks is invisible, a letter in another type, or to be composed
+        changes: list[Change] = []
+        for index, cluster in _clusters(self.text):
+            form, reason = self.rewrite(index, cluster)
+            if self.complete and FOREIGN.search(form):
+                return ()
+            if form != cluster:
+                changes.append(trim_change(index, cluster, form, reason))
+        return tuple(changes)
 
     def rewrite(self, index: int, cluster: str) -> tuple[str, str]:
-        """Write what a reader takes for one character by the rules, and say why so."""
+        """Return what is written for a grapheme cluster, and why."""
         following = bisect_right(self.atoms, index, key=attrgetter("end"))
         if any(atom.start < index + len(cluster) for atom in self.atoms[following : following + 1]):
             return cluster, ""
@@ -151,7 +141,7 @@ class Rules:
         return write_fraction(cluster, self._visible(index - 1, -1), self._visible(index + 1, 1))
 
     def _visible(self, index: int, step: int) -> str:
-        """Give the character there, or the next one of which something will be seen."""
+        """Return the character there, or the next one of which something will be seen."""
         while 0 <= index < len(self.text):
             found = replacements().get(self.text[index])
             if found is None or found.text:
@@ -161,13 +151,15 @@ class Rules:
 
     def _swap(self, index: int, char: str, reasons: dict[str, None]) -> str:
         found = self.lookalikes.get(index)
-        if found is None or not self._pays(char, found.looks_like):
+        if found is None or not self._is_worth(char, found.looks_like):
             return char
         reasons[f"look-alike: {found.name}"] = None
         return found.looks_like
 
     def _compose(self, form: str, reasons: dict[str, None]) -> str:
-        composed = unicodedata.normalize("NFC", _ordered(form) if len(form) > _MAX_MARKS else form)
+        composed = unicodedata.normalize(
+            "NFC", _order_marks(form) if len(form) > _MAX_MARKS else form
+        )
         if composed == form or not (
             self.complete or ALPHABET.issuperset(composed) or _units(composed) < _units(form)
         ):
@@ -177,22 +169,22 @@ class Rules:
 
     def _replace(self, char: str, reasons: dict[str, None]) -> str:
         found = replacements().get(char)
-        if found is None or not self._pays(char, found.text):
+        if found is None or not self._is_worth(char, found.text):
             return char
         reasons[found.reason] = None
         return found.text
 
     def _strip(self, form: str, reasons: dict[str, None]) -> str:
-        bare = drop_marks("".join(self._bare(char) for char in form))
+        bare = remove_marks("".join(self._bare(char) for char in form))
         if bare != form:
             reasons["accent left off"] = None
         return bare
 
     def _bare(self, char: str) -> str:
-        bare = None if char in ALPHABET else without_accents(char)
-        return char if bare is None or not self._pays(char, bare) else bare
+        bare = None if char in ALPHABET else remove_accents(char)
+        return char if bare is None or not self._is_worth(char, bare) else bare
 
-    def _pays(self, char: str, text: str) -> bool:
+    def _is_worth(self, char: str, text: str) -> bool:
         if self.complete:
             return True
         return char not in _JOINERS and _units(text) - _units(char) < self.always

@@ -41,21 +41,21 @@ class Territory(Generic[Belonging]):
     belonging: Belonging | Doubt
 
     def forbids(self, number: str) -> bool:
-        """Tell if a forbidden prefix matches a number."""
+        """Return whether a forbidden prefix matches a number."""
         return any(number[:length] in self.forbidden for length in range(len(number) + 1))
 
 
 class _Rule(Generic[Belonging]):
-    """The rule as it stands above, applied to one number; slow, so to each named prefix once."""
+    """The rule above, applied to one number; slow, so to each named prefix once."""
 
     def __init__(self, layers: list[list[Territory[Belonging]]]) -> None:
-        self._layers = [_by_prefix(layer) for layer in layers]
+        self._layers = [_index_by_prefix(layer) for layer in layers]
 
     def decide(self, number: str) -> Belonging | Doubt:
-        """Give what a number belongs to, or why nothing."""
+        """Return what a number belongs to, or why nothing."""
         excluded: list[str] = []
         for layer in self._layers:
-            found = _longest(layer, number)
+            found = _find_longest(layer, number)
             if len(found) > 1:
                 names = ", ".join(sorted(territory.name for territory in found))
                 return Doubt(f"several groups have its longest prefix ({names})")
@@ -66,7 +66,7 @@ class _Rule(Generic[Belonging]):
         return Doubt(f"{forbidden_by} forbids it" if excluded else "no group has a prefix of it")
 
 
-def _by_prefix(layer: list[Territory[Belonging]]) -> dict[str, list[Territory[Belonging]]]:
+def _index_by_prefix(layer: list[Territory[Belonging]]) -> dict[str, list[Territory[Belonging]]]:
     by_prefix: dict[str, list[Territory[Belonging]]] = {}
     for territory in layer:
         for prefix in territory.allowed:
@@ -74,10 +74,10 @@ def _by_prefix(layer: list[Territory[Belonging]]) -> dict[str, list[Territory[Be
     return by_prefix
 
 
-def _longest(
+def _find_longest(
     layer: dict[str, list[Territory[Belonging]]], number: str
 ) -> list[Territory[Belonging]]:
-    """Give the groups that have the longest allowed prefix of a number."""
+    """Return the groups that have the longest allowed prefix of a number."""
     for length in range(len(number), -1, -1):
         if found := layer.get(number[:length]):
             return found
@@ -97,20 +97,20 @@ class PrefixIndex(Generic[Belonging]):
             for prefix in territory.allowed | territory.forbidden
         }
         self._decisions = {prefix: rule.decide(prefix) for prefix in named | {""}}
-        self._deeper = _lengths_by_head(named)
+        self._deeper = _find_lengths(named)
         self._settled: dict[str, Belonging | Doubt] = {}  # by head: at most 10,000 entries
 
     def find(self, digits: str) -> Belonging | Doubt:
-        """Give what a number, ASCII digits only, belongs to, or why nothing."""
+        """Return what a number, ASCII digits only, belongs to, or why nothing."""
         head = digits[:_HEAD]
         found = self._settled.get(head)
         if found is not None:
             return found
         if head in self._deeper:
-            return self._longest(digits, self._deeper[head])
-        return self._settled.setdefault(head, self._longest(head, _WITHIN_HEAD))
+            return self._find_longest(digits, self._deeper[head])
+        return self._settled.setdefault(head, self._find_longest(head, _WITHIN_HEAD))
 
-    def _longest(self, digits: str, lengths: tuple[int, ...]) -> Belonging | Doubt:
+    def _find_longest(self, digits: str, lengths: tuple[int, ...]) -> Belonging | Doubt:
         for length in lengths:
             found = self._decisions.get(digits[:length])
             if found is not None:
@@ -118,8 +118,8 @@ class PrefixIndex(Generic[Belonging]):
         return self._decisions[""]
 
 
-def _lengths_by_head(named: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Give the lengths to try, longest first, for the heads of prefixes longer than a head."""
+def _find_lengths(named: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Return the lengths to try, longest first, for the heads of prefixes longer than a head."""
     lengths: dict[str, set[int]] = {}
     for prefix in named:
         if len(prefix) > _HEAD:

@@ -23,20 +23,22 @@ class _Span(NamedTuple):
     change: Change
 
 
-def least_change(index: int, before: str, after: str, reason: str) -> Change:
-    """Leave out of a change what is the same at its start and its end."""
-    start, most = 0, min(len(before), len(after))
-    while start < most and before[start] == after[start]:
-        start += 1
-    end = 0
-    while end < most - start and before[-1 - end] == after[-1 - end]:
-        end += 1
-    inner = slice(start, -end or None)
-    return Change(index + start, before[inner], after[inner], reason)
+def trim_change(index: int, before: str, after: str, reason: str) -> Change:
+    """Return a change without what is the same at its start and at its end."""
+    start = _count_same(before, after)
+    before, after = before[start:], after[start:]
+    same = _count_same(before[::-1], after[::-1])
+    return Change(index + start, before[: len(before) - same], after[: len(after) - same], reason)
 
 
-def changed(text: str, changes: Sequence[Change]) -> str:
-    """Make the changes in a text."""
+def _count_same(one: str, other: str) -> int:
+    """Count the characters with which both begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def apply_changes(text: str, changes: Sequence[Change]) -> str:
+    """Return the text with the changes made in it."""
     parts: list[str] = []
     done = 0
     for change in changes:
@@ -45,12 +47,14 @@ def changed(text: str, changes: Sequence[Change]) -> str:
     return "".join((*parts, text[done:]))
 
 
-def chained(original: str, first: Sequence[Change], then: Sequence[Change]) -> tuple[Change, ...]:
-    """Give the changes that lead from a text straight to where two rounds of them lead."""
-    final = changed(changed(original, first), then)
+def chain_changes(
+    original: str, first: Sequence[Change], then: Sequence[Change]
+) -> tuple[Change, ...]:
+    """Return the changes that lead from a text straight to where two rounds of them lead."""
+    final = apply_changes(apply_changes(original, first), then)
     result: list[Change] = []
     grown = [0, 0]  # by how much each round has moved what follows
-    for group in _touching(sorted((*_earlier(first), *_later(then)))):
+    for group in _group_overlapping(sorted((*_earlier_spans(first), *_later_spans(then)))):
         start, end = group[0].start, max(span.end for span in group)
         old, new = start - grown[False], start + grown[True]
         for span in group:
@@ -62,7 +66,7 @@ def chained(original: str, first: Sequence[Change], then: Sequence[Change]) -> t
     return tuple(result)
 
 
-def _earlier(changes: Sequence[Change]) -> Iterator[_Span]:
+def _earlier_spans(changes: Sequence[Change]) -> Iterator[_Span]:
     grown = 0
     for change in changes:
         start = change.index + grown
@@ -70,14 +74,13 @@ def _earlier(changes: Sequence[Change]) -> Iterator[_Span]:
         grown += len(change.after) - len(change.before)
 
 
-def _later(changes: Sequence[Change]) -> Iterator[_Span]:
+def _later_spans(changes: Sequence[Change]) -> Iterator[_Span]:
     for change in changes:
         end = change.index + len(change.before)
         yield _Span(change.index, end, is_later=True, change=change)
 
 
-def _touching(spans: Sequence[_Span]) -> Iterator[list[_Span]]:
-    """Put spans together that share characters."""
+def _group_overlapping(spans: Sequence[_Span]) -> Iterator[list[_Span]]:
     group: list[_Span] = []
     end = 0
     for span in spans:
