@@ -17,8 +17,8 @@ from conftest import Run
 
 from voxsms.api.models import FailedSms
 from voxsms.cli import demo, place
+from voxsms.cli._errors import Failed, Usage
 from voxsms.cli.demo_figures import Figures, Leg
-from voxsms.cli.endings import Failed, Usage
 from voxsms.pricing import Tally
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,8 @@ from rich.console import Console
 
 from voxsms import Incomplete
 from voxsms.calls.hooks import logger
-from voxsms.cli import exporting, show
+from voxsms.cli import _io
+from voxsms.cli import export as exporting
 from voxsms.export import ExportProgress, export_history
 from voxsms.sandbox import Sandbox
 
@@ -302,7 +303,7 @@ def test_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a terminal of 80 columns all of it stands in one line; before the plan it has no share."""
     screen = StringIO()
     terminal = Console(file=screen, force_terminal=True, no_color=True, width=80)
-    monkeypatch.setattr(show, "err", lambda: terminal)
+    monkeypatch.setattr(_io, "err", lambda: terminal)
     with exporting._progress() as tell:
         tell(ExportProgress(0, 0, 7, 0, 0, 0.5))
     assert "0 rows, 7 requests, 0 rows/s" in screen.getvalue()

@@ -10,7 +10,7 @@ from conftest import Run
 
 from voxsms.api.models import A2PSmsHistory, DeliveryStatus, MessageStatus, PhoneNumber, SmsHistory
 from voxsms.api.spec import METHODS
-from voxsms.cli import looking, show
+from voxsms.cli import _io, numbers
 from voxsms.cli.history import Lines
 from voxsms.sandbox import Number, Sandbox
 
@@ -204,12 +204,12 @@ def test_numbers_that_are_gone(capsys: pytest.CaptureFixture[str]) -> None:
     """What became of a number is shown, and what the service left out is empty."""
     found = [
         PhoneNumber(1, OWN, deactivated=True),
-        PhoneNumber(2, "14155550100", phone_region_name="\x07", canceled=True),
+        PhoneNumber(2, "1\x1b[2J", phone_region_name="\x07", canceled=True),
     ]
-    show.out().print(looking.table_of_numbers(found))
+    _io.out().print(numbers.table_of_numbers(found))
     assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
         [OWN, "not", "supported", "deactivated"],
-        ["14155550100", "<U+0007>", "not", "supported", "canceled"],
+        ["1<U+001B>[2J", "<U+0007>", "not", "supported", "canceled"],
     ]
 
 

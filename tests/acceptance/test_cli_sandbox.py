@@ -18,7 +18,7 @@ import pytest
 from conftest import Run
 
 from voxsms.calls.auth import ServiceAccount
-from voxsms.cli import main, show
+from voxsms.cli import _io, main
 
 pytestmark = pytest.mark.slow
 
@@ -91,14 +91,14 @@ def test_a_signal_ends_it(
 ) -> None:
     """Ctrl-C and SIGTERM end it in order, and the handlers are those of before."""
     before = signal.getsignal(number)
-    print_json = show.print_json
+    print_json = _io.print_json
 
     def print_and_signal(value: dict[str, Any]) -> None:
         print_json(value)
         if "url" in value:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(show, "print_json", print_and_signal)
+    monkeypatch.setattr(_io, "print_json", print_and_signal)
     assert main(["sandbox", "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert signal.getsignal(number) == before

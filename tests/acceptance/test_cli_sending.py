@@ -249,14 +249,24 @@ def test_a_refusal_can_not_drive_the_terminal(
 ) -> None:
     """What the service says is shown, and not carried out."""
     sent = A2PSendSmsResult(
-        (SmsTransaction(1, TO),), 1, (FailedSms(TO, "\x1b[2Jno", 385),), predicted_fragments_count=1
+        (SmsTransaction(1, "447\x1b]0;x\x07"),),
+        1,
+        (FailedSms("448\x9b2J", "\x1b[2Jno", 385),),
+        predicted_fragments_count=1,
     )
 
     async def a2p_send_sms(_: Client, **_given: object) -> A2PSendSmsResult:
         return sent
 
     monkeypatch.setattr(Client, "a2p_send_sms", a2p_send_sms)
-    assert "<U+001B>[2Jno" in voxsms("a2p", "hello", *A2P[1:]).out
+    words = ("a2p", "hello", *A2P[1:], "447700900002")
+    out = voxsms(*words).out
+    assert "447<U+001B>]0;x<U+0007>" in out
+    assert "448<U+009B>2J  385   <U+001B>[2Jno" in out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    found = json.loads(voxsms(*words, "--json").out)
+    assert found["result"][0]["destination_number"] == "447\x1b]0;x\x07"
+    assert found["failed"][0]["error_description"] == "\x1b[2Jno"
     assert account.ledger.count == 0
 
 

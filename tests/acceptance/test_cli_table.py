@@ -15,8 +15,8 @@ from voxsms.api import spec, wire
 from voxsms.api.codec import FormFields
 from voxsms.api.models import DeliveryStatus
 from voxsms.api.spec import METHODS, AnyMethod
+from voxsms.cli._mirror import moment
 from voxsms.cli.app import app
-from voxsms.cli.mirror import moment
 from voxsms.errors import InvalidRequest
 from voxsms.sandbox import Sandbox
 

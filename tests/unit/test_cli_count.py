@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxsms as library
-from voxsms.cli import counting
+from voxsms.cli import count as counting
 
 CURLY = "It\u2019s " + "x" * 120
 

@@ -11,14 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from voxsms.api.spec import MAX_NUMBERS
-from voxsms.cli import show
-from voxsms.cli.counting import marked
+from voxsms.cli import _io as io
+from voxsms.cli._errors import Failed
+from voxsms.cli._io import Json
+from voxsms.cli.count import marked
 from voxsms.cli.demo_figures import Figures, Leg
-from voxsms.cli.endings import Failed
-from voxsms.cli.looking import table_of_numbers
+from voxsms.cli.numbers import table_of_numbers
 from voxsms.cli.place import SandboxProcess
-from voxsms.cli.sending import fragments, refusals
-from voxsms.cli.show import Json
+from voxsms.cli.send import fragments, refusals
 from voxsms.client import Client
 from voxsms.pricing import RateTable, Tally, estimate
 from voxsms.text import segment
@@ -62,7 +62,7 @@ def _ended(place: SandboxProcess, story: "Story") -> "Story":
 
 def _end(story: "Story", *, json: bool) -> None:
     if json:
-        show.print_json(attrs.asdict(story.figures))
+        io.print_json(attrs.asdict(story.figures))
     if found := story.figures.disagreements():
         raise Failed("; ".join(["the demo's figures do not agree", *found]))
     story.end()
@@ -73,7 +73,7 @@ class Story:
 
     def __init__(self, *, quiet: bool) -> None:
         self.figures = Figures(Leg("two-way", 1), Leg("A2P", len(RECIPIENTS)), to_refuse=TO_REFUSE)
-        self._console = show.out()
+        self._console = io.out()
         self._console.quiet = quiet
         self._step = 0
 
@@ -95,7 +95,7 @@ class Story:
     def headline(self, words: str) -> None:
         """Begin the next part."""
         self._step += 1
-        self._console.print(Text(f"\n{self._step}  {words}", show.ACCENT))
+        self._console.print(Text(f"\n{self._step}  {words}", io.ACCENT))
 
     async def _numbers(self, client: Client) -> str:
         self.headline("The numbers of the account; SMS is enabled for the first")
@@ -108,12 +108,12 @@ class Story:
     def _texts(self, rates: RateTable) -> None:
         self.headline(f"What a text costs, before it is sent to {len(RECIPIENTS)} numbers")
         columns = ("fragments", f"cost in {rates.currency}")
-        table = show.rows_of("text", "written in", *columns, right=columns)
+        table = io.Rows("text", "written in", *columns, right=columns)
         for text in (_PLAIN, _CURLY, _EMOJI):
             cut, priced = segment(text), estimate(text, RECIPIENTS, rates)
             self.figures.prices.append(priced.cost)
-            figures = (str(cut.fragments_count), show.money(priced.cost))
-            table.add_row(marked(text), cut.encoding, *figures)
+            figures = (str(cut.fragments_count), io.money(priced.cost))
+            table.add(marked(text), cut.encoding, *figures)
         self._console.print(table)
         (found,) = segment(_CURLY).forced_by
         self._console.print(
@@ -146,7 +146,7 @@ class Story:
                 leg.refused += sent.failed
                 progress.advance(task, len(numbers))
         leg.estimated = estimate(_PLAIN, accepted, rates).cost
-        refused = show.number(len(leg.refused), "number")
+        refused = io.number(len(leg.refused), "number")
         self._console.print(f"{len(accepted)} messages accepted, {refused} refused:")
         self._console.print(refusals(leg.refused))
 
@@ -169,7 +169,7 @@ class Story:
             Text(
                 "Every figure agrees: what was predicted, what the service answered, what the"
                 " histories say, the balance, and the sandbox's own ledger.",
-                show.GOOD,
+                io.GOOD,
             )
         )
         self._console.print(
@@ -179,4 +179,4 @@ class Story:
 
 def add_to(app: App) -> None:
     """Add this command to the program."""
-    app.command(demo, group=show.AT_HOME)
+    app.command(demo, group=io.WITHOUT_ACCOUNT)

@@ -7,7 +7,7 @@ import attrs
 from rich.table import Table
 
 from voxsms.api.models import A2PSmsHistory, FailedSms, SmsHistory
-from voxsms.cli import show
+from voxsms.cli import _io as io
 from voxsms.pricing import Tally
 
 
@@ -97,7 +97,7 @@ class Figures:
         """Give the figures as a table."""
         legs = (self.two_way, self.a2p)
         names = [leg.name for leg in legs]
-        table = show.rows_of("", *names, "together", right=(*names, "together"))
+        table = io.Rows("", *names, "together", right=(*names, "together"))
         rows: tuple[tuple[str, Callable[[Leg], int]], ...] = (
             ("messages accepted", lambda leg: leg.accepted),
             ("numbers refused", lambda leg: len(leg.refused)),
@@ -106,9 +106,9 @@ class Figures:
             ("messages in the history", lambda leg: leg.history.messages),
         )
         for name, figure in rows:
-            table.add_row(name, *(f"{n:,}" for n in (*map(figure, legs), sum(map(figure, legs)))))
+            table.add(name, *(f"{n:,}" for n in (*map(figure, legs), sum(map(figure, legs)))))
         costs = (*(leg.history.cost for leg in legs), self.history.cost)
-        table.add_row("cost", *(show.money(cost, self.currency) for cost in costs), style="bold")
-        table.add_row("balance before", "", "", show.money(self.before, self.currency))
-        table.add_row("balance after", "", "", show.money(self.after, self.currency))
+        table.add("cost", *(io.money(cost, self.currency) for cost in costs), style="bold")
+        table.add("balance before", "", "", io.money(self.before, self.currency))
+        table.add("balance after", "", "", io.money(self.after, self.currency))
         return table

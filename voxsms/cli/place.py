@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Self, cast
 
 from voxsms.calls.auth import ServiceAccount
-from voxsms.cli.endings import Exit, Failed, Usage
+from voxsms.cli._errors import Exit, Failed, Usage
 
 _PATIENCE: Final = 10
 """Seconds that it may take to end, before it is killed."""

@@ -8,10 +8,10 @@ from cyclopts import App, Parameter
 
 from voxsms.api import spec
 from voxsms.api.models import PriceGroup, ResourcePrice
-from voxsms.cli import show
-from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
-from voxsms.cli.mirror import Given, mirror
-from voxsms.cli.show import Json
+from voxsms.cli import _io as io
+from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._io import Json
+from voxsms.cli._mirror import Given, mirror
 from voxsms.pricing import RESOURCE_TYPES, RateTable, price_of_one
 
 Way = Literal["a2p", "send"]
@@ -42,28 +42,26 @@ async def prices(
         save.write_text(rates.to_json(), encoding="utf-8")
     if json:
         for price in found:
-            show.print_json(price)
+            io.print_json(price)
         return
     _print_prices(found, info.currency)
     if save is not None:
-        show.say(f"saved in {save}")
+        io.say(f"saved in {save}")
 
 
 def _print_prices(found: Sequence[ResourcePrice], currency: str) -> None:
     price = f"{currency} a fragment"
-    table = show.rows_of(
-        "type", "group", price, "steps", "prefixes", "but not", right=(price, "steps")
-    )
+    table = io.Rows("type", "group", price, "steps", "prefixes", "but not", right=(price, "steps"))
     for resource in found:
         for group in resource.price_groups:
-            table.add_row(resource.resource_type, *_cells(group))
-    show.out().print(table if table.row_count else "no prices")
+            table.add(resource.resource_type, *_cells(group))
+    io.out().print(table if table.row_count else "no prices")
 
 
 def _cells(group: PriceGroup) -> tuple[str, ...]:
     return (
-        show.visible(group.price_group_name),
-        show.money(price_of_one(group.price, group.num_resources_per_price)),
+        io.visible(group.price_group_name),
+        io.money(price_of_one(group.price, group.num_resources_per_price)),
         str(group.quantum),
         " ".join(group.params.allowed),
         " ".join(group.params.forbidden),

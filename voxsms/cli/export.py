@@ -12,12 +12,11 @@ from cyclopts import App, Parameter
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from voxsms.api import spec
-from voxsms.cli import show
-from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
-from voxsms.cli.endings import Failed, Usage
-from voxsms.cli.mirror import Command, Given, mirror
-from voxsms.cli.show import Json
-from voxsms.cli.streams import Nowhere
+from voxsms.cli import _io as io
+from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._errors import Failed, Usage
+from voxsms.cli._io import Json, Nowhere
+from voxsms.cli._mirror import Command, Given, mirror
 
 if TYPE_CHECKING:
     from voxsms.export import ExportProgress, ExportSummary
@@ -107,7 +106,7 @@ async def export(
     if path == "-" and isinstance(sys.stdout, Nowhere):
         raise Usage("path: standard output is closed")
     async with account.client() as client:
-        with _progress() as tell, show.warnings():
+        with _progress() as tell:
             summary = await export_history(client, kind, path, on_progress=tell, **options)
     if path != "-":
         _tell(summary, json=json)
@@ -116,22 +115,22 @@ async def export(
 def _tell(summary: "ExportSummary", *, json: bool) -> None:
     if json:
         facts = attrs.asdict(summary, recurse=False)
-        show.print_json({**facts, "path": str(summary.path)})
+        io.print_json({**facts, "path": str(summary.path)})
         return
-    requests = show.number(summary.requests, "request")
+    requests = io.number(summary.requests, "request")
     again = ", going on from an earlier run" if summary.resumed else ""
     until = f"until {summary.to_date:%Y-%m-%d %H:%M:%S} UTC"
-    show.say(
-        (show.number(summary.rows, "message"), show.GOOD),
-        f" in {show.visible(str(summary.path))}",
-        (f"  {until}; {requests}, {summary.seconds:.1f} s{again}", show.FAINT),
+    io.say(
+        (io.number(summary.rows, "message"), io.GOOD),
+        f" in {io.visible(str(summary.path))}",
+        (f"  {until}; {requests}, {summary.seconds:.1f} s{again}", io.FAINT),
     )
 
 
 @contextmanager
 def _progress() -> Generator[Callable[["ExportProgress"], None]]:
     """Show rows and requests, rows a second and the time left, where somebody looks."""
-    console = show.err()
+    console = io.err()
     columns = BarColumn(_BAR), TaskProgressColumn(), TextColumn("{task.fields[figures]}")
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
@@ -169,7 +168,7 @@ def _of(kind: Literal["sms", "a2p"]) -> Command:
 
 def add_to(app: App) -> None:
     """Add these commands to the program."""
-    commands = App(name="export", help="Write a whole history to a file.", group=show.WITH_ACCOUNT)
+    commands = App(name="export", help="Write a whole history to a file.", group=io.WITH_ACCOUNT)
     mirror(commands, spec.GET_SMS_HISTORY, "sms", _of("sms"), _SHORT, _PAGES)
     mirror(commands, spec.A2P_GET_SMS_HISTORY, "a2p", _of("a2p"), _SHORT, _PAGES)
     app.command(commands)

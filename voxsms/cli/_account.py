@@ -1,7 +1,7 @@
 """The options of every command that calls the service: with which credentials, and where."""
 
 import os
-from asyncio import CancelledError
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +11,12 @@ import attrs
 from cyclopts import Group, Parameter
 
 from voxsms.calls.auth import ServiceAccount
-from voxsms.calls.hooks import CallEvent
 from voxsms.client import BASE_URL, Client
 from voxsms.errors import ConnectionFailed, NotSent
 
 _GROUP = Group("Account", sort_key=10)
+_NOT_OF_THE_URL: Final = re.compile("prox(y|ies)|certificate", re.IGNORECASE)
+"""Problems on the way there, which another URL does not solve."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,25 +41,20 @@ class Account:
     ] = None
 
     @asynccontextmanager
-    async def client(self) -> AsyncGenerator[Client]:
-        """Give a client; an interruption that leaves a message in doubt ends in that doubt."""
-        ended: list[CallEvent] = []
-        async with self._client(on_outcome=ended.append) as client:
+    async def client(self, **options: Any) -> AsyncGenerator[Client]:  # noqa: ANN401 - those of Client
+        """Open a client; a service that is not there is said to be missing at its URL."""
+        if self.base_url is not None:
+            options["base_url"] = self.base_url
+        async with self._client(**options) as client:
             try:
                 yield client
             except (ConnectionFailed, NotSent) as error:
-                error.add_note(f"Looked for at {client.session.base_url}; --base-url changes that.")
-                raise
-            except CancelledError:
-                # Ctrl-C. That a message may have been sent is the greater news.
-                for event in ended:
-                    if event.doubt:
-                        raise event.doubt from None
+                if not _NOT_OF_THE_URL.search(error.problem):
+                    url = client.session.base_url
+                    error.add_note(f"Looked for at {url}; --base-url changes that.")
                 raise
 
     def _client(self, **options: Any) -> Client:  # noqa: ANN401 - those of Client
-        if self.base_url is not None:
-            options["base_url"] = self.base_url
         if self.credentials is None:
             return Client.from_env(**options)
         options.setdefault("base_url", os.environ.get("VOXSMS_BASE_URL") or BASE_URL)

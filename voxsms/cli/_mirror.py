@@ -15,7 +15,7 @@ from cyclopts import App, Parameter, Token
 
 from voxsms.api import spec, wire
 from voxsms.api.spec import AnyMethod, Param
-from voxsms.cli import show
+from voxsms.cli import _io as io
 
 Command = Callable[..., Coroutine[Any, Any, None]]
 Given = Any
@@ -53,7 +53,7 @@ def mirror(
     vars(called)["__signature__"] = worn
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     doc = command.__doc__ if without else spec.request_class(row).__doc__
-    app.command(called, name=name, help=doc, group=show.WITH_ACCOUNT)
+    app.command(called, name=name, help=doc, group=io.WITH_ACCOUNT)
 
 
 def _mirrored(row: AnyMethod, short: Mapping[str, str]) -> list[Shown]:

@@ -6,9 +6,8 @@ from cyclopts import App
 from rich.table import Table
 from rich.text import Text
 
-from voxsms.cli import show
-from voxsms.cli.show import Json
-from voxsms.cli.texts import NONE_YET, OfText
+from voxsms.cli import _io as io
+from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.text import FOREIGN, Encoding, ForcedBy, Message, Segmentation
 
 _UNITS: Final = {Encoding.GSM7: "septet", Encoding.UTF16: "code unit"}
@@ -18,15 +17,15 @@ _MOST_PLACES: Final = 3
 _SAID: Final = {"": "nothing: it is not seen", " ": "a space", "\n": "a line end"}
 
 
-def count(words: OfText = NONE_YET, *, json: Json = False) -> None:
+def count(words: OfText = NO_TEXT, *, json: Json = False) -> None:
     """Show the fragments that a text is cut into; each one is charged as a message."""
     message = Message(words.read())
     if json:
-        show.print_json(_described(message))
+        io.print_json(_described(message))
     elif message.segmentation.fragments_count:
         _print(message)
     else:
-        show.say("0 fragments: an empty text can not be sent")
+        io.say("0 fragments: an empty text can not be sent")
 
 
 def _described(message: Message) -> dict[str, Any]:
@@ -57,15 +56,15 @@ def _simplified(message: Message) -> dict[str, Any] | None:
 
 def _print(message: Message) -> None:
     cut = message.segmentation
-    show.say(
-        (f"{cut.encoding}, {show.number(cut.fragments_count, 'fragment')}", show.ACCENT),
-        f": {show.number(cut.units, _UNITS[cut.encoding])}, {cut.units_left} left in the last",
+    io.say(
+        (f"{cut.encoding}, {io.number(cut.fragments_count, 'fragment')}", io.ACCENT),
+        f": {io.number(cut.units, _UNITS[cut.encoding])}, {cut.units_left} left in the last",
     )
     _print_fragments(cut)
     least, most = cut.bounds
     if least != most:
-        show.say(
-            (f"The service may count {least} to {most} fragments", show.BAD),
+        io.say(
+            (f"The service may count {least} to {most} fragments", io.BAD),
             ": it does not document whether it cuts inside of what a reader takes for a character.",
         )
     if cut.forced_by:
@@ -76,9 +75,9 @@ def _print(message: Message) -> None:
 def _print_fragments(cut: Segmentation) -> None:
     table = Table.grid(padding=(0, 1))
     for position, fragment in enumerate(cut.fragments, 1):
-        number, rule = Text(f"{position:>3}", show.FAINT), Text("\u2502", show.FAINT)
+        number, rule = Text(f"{position:>3}", io.FAINT), Text("\u2502", io.FAINT)
         table.add_row(number, rule, marked(fragment))
-    show.out().print(table)
+    io.out().print(table)
 
 
 def marked(text: str) -> Text:
@@ -93,26 +92,26 @@ def marked(text: str) -> Text:
 
 def _seen(text: str) -> str:
     """Show line ends, and what is not seen otherwise."""
-    return show.visible(text).replace(show.LINE_END, f"{show.LINE_END}\n")
+    return io.visible(text).replace(io.LINE_END, f"{io.LINE_END}\n")
 
 
 def _print_forcing(message: Message) -> None:
     cut = message.segmentation
     if _in_another_script(cut.text):
-        show.say("Most of its characters are of a script that GSM-7 can not carry.")
+        io.say("Most of its characters are of a script that GSM-7 can not carry.")
         return
-    show.say("It takes UTF-16, with 70 units in a message and not 160, for:")
-    table = show.rows_of("", "code", "name", "at", "instead")
+    io.say("It takes UTF-16, with 70 units in a message and not 160, for:")
+    table = io.Rows("", "code", "name", "at", "instead")
     kinds = _by_character(cut.forced_by)
     for places in kinds[:_MOST_NAMED]:
         first = places[0]
-        shown, code = Text(show.visible(first.char), _MARK), f"U+{ord(first.char):04X}"
+        shown, code = Text(io.visible(first.char), _MARK), f"U+{ord(first.char):04X}"
         at = ", ".join(str(found.index) for found in places[:_MOST_PLACES])
         more = ", ..." if len(places) > _MOST_PLACES else ""
-        table.add_row(shown, code, first.name, at + more, _instead(message, places))
-    show.out().print(table)
+        table.add(shown, code, first.name, at + more, _instead(message, places))
+    io.out().print(table)
     if len(kinds) > _MOST_NAMED:
-        show.say(f"and {len(kinds) - _MOST_NAMED} other characters")
+        io.say(f"and {len(kinds) - _MOST_NAMED} other characters")
 
 
 def _in_another_script(text: str) -> bool:
@@ -140,11 +139,11 @@ def _instead(message: Message, places: list[ForcedBy]) -> str:
 def _print_saving(message: Message) -> None:
     simple = message.simplified()
     if simple is not message:
-        fragments = show.number(simple.segmentation.fragments_count, "fragment")
-        show.say(("Simplified it says the same in ", ""), (fragments, show.GOOD), ":")
-        show.out().print(marked(simple.text), soft_wrap=True)
+        fragments = io.number(simple.segmentation.fragments_count, "fragment")
+        io.say(("Simplified it says the same in ", ""), (fragments, io.GOOD), ":")
+        io.out().print(marked(simple.text), soft_wrap=True)
 
 
 def add_to(app: App) -> None:
     """Add this command to the program."""
-    app.command(count, group=show.AT_HOME)
+    app.command(count, group=io.WITHOUT_ACCOUNT)

@@ -7,10 +7,10 @@ from rich.text import Text
 from voxsms.api import spec
 from voxsms.api.models import PhoneNumber
 from voxsms.api.spec import METHODS, AnyMethod
-from voxsms.cli import show
-from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
-from voxsms.cli.mirror import Given, mirror
-from voxsms.cli.show import Json
+from voxsms.cli import _io as io
+from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._io import Json
+from voxsms.cli._mirror import Given, mirror
 
 
 async def numbers(
@@ -21,20 +21,20 @@ async def numbers(
         found = [number async for number in client.get_phone_numbers(**given)]
     if json:
         for number in found:
-            show.print_json(number)
+            io.print_json(number)
         return
-    show.out().print(table_of_numbers(found))
+    io.out().print(table_of_numbers(found))
 
 
 def table_of_numbers(found: list[PhoneNumber]) -> Table:
     """Give numbers as a table."""
-    table = show.rows_of("number", "country", "region", "SMS", "state")
+    table = io.Rows("number", "country", "region", "SMS", "state")
     for number in found:
         state = "deactivated" if number.deactivated else "canceled" if number.canceled else ""
         cells = (number.phone_country_code, number.phone_region_name)
-        table.add_row(
+        table.add(
             number.phone_number,
-            *(show.visible(cell or "") for cell in cells),
+            *(io.visible(cell or "") for cell in cells),
             _sms(number),
             state,
         )
@@ -43,21 +43,21 @@ def table_of_numbers(found: list[PhoneNumber]) -> Table:
 
 def _sms(number: PhoneNumber) -> Text:
     if not number.is_sms_supported:
-        return Text("not supported", show.FAINT)
-    return Text("enabled", show.GOOD) if number.is_sms_enabled else Text("not enabled")
+        return Text("not supported", io.FAINT)
+    return Text("enabled", io.GOOD) if number.is_sms_enabled else Text("not enabled")
 
 
 def methods(*, json: Json = False) -> None:
     """Show the methods of the service that voxsms has: the table all of it is made from."""
     if json:
         for row in METHODS.values():
-            show.print_json(_described(row))
+            io.print_json(_described(row))
         return
-    table = show.rows_of("method", "on the wire", "what it does", "charges", "pages")
+    table = io.Rows("method", "on the wire", "what it does", "charges", "pages")
     for row in METHODS.values():
         marks = ["yes" if mark else "" for mark in (row.charges, row.paged)]
-        table.add_row(spec.python_name(row.cmd), row.cmd, row.summary, *marks)
-    show.out().print(table)
+        table.add(spec.python_name(row.cmd), row.cmd, row.summary, *marks)
+    io.out().print(table)
 
 
 def _described(row: AnyMethod) -> dict[str, object]:
@@ -80,4 +80,4 @@ def _described(row: AnyMethod) -> dict[str, object]:
 def add_to(app: App) -> None:
     """Add these commands to the program."""
     mirror(app, spec.GET_PHONE_NUMBERS, "numbers", numbers)
-    app.command(methods, group=show.AT_HOME)
+    app.command(methods, group=io.WITHOUT_ACCOUNT)
