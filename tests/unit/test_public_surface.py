@@ -162,7 +162,13 @@ def test_what_needs_an_extra_says_so_when_it_is_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "room"), [("starlette", "sandbox"), ("uvicorn", "sandbox"), ("pytest", "testing")]
+    ("missing", "room"),
+    [
+        ("starlette", "sandbox"),
+        ("uvicorn", "sandbox"),
+        ("pytest", "testing"),
+        ("msgspec", "export"),
+    ],
 )
 def test_what_lacks_its_extra_is_not_announced(missing: str, room: str) -> None:
     """`help(voxsms)` gets all that `dir` names: it works without the extras, too."""
@@ -193,7 +199,7 @@ def test_rooms_are_reachable_as_attributes() -> None:
 def test_what_needs_an_extra_is_reachable_like_the_rest() -> None:
     """Late, and under the name that it has in its own room."""
     from voxsms.export import export_history  # noqa: PLC0415 - its only use
-    from voxsms.transport.aiohttp_session import AiohttpTransport  # noqa: PLC0415 - its only use
+    from voxsms.transport._aiohttp import AiohttpTransport  # noqa: PLC0415 - its only use
 
     assert voxsms.AiohttpTransport is AiohttpTransport
     assert voxsms.export_history is export_history
