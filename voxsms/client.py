@@ -135,7 +135,8 @@ class Client:
     """An asynchronous client for Voximplant's SMS methods.
 
     Use it as `async with Client(auth) as client:`, under asyncio or trio. One client may serve one
-    event loop after the other, such as an `asyncio.run` for each job: each has its own connections.
+    event loop after the other, such as an `asyncio.run` for each job, and the loops of several
+    threads at once: each has its own connections.
     No call is ever sent twice where that could deliver a message twice.
 
     Args:
@@ -153,7 +154,7 @@ class Client:
         clock: for tests: a `Clock` to drive time by.
 
     Raises:
-        InvalidRequest: an argument here can not be right.
+        InvalidRequest: an argument here cannot be right.
     """
 
     send_sms_message = _call(spec.SEND_SMS_MESSAGE)
@@ -211,7 +212,11 @@ class Client:
         deadline: float | None = None,
         budget: "Budget | None" = None,
     ) -> Self:
-        """Give a view of this client with other options, which shares its connections."""
+        """Return a view of this client with other options, which shares its connections.
+
+        Raises:
+            InvalidRequest: an option cannot be right.
+        """
         now = self.session.options
         options = Options(
             now.timeouts if timeout is None else Timeouts.of(timeout),
@@ -225,7 +230,7 @@ class Client:
         return view
 
     async def rates(self, method: str = "a2p_send_sms") -> "RateTable":
-        """Ask for the prices of one of the two sends, in the currency of the account.
+        """Return the prices of one of the two sends, in the currency of the account.
 
         Args:
             method: `a2p_send_sms` or `send_sms_message`.
@@ -240,7 +245,7 @@ class Client:
         return RateTable.from_resource_prices(prices, currency=account.currency, method=method)
 
     async def __aenter__(self) -> Self:
-        """Give the client; its connections are opened as they are needed."""
+        """Return the client; its connections are opened as they are needed."""
         return self
 
     async def __aexit__(
@@ -267,7 +272,7 @@ class Client:
 def _faults_of_parts(
     auth: object, base_url: object, transport: object, hooks: Hooks, clock: object
 ) -> Iterator[Fault]:
-    """Find what can not be right among the parts of a client: a class, a path, a coroutine."""
+    """Find what cannot be right among the parts of a client: a class, a path, a coroutine."""
     if not _is_one_with(auth, "signer"):
         yield Fault("auth", f"is {describe_type(auth)}; it must be a ServiceAccount or an ApiKey")
     if problem := _problem_of_url(base_url):
@@ -332,7 +337,7 @@ def _check(options: Options, *others: Fault) -> None:
 
 
 def _is_one_with(value: object, method: str) -> bool:
-    """Tell whether a value has a method; a class has it too, and is a common slip."""
+    """Return whether a value has a method; a class has it too, and is a common slip."""
     return hasattr(value, method) and not isinstance(value, type)
 
 

@@ -48,6 +48,9 @@ OTHERS = [
     ("+225 07 12 34 56 78", "2250712345678"),  # where numbers begin with a zero
     ("+39 06 1234567", "39061234567"),
     ("+298 212 345", "298212345"),
+    ("+7 (912) 345-67-89", "79123456789"),
+    ("7 912 345-67-89", "79123456789"),
+    ("86 138 1234 5678", "8613812345678"),
     ("+683 4002", "6834002"),
     ("12345", "12345"),
     ("20261127", "20261127"),
@@ -69,6 +72,7 @@ ADDRESS = "looks like an IP address, not like a phone number"
 AMOUNT = "looks like an amount; write a phone number with a leading + or as digits alone"
 ZERO = "goes in some countries and stays in others"
 NATIONAL = "is written as inside one country; add the country code and a leading +"
+CARD = "looks like a postal code, an identity or a card number, not like a phone number"
 EXTENSION = "has an extension, which no message can be sent to"
 SEVERAL = "has more than one number in it; give each by itself"
 OTHER = "is not a phone number: only digits may remain"
@@ -88,16 +92,21 @@ REFUSED = [
     *((each, ADDRESS) for each in ("192.168.100.200", "10.0.0.1:8080", "255.255.255.255")),
     *((each, AMOUNT) for each in (
         "12.50", "12,50", "1,234.56", "1.234,56", "1 234 567,89", "1'234.50", "1234567.5", "5.",
-        "44.7700900123", "1.234.567", "12 500", "1\u202f234\u202f567", "1,234,567", "+12.50",
+        "44.7700900123", "1.234.567", "1.234.567.890", "10,000", "12 500", "1\u202f234\u202f567",
+        "1,234,567", "+12.50",
         "-1234.56",
     )),
     *((each, ZERO) for each in (
         "+44 (0)7700 900123", "+44(0)7700900123", "44 ( 0 ) 7700 900123", "+44 (07700) 900123",
         "+44 0 7700 900123", "(+44) 0 7700 900123", "+44-0-7700-900123", "0044 (0)7700 900123",
     )),
+    *((each, CARD) for each in (
+        "12345-6789", "12345-678", "123-45-6789", "3700 000000 00002",
+    )),
     *((each, NATIONAL) for each in (
         "(212) 555-0100", "212-555-0100", "212.555.0100", "212 555 0100", "138 1234 5678",
-        "98765 43210", "(11) 91234-5678",
+        "98765 43210", "(11) 91234-5678", "8 (912) 345-67-89", "8-912-345-67-89", "8(912)3456789",
+        "555-0100", "555 0100",
     )),
     *((each, "starts with 0, as inside one country") for each in (
         "07700 900123", "07700900123", "(07700) 900123", "(0)7700 900123", "+07700 900123",

@@ -231,7 +231,7 @@ def _number(text: str) -> int | None:
 
 @attrs.frozen
 class _Found:
-    """What a credentials file holds, hidden from whatever shows the variables of a frame."""
+    """What a credentials file holds, hidden from tools that show the variables of a frame."""
 
     path: Path
     fields: Mapping[str, Any] = attrs.field(repr=False)

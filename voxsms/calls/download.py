@@ -86,7 +86,7 @@ class _PathTarget:
         return self._part
 
     async def restart(self) -> bool:
-        """Start again from an empty file."""
+        """Empty the file."""
         if self._part is not None:
             await to_thread.run_sync(self._truncate, self._part)
         self.written = 0
@@ -102,7 +102,7 @@ class _PathTarget:
         self.written += await to_thread.run_sync(file.write, part)
 
     async def finish(self) -> None:
-        """Give the file its name."""
+        """Move the file to its name."""
         await to_thread.run_sync(self._save, self._open())
 
     def _save(self, part: BinaryIO) -> None:

@@ -1,8 +1,8 @@
-"""The pager: awaited it gives one page, iterated it gives every row.
+"""The pager: awaited it returns one page, iterated it yields every row.
 
 The service knows `offset` and `count` and nothing steadier: rows that arrive while a history is
 read may push others from one page to the next. So the end of the span is frozen when the first page
-has come, and a row that was seen is not given again, as far as the last 10,000 ids tell. That a
+has come, and a row that was seen is not yielded again, as far as the last 10,000 ids tell. That a
 history is whole is for the export to prove.
 
 The end is frozen by the service's time and never by this machine's, whose clock may be behind: the
@@ -55,11 +55,11 @@ class Pager(Generic[Row]):
         return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[Row]:
-        """Fetch page after page, give row after row."""
+        """Return an iterator over the rows, which fetches page after page."""
         return _Rows(self.pages(), self._method.row_key)
 
     def pages(self) -> AsyncIterator[HistoryPage[Row]]:
-        """Fetch page after page, until one is empty or the end is reached."""
+        """Return an iterator over the pages, until one is empty or the end is reached."""
         return _Pages(self._method, self._request, self._fetch, self._service_time)
 
 
@@ -144,7 +144,7 @@ class _Rows(Generic[Row]):
                 return row
 
     def _new(self, page: HistoryPage[Row]) -> tuple[Row, ...]:
-        """Give the rows of a page that were not given before; those without an id always."""
+        """Return the rows of a page that were not returned before; those without an id always."""
         rows = page.result
         found: set[object] = {*map(self._id, rows)}
         if len(found) != len(rows) or None in found or not found.isdisjoint(self._seen):
