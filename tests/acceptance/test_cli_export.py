@@ -145,7 +145,7 @@ def test_a_slip_is_named(voxsms: Run, filled: Sandbox, words: list[str], problem
 
 @pytest.mark.parametrize(
     ("path", "problem"),
-    [("in the way/all.csv", "there is no directory"), ("all.csv", "path: cannot be written")],
+    [("in the way/all.csv", "there is no directory"), ("all.csv", "not be written: ")],
 )
 def test_a_place_that_cannot_be_written(
     voxsms: Run, filled: Sandbox, tmp_path: Path, path: str, problem: str

@@ -63,8 +63,8 @@ Restart = Annotated[
 _HELP: Final = """Write the whole history of {} to a file.
 
 The file appears when it is whole; one that is there is replaced then. If the export is stopped, in
-whatever way, the same command resumes it: what was read is saved beside the file, in .NAME.export. The
-range of time then ends where it ended at first; without --to that is when the export was begun.
+whatever way, the same command resumes it: what was read is saved beside the file, in .NAME.export.
+The range of time then ends where it ended at first; without --to that is when the export was begun.
 """
 _MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
 _SHORT: Final = {

@@ -152,7 +152,7 @@ def _start(sandbox: "Sandbox", setup: Setup) -> None:
 
 @contextmanager
 def _until_told(*, until_eof: bool) -> Generator[threading.Event]:
-    """Yield an event that is set by Ctrl-C, by SIGTERM and, if that is asked for, by the end of stdin."""
+    """Yield an event that Ctrl-C and SIGTERM set and, if `until_eof`, the end of stdin."""
     told = threading.Event()
 
     def tell(_signal: int, _frame: FrameType | None) -> None:
