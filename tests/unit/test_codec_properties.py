@@ -165,7 +165,7 @@ def test_a_second_name_is_told_by_the_record_s_name() -> None:
         _read("A2PSendSms", body)
     assert caught.value.path == "result[0].message_id"
     assert str(caught.value) == (
-        "A2PSendSms: the answer can not be read at result[0].message_id: "
+        "A2PSendSms: the answer cannot be read at result[0].message_id: "
         "a value of type str where a whole number was expected"
     )
 

@@ -17,7 +17,7 @@ STANDARD: dict[str, Any] = json.loads((VECTORS / "alphabet.json").read_text("utf
 
 
 def char(code_point: str) -> str:
-    """Give the character of a code point in hexadecimal."""
+    """Return the character of a code point in hexadecimal."""
     return chr(int(code_point, 16))
 
 

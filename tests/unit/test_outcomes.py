@@ -524,7 +524,8 @@ async def test_a_partial_success_is_a_value() -> None:
     """Refused numbers stand in the result; nothing is raised unless it is asked for."""
     failed = [{"destination_number": "44123456789", "error_description": "no", "error_code": 506}]
     watched = Watched(answer(A2P_SENT | {"failed": failed}))
-    result = await watched.client.a2p_send_sms(**A2P)
+    numbers = [*A2P["dst_numbers"], "44123456789"]
+    result = await watched.client.a2p_send_sms(**(A2P | {"dst_numbers": numbers}))
     assert result.failed[0].error_code == 506
     assert watched.call.outcome is Outcome.ACCEPTED
     assert watched.call.error is None

@@ -150,6 +150,33 @@ def test_what_could_mean_something_else_is_refused_with_the_reason(
     assert len(str(caught.value)) < 250
 
 
+@pytest.mark.parametrize(
+    "written", ["447700900123.0", "+44 (0)7700 900123", "2026-11-27", "07700 900123"]
+)
+@pytest.mark.parametrize(
+    ("method", "given", "field"),
+    [
+        ("send_sms_message", {"source": "ACME", "sms_body": "Hi"}, "destination"),
+        ("a2p_send_sms", {"src_number": "ACME", "text": "Hi"}, "dst_numbers"),
+        ("control_sms", {"command": "enable"}, "phone_number"),
+        ("get_sms_history", {}, "destination_number"),
+        ("a2p_get_sms_history", {}, "destination_number"),
+        ("get_phone_numbers", {}, "phone_number"),
+    ],
+)
+async def test_every_call_that_takes_a_number_refuses_it_before_sending(
+    written: str, method: str, given: dict[str, object], field: str
+) -> None:
+    """Nothing leaves the machine, and the error names the field; nothing listens there anyway."""
+    value = [written] if field in ("dst_numbers", "phone_number") else written
+    value = written if method == "control_sms" else value
+    async with voxsms.Client(voxsms.ApiKey(1, "invented"), "http://127.0.0.1:9") as client:
+        with pytest.raises(voxsms.InvalidRequest) as caught:
+            await getattr(client, method)(**given, **{field: value})
+    assert caught.value.sent == "no"
+    assert [fault.field.partition("[")[0] for fault in caught.value.faults] == [field]
+
+
 @pytest.mark.parametrize("written", [each for each, _ in REFUSED])
 def test_a_refused_number_has_no_price(written: str) -> None:
     """Wherever a number is taken the same rule holds: rates are asked for what can be sent to."""

@@ -113,7 +113,7 @@ def test_a_string_of_numbers_is_refused(numbers: str) -> None:
         estimate("Hello", numbers, RATES)
 
 
-def test_what_can_not_be_sent_has_no_estimate() -> None:
+def test_what_cannot_be_sent_has_no_estimate() -> None:
     """An empty text, half a character and a text of another type are refused."""
     with pytest.raises(InvalidRequest, match="text: is empty"):
         estimate("", [USA], RATES)

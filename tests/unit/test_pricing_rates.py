@@ -276,7 +276,7 @@ def test_resources_are_rounded_up_to_the_quantum(
         ("0.000000000001", 2, "0"),  # half of the last place goes to the even neighbour
         ("0.000000000003", 2, "0.000000000002"),
         ("0.000000000005", 2, "0.000000000002"),
-        # Just above a half: whoever rounds to 28 digits first sees a half and rounds down.
+        # Just above a half: who rounds to 28 digits first sees a half and rounds down.
         ("0.0000000000010000000000000000000000000000001", 2, "0.000000000001"),
         ("1200", 1, "1200"),
         ("1E+3", 1, "1000"),

@@ -16,7 +16,7 @@ FIELD: dict[str, Any] = json.loads((VECTORS / "smart_encoding.json").read_text("
 
 
 def char(code_point: str) -> str:
-    """Give the character of a code point in hexadecimal."""
+    """Return the character of a code point in hexadecimal."""
     return chr(int(code_point, 16))
 
 

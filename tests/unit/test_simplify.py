@@ -287,7 +287,7 @@ def test_accents_come_off_only_when_asked() -> None:
         ("\u0131", "i"),
         ("\u0130", "I"),
         ("\u038f", "\u03a9"),  # Omega with tonos
-        ("\u2260", None),  # a stroke through a sign turns its meaning round
+        ("\u2260", None),  # a stroke through a sign reverses its meaning
         ("\u0439", None),
         ("\u00f0", None),
         ("\u03ac", None),
@@ -360,12 +360,12 @@ def test_what_is_no_link(text: str) -> None:
 
 
 def test_a_link_that_needs_utf16_keeps_the_message_there() -> None:
-    """If a link can not go in GSM-7 nothing else is replaced, as that would save nothing."""
+    """If a link cannot go in GSM-7 nothing else is replaced, as that would save nothing."""
     message = Message("\u201cok\u201d https://example.com/\u2013a " * 4)
     assert message.simplified() is message
 
 
-def test_what_can_not_be_sent_is_refused() -> None:
+def test_what_cannot_be_sent_is_refused() -> None:
     """A lone surrogate is refused here too, without the text."""
     with pytest.raises(InvalidText) as caught:
         Message("secret \ud83d").simplified()

@@ -3,13 +3,13 @@
 `write_request` and `read_answer` are the client's side, `read_request` is the sandbox's.
 """
 
+import codecs
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -17,6 +17,12 @@ import orjson
 
 from voxsms.api import fault_codes, spec
 from voxsms.api.decode import Unreadable, read
+from voxsms.api.fault_codes import Outcome
+from voxsms.api.models import (
+    A2PSendSmsResult,
+    FailedSms,
+    SmsTransaction,
+)
 from voxsms.api.spec import AnyMethod, MethodSpec, Param, RequestClass
 from voxsms.api.wire import Violation, WireFault, WireFaults
 from voxsms.errors import (
@@ -137,22 +143,52 @@ def read_request(
     return values, faults or _reversed_span(row, shape, form)
 
 
-def read_answer(
-    row: MethodSpec[..., R], answer: Answer, beside: Mapping[str, object] = MappingProxyType({})
-) -> R:
-    """Read an answer into the row's record, or raise `ApiError` or `ResponseInvalid`.
+def read_answer(row: MethodSpec[..., R], answer: Answer) -> R:
+    """Read an answer into the row's record.
 
-    `beside` are fields of the record that this side knows and the wire does not.
+    Raises:
+        ApiError: the service answered with an error.
+        ResponseInvalid: the answer cannot be read, or its `result` is no success.
     """
-    if row.paged and not beside and (page := _read_quickly(row, answer)) is not None:
+    if row.paged and (page := _read_quickly(row, answer)) is not None:
         return page
     payload = read_payload(row, answer)
-    payload.update(beside)
     try:
-        return read(row.reply, _place_of_record(row, payload))
+        record = read(row.reply, _place_of_record(row, payload))
     except Unreadable as trouble:
         path = _path_in_answer(row, payload, trouble.path)
         raise ResponseInvalid(row.cmd, path, trouble.problem) from trouble
+    expected = row.success_result
+    if expected is not None and getattr(record, "result", None) != expected:
+        raise ResponseInvalid(row.cmd, "result", f"is not {expected}, which alone means success")
+    return record
+
+
+def check_numbers(row: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
+    """Check that an answer to a send to many numbers can be the answer to it.
+
+    A number of which it says nothing is no contradiction: the rest was accepted and is told.
+
+    Raises:
+        ResponseInvalid: the answer names no number, one as accepted and as failed, or more than
+            were asked for.
+    """
+    named = len(sent.result) + len(sent.failed)
+    if not named:
+        raise ResponseInvalid(row.cmd, "result", "names no number, accepted or failed")
+    if named > len(asked):
+        problem = f"names {named} numbers, accepted and failed, where {len(asked)} were asked for"
+        raise ResponseInvalid(row.cmd, "result", problem)
+    if bare_numbers(sent.result) & bare_numbers(sent.failed):
+        raise ResponseInvalid(row.cmd, "failed", "names a number that is accepted, too")
+
+
+def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:
+    """Return the numbers of an answer as they were sent: the service may write them otherwise."""
+    return {
+        "".join(filter(str.isdigit, each.destination_number)) or each.destination_number
+        for each in named
+    }
 
 
 def _read_quickly(row: MethodSpec[..., R], answer: Answer) -> R | None:
@@ -187,19 +223,49 @@ def _path_in_answer(row: AnyMethod, payload: dict[str, object], path: str) -> st
     return f"result.{path}".replace("result.[", "result[").removesuffix(".$")
 
 
+_ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
+"""What stands only in an answer to a call that was carried out."""
+
+
 def read_payload(row: AnyMethod, answer: Answer) -> dict[str, object]:
-    """Parse an answer's JSON object, or raise `ApiError` or `ResponseInvalid`."""
+    """Return an answer's JSON object; null is the same as absent.
+
+    Raises:
+        ApiError: all of the answer says that it is an error; of several the one that leaves the
+            most in doubt.
+        ResponseInvalid: it is no JSON object, or contradicts itself.
+    """
     data = _object_in(answer.body)
     if isinstance(data, str):
         raise _without_json(row, answer, data)
-    if data.get("error") or data.get("errors"):
-        raise _error_in(row, answer, data)
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS and "result" in data:
-        # Neither a refusal nor a success: for a send this must stay in doubt.
-        raise ResponseInvalid(row.cmd, "$", "HTTP 429 with a result")
+    errors = _errors_in(data)
+    accepted = next((name for name in _ACCEPTED if data.get(name) is not None), None)
+    # An error, or a 429, beside a success is neither: for a send it must stay in doubt.
+    if errors and accepted:
+        path = "error" if data.get("error") else "errors"
+        raise ResponseInvalid(row.cmd, path, f"an error beside {accepted}")
+    if accepted and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise ResponseInvalid(row.cmd, "$", f"HTTP 429 with {accepted}")
+    if errors:
+        raise max((_api_error(row, answer, error) for error in errors), key=_doubt_left)
     if not _is_success(answer):
         raise _without_json(row, answer, "a JSON object without an error")
     return data
+
+
+def _errors_in(data: Mapping[str, object]) -> list[object]:
+    """Return every error of an answer; an empty or false one is none."""
+    error, more = data.get("error"), data.get("errors")
+    listed = cast("list[object]", more) if isinstance(more, list) else [more or None]
+    return [*([error] if error else []), *(each for each in listed if each is not None)]
+
+
+def _doubt_left(error: ApiError) -> int:
+    return _BY_DOUBT.index(fault_codes.outcome_of(error))
+
+
+_BY_DOUBT = (Outcome.REFUSED_RETRYABLE, Outcome.STALE_TOKEN, Outcome.REFUSED, Outcome.UNKNOWN)
+"""Of several errors one that may be waited out counts least, one that proves nothing most."""
 
 
 def _is_success(answer: Answer) -> bool:
@@ -207,12 +273,14 @@ def _is_success(answer: Answer) -> bool:
 
 
 def _object_in(body: bytes) -> dict[str, object] | str:
-    """Parse a JSON object, or say what is there instead."""
+    """Return a JSON object, or what is there instead of one; `[]` is PHP's empty object."""
     try:
-        payload = _parsed(body)
+        payload = _parsed(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         # In words, not as a cause: orjson's error holds the whole body, be it large or secret.
         return f"no JSON ({error})"
+    if payload == []:
+        return {}
     if not isinstance(payload, dict):
         return f"a JSON value of type {type(payload).__name__}"
     return cast("dict[str, object]", payload)
@@ -236,15 +304,25 @@ def _parsed(body: bytes) -> object:
         return orjson.loads(whole)
 
 
+_MEDIA_TYPE = re.compile(r"(?:application|image|multipart|text)/(?!.*\d{7})[\w.+-]{1,50}", re.ASCII)
+_HINTS: Mapping[int, str] = {
+    HTTPStatus.NOT_FOUND: "; the base URL is probably wrong",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "; a proxy asks for credentials",
+}
+
+
 def _without_json(row: AnyMethod, answer: Answer, body: str) -> ApiError | ResponseInvalid:
     """Turn an answer that is none of the service's into an error by its status alone."""
-    kind = answer.headers.get("content-type", "no content type")
-    unreadable = ResponseInvalid(row.cmd, "$", f"HTTP {answer.status}, {kind}, {body}")
-    return _by_status(row, answer) or unreadable
+    header = answer.headers.get("content-type")
+    media_type = (header or "").partition(";")[0].strip()
+    if not _MEDIA_TYPE.fullmatch(media_type):
+        media_type = "no content type" if header is None else "an odd content type"
+    problem = f"HTTP {answer.status}, {media_type}, {body}{_HINTS.get(answer.status, '')}"
+    return _by_status(row, answer) or ResponseInvalid(row.cmd, "$", problem)
 
 
 def _by_status(row: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None:
-    """Make an error of a status that says enough without a code of the service."""
+    """Return the error of a status that says enough without a code of the service."""
     name, wait = f"HTTP_{answer.status}", retry_after(answer)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(0, name, msg or "too many requests", row.cmd, wait)
@@ -254,22 +332,12 @@ def _by_status(row: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None
     return None
 
 
-def _error_in(
-    row: AnyMethod, answer: Answer, data: dict[str, object]
-) -> ApiError | ResponseInvalid:
-    if "result" in data:
-        # Neither a refusal nor a success: for a send this must stay in doubt.
-        place = "error" if data.get("error") else "errors"
-        return ResponseInvalid(row.cmd, place, "an error beside a result")
-    errors = data.get("errors")
-    found = data.get("error") or (
-        cast("list[object]", errors)[0] if isinstance(errors, list) else errors
-    )
-    code, msg = _code_and_text(found)
+def _api_error(row: AnyMethod, answer: Answer, error: object) -> ApiError:
+    code, msg = _code_and_text(error)
     if code == answer.status and not _is_success(answer):
         code = 0  # a gateway repeats the status there; the service's own errors come with 200
-    if not code and (error := _by_status(row, answer, msg)):
-        return error  # a gateway's own JSON, such as {"error": "Too many requests"}
+    if not code and (by_status := _by_status(row, answer, msg)):
+        return by_status  # a gateway's own JSON, such as {"error": "Too many requests"}
     known = fault_codes.look_up(code)
     name = known.name if code or _is_success(answer) else f"HTTP_{answer.status}"
     wait = retry_after(answer, msg if code == _NAMES_SECONDS else "")
@@ -277,13 +345,13 @@ def _error_in(
 
 
 _NAMES_SECONDS = 416
-_SECONDS = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 _CODE = re.compile(r"[0-9]{1,9}")
 
 
 def _code_and_text(error: object) -> tuple[int, str]:
-    """Take code and text from an error object; a code that can not be read is 0."""
+    """Return code and text of an error object; a code that cannot be read is 0."""
     if not isinstance(error, dict):
         return 0, str(error)
     fields = cast("dict[str, object]", error)
@@ -292,7 +360,7 @@ def _code_and_text(error: object) -> tuple[int, str]:
 
 
 def retry_after(answer: Answer, msg: str = "") -> float | None:
-    """Give the seconds an answer asks to wait: `Retry-After` in either form, else in its text."""
+    """Return the seconds an answer asks to wait, by `Retry-After` in either form or its text."""
     header = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(header):
         return float(header)
@@ -305,7 +373,7 @@ def retry_after(answer: Answer, msg: str = "") -> float | None:
 
 
 def http_date(header: str) -> datetime | None:
-    """Read an HTTP date as aware UTC; None where it is none."""
+    """Return an HTTP date as aware UTC; None if it is none."""
     try:
         date = parsedate_to_datetime(header)
         # RFC 9110, 5.6.7: a date without a zone (asctime's form) is in UTC.

@@ -22,7 +22,6 @@ from voxsms.calls.loop import Call, RetryBudget, without_frames
 from voxsms.calls.service_clock import ServiceClock
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest, ResponseInvalid
-from voxsms.text import count_fragments
 from voxsms.transport.seam import Timeouts, Transport, is_file
 
 if TYPE_CHECKING:
@@ -92,13 +91,7 @@ class Session:
 
     def call(self, row: MethodSpec[..., R], request: attrs.AttrsInstance) -> Coroutine[Any, Any, R]:
         """Make a call. Raises what `voxsms.errors` says."""
-        form = self._checked(row, request)
-        if row.sending is None:
-            return Call(self, row, form, partial(read_answer, row)).run()
-        predicted = count_fragments(form[row.sending.text])
-        beside = {"predicted_fragments_count": predicted}
-        reading = partial(read_answer, row, beside=beside)
-        return Call(self, row, form, reading, predicted=predicted).run()
+        return self.read(row, request, partial(read_answer, row))
 
     def read(
         self, row: AnyMethod, request: attrs.AttrsInstance, reading: Callable[[Answer], R]

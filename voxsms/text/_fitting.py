@@ -57,12 +57,13 @@ class Cuts:
             return None
         longest = ends[count - 1]
         word_ends = self._find_word_ends(longest)
-        for end in reversed(ends[:count]):
-            if 2 * end < longest:
-                break
-            if end in word_ends or any(map(_is_ideograph, self.text[end - 1 : end + 1])):
-                return end
-        return longest
+        enough = ends[bisect_left(ends, longest / 2) : count]
+        words = (
+            end
+            for end in enough
+            if end in word_ends or any(map(_is_ideograph, self.text[end - 1 : end + 1]))
+        )
+        return max(words, default=longest)
 
     def shorten_most(self) -> str:
         """Return the least that can be left of the text: the whole, if cutting makes it no less."""

@@ -102,7 +102,7 @@ def test_messages_that_came_in_are_passed_over() -> None:
     assert (found.received, found.overall.charged.messages, found.agrees) == (1, 1, True)
 
 
-def test_a_text_that_can_not_be_counted_is_left_to_the_service() -> None:
+def test_a_text_that_cannot_be_counted_is_left_to_the_service() -> None:
     """A stored text with half a character does not end the comparison."""
     assert compare_with_history([_row(1, "0.0079", "\ud800")], RATES).agrees
 
