@@ -153,7 +153,7 @@ _NAMES = {
 """Every public name, by the module that it is loaded from when it is first used."""
 _HOMES = {name: f"voxsms.{module}" for module, names in _NAMES.items() for name in names}
 _ROOMS = {
-    "export": (),
+    "export": ("msgspec",),
     "pricing": (),
     "sandbox": ("starlette", "uvicorn"),
     "testing": ("pytest",),

@@ -342,6 +342,8 @@ def test_an_unknown_method_is_refused() -> None:
     """The message names the two sends."""
     with pytest.raises(InvalidRequest, match="'control_sms' is not one of send_sms_message, a2p"):
         RateTable.from_resource_prices([], currency="USD", method="control_sms")
+    with pytest.raises(InvalidRequest, match="'control_sms' is not one of send_sms_message, a2p"):
+        RateTable(currency="USD", method="control_sms", resource_types=(), prices=())
 
 
 def test_a_table_shows_its_method_and_not_its_prices() -> None:

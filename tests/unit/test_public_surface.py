@@ -162,7 +162,13 @@ def test_what_needs_an_extra_says_so_when_it_is_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "room"), [("starlette", "sandbox"), ("uvicorn", "sandbox"), ("pytest", "testing")]
+    ("missing", "room"),
+    [
+        ("starlette", "sandbox"),
+        ("uvicorn", "sandbox"),
+        ("pytest", "testing"),
+        ("msgspec", "export"),
+    ],
 )
 def test_what_lacks_its_extra_is_not_announced(missing: str, room: str) -> None:
     """`help(voxsms)` gets all that `dir` names: it works without the extras, too."""

@@ -84,7 +84,7 @@ class _Shapes(dict[RequestClass, _Shape]):
 _SHAPES = _Shapes()
 
 
-def write_request(row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
+def write_request(method: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
     """Write a request as form fields, or raise `InvalidRequest` with every fault in it."""
     shape = _SHAPES[type(request)]
     form: FormFields = {}
@@ -97,39 +97,41 @@ def write_request(row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
             form[name] = param.wire_type.write(value)
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
-    faults += _reversed_span(row, shape, form)
+    faults += _reversed_span(method, shape, form)
     if faults:
-        raise _invalid(row, faults)
+        raise _invalid(method, faults)
     return form
 
 
-def _reversed_span(row: AnyMethod, shape: _Shape, form: Mapping[str, str]) -> list[ParameterFault]:
+def _reversed_span(
+    method: AnyMethod, shape: _Shape, form: Mapping[str, str]
+) -> list[ParameterFault]:
     """Find a span of time that ends before it starts; times of one form compare as text."""
-    if row.span is None or not form.keys() >= set(row.span):
+    if method.span is None or not form.keys() >= set(method.span):
         return []
-    start, end = row.span
+    start, end = method.span
     if form[start] <= form[end]:
         return []
     fault = WireFault(f"is later than {end}", Violation.REVERSED)
     return [ParameterFault(start, shape.parameters[start], fault)]
 
 
-def _invalid(row: AnyMethod, faults: list[ParameterFault]) -> InvalidRequest:
+def _invalid(method: AnyMethod, faults: list[ParameterFault]) -> InvalidRequest:
     unsendable = any(fault.fault.violation is Violation.UNSENDABLE for fault in faults)
     error = InvalidText if unsendable else InvalidRequest
-    return error(row.cmd, tuple(fault.for_user() for fault in faults))
+    return error(method.cmd, tuple(fault.for_user() for fault in faults))
 
 
 def read_request(
-    row: AnyMethod, form: Mapping[str, str]
+    method: AnyMethod, form: Mapping[str, str]
 ) -> tuple[dict[str, object], list[ParameterFault]]:
     """Read form fields into the values of parameters, beside every fault in them.
 
     An empty optional parameter counts as absent; what the table does not know is passed over.
     """
-    shape = _SHAPES[spec.widest(row)]
+    shape = _SHAPES[spec.widest(method)]
     given = {name: param for name, param in shape.parameters.items() if form.get(name)}
-    missing = _SHAPES[spec.request_class(row)].required - given.keys()
+    missing = _SHAPES[spec.request_class(method)].required - given.keys()
     values: dict[str, object] = {}
     faults = [
         ParameterFault(name, shape.parameters[name], WireFault("is missing", Violation.MISSING))
@@ -140,31 +142,31 @@ def read_request(
             values[name] = param.wire_type.read(form[name])
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
-    return values, faults or _reversed_span(row, shape, form)
+    return values, faults or _reversed_span(method, shape, form)
 
 
-def read_answer(row: MethodSpec[..., R], answer: Answer) -> R:
-    """Read an answer into the row's record.
+def read_answer(method: MethodSpec[..., R], answer: Answer) -> R:
+    """Read an answer into the method's record.
 
     Raises:
         ApiError: the service answered with an error.
         ResponseInvalid: the answer cannot be read, or its `result` is no success.
     """
-    if row.paged and (page := _read_quickly(row, answer)) is not None:
+    if method.paged and (page := _read_quickly(method, answer)) is not None:
         return page
-    payload = read_payload(row, answer)
+    payload = read_payload(method, answer)
     try:
-        record = read(row.reply, _place_of_record(row, payload))
+        record = read(method.reply, _place_of_record(method, payload))
     except Unreadable as trouble:
-        path = _path_in_answer(row, payload, trouble.path)
-        raise ResponseInvalid(row.cmd, path, trouble.problem) from trouble
-    expected = row.success_result
+        path = _path_in_answer(method, payload, trouble.path)
+        raise ResponseInvalid(method.cmd, path, trouble.problem) from trouble
+    expected = method.success_result
     if expected is not None and getattr(record, "result", None) != expected:
-        raise ResponseInvalid(row.cmd, "result", f"is not {expected}, which alone means success")
+        raise ResponseInvalid(method.cmd, "result", f"is not {expected}, which alone means success")
     return record
 
 
-def check_numbers(row: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
+def check_numbers(method: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
     """Check that an answer to a send to many numbers can be the answer to it.
 
     A number of which it says nothing is no contradiction: the rest was accepted and is told.
@@ -175,12 +177,12 @@ def check_numbers(row: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]
     """
     named = len(sent.result) + len(sent.failed)
     if not named:
-        raise ResponseInvalid(row.cmd, "result", "names no number, accepted or failed")
+        raise ResponseInvalid(method.cmd, "result", "names no number, accepted or failed")
     if named > len(asked):
         problem = f"names {named} numbers, accepted and failed, where {len(asked)} were asked for"
-        raise ResponseInvalid(row.cmd, "result", problem)
+        raise ResponseInvalid(method.cmd, "result", problem)
     if bare_numbers(sent.result) & bare_numbers(sent.failed):
-        raise ResponseInvalid(row.cmd, "failed", "names a number that is accepted, too")
+        raise ResponseInvalid(method.cmd, "failed", "names a number that is accepted, too")
 
 
 def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:
@@ -191,20 +193,20 @@ def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:
     }
 
 
-def _read_quickly(row: MethodSpec[..., R], answer: Answer) -> R | None:
-    return _quick_reader(row)(answer.body) if answer.status == HTTPStatus.OK else None
+def _read_quickly(method: MethodSpec[..., R], answer: Answer) -> R | None:
+    return _quick_reader(method)(answer.body) if answer.status == HTTPStatus.OK else None
 
 
 @cache
-def _quick_reader(row: MethodSpec[..., R]) -> Callable[[bytes], R | None]:
+def _quick_reader(method: MethodSpec[..., R]) -> Callable[[bytes], R | None]:
     # Late: no program should wait for msgspec that reads no history.
     from voxsms.api.fast_decode import page_reader  # noqa: PLC0415
 
-    return cast("Callable[[bytes], R | None]", page_reader(cast("Any", row.reply)))
+    return cast("Callable[[bytes], R | None]", page_reader(cast("Any", method.reply)))
 
 
-def _place_of_record(row: AnyMethod, payload: dict[str, object]) -> object:
-    if not row.inside:
+def _place_of_record(method: AnyMethod, payload: dict[str, object]) -> object:
+    if not method.inside:
         return payload
     result = payload.get("result")
     if not result or not isinstance(result, dict):
@@ -213,12 +215,12 @@ def _place_of_record(row: AnyMethod, payload: dict[str, object]) -> object:
     return {**payload, **cast("dict[str, object]", result)}
 
 
-def _path_in_answer(row: AnyMethod, payload: dict[str, object], path: str) -> str:
+def _path_in_answer(method: AnyMethod, payload: dict[str, object], path: str) -> str:
     """Say where in the whole answer a path of the record is."""
     result = payload.get("result")
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
     beside = isinstance(result, dict) and first in payload and first not in result
-    if not row.inside or beside:
+    if not method.inside or beside:
         return path
     return f"result.{path}".replace("result.[", "result[").removesuffix(".$")
 
@@ -227,7 +229,7 @@ _ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_coun
 """What stands only in an answer to a call that was carried out."""
 
 
-def read_payload(row: AnyMethod, answer: Answer) -> dict[str, object]:
+def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
     """Return an answer's JSON object; null is the same as absent.
 
     Raises:
@@ -237,19 +239,19 @@ def read_payload(row: AnyMethod, answer: Answer) -> dict[str, object]:
     """
     data = _object_in(answer.body)
     if isinstance(data, str):
-        raise _without_json(row, answer, data)
+        raise _without_json(method, answer, data)
     errors = _errors_in(data)
     accepted = next((name for name in _ACCEPTED if data.get(name) is not None), None)
     # An error, or a 429, beside a success is neither: for a send it must stay in doubt.
     if errors and accepted:
         path = "error" if data.get("error") else "errors"
-        raise ResponseInvalid(row.cmd, path, f"an error beside {accepted}")
+        raise ResponseInvalid(method.cmd, path, f"an error beside {accepted}")
     if accepted and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise ResponseInvalid(row.cmd, "$", f"HTTP 429 with {accepted}")
+        raise ResponseInvalid(method.cmd, "$", f"HTTP 429 with {accepted}")
     if errors:
-        raise max((_api_error(row, answer, error) for error in errors), key=_doubt_left)
+        raise max((_api_error(method, answer, error) for error in errors), key=_doubt_left)
     if not _is_success(answer):
-        raise _without_json(row, answer, "a JSON object without an error")
+        raise _without_json(method, answer, "a JSON object without an error")
     return data
 
 
@@ -311,37 +313,37 @@ _HINTS: Mapping[int, str] = {
 }
 
 
-def _without_json(row: AnyMethod, answer: Answer, body: str) -> ApiError | ResponseInvalid:
+def _without_json(method: AnyMethod, answer: Answer, body: str) -> ApiError | ResponseInvalid:
     """Turn an answer that is none of the service's into an error by its status alone."""
     header = answer.headers.get("content-type")
     media_type = (header or "").partition(";")[0].strip()
     if not _MEDIA_TYPE.fullmatch(media_type):
         media_type = "no content type" if header is None else "an odd content type"
     problem = f"HTTP {answer.status}, {media_type}, {body}{_HINTS.get(answer.status, '')}"
-    return _by_status(row, answer) or ResponseInvalid(row.cmd, "$", problem)
+    return _by_status(method, answer) or ResponseInvalid(method.cmd, "$", problem)
 
 
-def _by_status(row: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None:
+def _by_status(method: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None:
     """Return the error of a status that says enough without a code of the service."""
     name, wait = f"HTTP_{answer.status}", retry_after(answer)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited(0, name, msg or "too many requests", row.cmd, wait)
+        return RateLimited(0, name, msg or "too many requests", method.cmd, wait)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         said = msg or "the service or a gateway before it failed"
-        return ServerFault(0, name, said, row.cmd, wait)
+        return ServerFault(0, name, said, method.cmd, wait)
     return None
 
 
-def _api_error(row: AnyMethod, answer: Answer, error: object) -> ApiError:
+def _api_error(method: AnyMethod, answer: Answer, error: object) -> ApiError:
     code, msg = _code_and_text(error)
     if code == answer.status and not _is_success(answer):
         code = 0  # a gateway repeats the status there; the service's own errors come with 200
-    if not code and (by_status := _by_status(row, answer, msg)):
+    if not code and (by_status := _by_status(method, answer, msg)):
         return by_status  # a gateway's own JSON, such as {"error": "Too many requests"}
     known = fault_codes.look_up(code)
     name = known.name if code or _is_success(answer) else f"HTTP_{answer.status}"
     wait = retry_after(answer, msg if code == _NAMES_SECONDS else "")
-    return known.error(code, name, msg, row.cmd, wait)
+    return known.error(code, name, msg, method.cmd, wait)
 
 
 _NAMES_SECONDS = 416

@@ -42,6 +42,15 @@ _PHONE: Final = PhoneType()
 _SEPARATORS: Final = str.maketrans("", "", "+ -.()")
 
 
+def method_name(method: str) -> str:
+    """Return the client's name of a send, which may be given as on the wire."""
+    name = _WIRE_NAMES.get(method, method)
+    if name in RESOURCE_TYPES:
+        return name
+    names = ", ".join(RESOURCE_TYPES)
+    raise InvalidRequest("RateTable", (Fault("method", f"{method!r} is not one of {names}"),))
+
+
 @attrs.frozen(cache_hash=True)
 class Rate:
     """What one price group charges."""
@@ -69,7 +78,7 @@ class RateTable:
     """The rates of one method; made by `from_resource_prices` or `from_json`."""
 
     currency: str
-    method: str
+    method: str = attrs.field(converter=method_name)
     """`send_sms_message` or `a2p_send_sms`."""
     resource_types: tuple[str, ...]
     """Tried in this order."""
@@ -166,15 +175,6 @@ class RateTable:
             resource_types=file["resource_types"].read_strs(),
             prices=map(_read_resource_price, file["prices"].items()),
         )
-
-
-def method_name(method: str) -> str:
-    """Return the client's name of a send, which may be given as on the wire."""
-    name = _WIRE_NAMES.get(method, method)
-    if name in RESOURCE_TYPES:
-        return name
-    names = ", ".join(RESOURCE_TYPES)
-    raise InvalidRequest("RateTable", (Fault("method", f"{method!r} is not one of {names}"),))
 
 
 def destination_digits(number: object) -> str:
