@@ -26,9 +26,9 @@ from voxsms import (
 from voxsms.calls.auth import Auth, Proof
 from voxsms.clock import Clock
 from voxsms.sandbox import KINDS, Fault, Number, Sandbox, serve
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import Transport
-from voxsms.transport.surroundings import tls
+from voxsms.transport import Transport
+from voxsms.transport._aiohttp import AiohttpTransport
+from voxsms.transport._environment import tls
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- fault matrix -->", "<!-- end -->"

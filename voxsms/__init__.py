@@ -83,10 +83,10 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms.text import Template as Template
     from voxsms.text import count_fragments as count_fragments
     from voxsms.text import segment as segment
-    from voxsms.transport.aiohttp_session import AiohttpTransport as AiohttpTransport
-    from voxsms.transport.httpx_lanes import Httpx2Transport as Httpx2Transport
-    from voxsms.transport.httpx_lanes import HttpxTransport as HttpxTransport
-    from voxsms.transport.seam import Timeouts as Timeouts
+    from voxsms.transport import Timeouts as Timeouts
+    from voxsms.transport._aiohttp import AiohttpTransport as AiohttpTransport
+    from voxsms.transport._httpx import Httpx2Transport as Httpx2Transport
+    from voxsms.transport._httpx import HttpxTransport as HttpxTransport
 
     __all__: list[str]
 
@@ -146,9 +146,9 @@ _NAMES = {
     "export": ("export_history",),
     "pricing": ("Budget", "Estimate", "Rate", "RateTable", "estimate", "estimate_many"),
     "text": ("Encoding", "Message", "Segmentation", "Template", "count_fragments", "segment"),
-    "transport.aiohttp_session": ("AiohttpTransport",),
-    "transport.httpx_lanes": ("Httpx2Transport", "HttpxTransport"),
-    "transport.seam": ("Timeouts",),
+    "transport._aiohttp": ("AiohttpTransport",),
+    "transport._httpx": ("Httpx2Transport", "HttpxTransport"),
+    "transport": ("Timeouts",),
 }
 """Every public name, by the module that it is loaded from when it is first used."""
 _HOMES = {name: f"voxsms.{module}" for module, names in _NAMES.items() for name in names}

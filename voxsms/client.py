@@ -37,9 +37,9 @@ from voxsms.calls.paging import Pager
 from voxsms.calls.session import Options, Session
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
-from voxsms.transport.httpx_lanes import HttpxTransport, UserHttpxTransport
-from voxsms.transport.seam import Timeouts, Transport
-from voxsms.transport.surroundings import is_this_machine
+from voxsms.transport import Timeouts, Transport
+from voxsms.transport._environment import is_this_machine
+from voxsms.transport._httpx import HttpxTransport, UserHttpxTransport
 
 if TYPE_CHECKING:  # prices are asked for by few and loaded by those
     from voxsms.pricing import Budget, RateTable
@@ -278,7 +278,7 @@ def _faults_of_parts(
     if problem := _problem_of_url(base_url):
         yield Fault("base_url", problem)
     of_httpx = isinstance(transport, httpx.AsyncClient | httpx.AsyncBaseTransport | None)
-    if not of_httpx and not _is_one_with(transport, "silence_counts"):
+    if not of_httpx and not _is_one_with(transport, "reports_progress"):
         wanted = "an httpx.AsyncClient, an httpx transport or one of voxsms.transport"
         yield Fault("transport", f"is {describe_type(transport)}; it must be {wanted}")
     if not all(_is_one_with(clock, method) for method in ("time", "monotonic", "sleep", "roll")):

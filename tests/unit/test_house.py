@@ -49,7 +49,7 @@ STRANGERS = [
 
 # Where each library may be imported; `*` is everywhere.
 LIBRARIES: dict[str, set[str]] = {
-    "aiohttp": {"transport.aiohttp_session"},
+    "aiohttp": {"transport._aiohttp"},
     "anyio": {"*"},
     "attrs": {"*"},
     "cattrs": {"api.decode"},
@@ -58,7 +58,7 @@ LIBRARIES: dict[str, set[str]] = {
     "httpx": {"transport", "client"},  # the client's, for the type of a user's own
     "jwt": {"calls.auth", "sandbox"},
     "msgspec": {"api.fast_decode", "export"},
-    "multidict": {"transport.aiohttp_session"},
+    "multidict": {"transport._aiohttp"},
     "orjson": {"*"},
     "pyarrow": {"export"},
     "pytest": {"testing"},

@@ -45,7 +45,7 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 BROKE = TransportFault(FaultKind.CONNECTION, "the server closed the connection")
 TOO_LARGE = TransportFault(FaultKind.UNREADABLE, "an answer of more than 32 MiB")

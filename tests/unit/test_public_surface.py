@@ -199,7 +199,7 @@ def test_rooms_are_reachable_as_attributes() -> None:
 def test_what_needs_an_extra_is_reachable_like_the_rest() -> None:
     """Late, and under the name that it has in its own room."""
     from voxsms.export import export_history  # noqa: PLC0415 - its only use
-    from voxsms.transport.aiohttp_session import AiohttpTransport  # noqa: PLC0415 - its only use
+    from voxsms.transport._aiohttp import AiohttpTransport  # noqa: PLC0415 - its only use
 
     assert voxsms.AiohttpTransport is AiohttpTransport
     assert voxsms.export_history is export_history

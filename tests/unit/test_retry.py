@@ -39,7 +39,7 @@ from voxsms.errors import (
     ServerFault,
     TimedOut,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 SEND, READ = spec.SEND_SMS_MESSAGE, spec.GET_SMS_HISTORY
 CHARGING = (spec.SEND_SMS_MESSAGE, spec.A2P_SEND_SMS)
@@ -235,7 +235,7 @@ class Outage:
     """A service behind a gateway that answers 503 until the given moment."""
 
     name = "outage"
-    silence_counts = True
+    reports_progress = True
 
     def __init__(self, over: Callable[[], bool]) -> None:
         self.over = over

@@ -21,7 +21,7 @@ from voxsms.errors import (
     ResponseInvalid,
     VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 UK, US = "447443332212", "14155550101"
 GROUPS = tuple(

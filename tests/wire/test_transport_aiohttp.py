@@ -16,9 +16,9 @@ from yarl import URL
 
 from voxsms import Client, Timeouts
 from voxsms.errors import ConnectionFailed, NotSent, OutcomeUnknown, TimedOut, VoxSmsError
-from voxsms.transport import aiohttp_session
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.lanes import SEND_REUSE
+from voxsms.transport import _aiohttp
+from voxsms.transport._aiohttp import AiohttpTransport
+from voxsms.transport._pool import SEND_REUSE
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -164,14 +164,14 @@ async def test_a_proxy_that_says_nothing_is_waited_for_as_long_as_for_a_connecti
 def test_where_aiohttp_is_missing_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the first thing a user reads."""
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    monkeypatch.delitem(sys.modules, aiohttp_session.__name__)
+    monkeypatch.delitem(sys.modules, _aiohttp.__name__)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'voxsms\[aiohttp\]'"):
-        import_module(aiohttp_session.__name__)
+        import_module(_aiohttp.__name__)
 
 
 def test_under_trio_it_says_that_it_needs_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
     """A send ends in one of our errors, not in a riddle; nothing was sent. As a first call too."""
-    monkeypatch.setattr(aiohttp_session._Connector, "asked", False)
+    monkeypatch.setattr(_aiohttp._Connector, "asked", False)
 
     async def main() -> None:
         client = Client(KEY, NOBODY, transport=AiohttpTransport())

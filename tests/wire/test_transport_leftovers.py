@@ -15,8 +15,8 @@ from loopback_tls import certificates
 
 from voxsms import Client, Httpx2Transport, HttpxTransport
 from voxsms.errors import OutcomeUnknown
-from voxsms.transport import aiohttp_session, httpx_lanes
-from voxsms.transport.aiohttp_session import AiohttpTransport
+from voxsms.transport import _aiohttp, _httpx
+from voxsms.transport._aiohttp import AiohttpTransport
 
 LATER = json_answer({"error": {"code": 340, "msg": "come back later"}})
 KINDS: dict[str, Callable[..., Any]] = {
@@ -96,7 +96,7 @@ async def test_of_a_library_that_is_not_known_no_connection_is_used_twice(
         writer.write(json_answer())
 
     async with loopback(act) as server, Client(KEY, server.url) as of:
-        monkeypatch.setattr(httpx_lanes, "_INNER", ("a_name_of_another_version",))
+        monkeypatch.setattr(_httpx, "_INNER", ("a_name_of_another_version",))
         await of.send_sms_message(**SMS)
         await of.send_sms_message(**SMS)
         assert server.connections == 2
@@ -109,7 +109,8 @@ def test_a_broken_tls_record_is_a_leftover_too() -> None:
         raise ssl.SSLError("bad record")
 
     stream = SimpleNamespace(get_extra_info=lambda _: SimpleNamespace(read=broken))
-    assert httpx_lanes._has_records(SimpleNamespace(extensions={"network_stream": stream}))
+    answer = SimpleNamespace(extensions={"network_stream": stream}, http_version="HTTP/1.1")
+    assert _httpx._has_records(answer)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_a_broken_tls_record_is_a_leftover_too() -> None:
 def test_a_connection_of_aiohttp_that_is_gone_is_stale(protocol: Any, transport: Any) -> None:  # noqa: ANN401
     """One without a protocol or transport, or one that is to be closed, is not sent on."""
     connection: Any = SimpleNamespace(protocol=protocol, transport=transport)
-    assert aiohttp_session._is_stale(connection)
+    assert _aiohttp._is_stale(connection)
 
 
 class InThread:

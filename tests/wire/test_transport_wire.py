@@ -35,8 +35,8 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import MOST_BYTES, Phase
+from voxsms.transport import MAX_BYTES, Phase
+from voxsms.transport._aiohttp import AiohttpTransport
 
 Carrier = HttpxTransport | AiohttpTransport
 Make = Callable[..., Carrier]
@@ -244,7 +244,7 @@ async def test_an_endless_answer_is_given_up(client: Of) -> None:
             await client(server.url).send_sms_message(**SMS)
         assert isinstance(caught.value.__cause__, ResponseInvalid)
         assert "an answer of more than 32 MiB" in str(caught.value.__cause__)
-    assert written < 2 * MOST_BYTES
+    assert written < 2 * MAX_BYTES
 
 
 async def test_an_answer_that_unpacks_without_end_is_given_up(client: Of) -> None:

@@ -35,7 +35,7 @@ from voxsms.errors import (
     VoxSmsError,
 )
 from voxsms.text import count_fragments
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 if TYPE_CHECKING:
     from voxsms.calls.session import Session
@@ -129,8 +129,8 @@ class Attempt:
     numbers: tuple[str, ...]
     """The destinations of a send."""
     evidence: Evidence
-    silence_counts: bool
-    """What `Transport.silence_counts` says."""
+    reports_progress: bool
+    """What `Transport.reports_progress` says."""
     at: float
     """Seconds since the epoch, by the service's clock."""
     status: int = HTTPStatus.OK
@@ -174,7 +174,7 @@ def judge(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid
 
 def _find(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid) -> Finding:
     if isinstance(failure, TransportFault):
-        proven = attempt.evidence.proves_not_sent(silence_counts=attempt.silence_counts)
+        proven = attempt.evidence.proves_not_sent(reports_progress=attempt.reports_progress)
         return Finding.NOTHING_LEFT if proven else Finding.NO_ANSWER
     if isinstance(failure, ResponseInvalid):
         return Finding.NOT_THE_SERVICE if failure.path == "$" else Finding.UNFIT
@@ -419,7 +419,7 @@ class Call(Generic[R]):
             self._method,
             self._numbers,
             self._evidence,
-            session.transport.silence_counts,
+            session.transport.reports_progress,
             session.service_clock.best(),
             status,
         )

@@ -22,7 +22,7 @@ from voxsms.calls.loop import Call, RetryBudget, without_frames
 from voxsms.calls.service_clock import ServiceClock
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest, ResponseInvalid
-from voxsms.transport.seam import Timeouts, Transport, is_file
+from voxsms.transport import Timeouts, Transport, is_file
 
 if TYPE_CHECKING:
     from voxsms.pricing import Budget

@@ -18,7 +18,7 @@ import attrs
 
 from voxsms.api.codec import Answer
 
-MOST_BYTES = 32 * 2**20
+MAX_BYTES = 32 * 2**20
 """The largest answer that is read; a full page of the longest texts is a third of it."""
 _PIECE = 2**18
 _GZIP_OR_ZLIB = 47  # zlib's number for: with the header of either
@@ -70,15 +70,15 @@ class Evidence:
         if self.phase is Phase.HANDED_OVER:
             self.phase = Phase.QUEUED
 
-    def proves_not_sent(self, *, silence_counts: bool) -> bool:
-        """Whether no byte of the request can have left.
+    def proves_not_sent(self, *, reports_progress: bool) -> bool:
+        """Return whether no byte of the request can have left.
 
         That a library reported nothing proves something only where voxsms set the library up
-        itself (`silence_counts`); a user's client or a mock may send without a word.
+        itself (`reports_progress`); a user's client or a mock may send without a word.
         """
         if self.phase >= Phase.SENDING:
             return False
-        return self.phase is Phase.QUEUED or silence_counts or self.connect_failed
+        return self.phase is Phase.QUEUED or reports_progress or self.connect_failed
 
 
 @attrs.frozen
@@ -141,8 +141,8 @@ class Transport(Protocol):
         ...
 
     @property
-    def silence_counts(self) -> bool:
-        """Whether a failure that the library did not comment on happened before the first byte."""
+    def reports_progress(self) -> bool:
+        """Whether a failure that the library did not report happened before the first byte."""
         ...
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
@@ -155,7 +155,7 @@ class Transport(Protocol):
 
 
 def is_file(status: int, content_type: str) -> bool:
-    """Whether an answer is the file that was asked for, and not an error or a gateway's page."""
+    """Return whether an answer is the file that was asked for, not an error or a gateway's page."""
     kind = content_type.lower()
     return status == HTTPStatus.OK and not any(word in kind for word in ("json", "html"))
 
@@ -192,9 +192,9 @@ class BodyReader:
                 await self._sink(piece)
                 continue
             self._size += len(piece)
-            if self._size > MOST_BYTES:
+            if self._size > MAX_BYTES:
                 raise TransportFault(
-                    FaultKind.UNREADABLE, f"an answer of more than {MOST_BYTES // 2**20} MiB"
+                    FaultKind.UNREADABLE, f"an answer of more than {MAX_BYTES // 2**20} MiB"
                 )
             self._parts.append(piece)
 

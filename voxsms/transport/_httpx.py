@@ -1,4 +1,4 @@
-"""httpx as the carrier: one `AsyncHTTPTransport` a lane, below `httpx.AsyncClient`.
+"""The transports on httpx and httpx2: an `AsyncHTTPTransport` a connection.
 
 A client's cookies, redirects and authentication are not wanted here, and cost a third of its time.
 `httpx2`, the maintained continuation of httpx, has the same interface and runs the same code.
@@ -18,10 +18,9 @@ import httpx
 
 from voxsms.api.codec import Answer
 from voxsms.clock import Clock
-from voxsms.transport.lanes import Lanes
-from voxsms.transport.limiter import CONNECTIONS
-from voxsms.transport.quoting import hide_quotes
-from voxsms.transport.seam import (
+from voxsms.transport._environment import SOCKS, Proxy, hide_quotes, is_written_in, proxy_for, tls
+from voxsms.transport._pool import CONNECTIONS, Pool
+from voxsms.transport._seam import (
     BodyReader,
     Evidence,
     FaultKind,
@@ -29,13 +28,12 @@ from voxsms.transport.seam import (
     Request,
     TransportFault,
 )
-from voxsms.transport.surroundings import is_written_in, proxy_for, tls
 
 _ONE = 1
 _INNER = ("_httpcore_stream", "_stream", "_connection")
 """What leads from a response of httpx to the connection of httpcore below it."""
 
-# The library's errors in the words of the seam, most specific first.
+# The library's errors and what the seam calls them, most specific first.
 _FAULTS = (
     ("ConnectTimeout", FaultKind.TIMEOUT, "no connection was made in time"),
     ("WriteTimeout", FaultKind.TIMEOUT, "the request could not be written in time"),
@@ -75,7 +73,7 @@ class Library:
         return all(is_written_in(e.handle_async_request, *self._packages) for e in entrances)
 
     def fault_of(self, error: Exception) -> TransportFault:
-        """Say an error of the library in the words of the seam."""
+        """Return the fault that an error of the library is."""
         hide_quotes(error)
         for kind_of_error, kind, text in self._faults:
             if isinstance(error, kind_of_error):
@@ -128,7 +126,7 @@ class Library:
 
 @cache
 def library(name: str) -> Library:
-    """Give a library by the name of its package."""
+    """Return a library by the name of its package."""
     return Library(name, {"httpx": "httpcore", "httpx2": "httpcore2"}[name])
 
 
@@ -190,7 +188,7 @@ class Connection:
 
 
 def _has_more(response: Any) -> bool:  # noqa: ANN401 - of either module
-    """Tell whether something was received behind an answer that was read to its end.
+    """Return whether something was received behind an answer that was read to its end.
 
     It would be taken for the answer to the next request: a "come back later" that a gateway sends
     twice would have the next message sent twice. httpcore looks for such bytes in the socket, but
@@ -213,7 +211,7 @@ def _tls_of(response: Any) -> Any:  # noqa: ANN401 - of either module
 
 
 def _has_records(response: Any) -> bool:  # noqa: ANN401 - of either module
-    """Tell whether a TLS connection has received records that nobody has read."""
+    """Return whether a TLS connection has received records that nobody has read."""
     tls_object = _tls_of(response)
     if tls_object is None:
         return False
@@ -248,7 +246,7 @@ class HttpxTransport:
         self._verify = verify
         self._proxy = proxy
         self._url = ""
-        self._lanes: Lanes[Connection] = Lanes(self._connect, connections, clock or Clock())
+        self._pool: Pool[Connection] = Pool(self._connect, connections, clock or Clock())
 
     @property
     def name(self) -> str:
@@ -256,39 +254,45 @@ class HttpxTransport:
         return self._library.name
 
     @property
-    def silence_counts(self) -> bool:
-        """Silence proves that nothing left, unless a mock stands where the library was."""
+    def reports_progress(self) -> bool:
+        """A failure without a report proves that nothing left, unless the library was mocked."""
         return self._library.untouched
 
     def _connect(self) -> Connection:
-        """Make room for a connection. Raises `TransportFault`: what is asked for may be odd."""
-        proxy = self._proxy or proxy_for(self._url)
-        try:
-            return Connection(self._library, self._pool(proxy))
-        except Exception as error:
-            what = f"the {'proxy' if proxy else 'certificates'} can not be used"
-            raise TransportFault(FaultKind.CONNECTION, what) from error
+        """Make room for a connection.
 
-    def _pool(self, proxy: str | None) -> Any:  # noqa: ANN401 - of either module
+        Raises:
+            TransportFault: the proxy or the certificates cannot be used.
+        """
         httpx_ = self._library.httpx
-        return httpx_.AsyncHTTPTransport(
-            verify=self._verify or tls(),
-            # How long a connection may be idle is for the lanes to say.
-            limits=httpx_.Limits(
-                max_connections=_ONE, max_keepalive_connections=_ONE, keepalive_expiry=None
-            ),
-            proxy=proxy,
+        proxy = proxy_for(self._url, self._proxy)
+        verify = self._verify or tls()
+        # How long a connection may be idle is for the pool to say.
+        limits = httpx_.Limits(
+            max_connections=_ONE, max_keepalive_connections=_ONE, keepalive_expiry=None
         )
+        try:
+            transport = httpx_.AsyncHTTPTransport(
+                verify=verify, limits=limits, proxy=proxy and proxy.url
+            )
+        except Exception as error:
+            if proxy is None:
+                what = f"the certificates given as `verify` cannot be used: {type(error).__name__}"
+                raise TransportFault(FaultKind.CONNECTION, what) from error
+        else:
+            return Connection(self._library, transport)
+        # Not within the handler: the library's error may quote the proxy's password.
+        raise proxy.unusable(_why_not(proxy, self._library.name))
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
         """Send once. Raises `TransportFault`."""
         self._url = request.url
-        async with self._lanes.lane(request, evidence) as connection:
+        async with self._pool.borrow(request, evidence) as connection:
             return await connection.exchange(request, evidence)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._lanes.aclose()
+        await self._pool.aclose()
 
 
 class Httpx2Transport(HttpxTransport):
@@ -297,10 +301,16 @@ class Httpx2Transport(HttpxTransport):
     _package = "httpx2"
 
 
+def _why_not(proxy: Proxy, name: str) -> str:
+    if proxy.scheme in SOCKS:
+        return "for SOCKS a package is missing: pip install 'voxsms[socks]'"
+    return f"{name} does not take it"
+
+
 class UserHttpxTransport:
     """A user's own `httpx.AsyncClient`: its pool, proxies and certificates are used as they are."""
 
-    silence_counts = False
+    reports_progress = False
 
     def __init__(self, client: httpx.AsyncClient, *, owned: bool = False) -> None:
         self._client = client

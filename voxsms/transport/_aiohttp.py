@@ -1,10 +1,10 @@
-"""aiohttp as the carrier (extra `aiohttp`): asyncio only, and many times faster than httpx.
+"""The transport on aiohttp (extra `aiohttp`): asyncio only, and many times faster than httpx.
 
 aiohttp is used directly. Through httpx (`httpx-aiohttp`) a connection that breaks after the request
 was delivered is reported as `ConnectTimeout`, and no trace is passed: a call to send it twice.
 
 Sends and readings have a session each: the connections of one are dropped when they have been idle
-for half a second, those of the other later. See `lanes.py` on connections that die of age.
+for half a second, those of the other later. See `_pool.py` on connections that die of age.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import select
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from ssl import SSLContext, SSLObject
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -29,11 +28,16 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from voxsms.api.codec import Answer
 from voxsms.clock import Clock
-from voxsms.transport.lanes import CLOSE_LIMIT, READ_REUSE, SEND_REUSE
-from voxsms.transport.limiter import CONNECTIONS, Limiter
-from voxsms.transport.loops import PerLoop
-from voxsms.transport.quoting import hide_quotes
-from voxsms.transport.seam import (
+from voxsms.transport._environment import Proxy, hide_quotes, is_written_in, proxy_for, tls
+from voxsms.transport._pool import (
+    CLOSE_LIMIT,
+    CONNECTIONS,
+    READ_REUSE,
+    SEND_REUSE,
+    Limiter,
+    PerLoop,
+)
+from voxsms.transport._seam import (
     BodyReader,
     Evidence,
     FaultKind,
@@ -41,9 +45,8 @@ from voxsms.transport.seam import (
     Request,
     TransportFault,
 )
-from voxsms.transport.surroundings import is_written_in, proxy_for, tls
 
-# aiohttp's errors in the words of the seam, most specific first.
+# aiohttp's errors and what the seam calls them, most specific first.
 _FAULTS: tuple[tuple[type[BaseException], FaultKind, str], ...] = (
     (aiohttp.ConnectionTimeoutError, FaultKind.TIMEOUT, "no connection was made in time"),
     (TimeoutError, FaultKind.TIMEOUT, "no answer came in time"),
@@ -79,12 +82,11 @@ _tls: ContextVar[list[SSLObject | None] | None] = ContextVar("what a file comes 
 class _Connector(aiohttp.TCPConnector):
     """Notes when a request gets its connection: from then on its bytes may leave.
 
-    It is the moment of which aiohttp's tracing tells with `on_connection_create_end` and
-    `on_connection_reuseconn`; but to be told costs 27 us a call, and to stand there nothing.
+    aiohttp's tracing reports the same moment at 27 us a call; overriding the method costs nothing.
     """
 
     asked = False
-    """Whether aiohttp came by here at all: only then does it mean something that it did not."""
+    """Whether aiohttp ever called `connect`: only then does it prove something that it did not."""
 
     def __init__(self, reuse: float, verify: SSLContext, clock: Clock) -> None:
         super().__init__(limit=0, keepalive_timeout=reuse, ssl=verify)  # pyright: ignore[reportUnknownMemberType]
@@ -116,7 +118,7 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     def _is_good(self, connection: Connection, apart: float) -> bool:
-        """Tell whether a connection is new, or as it was when it was last used."""
+        """Return whether a connection is new, or as it was when it was last used."""
         before = self._used.get(connection.protocol)
         if before is None:
             return True
@@ -126,7 +128,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def _is_stale(connection: Connection) -> bool:
-    """Tell whether anything came on a connection since its last answer, its end included.
+    """Return whether anything came on a connection since its last answer, its end included.
 
     aiohttp would give it out as the answer to the next request: a "come back later" that a gateway
     sends twice would have the next message sent twice.
@@ -138,7 +140,7 @@ def _is_stale(connection: Connection) -> bool:
 
 
 def _is_readable(socket: int) -> bool:
-    """Tell whether a socket has bytes, or its end, that the loop has not come to yet."""
+    """Return whether a socket has bytes, or its end, that the loop has not read yet."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([socket], [], [], 0)[0])
     poll = select.poll()
@@ -156,16 +158,18 @@ class _Sessions:
         self._by_reuse: dict[float, aiohttp.ClientSession] = {}
 
     def session(self, reuse: float) -> aiohttp.ClientSession:
-        """Give the session whose connections are dropped when they were idle for so long."""
+        """Return the session whose connections are dropped when they were idle for `reuse` s."""
         if reuse not in self._by_reuse:
+            verify = self._verify or tls()
             try:
                 self._by_reuse[reuse] = aiohttp.ClientSession(
-                    connector=_Connector(reuse, self._verify or tls(), self._clock),
+                    connector=_Connector(reuse, verify, self._clock),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     auto_decompress=False,
                 )
             except Exception as error:
-                what = "no session of aiohttp can be made"
+                needs = "it needs asyncio, and an ssl.SSLContext where `verify` is given"
+                what = f"aiohttp cannot make a session ({type(error).__name__}): {needs}"
                 raise TransportFault(FaultKind.CONNECTION, what) from error
         return self._by_reuse[reuse]
 
@@ -201,13 +205,13 @@ class AiohttpTransport:
         time = clock or Clock()
         self._of_loop = PerLoop(lambda: _Sessions(connections, verify, time))
         self._proxy = proxy
-        self._proxies: dict[str, str | None] = {}
+        self._proxies: dict[str, Proxy | None] = {}
 
     @property
-    def silence_counts(self) -> bool:
-        """Silence proves that nothing left, where aiohttp is known to ask for its connections.
+    def reports_progress(self) -> bool:
+        """A failure without a report proves that nothing left, if aiohttp is known to report.
 
-        And unless a mock, such as that of aioresponses, stands where it was.
+        Not where a mock, such as that of aioresponses, has replaced a method of it.
         """
         of_session = vars(aiohttp.ClientSession)
         entrances = (
@@ -217,12 +221,13 @@ class AiohttpTransport:
         )
         return _Connector.asked and all(is_written_in(e, "aiohttp") for e in entrances)
 
-    def _proxy_for(self, url: str) -> str | None:
+    def _proxy_for(self, url: str) -> Proxy | None:
         if url not in self._proxies:
-            proxy = self._proxy or proxy_for(url)
-            if proxy and urlsplit(proxy).scheme not in ("http", "https"):
-                odd = ValueError("aiohttp takes proxies of http and https only")
-                raise TransportFault(FaultKind.CONNECTION, "the proxy can not be used") from odd
+            proxy = proxy_for(url, self._proxy)
+            if proxy and proxy.scheme not in ("http", "https"):
+                raise proxy.unusable(
+                    "aiohttp takes http and https only; HttpxTransport takes SOCKS"
+                )
             self._proxies[url] = proxy
         return self._proxies[url]
 
@@ -230,19 +235,20 @@ class AiohttpTransport:
         """Send once. Raises `TransportFault`."""
         evidence.wait()
         sessions = await self._of_loop.here()
-        await sessions.limiter.enter(request.timeouts.pool)
+        await sessions.limiter.acquire(request.timeouts.pool)
         try:
             self._of_loop.refuse_if_closed()  # while this call waited
-            self._proxy_for(request.url)
+            proxy = self._proxy_for(request.url)
             session = sessions.session(SEND_REUSE if request.charges else READ_REUSE)
             evidence.reach(Phase.HANDED_OVER)
-            return await self._exchange(session, request, evidence)
+            return await self._exchange(session, proxy, request, evidence)
         finally:
-            sessions.limiter.leave()
+            sessions.limiter.release()
 
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
+        proxy: Proxy | None,
         request: Request,
         evidence: Evidence,
     ) -> Answer:
@@ -261,8 +267,7 @@ class AiohttpTransport:
                     sock_connect=limits.connect,
                     sock_read=limits.read,
                 ),
-                # No variable holds it: it may have a password, and error trackers record those.
-                proxy=self._proxies[request.url],
+                proxy=proxy.url if proxy else None,
             )
         except Exception as error:
             raise _fault_of(error) from error
