@@ -60,7 +60,7 @@ class ParameterFault:
     fault: WireFault
 
     def for_user(self) -> Fault:
-        """Say it to a user of the client."""
+        """Return it as a user of the client reads it."""
         at = self.fault.position
         return Fault(self.name if at is None else f"{self.name}[{at}]", self.fault.problem)
 
@@ -216,7 +216,7 @@ def _place_of_record(method: AnyMethod, payload: dict[str, object]) -> object:
 
 
 def _path_in_answer(method: AnyMethod, payload: dict[str, object], path: str) -> str:
-    """Say where in the whole answer a path of the record is."""
+    """Return where in the whole answer a path of the record is."""
     result = payload.get("result")
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
     beside = isinstance(result, dict) and first in payload and first not in result
