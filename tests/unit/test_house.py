@@ -59,6 +59,7 @@ LIBRARIES: dict[str, set[str]] = {
     "jwt": {"calls.auth", "sandbox"},
     "msgspec": {"api.fast_decode", "export"},
     "multidict": {"transport._aiohttp"},
+    "yarl": {"transport._aiohttp"},
     "orjson": {"*"},
     "pyarrow": {"export"},
     "pytest": {"testing"},
