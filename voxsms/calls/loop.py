@@ -447,7 +447,12 @@ class Call(Generic[R]):
         if budget is None or sending is None:
             return None
         try:
-            return budget.reserve(self._form[sending.text], self._numbers, method=self._method.cmd)
+            return budget.reserve(
+                self._form[sending.text],
+                self._numbers,
+                method=self._method.cmd,
+                fragments=self._predicted,
+            )
         except VoxSmsError as error:
             raise without_frames(error) from error.__cause__
 
