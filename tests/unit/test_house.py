@@ -59,7 +59,6 @@ LIBRARIES: dict[str, set[str]] = {
     "jwt": {"calls.auth", "sandbox"},
     "msgspec": {"api.fast_decode", "export"},
     "multidict": {"transport._aiohttp"},
-    "yarl": {"transport._aiohttp"},
     "orjson": {"*"},
     "pyarrow": {"export"},
     "pytest": {"testing"},
@@ -67,6 +66,7 @@ LIBRARIES: dict[str, set[str]] = {
     "rich": {"cli"},
     "starlette": {"sandbox", "webhooks"},
     "uvicorn": {"sandbox", "cli"},
+    "yarl": {"transport._aiohttp"},
 }
 PURE = ("text", "api", "pricing", "errors", "masking")
 IMPURE = {"socket", "asyncio", "random", "time", "threading", "subprocess", "anyio", "httpx"}
