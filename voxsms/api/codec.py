@@ -241,7 +241,8 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
     if isinstance(data, str):
         raise _without_json(method, answer, data)
     errors = _errors_in(data)
-    accepted = next((name for name in _ACCEPTED if data.get(name) is not None), None)
+    found = [name for name in _ACCEPTED if data.get(name) is not None]
+    accepted = found[0] if found else None
     # An error, or a 429, beside a success is neither: for a send it must stay in doubt.
     if errors and accepted:
         path = "error" if data.get("error") else "errors"
@@ -258,6 +259,8 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
 def _errors_in(data: Mapping[str, object]) -> list[object]:
     """Return every error of an answer; an empty or false one is none."""
     error, more = data.get("error"), data.get("errors")
+    if not error and not more:
+        return []
     listed = cast("list[object]", more) if isinstance(more, list) else [more or None]
     return [*([error] if error else []), *(each for each in listed if each is not None)]
 

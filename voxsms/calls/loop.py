@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from urllib.parse import quote_plus
 
 import anyio
@@ -385,12 +385,18 @@ class Call(Generic[R]):
 
     def _with_prediction(self, result: R) -> R:
         """Check the result of a send, and put what was predicted beside what was counted."""
+        made: SendSmsMessageResult | A2PSendSmsResult
+        predicted = self._predicted or 0
         if isinstance(result, A2PSendSmsResult):
             check_numbers(self._method, result, self._numbers)
-        if not isinstance(result, SendSmsMessageResult | A2PSendSmsResult):
+            counts = result.result, result.fragments_count, result.failed
+            made = A2PSendSmsResult(*counts, predicted)
+        elif isinstance(result, SendSmsMessageResult):
+            counted = result.result, result.fragments_count, result.message_id
+            made = SendSmsMessageResult(*counted, predicted)
+        else:
             return result
-        predicted = {"predicted_fragments_count": self._predicted}
-        return cast("R", attrs.evolve(cast("Any", result), **predicted))
+        return cast("R", made)
 
     async def _wait_after(self, verdict: Verdict, proof: Proof) -> float | None:
         """Return the seconds until the next attempt, or None if there is to be none."""
@@ -441,7 +447,12 @@ class Call(Generic[R]):
         if budget is None or sending is None:
             return None
         try:
-            return budget.reserve(self._form[sending.text], self._numbers, method=self._method.cmd)
+            return budget.reserve(
+                self._form[sending.text],
+                self._numbers,
+                method=self._method.cmd,
+                fragments=self._predicted,
+            )
         except VoxSmsError as error:
             raise without_frames(error) from error.__cause__
 

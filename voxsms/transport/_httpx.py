@@ -18,7 +18,15 @@ import httpx
 
 from voxsms.api.codec import Answer
 from voxsms.clock import Clock
-from voxsms.transport._environment import SOCKS, Proxy, hide_quotes, is_written_in, proxy_for, tls
+from voxsms.transport._environment import (
+    SOCKS,
+    Proxy,
+    given_proxy,
+    hide_quotes,
+    is_written_in,
+    proxy_for,
+    tls,
+)
 from voxsms.transport._pool import CONNECTIONS, Pool
 from voxsms.transport._seam import (
     BodyReader,
@@ -244,7 +252,7 @@ class HttpxTransport:
     ) -> None:
         self._library = library(self._package)
         self._verify = verify
-        self._proxy = proxy
+        self._proxy = given_proxy(proxy)
         self._url = ""
         self._pool: Pool[Connection] = Pool(self._connect, connections, clock or Clock())
 
