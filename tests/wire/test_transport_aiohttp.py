@@ -1,4 +1,4 @@
-"""aiohttp as the carrier: what a failure without a report proves, and what becomes of its errors."""
+"""aiohttp as the carrier: what an unreported failure proves, and what becomes of its errors."""
 
 import asyncio
 import ssl
