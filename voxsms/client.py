@@ -32,7 +32,7 @@ from voxsms.api.models import HistoryPage
 from voxsms.api.spec import MethodSpec, RequestClass, call_signature, documentation, request_class
 from voxsms.api.wire import describe_type
 from voxsms.calls.auth import Auth, from_env, variable
-from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, note
+from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, write_log
 from voxsms.calls.paging import Pager
 from voxsms.calls.session import Options, Session
 from voxsms.clock import Clock
@@ -298,7 +298,7 @@ def _warn_of_clear_text(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         text = "credentials cross the network in clear: %s is called without TLS"
-        note(logging.WARNING, text, parts.hostname)
+        write_log(logging.WARNING, text, parts.hostname)
 
 
 def _problem_of_url(url: object) -> str | None:

@@ -535,7 +535,7 @@ def test_a_bar_shows_how_far_it_is(
         (["hi", "--to", BRITISH, "--rates", "FILE"], "recipients.csv: rates: is not JSON"),
     ],
 )
-def test_what_can_not_be_estimated(
+def test_what_cannot_be_estimated(
     voxsms: Run, rates: str, recipients: Path, words: list[str], problem: str
 ) -> None:
     """Each mistake is named, with status 2, before anything is printed."""

@@ -173,9 +173,7 @@ def test_without_eof_it_goes_on(http: httpx.Client) -> None:
         (["--credentials-file", "/nowhere/key"], 1, "/nowhere/key: No such file or directory"),
     ],
 )
-def test_a_sandbox_that_can_not_be(
-    voxsms: Run, words: list[str], status: int, problem: str
-) -> None:
+def test_a_sandbox_that_cannot_be(voxsms: Run, words: list[str], status: int, problem: str) -> None:
     """Each mistake is named, and nothing is left running."""
     threads = threading.active_count()
     ran = voxsms("sandbox", *words)

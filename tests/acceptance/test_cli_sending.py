@@ -92,7 +92,7 @@ def test_a_text_that_starts_with_a_hyphen(voxsms: Run, account: Sandbox) -> None
         (("a\x1bb",), b"", "bare ESC"),
     ],
 )
-def test_a_text_that_can_not_be_sent(
+def test_a_text_that_cannot_be_sent(
     voxsms: Run, account: Sandbox, words: tuple[str, ...], stdin: bytes, problem: str
 ) -> None:
     """Whatever is wrong with the text is said, with status 2, and nothing leaves the machine."""
@@ -118,7 +118,7 @@ def test_a_text_that_was_taken_for_a_number(
 
 
 def test_a_file_that_is_not_utf8(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
-    """The file is named, and the first byte that can not be."""
+    """The file is named, and the first byte that cannot be."""
     file = tmp_path / "text.txt"
     file.write_bytes(b"ab\xff")
     ran = voxsms(*SEND, "--file", str(file))
@@ -244,7 +244,7 @@ def test_a2p_with_a_number_twice(voxsms: Run, account: Sandbox) -> None:
 
 
 @pytest.mark.voxsms_sandbox(refused={TO: 385})
-def test_a_refusal_can_not_drive_the_terminal(
+def test_a_refusal_cannot_drive_the_terminal(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the service says is shown, and not carried out."""

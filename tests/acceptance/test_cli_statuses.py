@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -288,7 +289,9 @@ def test_ctrl_c_while_modules_are_imported_and_nothing_can_be_printed(
     def run(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("voxsms.cli.app.run", run)
+    program = ModuleType("voxsms.cli.app")
+    monkeypatch.setattr(program, "run", run, raising=False)
+    monkeypatch.setitem(sys.modules, "voxsms.cli.app", program)
     monkeypatch.setattr(sys, "stderr", None)
     assert main(["methods"]) == 130
 

@@ -116,7 +116,7 @@ def test_a_time_is_read(text: str, last: bool, expected: datetime) -> None:
 
 def test_a_time_that_is_none() -> None:
     """What is no time is refused, with a time that is one."""
-    with pytest.raises(ValueError, match="is no time, such as 2026-09-30T14:00"):
+    with pytest.raises(ValueError, match="is not a time, such as 2026-09-30T14:00"):
         moment("yesterday")
 
 

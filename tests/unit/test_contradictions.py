@@ -10,6 +10,7 @@ from doubles import A2P, A2P_SENT, KEY, NOW, SENT, SMS, FakeClock, Scripted, Tur
 
 from voxsms import (
     AuthenticationFailed,
+    Budget,
     Client,
     OutcomeUnknown,
     RequestRefused,
@@ -193,3 +194,18 @@ async def test_the_wires_word_for_the_prediction_is_not_believed() -> None:
     client = client_of(answer(SENT | {"predicted_fragments_count": 9}))
     sent = await client.send_sms_message(**SMS)
     assert sent.predicted_fragments_count == 1
+
+
+async def test_a_text_is_counted_once_a_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the call, for its result and for the budget; the check before it counts nothing."""
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return 1
+
+    monkeypatch.setattr("voxsms.calls.loop.count_fragments", count)
+    monkeypatch.setattr("voxsms.pricing._budget.count_fragments", count)
+    client = client_of(answer(), budget=Budget(max_fragments=1))
+    await client.send_sms_message(**SMS)
+    assert counted == [SMS["sms_body"]]

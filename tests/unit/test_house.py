@@ -66,6 +66,7 @@ LIBRARIES: dict[str, set[str]] = {
     "rich": {"cli"},
     "starlette": {"sandbox", "webhooks"},
     "uvicorn": {"sandbox", "cli"},
+    "yarl": {"transport._aiohttp"},
 }
 PURE = ("text", "api", "pricing", "errors", "masking")
 IMPURE = {"socket", "asyncio", "random", "time", "threading", "subprocess", "anyio", "httpx"}

@@ -29,7 +29,7 @@ from voxsms import AttemptEvent, Budget, CallEvent, Client
 from voxsms.api.codec import Answer
 from voxsms.api.fault_codes import Outcome
 from voxsms.calls.auth import Proof
-from voxsms.calls.hooks import tell
+from voxsms.calls.hooks import call_hook
 from voxsms.errors import (
     ApiError,
     BudgetExceeded,
@@ -292,7 +292,7 @@ async def test_a_log_that_raises_does_no_harm() -> None:
 
 def test_no_hook_is_no_trouble() -> None:
     """Nobody has to watch."""
-    assert tell(None, "event") is None  # type: ignore[func-returns-value]  # that it is nothing
+    assert call_hook(None, "event") is None  # type: ignore[func-returns-value]  # that it is nothing
 
 
 async def test_a_hook_that_raises_does_not_hide_an_error() -> None:

@@ -5,6 +5,7 @@ import re
 import ssl
 import sys
 import traceback
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from voxsms import Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.errors import ConnectionFailed, NotSent, OutcomeUnknown
 from voxsms.transport import _aiohttp
 from voxsms.transport._aiohttp import AiohttpTransport
-from voxsms.transport._environment import proxy_for, tls
+from voxsms.transport._environment import given_proxy, proxy_for, tls
 
 Make = Callable[..., Any]
 KINDS: dict[str, Make] = {
@@ -133,7 +134,7 @@ def test_no_proxy_is_honoured_in_every_usual_form(
 
 def test_a_proxy_is_shown_without_its_password() -> None:
     """By what names it."""
-    proxy = proxy_for("https://svc.test", PROXY)
+    proxy = proxy_for("https://svc.test", given_proxy(PROXY))
     assert repr(proxy) == "Proxy(named_by='the argument `proxy`')"
 
 
@@ -189,7 +190,28 @@ async def test_a_proxy_that_refuses_means_not_sent(client: Of) -> None:
         with pytest.raises(ConnectionFailed) as reading:
             await of.get_account_info()
     for error in (send.value, reading.value):
-        assert "pa55word" not in f"{error} {error!r} {error.__cause__} {error.__cause__!r}"
+        assert not [text for text in shown(error) if "pa55word" in text]
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "credentials"),
+    [
+        ("user:pa55word", "user:pa55word"),
+        ("user:p%2Fa%40%23", "user:p/a@#"),
+        ("user", "user:"),
+        ("user:pa:55", "user:pa:55"),
+    ],
+)
+async def test_a_proxy_is_given_the_password_of_its_url(
+    client: Of, userinfo: str, credentials: str
+) -> None:
+    """With its percent signs read."""
+    async with loopback(close) as proxy:
+        url = proxy.url.replace("://", f"://{userinfo}@")
+        with pytest.raises(NotSent):
+            await client("https://svc.test", proxy=url).send_sms_message(**SMS)
+    proof = f"\r\nproxy-authorization: basic {b64encode(credentials.encode()).decode()}\r\n"
+    assert proof.lower() in proxy.requests[0].decode().lower()
 
 
 async def test_a_tunnel_that_breaks_before_tls_means_not_sent(client: Of) -> None:
@@ -238,6 +260,9 @@ UNUSABLE = {
     "http://user:pa55word#x@127.0.0.1:1": "write a /, ? or # of its password as %2F, %3F or %23",
     "http://user:12/pa55word@127.0.0.1:1": "write a /, ? or # of its password as %2F, %3F or %23",
     "http://user:pa55word[x@127.0.0.1:1": "write a [ or ] of a password as %5B or %5D",
+    "http://user:pa55word@[zz]:1": "its host is no name and no address",
+    "http://user:pa55word@\u2100:1": "its host is no name and no address",
+    "http://user:pa55word\\@127.0.0.1:1": "write a \\ of its password as %5C",
     "http://user:pa55word@127.0.0.1:99999": "a port from 1 to 65535",
     "http://user:pa55word@127.0.0.1:0": "a port from 1 to 65535",
     "http://user:pa55word@127.0.0.1:x": "a port from 1 to 65535",
@@ -247,15 +272,23 @@ UNUSABLE = {
 }
 
 
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all those behind it."""
+    found = [error]
+    for each in found:
+        yield each
+        behind = (each.__cause__, each.__context__)
+        found += [e for e in behind if e is not None and e not in found]
+
+
 def shown(error: BaseException) -> Iterator[str]:
     """Show all that an error tracker sees of an error and of those behind it."""
     yield "".join(traceback.format_exception(error))
-    for each in (error, error.__cause__, error.__context__):
-        if each is not None:
-            yield f"{each!r} {vars(each)!r}"
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals["__name__"].startswith("voxsms"):
-            yield repr(frame.f_locals)
+    for each in chain(error):
+        yield f"{each!r} {vars(each)!r}"
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            if frame.f_globals["__name__"].startswith("voxsms"):
+                yield repr(frame.f_locals)
 
 
 @pytest.mark.parametrize("proxy", UNUSABLE)
@@ -301,6 +334,22 @@ async def test_a_proxy_that_a_library_refuses_is_not_quoted(
     assert not [text for text in shown(send.value) if "pa55word" in text]
 
 
+@pytest.mark.parametrize(
+    "userinfo",
+    ["us%3Aer:pa55word", "user:pa55word%D0%BF", "user:pa55word\N{CYRILLIC SMALL LETTER PE}"],
+)
+async def test_a_proxy_that_aiohttp_refuses_is_not_quoted(
+    userinfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before aiohttp sees it; also in the first call of a program."""
+    monkeypatch.setattr(_aiohttp._Connector, "asked", False)
+    transport = AiohttpTransport(proxy=f"http://{userinfo}@127.0.0.1:1")
+    async with Client(KEY, "https://svc.test", transport=transport, max_attempts=1) as of:
+        with pytest.raises(NotSent, match="Latin-1") as send:
+            await of.send_sms_message(**SMS)
+    assert not [text for text in shown(send.value) if "pa55word" in text]
+
+
 async def test_certificates_that_cannot_be_used_mean_not_sent() -> None:
     """Whatever is wrong with what a connection is made of, a send ends in one of our errors."""
     odd: Any = "/there/is/no/such.pem"
@@ -314,12 +363,14 @@ async def test_certificates_that_cannot_be_used_mean_not_sent() -> None:
     [
         ("SSL_CERT_FILE", "/there/is/no/such.pem", "there is no such file"),
         ("SSL_CERT_FILE", __file__, "[X509"),
+        ("SSL_CERT_DIR", "/there/is/no/such:/nor/this", "there is no such directory"),
     ],
 )
 async def test_certificates_that_the_environment_names_and_that_cannot_be_used(
     client: Of, name: str, path: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The variable is named, with its value and the reason, and nothing was sent."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv(name, path)
     tls.cache_clear()
     words = re.escape(f"the certificates named by {name} ({path}) cannot be used: {reason}")

@@ -60,7 +60,7 @@ class ParameterFault:
     fault: WireFault
 
     def for_user(self) -> Fault:
-        """Say it to a user of the client."""
+        """Return it as a user of the client reads it."""
         at = self.fault.position
         return Fault(self.name if at is None else f"{self.name}[{at}]", self.fault.problem)
 
@@ -216,7 +216,7 @@ def _place_of_record(method: AnyMethod, payload: dict[str, object]) -> object:
 
 
 def _path_in_answer(method: AnyMethod, payload: dict[str, object], path: str) -> str:
-    """Say where in the whole answer a path of the record is."""
+    """Return where in the whole answer a path of the record is."""
     result = payload.get("result")
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
     beside = isinstance(result, dict) and first in payload and first not in result
@@ -241,7 +241,8 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
     if isinstance(data, str):
         raise _without_json(method, answer, data)
     errors = _errors_in(data)
-    accepted = next((name for name in _ACCEPTED if data.get(name) is not None), None)
+    found = [name for name in _ACCEPTED if data.get(name) is not None]
+    accepted = found[0] if found else None
     # An error, or a 429, beside a success is neither: for a send it must stay in doubt.
     if errors and accepted:
         path = "error" if data.get("error") else "errors"
@@ -258,6 +259,8 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
 def _errors_in(data: Mapping[str, object]) -> list[object]:
     """Return every error of an answer; an empty or false one is none."""
     error, more = data.get("error"), data.get("errors")
+    if not error and not more:
+        return []
     listed = cast("list[object]", more) if isinstance(more, list) else [more or None]
     return [*([error] if error else []), *(each for each in listed if each is not None)]
 

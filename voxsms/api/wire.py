@@ -14,9 +14,8 @@ from typing import Generic, Protocol, TypeVar, cast
 import attrs
 
 from voxsms.api.phone_numbers import digits_or_text, read_phone_number
-from voxsms.errors import InvalidText
 from voxsms.masking import mask_number
-from voxsms.text import Message, count_fragments
+from voxsms.text import Message, find_faults
 
 SEPARATOR = ";"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -146,10 +145,7 @@ class TextType:
         if len(text) > self.max_units // 2 and (units := utf16_units(text)) > self.max_units:
             problem = f"has {units} UTF-16 code units; at most {self.max_units} are allowed"
             faults.append(WireFault(problem, Violation.TOO_LONG))
-        try:
-            count_fragments(text)
-        except InvalidText as error:
-            faults += [WireFault(fault.problem, Violation.UNSENDABLE) for fault in error.faults]
+        faults += [WireFault(f.problem, Violation.UNSENDABLE) for f in find_faults(text)]
         if faults:
             raise WireFaults(faults)
         return text

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from urllib.parse import quote_plus
 
 import anyio
@@ -23,7 +23,7 @@ from voxsms.api.spec import AnyMethod
 from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof
 from voxsms.calls.download import TargetFile
-from voxsms.calls.hooks import Telling, note
+from voxsms.calls.hooks import CallReport, write_log
 from voxsms.errors import (
     ApiError,
     ConnectionFailed,
@@ -281,8 +281,8 @@ class Call(Generic[R]):
         "_predicted",
         "_read",
         "_renewed",
+        "_report",
         "_session",
-        "_telling",
     )
 
     def __init__(
@@ -301,25 +301,25 @@ class Call(Generic[R]):
         self._file = file
         self._numbers = tuple(form[sending.to].split(SEPARATOR)) if sending else ()
         self._predicted = count_fragments(form[sending.text]) if sending else None
-        self._telling = Telling(method.cmd, session.hooks, session.clock, self._predicted)
+        self._report = CallReport(method.cmd, session.hooks, session.clock, self._predicted)
         self._renewed = False
         self._evidence = Evidence()
         self._outcome = Outcome.NOT_SENT
         self._last: VoxSmsError | None = None
 
     async def run(self) -> R:
-        """Make the attempts within the deadline, and keep the books whatever happens."""
+        """Make the attempts within the deadline, and settle the reservation whatever happens."""
         reservation = None
         try:
             reservation = self._reserve()
             result = await self._within_deadline()
         except BaseException as error:
-            # Cancelled, or worse: the books and the hooks learn what is known before it goes on.
+            # Cancelled, or worse: the reservation and the hooks learn what is known first.
             known = error if isinstance(error, VoxSmsError) else self._interrupted(error)
             if reservation and known.sent == "no":
                 reservation.release()
             cancelled = not isinstance(error, Exception)
-            self._telling.end(self._outcome, known, cancelled=cancelled)
+            self._report.end(self._outcome, known, cancelled=cancelled)
             if self._method.charges and known is not error and not cancelled:
                 raise known from error  # a send ends in one of our errors, whatever is raised
             raise
@@ -340,14 +340,14 @@ class Call(Generic[R]):
             if session.is_closed:  # while this call waited
                 closed = TransportFault(FaultKind.CONNECTION, "the client was closed")
                 raise self._judge(closed).error from self._last
-            self._telling.begin_attempt()
+            self._report.begin_attempt()
             found = await self._attempt(proof)
             if not isinstance(found, Verdict):
                 self._outcome = Outcome.ACCEPTED
-                self._telling.end_attempt(self._outcome, None)
+                self._report.end_attempt(self._outcome, None)
                 session.retries.put_back()
                 return found
-            self._telling.end_attempt(found.outcome, found.error)
+            self._report.end_attempt(found.outcome, found.error)
             wait = await self._wait_after(found, proof)
             if wait is None:
                 raise found.error
@@ -374,7 +374,7 @@ class Call(Generic[R]):
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
             raise self._interrupted(error) from error
         self._evidence.phase = Phase.READING
-        session.service_clock.learn(answer.headers.get("date", ""), self._telling.seconds)
+        session.service_clock.learn(answer.headers.get("date", ""), self._report.seconds)
         try:
             return self._with_prediction(self._read(answer))
         except (ApiError, ResponseInvalid) as error:
@@ -385,12 +385,18 @@ class Call(Generic[R]):
 
     def _with_prediction(self, result: R) -> R:
         """Check the result of a send, and put what was predicted beside what was counted."""
+        made: SendSmsMessageResult | A2PSendSmsResult
+        predicted = self._predicted or 0
         if isinstance(result, A2PSendSmsResult):
             check_numbers(self._method, result, self._numbers)
-        if not isinstance(result, SendSmsMessageResult | A2PSendSmsResult):
+            counts = result.result, result.fragments_count, result.failed
+            made = A2PSendSmsResult(*counts, predicted)
+        elif isinstance(result, SendSmsMessageResult):
+            counted = result.result, result.fragments_count, result.message_id
+            made = SendSmsMessageResult(*counted, predicted)
+        else:
             return result
-        predicted = {"predicted_fragments_count": self._predicted}
-        return cast("R", attrs.evolve(cast("Any", result), **predicted))
+        return cast("R", made)
 
     async def _wait_after(self, verdict: Verdict, proof: Proof) -> float | None:
         """Return the seconds until the next attempt, or None if there is to be none."""
@@ -402,9 +408,9 @@ class Call(Generic[R]):
             can_renew = not self._renewed and session.signer.renew(proof)
             self._renewed = can_renew and session.retries.take()
             return 0.0 if self._renewed else None
-        made = self._telling.attempts - self._renewed  # that with the stale token does not count
+        made = self._report.attempts - self._renewed  # that with the stale token does not count
         wait = delay_after(made, verdict.error, session.clock.roll())
-        left = self._telling.started + options.deadline - session.clock.monotonic()
+        left = self._report.started + options.deadline - session.clock.monotonic()
         if made >= options.max_attempts or wait > left or not session.retries.take():
             return None
         if self._file is not None and not await self._file.restart():
@@ -441,14 +447,19 @@ class Call(Generic[R]):
         if budget is None or sending is None:
             return None
         try:
-            return budget.reserve(self._form[sending.text], self._numbers, method=self._method.cmd)
+            return budget.reserve(
+                self._form[sending.text],
+                self._numbers,
+                method=self._method.cmd,
+                fragments=self._predicted,
+            )
         except VoxSmsError as error:
             raise without_frames(error) from error.__cause__
 
     def _settle(self, result: R, reservation: "Reservation | None") -> None:
-        """Enter an accepted call in the books, and tell what was predicted beside what came."""
+        """Settle the reservation of an accepted call, and report what was counted otherwise."""
         if not isinstance(result, SendSmsMessageResult | A2PSendSmsResult):
-            self._telling.end(self._outcome, None)
+            self._report.end(self._outcome, None)
             return
         cmd, counted = self._method.cmd, result.fragments_count
         if isinstance(result, A2PSendSmsResult):
@@ -459,11 +470,11 @@ class Call(Generic[R]):
             if missing := len({*self._numbers} - accepted - refused):
                 asked = len(self._numbers)
                 text = "%s: the answer says nothing of %d of %d numbers"
-                note(logging.WARNING, text, cmd, missing, asked)
+                write_log(logging.WARNING, text, cmd, missing, asked)
         if counted != self._predicted:
             text = "%s: the service counted %d fragments where %d were predicted"
-            note(logging.WARNING, text, cmd, counted, self._predicted)
-        self._telling.end(self._outcome, None, fragments_count=counted)
+            write_log(logging.WARNING, text, cmd, counted, self._predicted)
+        self._report.end(self._outcome, None, fragments_count=counted)
 
 
 def without_frames(error: E) -> E:

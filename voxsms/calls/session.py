@@ -119,7 +119,7 @@ class Session:
         return written
 
     def _checked(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
-        if self.is_closed:
+        if self._closings:
             raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
         try:
             return write_request(row, request)

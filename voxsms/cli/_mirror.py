@@ -11,11 +11,10 @@ from inspect import signature
 from types import GenericAlias, MappingProxyType
 from typing import Annotated, Any, Final, cast
 
-from cyclopts import App, Parameter, Token
+from cyclopts import Parameter, Token
 
 from voxsms.api import spec, wire
 from voxsms.api.spec import AnyMethod, Param
-from voxsms.cli import _io as io
 
 Command = Callable[..., Coroutine[Any, Any, None]]
 Given = Any
@@ -30,54 +29,56 @@ _annotated: Any = Annotated  # with types that are known at run time only
 
 
 def mirror(
-    app: App,
-    row: AnyMethod,
-    name: str,
-    command: Command,
+    method: AnyMethod,
     short: Mapping[str, str] = MappingProxyType({}),
     without: Collection[str] = (),
-) -> None:
-    """Add a command to an app, with the parameters of a method in place of its `**given`.
+) -> Callable[[Command], Command]:
+    """Put the parameters of a method in place of the `**given` of a command, and its help.
 
-    `short` gives parameters a second name; those in `without` are left out.
+    `short` gives parameters a second name; those in `without` are left out, and the help is then
+    the command's own.
     """
-    own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
-    given = [p for p in _mirrored(row, short) if p.name not in without]
-    shown = sorted([*own, *given], key=lambda parameter: parameter.kind)
-    worn = signature(command).replace(parameters=shown)
 
-    @wraps(command)
-    async def called(*args: object, **given: object) -> None:
-        await command(**worn.bind(*args, **given).arguments)
+    def mirrored(command: Command) -> Command:
+        own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
+        given = [p for p in _mirrored(method, short) if p.name not in without]
+        shown = sorted([*own, *given], key=lambda parameter: parameter.kind)
+        worn = signature(command).replace(parameters=shown)
 
-    vars(called)["__signature__"] = worn
-    called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-    doc = command.__doc__ if without else spec.request_class(row).__doc__
-    app.command(called, name=name, help=doc, group=io.WITH_ACCOUNT)
+        @wraps(command)
+        async def called(*args: object, **given: object) -> None:
+            await command(**worn.bind(*args, **given).arguments)
+
+        vars(called)["__signature__"] = worn
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        called.__doc__ = command.__doc__ if without else spec.request_class(method).__doc__
+        return called
+
+    return mirrored
 
 
-def _mirrored(row: AnyMethod, short: Mapping[str, str]) -> list[Shown]:
-    """Give a method's parameters; not the text of a send, for which commands have more ways."""
-    kind = spec.request_class(row)
-    needed, text = spec.required(kind), row.sending and row.sending.text
+def _mirrored(method: AnyMethod, short: Mapping[str, str]) -> list[Shown]:
+    """Return a method's parameters; not the text of a send, for which commands have more ways."""
+    kind = spec.request_class(method)
+    needed, text = spec.required(kind), method.sending and method.sending.text
     return [
-        _parameter(row, name, param, short.get(name), needed=name in needed)
+        _parameter(method, name, param, short.get(name), needed=name in needed)
         for name, param in spec.parameters(kind).items()
         if name != text
     ]
 
 
 def _parameter(
-    row: AnyMethod, name: str, param: Param, short: str | None, *, needed: bool
+    method: AnyMethod, name: str, param: Param, short: str | None, *, needed: bool
 ) -> Shown:
-    last = row.span is not None and name == row.span[1]
+    last = method.span is not None and name == method.span[1]
     hint, reading = _option(param.wire_type, last=last)
     doc = (
         _doc_of_time(param, last=last) if isinstance(param.wire_type, wire.TimeType) else param.doc
     )
-    option = Parameter(help=doc, alias=short or _short_name(row, name), **reading)
+    option = Parameter(help=doc, alias=short or _short_name(method, name), **reading)
     if needed:
-        kind = Shown.KEYWORD_ONLY if row.charges else Shown.POSITIONAL_OR_KEYWORD
+        kind = Shown.KEYWORD_ONLY if method.charges else Shown.POSITIONAL_OR_KEYWORD
         return Shown(name, kind, annotation=_annotated[hint, option])
     return Shown(name, Shown.KEYWORD_ONLY, default=None, annotation=_annotated[hint | None, option])
 
@@ -87,15 +88,15 @@ def _doc_of_time(param: Param, *, last: bool) -> str:
     return f"{about}, {_TIMES}{_WHOLE_DAY if last else ''}."
 
 
-def _short_name(row: AnyMethod, name: str) -> str | None:
-    """Give the sender and the destinations the same two names for every send."""
-    if row.sending is None:
+def _short_name(method: AnyMethod, name: str) -> str | None:
+    """Return the sender and the destinations the same two names for every send."""
+    if method.sending is None:
         return None
-    return {row.sending.sender: "--from", row.sending.to: "--to"}.get(name)
+    return {method.sending.sender: "--from", method.sending.to: "--to"}.get(name)
 
 
 def _option(form: wire.WireType, *, last: bool = False) -> tuple[Any, dict[str, Any]]:
-    """Give the type of an option and how it is read, by its form on the wire."""
+    """Return the type of an option and how it is read, by its form on the wire."""
     if isinstance(form, wire.ListType):
         item, _ = _option(form.item)
         return GenericAlias(list, item), {"consume_multiple": True, "negative": ()}
@@ -124,7 +125,7 @@ def moment(text: str, *, last: bool = False) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("is no time, such as 2026-09-30T14:00") from None
+        raise ValueError("is not a time, such as 2026-09-30T14:00") from None
     if last and len(text) <= _A_DAY:
         found = datetime.combine(found, _LAST_SECOND)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

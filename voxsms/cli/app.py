@@ -11,18 +11,7 @@ from typing import Final, cast
 from cyclopts import App, Group
 
 from voxsms._version import __version__
-from voxsms.cli import (
-    _io,
-    count,
-    demo,
-    estimate,
-    export,
-    history,
-    numbers,
-    prices,
-    sandbox,
-    send,
-)
+from voxsms.cli import _io
 from voxsms.cli._errors import SENDS, Exit, Sends, advice_on, ending_of, words_of
 
 _HELP = """Voximplant's SMS API, with the price told first and no message sent twice.
@@ -40,8 +29,23 @@ app = App(
     group_commands=Group("About", sort_key=3),
     suppress_keyboard_interrupt=False,  # cyclopts would end the program without a word
 )
-for room in (demo, count, estimate, send, history, export, numbers, prices, sandbox):
-    room.add_to(app)
+_COMMANDS: Final = (
+    ("demo", "demo:demo", _io.WITHOUT_ACCOUNT),
+    ("count", "count:count", _io.WITHOUT_ACCOUNT),
+    ("estimate", "estimate:estimate_command", _io.WITHOUT_ACCOUNT),
+    ("sandbox", "sandbox:sandbox", _io.WITHOUT_ACCOUNT),
+    ("methods", "methods:methods", _io.WITHOUT_ACCOUNT),
+    ("send", "send:send", _io.WITH_ACCOUNT),
+    ("a2p", "send:a2p", _io.WITH_ACCOUNT),
+    ("control", "send:control", _io.WITH_ACCOUNT),
+    ("history", "history:history", _io.WITH_ACCOUNT),
+    ("export", "export:export", _io.WITH_ACCOUNT),
+    ("numbers", "numbers:numbers", _io.WITH_ACCOUNT),
+    ("prices", "prices:prices", _io.WITH_ACCOUNT),
+)
+"""Each command, where it is, and its group; a module is imported when a command of it is run."""
+for _name, _place, _group in _COMMANDS:
+    app.command(f"voxsms.cli.{_place}", name=_name, group=_group)
 
 _SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 

@@ -1,8 +1,7 @@
-"""`count`: what a text takes, where it is cut, and which characters make it dear."""
+"""`count`: what a text takes, where it is cut, and which characters make it expensive."""
 
 from typing import Any, Final
 
-from cyclopts import App
 from rich.table import Table
 from rich.text import Text
 
@@ -12,8 +11,8 @@ from voxsms.text import FOREIGN, Encoding, ForcedBy, Message, Segmentation
 
 _UNITS: Final = {Encoding.GSM7: "septet", Encoding.UTF16: "code unit"}
 _MARK: Final = "bold white on red"
-_MOST_NAMED: Final = 12
-_MOST_PLACES: Final = 3
+_MAX_NAMED: Final = 12
+_MAX_INDICES: Final = 3
 _SAID: Final = {"": "nothing: it is not seen", " ": "a space", "\n": "a line end"}
 
 
@@ -25,7 +24,7 @@ def count(words: OfText = NO_TEXT, *, json: Json = False) -> None:
     elif message.segmentation.fragments_count:
         _print(message)
     else:
-        io.say("0 fragments: an empty text can not be sent")
+        io.say("0 fragments: an empty text cannot be sent")
 
 
 def _described(message: Message) -> dict[str, Any]:
@@ -81,7 +80,7 @@ def _print_fragments(cut: Segmentation) -> None:
 
 
 def marked(text: str) -> Text:
-    """Show every character of a text, those in colour that GSM-7 can not carry."""
+    """Show every character of a text, those in colour that GSM-7 cannot carry."""
     line, done = Text(), 0
     for found in FOREIGN.finditer(text):
         line.append(_seen(text[done : found.start()]))
@@ -98,20 +97,20 @@ def _seen(text: str) -> str:
 def _print_forcing(message: Message) -> None:
     cut = message.segmentation
     if _in_another_script(cut.text):
-        io.say("Most of its characters are of a script that GSM-7 can not carry.")
+        io.say("Most of its characters are of a script that GSM-7 cannot carry.")
         return
     io.say("It takes UTF-16, with 70 units in a message and not 160, for:")
     table = io.Rows("", "code", "name", "at", "instead")
     kinds = _by_character(cut.forced_by)
-    for places in kinds[:_MOST_NAMED]:
+    for places in kinds[:_MAX_NAMED]:
         first = places[0]
         shown, code = Text(io.visible(first.char), _MARK), f"U+{ord(first.char):04X}"
-        at = ", ".join(str(found.index) for found in places[:_MOST_PLACES])
-        more = ", ..." if len(places) > _MOST_PLACES else ""
+        at = ", ".join(str(found.index) for found in places[:_MAX_INDICES])
+        more = ", ..." if len(places) > _MAX_INDICES else ""
         table.add(shown, code, first.name, at + more, _instead(message, places))
     io.out().print(table)
-    if len(kinds) > _MOST_NAMED:
-        io.say(f"and {len(kinds) - _MOST_NAMED} other characters")
+    if len(kinds) > _MAX_NAMED:
+        io.say(f"and {len(kinds) - _MAX_NAMED} other characters")
 
 
 def _in_another_script(text: str) -> bool:
@@ -127,7 +126,7 @@ def _by_character(forced_by: tuple[ForcedBy, ...]) -> list[list[ForcedBy]]:
 
 
 def _instead(message: Message, places: list[ForcedBy]) -> str:
-    """Give what says the same as a character, or what it passes for."""
+    """Return what says the same as a character, or what it passes for."""
     suggestion = places[0].suggestion
     if suggestion is not None:
         return _SAID.get(suggestion, suggestion)
@@ -142,8 +141,3 @@ def _print_saving(message: Message) -> None:
         fragments = io.number(simple.segmentation.fragments_count, "fragment")
         io.say(("Simplified it says the same in ", ""), (fragments, io.GOOD), ":")
         io.out().print(marked(simple.text), soft_wrap=True)
-
-
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    app.command(count, group=io.WITHOUT_ACCOUNT)

@@ -1,23 +1,29 @@
 """`demo`: what voxsms does, in a few seconds, over real HTTP and without an account."""
 
+import json as json_
+import os
+import subprocess
+import sys
+import tempfile
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Self
+from pathlib import Path
+from typing import IO, Any, Final, Self, cast
 
 import anyio
 import attrs
-from cyclopts import App
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from voxsms.api.models import A2PSmsHistory, FailedSms, SmsHistory
 from voxsms.api.spec import MAX_NUMBERS
+from voxsms.calls.auth import ServiceAccount
 from voxsms.cli import _io as io
-from voxsms.cli._errors import Failed
+from voxsms.cli._errors import Exit, Failed, Usage
 from voxsms.cli._io import Json
 from voxsms.cli.count import marked
-from voxsms.cli.demo_figures import Figures, Leg
 from voxsms.cli.numbers import table_of_numbers
-from voxsms.cli.place import SandboxProcess
 from voxsms.cli.send import fragments, refusals
 from voxsms.client import Client
 from voxsms.pricing import RateTable, Tally, estimate
@@ -38,6 +44,8 @@ _PLAIN: Final = (
 )
 _CURLY: Final = _PLAIN.replace("'", "\u2019")
 _EMOJI: Final = f"{_PLAIN} \U0001f4e6"
+_PATIENCE: Final = 10
+"""Seconds that it may take to end, before it is killed."""
 
 
 def demo(*, json: Json = False) -> None:
@@ -48,13 +56,13 @@ def demo(*, json: Json = False) -> None:
 def _told(*, quiet: bool) -> "Story":
     story = Story(quiet=quiet)
     story.headline("A sandbox of the service, in a process of its own")
-    with SandboxProcess(SETUP) as place:
-        return _ended(place, anyio.run(story.tell, place))
+    with SandboxProcess(SETUP) as sandbox:
+        return _ended(sandbox, anyio.run(story.tell, sandbox))
 
 
-def _ended(place: SandboxProcess, story: "Story") -> "Story":
+def _ended(sandbox: "SandboxProcess", story: "Story") -> "Story":
     """Ask the sandbox for its own word on what it delivered."""
-    ledger = place.ledger()
+    ledger = sandbox.ledger()
     charged = Decimal(ledger["charged"])
     story.figures.delivered = Tally(ledger["deliveries"], ledger["fragments"], charged)
     return story
@@ -77,10 +85,10 @@ class Story:
         self._console.quiet = quiet
         self._step = 0
 
-    async def tell(self, place: SandboxProcess) -> Self:
+    async def tell(self, sandbox: "SandboxProcess") -> Self:
         """Do it all, in order."""
-        self._console.print(f"It listens on {place.url}; nothing leaves this machine.")
-        async with Client(place.auth, place.url) as client:
+        self._console.print(f"It listens on {sandbox.url}; nothing leaves this machine.")
+        async with Client(sandbox.auth, sandbox.url) as client:
             source = await self._numbers(client)
             rates = await client.rates("a2p_send_sms")
             self._texts(rates)
@@ -162,7 +170,7 @@ class Story:
         self._console.print(read + ", ".join(f"{n} {status}" for status, n in statuses.items()))
 
     def end(self) -> None:
-        """Tell what it came to; every figure has been compared by now."""
+        """Print what it came to; every figure has been compared by now."""
         self.headline("What it came to")
         self._console.print(self.figures.table())
         self._console.print(
@@ -177,6 +185,176 @@ class Story:
         )
 
 
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    app.command(demo, group=io.WITHOUT_ACCOUNT)
+@attrs.define
+class Leg:
+    """What one of the two ways to send came to."""
+
+    name: str
+    asked: int
+    """Numbers that a message was to go to."""
+    accepted: int = 0
+    refused: list[FailedSms] = attrs.field(factory=list)
+    predicted: int = 0
+    """Fragments of the accepted messages, as voxsms counted them before sending."""
+    returned: int = 0
+    """The same, as the service counted them."""
+    estimated: Decimal = Decimal(0)
+    """What the accepted messages cost, by the price list."""
+    history: Tally = attrs.field(factory=Tally)
+    """What the history has of them."""
+
+    def count(self, accepted: int, predicted: int, returned: int) -> None:
+        """Enter one answer of the service; the fragments are those of each message."""
+        self.accepted += accepted
+        self.predicted += accepted * predicted
+        self.returned += accepted * returned
+
+    def enter(self, row: SmsHistory | A2PSmsHistory) -> None:
+        """Enter one row of the history."""
+        self.history += Tally(1, row.fragments, row.cost)
+
+    def comparisons(self) -> Iterator[tuple[str, object, object]]:
+        """Return what has to be equal: what it is, and the two figures."""
+        answered = self.accepted + len(self.refused)
+        yield "numbers asked for, and accepted or refused", self.asked, answered
+        yield "fragments predicted and returned", self.predicted, self.returned
+        yield "messages accepted and in the history", self.accepted, self.history.messages
+        yield "fragments returned and in the history", self.returned, self.history.fragments
+        yield "cost estimated and in the history", self.estimated, self.history.cost
+
+
+@attrs.define
+class Figures:
+    """Everything together."""
+
+    two_way: Leg
+    a2p: Leg
+    to_refuse: Collection[str]
+    """The numbers that the sandbox is set up to refuse."""
+    prices: list[Decimal] = attrs.field(factory=list)
+    """What the three texts would cost: plain, with a curly quote, with an emoji."""
+    currency: str = ""
+    before: Decimal = Decimal(0)
+    after: Decimal = Decimal(0)
+    delivered: Tally = attrs.field(factory=Tally)
+    """What the sandbox really delivered, by its own ledger."""
+
+    @property
+    def history(self) -> Tally:
+        """Both histories."""
+        return self.two_way.history + self.a2p.history
+
+    def disagreements(self) -> list[str]:
+        """Name every two figures that should be equal and are not."""
+        return [f"{what}: {one} and {other}" for what, one, other in self._all() if one != other]
+
+    def _all(self) -> Iterator[tuple[str, object, object]]:
+        for leg in (self.two_way, self.a2p):
+            for what, one, other in leg.comparisons():
+                yield f"{leg.name}: {what}", one, other
+        plain, curly, _ = self.prices
+        yield "twice the price of the plain text, and that with a curly quote", 2 * plain, curly
+        yield "refused numbers", len(self.a2p.refused), len(self.to_refuse)
+        refused = {failed.destination_number for failed in self.a2p.refused}
+        yield "which numbers", sorted(refused), sorted(self.to_refuse)
+        left = self.before - self.history.cost
+        yield "balance before less the cost, and balance after", left, self.after
+        for name, one, other in zip(
+            ("messages", "fragments", "cost"),
+            attrs.astuple(self.history),
+            attrs.astuple(self.delivered),
+            strict=True,
+        ):
+            yield f"{name} in the histories and really delivered", one, other
+
+    def table(self) -> io.Rows:
+        """Return the figures as a table."""
+        legs = (self.two_way, self.a2p)
+        names = [leg.name for leg in legs]
+        table = io.Rows("", *names, "together", right=(*names, "together"))
+        rows: tuple[tuple[str, Callable[[Leg], int]], ...] = (
+            ("messages accepted", lambda leg: leg.accepted),
+            ("numbers refused", lambda leg: len(leg.refused)),
+            ("fragments predicted", lambda leg: leg.predicted),
+            ("fragments returned", lambda leg: leg.returned),
+            ("messages in the history", lambda leg: leg.history.messages),
+        )
+        for name, figure in rows:
+            table.add(name, *(f"{n:,}" for n in (*map(figure, legs), sum(map(figure, legs)))))
+        costs = (*(leg.history.cost for leg in legs), self.history.cost)
+        table.add("cost", *(io.money(cost, self.currency) for cost in costs), style="bold")
+        table.add("balance before", "", "", io.money(self.before, self.currency))
+        table.add("balance after", "", "", io.money(self.after, self.currency))
+        return table
+
+
+class SandboxProcess:
+    """`voxsms sandbox`, run as a program of its own: `with SandboxProcess(options)`.
+
+    It ends when its standard input does. As this process holds the other end, that happens whatever
+    becomes of it: left, interrupted, crashed or killed.
+    """
+
+    url: str
+    auth: ServiceAccount
+
+    def __init__(self, options: Sequence[str]) -> None:
+        self._options = options
+
+    def __enter__(self) -> Self:
+        """Start it, and come back when it listens."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "credentials.json")
+            self._start(file)
+            try:
+                self.url = self._told()["url"]
+                self.auth = ServiceAccount.from_file(file)
+            except BaseException:
+                self._end()
+                raise
+        return self
+
+    def _start(self, file: Path) -> None:
+        always = ("--credentials-file", str(file), "--until-eof", "--json")
+        self._process = subprocess.Popen(  # noqa: S603 - this very program
+            # -P, and the path as it is here: what lies in the current folder is not imported.
+            [sys.executable, "-P", "-m", "voxsms", "sandbox", *always, *self._options],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C at the terminal is for this process, which then ends that one.
+            start_new_session=True,
+        )
+
+    def _told(self) -> Mapping[str, Any]:
+        """Read the next line that it prints."""
+        line = _pipe(self._process.stdout).readline()
+        if not line:
+            status = self._process.wait(_PATIENCE)
+            kind = Usage if status == Exit.USAGE else Failed
+            raise kind(f"the sandbox ended with exit status {status}")
+        return cast("Mapping[str, Any]", json_.loads(line))
+
+    def ledger(self) -> Mapping[str, Any]:
+        """End it, and give what it really delivered."""
+        _pipe(self._process.stdin).close()
+        return self._told()
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._end()
+
+    def _end(self) -> None:
+        with self._process as process:
+            _pipe(process.stdin).close()
+            try:
+                process.wait(_PATIENCE)
+            except BaseException as error:
+                process.kill()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+
+
+def _pipe(end: IO[bytes] | None) -> IO[bytes]:
+    """Return a pipe, which is there: it was asked for."""
+    return cast("IO[bytes]", end)

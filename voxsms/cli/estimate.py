@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 
 import attrs
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
@@ -191,7 +191,7 @@ class _Pass:
         return found
 
     def _good(self, repeats: "_Repeats") -> Iterator[list[str]]:
-        """Give row after row; between two of them it is known whether the first was bad."""
+        """Yield row after row; between two of them it is known whether the first was bad."""
         for line, row in self._rows:
             self._line, self._row = line, row
             self._read += 1
@@ -373,8 +373,3 @@ def _print_tallies(
     io.out().print(table)
     if len(rows) > _MAX_ROWS:
         io.say(f"and {len(rows) - _MAX_ROWS:,} more")
-
-
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    app.command(estimate_command, name="estimate", group=io.WITHOUT_ACCOUNT)

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from voxsms.api import spec
+from voxsms.api.spec import AnyMethod
 from voxsms.cli import _io as io
 from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli._errors import Failed, Usage
@@ -57,13 +58,13 @@ Raw = Annotated[
 Restart = Annotated[
     bool,
     _FLAG,
-    Parameter(help="Begin anew, and throw away what an earlier run has read for the same file."),
+    Parameter(help="Start over, and discard what an earlier run has read for the same file."),
 ]
 _HELP: Final = """Write the whole history of {} to a file.
 
 The file appears when it is whole; one that is there is replaced then. If the export is stopped, in
-whatever way, the same command goes on: what was read is kept beside the file, in .NAME.export. The
-range of time then ends where it ended at first; without --to that is when the export was begun.
+whatever way, the same command resumes it: what was read is saved beside the file, in .NAME.export.
+The range of time then ends where it ended at first; without --to that is when the export was begun.
 """
 _MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
 _SHORT: Final = {
@@ -74,10 +75,10 @@ _SHORT: Final = {
 }
 _PAGES: Final = ("count", "offset")  # an export reads all of them
 _BAR: Final = 12
-"""Columns of the bar: beside it everything else stands in 80, too."""
+"""Columns of the bar: everything else fits beside it in 80."""
 
 
-async def export(
+async def _export(
     kind: Literal["sms", "a2p"],
     path: Target,
     *,
@@ -118,7 +119,7 @@ def _tell(summary: "ExportSummary", *, json: bool) -> None:
         io.print_json({**facts, "path": str(summary.path)})
         return
     requests = io.number(summary.requests, "request")
-    again = ", going on from an earlier run" if summary.resumed else ""
+    again = ", resumed from an earlier run" if summary.resumed else ""
     until = f"until {summary.to_date:%Y-%m-%d %H:%M:%S} UTC"
     io.say(
         (io.number(summary.rows, "message"), io.GOOD),
@@ -159,16 +160,14 @@ def _figures(progress: "ExportProgress") -> str:
     return f"{figures}, {timedelta(seconds=round(missing / rate))} left"
 
 
-def _of(kind: Literal["sms", "a2p"]) -> Command:
-    """Give the command for one of the two histories."""
-    command = partial(export, kind)
+export = App(name="export", help="Write a whole history to a file.")
+
+
+def _add(kind: Literal["sms", "a2p"], method: AnyMethod) -> None:
+    command: Command = partial(_export, kind)
     command.__doc__ = _HELP.format(_MESSAGES[kind])
-    return command
+    export.command(mirror(method, _SHORT, _PAGES)(command), name=kind)
 
 
-def add_to(app: App) -> None:
-    """Add these commands to the program."""
-    commands = App(name="export", help="Write a whole history to a file.", group=io.WITH_ACCOUNT)
-    mirror(commands, spec.GET_SMS_HISTORY, "sms", _of("sms"), _SHORT, _PAGES)
-    mirror(commands, spec.A2P_GET_SMS_HISTORY, "a2p", _of("a2p"), _SHORT, _PAGES)
-    app.command(commands)
+_add("sms", spec.GET_SMS_HISTORY)
+_add("a2p", spec.A2P_GET_SMS_HISTORY)

@@ -23,6 +23,11 @@ Limit = Annotated[
 ]
 
 
+history = App(name="history", help="Show the history of messages.")
+
+
+@history.command(name="sms")
+@mirror(spec.GET_SMS_HISTORY)
 async def history_sms(
     *,
     limit: Limit = None,
@@ -35,6 +40,8 @@ async def history_sms(
         await _show(client.get_sms_history(**_enough(given, limit)), limit, json=json)
 
 
+@history.command(name="a2p")
+@mirror(spec.A2P_GET_SMS_HISTORY)
 async def history_a2p(
     *,
     limit: Limit = None,
@@ -154,18 +161,10 @@ def _time(row: Row) -> str:
 
 
 def _status(row: Row) -> tuple[str, str]:
-    """Give the status that says most, and its style."""
+    """Return the status that says most, and its style."""
     status: str = row.status_id
     if isinstance(row, A2PSmsHistory) and row.delivery_status is not None:
         status = row.delivery_status
     name = status.name if isinstance(status, MessageStatus) else str(status)
     known = isinstance(status, MessageStatus | DeliveryStatus)
     return name.lower(), _STYLES.get(status, io.BAD) if known else ""
-
-
-def add_to(app: App) -> None:
-    """Add these commands to the program."""
-    history = App(name="history", help="Show the history of messages.", group=io.WITH_ACCOUNT)
-    mirror(history, spec.GET_SMS_HISTORY, "sms", history_sms)
-    mirror(history, spec.A2P_GET_SMS_HISTORY, "a2p", history_a2p)
-    app.command(history)

@@ -1,10 +1,10 @@
-"""`prices`: what the service charges, shown and kept in a file of rates."""
+"""`prices`: what the service charges, shown and saved in a file of rates."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from voxsms.api import spec
 from voxsms.api.models import PriceGroup, ResourcePrice
@@ -19,13 +19,14 @@ Way = Literal["a2p", "send"]
 METHODS: dict[Way, str] = {"a2p": "a2p_send_sms", "send": "send_sms_message"}
 
 
+@mirror(spec.GET_RESOURCE_PRICE)
 async def prices(
     *,
     way: Annotated[
         Way, Parameter(name="--for", help="Prices of which of the two commands that send.")
     ] = "a2p",
     save: Annotated[
-        Path | None, Parameter(help="Keep them in this file, for `voxsms estimate --rates`.")
+        Path | None, Parameter(help="Save them in this file, for `voxsms estimate --rates`.")
     ] = None,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
@@ -66,8 +67,3 @@ def _cells(group: PriceGroup) -> tuple[str, ...]:
         " ".join(group.params.allowed),
         " ".join(group.params.forbidden),
     )
-
-
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    mirror(app, spec.GET_RESOURCE_PRICE, "prices", prices)

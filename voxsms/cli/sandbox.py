@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from voxsms.cli import _io as io
@@ -75,7 +75,7 @@ class Setup:
     ] = None
 
     def settings(self) -> "Settings":
-        """Give what was set."""
+        """Return what was set."""
         sandbox = _imported()
         given: dict[str, Any] = {
             name: value
@@ -95,7 +95,7 @@ _AS_IT_COMES: Final = Setup()
 
 
 def _imported() -> Any:  # noqa: ANN401 - a module
-    """Give the package of the sandbox, which needs an extra; so does nothing else here."""
+    """Return the package of the sandbox, which needs an extra; so does nothing else here."""
     try:
         return import_module("voxsms.sandbox")
     except ModuleNotFoundError as missing:
@@ -134,7 +134,7 @@ def sandbox(
                 running.save_credentials(credentials_file)
             facts = _facts(running, settings, credentials_file)
             io.print_json(facts) if json else _welcome(facts)
-            sys.stdout.flush()  # whoever reads a pipe waits for it
+            io.flush()  # a program that reads a pipe waits for it
             told.wait()
         finally:
             running.stop()
@@ -152,7 +152,7 @@ def _start(sandbox: "Sandbox", setup: Setup) -> None:
 
 @contextmanager
 def _until_told(*, until_eof: bool) -> Generator[threading.Event]:
-    """Give what is set by Ctrl-C, by SIGTERM and, if that is asked for, by the end of stdin."""
+    """Yield an event that Ctrl-C and SIGTERM set and, if `until_eof`, the end of stdin."""
     told = threading.Event()
 
     def tell(_signal: int, _frame: FrameType | None) -> None:
@@ -220,8 +220,3 @@ def _sum_up(running: "Sandbox", settings: "Settings", *, json: bool) -> None:
     charged = io.money(ledger.charged, settings.currency)
     messages = io.number(ledger.count, "message")
     io.say(f"\n{messages} delivered, {io.number(fragments, 'fragment')}, {charged} charged")
-
-
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    app.command(sandbox, group=io.WITHOUT_ACCOUNT)

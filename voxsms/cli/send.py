@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from cyclopts import App
-
 from voxsms.api import spec
 from voxsms.api.models import A2PSendSmsResult, FailedSms, SendSmsMessageResult, SmsCommand
 from voxsms.cli import _io as io
@@ -13,6 +11,7 @@ from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.cli._mirror import Given, mirror
 
 
+@mirror(spec.SEND_SMS_MESSAGE)
 async def send(
     words: OfText = NO_TEXT,
     *,
@@ -31,6 +30,7 @@ async def send(
         io.say(("sent", io.GOOD), f": message{name}, ", *fragments(sent))
 
 
+@mirror(spec.A2P_SEND_SMS)
 async def a2p(
     words: OfText = NO_TEXT,
     *,
@@ -81,6 +81,7 @@ def fragments(sent: SendSmsMessageResult | A2PSendSmsResult) -> list[str | tuple
     return [io.number(counted, "fragment"), (f" (predicted: {predicted})", style)]
 
 
+@mirror(spec.CONTROL_SMS)
 async def control(
     *, json: Json = False, account: OfAccount = FROM_ENVIRONMENT, **given: Given
 ) -> None:
@@ -92,10 +93,3 @@ async def control(
         return
     state = "enabled" if given["command"] is SmsCommand.ENABLE else "disabled"
     io.say("SMS is ", (state, io.GOOD), f" for {given['phone_number']}")
-
-
-def add_to(app: App) -> None:
-    """Add these commands to the program."""
-    mirror(app, spec.SEND_SMS_MESSAGE, "send", send)
-    mirror(app, spec.A2P_SEND_SMS, "a2p", a2p)
-    mirror(app, spec.CONTROL_SMS, "control", control)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from voxsms.calls.hooks import tell
+from voxsms.calls.hooks import call_hook
 from voxsms.export.job import ExportProgress
 from voxsms.export.plan import Window
 from voxsms.export.planning import Plan
@@ -63,4 +63,4 @@ class Progress:
             seconds=self._source.clock.monotonic() - self._began,
             rows_before=self._before,
         )
-        tell(self._on_progress, progress)
+        call_hook(self._on_progress, progress)

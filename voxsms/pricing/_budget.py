@@ -95,11 +95,17 @@ class Budget:
         return self._spent
 
     def reserve(
-        self, text: str, numbers: Sequence[str], *, method: str | None = None
+        self,
+        text: str,
+        numbers: Sequence[str],
+        *,
+        method: str | None = None,
+        fragments: int | None = None,
     ) -> Reservation:
         """Set aside what one text to these numbers costs, before anything is sent.
 
-        `method` is the send it is for; it may be left out where there is one table.
+        `method` is the send it is for; it may be left out where there is one table. `fragments` is
+        how many the text takes, where that was counted before.
 
         Raises:
             BudgetExceeded: it takes too many fragments or costs too much.
@@ -107,7 +113,8 @@ class Budget:
             InvalidRequest: a number is none that a message can go to.
             InvalidText: the text has a lone surrogate or a bare ESC.
         """
-        fragments = count_fragments(text)
+        if fragments is None:
+            fragments = count_fragments(text)
         if self.max_fragments is not None and fragments > self.max_fragments:
             raise BudgetExceeded(
                 f"the message takes {fragments} fragments; the budget allows {self.max_fragments}"

@@ -14,6 +14,7 @@ from voxsms.text._segments import (
     ForcedBy,
     Segmentation,
     count_fragments,
+    find_faults,
     segment,
 )
 from voxsms.text._template import ForcedByField, RenderedMessage, Room, Template, WorstCase
@@ -38,5 +39,6 @@ __all__ = [
     "TemplatePredictor",
     "WorstCase",
     "count_fragments",
+    "find_faults",
     "segment",
 ]

@@ -25,10 +25,18 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from voxsms.api.codec import Answer
 from voxsms.clock import Clock
-from voxsms.transport._environment import Proxy, hide_quotes, is_written_in, proxy_for, tls
+from voxsms.transport._environment import (
+    Proxy,
+    given_proxy,
+    hide_quotes,
+    is_written_in,
+    proxy_for,
+    tls,
+)
 from voxsms.transport._pool import (
     CLOSE_LIMIT,
     CONNECTIONS,
@@ -182,11 +190,21 @@ class _Sessions:
                 await asyncio.wait(closings, timeout=CLOSE_LIMIT)
 
 
+def _is_taken(proxy: str) -> bool:
+    """Return whether aiohttp takes a proxy's URL; where it does not, its error would quote it."""
+    try:
+        url = URL(proxy)
+        f"{url.user}{url.password}".encode("latin-1")
+    except ValueError:
+        return False
+    return ":" not in (url.user or "")
+
+
 class AiohttpTransport:
     """Carries requests with aiohttp; for asyncio. Each event loop has its own connections.
 
     Args:
-        connections: how many connections are open at the most; calls beyond that wait.
+        connections: how many connections are open at most; calls beyond that wait.
         verify: an `ssl.SSLContext` to use instead of the default one.
         proxy: the URL of a proxy; by default the one that the environment names.
         clock: the clock that tells how long the machine slept.
@@ -204,7 +222,7 @@ class AiohttpTransport:
     ) -> None:
         time = clock or Clock()
         self._of_loop = PerLoop(lambda: _Sessions(connections, verify, time))
-        self._proxy = proxy
+        self._proxy = given_proxy(proxy)
         self._proxies: dict[str, Proxy | None] = {}
 
     @property
@@ -227,6 +245,11 @@ class AiohttpTransport:
             if proxy and proxy.scheme not in ("http", "https"):
                 raise proxy.unusable(
                     "aiohttp takes http and https only; HttpxTransport takes SOCKS"
+                )
+            if proxy and not _is_taken(proxy.url):
+                raise proxy.unusable(
+                    "aiohttp takes neither an odd host nor letters beyond Latin-1 in the user"
+                    " and password, nor a colon in the user; HttpxTransport may"
                 )
             self._proxies[url] = proxy
         return self._proxies[url]

@@ -47,14 +47,25 @@ class Proxy:
         )
 
 
-def proxy_for(url: str, given: str | None = None) -> Proxy | None:
+def given_proxy(url: str | None) -> Proxy | None:
+    """Return the proxy that a user gave as an argument."""
+    return None if url is None else Proxy(url, "the argument `proxy`")
+
+
+def proxy_for(url: str, given: Proxy | None = None) -> Proxy | None:
     """Return the proxy for a URL: the one given, or the one that the environment names.
 
     Raises:
         TransportFault: it cannot be used; says what names it, and why.
     """
-    if given is not None:
-        return _checked(Proxy(given, "the argument `proxy`"))
+    # No plain text of a proxy's URL in this frame: error trackers show the variables of frames.
+    proxy = given or _proxy_of_environment(url)
+    if proxy and (reason := _problem(proxy.url)):
+        raise proxy.unusable(reason)
+    return proxy
+
+
+def _proxy_of_environment(url: str) -> Proxy | None:
     parts = urlsplit(url)
     proxies = getproxies()
     if _is_direct(parts, proxies.get("no")):
@@ -62,7 +73,7 @@ def proxy_for(url: str, given: str | None = None) -> Proxy | None:
     kind = parts.scheme if proxies.get(parts.scheme) else "all"
     if not (found := proxies.get(kind)):
         return None
-    return _checked(Proxy(found if "://" in found else f"http://{found}", _named_by(kind, found)))
+    return Proxy(found if "://" in found else f"http://{found}", _named_by(kind, found))
 
 
 def _named_by(kind: str, value: str) -> str:
@@ -72,22 +83,21 @@ def _named_by(kind: str, value: str) -> str:
     return next(of_kind, "the system's settings")
 
 
-def _checked(proxy: Proxy) -> Proxy:
-    """Refuse a URL that a library would misread, or quote in its error."""
-    if reason := _problem(proxy.url):
-        raise proxy.unusable(reason)
-    return proxy
-
-
 def _problem(url: str) -> str | None:
+    """Return why a library would misread a URL, or quote it in its error."""
     if not url.isprintable() or " " in url:
         return "it has white space or control characters in it"
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an IPv6 address must be in brackets; write a [ or ] of a password as %5B or %5D"
+        return (
+            "its host is no name and no address (an IPv6 address must be in brackets);"
+            " write a [ or ] of a password as %5B or %5D"
+        )
     if "@" in f"{parts.path}{parts.query}{parts.fragment}":
         return "write a /, ? or # of its password as %2F, %3F or %23"
+    if "\\" in url:
+        return "write a \\ of its password as %5C"
     if parts.scheme not in _SCHEMES:
         return f"it must begin with {', '.join(f'{scheme}://' for scheme in _SCHEMES)}"
     try:
@@ -149,13 +159,17 @@ def tls() -> SSLContext:
     Raises:
         TransportFault: the file or directory that the environment names cannot be read.
     """
+    name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
+    path = os.environ[name] if name else ""
+    where = f"named by {name} ({path}) " if name else ""
+    # OpenSSL takes a list of directories, and says nothing where there are none.
+    directories = path.split(os.pathsep) if name == "SSL_CERT_DIR" else []
+    if directories and not any(Path(each).is_dir() for each in directories):
+        what = f"the certificates {where}cannot be used: there is no such directory"
+        raise TransportFault(FaultKind.CONNECTION, what)
     try:
         return httpx.create_ssl_context()
     except (OSError, ValueError) as error:
-        names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-        name = next((name for name in names if os.environ.get(name)), None)
-        path = os.environ.get(name or "", "")
-        where = f"named by {name} ({path}) " if name else ""
         gone = "there is no such file" if path and not Path(path).exists() else _reason(error)
         what = f"the certificates {where}cannot be used: {gone}"
         raise TransportFault(FaultKind.CONNECTION, what) from error

@@ -18,7 +18,15 @@ import httpx
 
 from voxsms.api.codec import Answer
 from voxsms.clock import Clock
-from voxsms.transport._environment import SOCKS, Proxy, hide_quotes, is_written_in, proxy_for, tls
+from voxsms.transport._environment import (
+    SOCKS,
+    Proxy,
+    given_proxy,
+    hide_quotes,
+    is_written_in,
+    proxy_for,
+    tls,
+)
 from voxsms.transport._pool import CONNECTIONS, Pool
 from voxsms.transport._seam import (
     BodyReader,
@@ -136,7 +144,7 @@ class Watch:
 
     evidence: Evidence
     opened: Callable[[Any], object] | None
-    """Told of a socket before anything is sent on it, be it for TLS."""
+    """Told of a socket before anything is sent on it, even for TLS."""
     connect_failed: bool = False
     """The last connection that was tried could not be made."""
 
@@ -226,7 +234,7 @@ class HttpxTransport:
     """The default transport: httpx, each connection to itself.
 
     Args:
-        connections: how many connections are open at the most; calls beyond that wait.
+        connections: how many connections are open at most; calls beyond that wait.
         verify: an `ssl.SSLContext` to use instead of the default one.
         proxy: the URL of a proxy; by default the one that the environment names.
         clock: the clock by which connections age.
@@ -244,7 +252,7 @@ class HttpxTransport:
     ) -> None:
         self._library = library(self._package)
         self._verify = verify
-        self._proxy = proxy
+        self._proxy = given_proxy(proxy)
         self._url = ""
         self._pool: Pool[Connection] = Pool(self._connect, connections, clock or Clock())
 

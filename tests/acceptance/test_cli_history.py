@@ -90,11 +90,11 @@ def test_filters_reach_the_service(voxsms: Run) -> None:
         (["--count", "1001"], "count: is 1001; it must be at most 1000"),
         (["--offset", "-1"], "offset: is -1; it must be at least 0"),
         (["--destination-number", "Ada"], "destination_number: '***' is not a phone number"),
-        (["--from-date", "today"], '"today" is no time, such as 2026-09-30T14:00'),
+        (["--from-date", "today"], '"today" is not a time, such as 2026-09-30T14:00'),
         (["--message-id", "0"], "message_id[0]: is 0; it must be at least 1"),
     ],
 )
-def test_filters_that_can_not_be(
+def test_filters_that_cannot_be(
     voxsms: Run, account: Sandbox, words: list[str], problem: str
 ) -> None:
     """A wrong filter is named before anything is asked."""
@@ -153,7 +153,7 @@ ODD = attrs.evolve(TWO_WAY, message_id=None, direction="SIDEWAYS", status_id="9"
 def test_a_row(
     row: SmsHistory | A2PSmsHistory, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A row shows what is there, also what nobody knew of; a text can not drive the terminal."""
+    """A row shows what is there, also what nobody knew of; a text cannot drive the terminal."""
     Lines().row(row)
     assert capsys.readouterr().out.splitlines()[1].split() == words.split()
 
