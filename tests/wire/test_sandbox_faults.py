@@ -4,15 +4,16 @@ import pytest
 
 from voxsms.sandbox import KINDS, FaultScript, InjectedFault
 from voxsms.sandbox._faults import parse
-from voxsms.sandbox._wire_faults import ACTS
 
 
-def test_every_kind_is_documented_and_does_something() -> None:
-    """The registry is complete: a test can go through every fault there is."""
+def test_every_kind_is_documented() -> None:
+    """A test can go through every fault there is; `test_sandbox_wire_faults` does so."""
+    assert len(KINDS) == 21
     assert all(kind.doc.endswith(".") for kind in KINDS.values())
-    meets_connection = {name for name, kind in KINDS.items() if kind.connecting}
-    assert ACTS.keys() | meets_connection == KINDS.keys()
-    assert ACTS.keys().isdisjoint(meets_connection)
+    assert {name for name, kind in KINDS.items() if kind.connecting} == {
+        "refuse",
+        "accept_then_close",
+    }
 
 
 def test_a_script_as_text() -> None:

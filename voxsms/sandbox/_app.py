@@ -1,7 +1,7 @@
 """HTTP in: reads a call out of a request within bounds, and has its fault, usually none, answer.
 
 What costs little comes first: the size of the body, the number of its fields, then the credentials.
-Only whoever has those gets a method carried out or meets a fault of the script.
+Nobody without those gets a method carried out or meets a fault of the script.
 """
 
 import logging
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from voxsms.api.spec import METHODS
 from voxsms.sandbox._calls import Call, Refusal, Reply
 from voxsms.sandbox._service import Service
-from voxsms.sandbox._wire_faults import ACTS, Exchange
+from voxsms.sandbox._wire_faults import Exchange, carry_out
 
 _LOG = logging.getLogger("voxsms")
 # Both ways of addressing a method, with and without the slash at the end.
@@ -27,6 +27,7 @@ MAX_BODY = 2 * 1024 * 1024
 """Bytes of a request's body; a gateway refuses a longer one with HTTP 413."""
 MAX_FIELDS = 100
 """Fields of a form or a query string: the method with the most parameters has 14 with its login."""
+_TOO_MANY = f"More than {MAX_FIELDS} fields."
 _MULTIPART = "multipart/form-data"
 _BOUNDARY = re.compile(r';[ \t]*boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 _PART_NAME = re.compile(
@@ -45,7 +46,7 @@ class _TooLarge(Exception):
         """Whether the body was read to its end."""
 
 
-class Endpoint:
+class _Endpoint:
     """The ASGI application behind every path of the service."""
 
     def __init__(self, service: Service) -> None:
@@ -73,11 +74,13 @@ class Endpoint:
             return
         fault = service.faults.take(call.method)
         _LOG.debug("sandbox: %s, fault: %s", known, fault.kind)
-        await ACTS[fault.kind](exchange, partial(service.answer, call), fault)
+        await carry_out(exchange, partial(service.answer, call), fault)
 
-    def routed(self) -> Router:
-        """Return the application that knows the paths."""
-        return Router([Route(path, self) for path in _PATHS], redirect_slashes=False)
+
+def make_app(service: Service) -> Router:
+    """Return the application that knows the paths."""
+    endpoint = _Endpoint(service)
+    return Router([Route(path, endpoint) for path in _PATHS], redirect_slashes=False)
 
 
 async def _read_call(request: Request) -> Call:
@@ -108,15 +111,11 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _too_many_fields() -> _TooLarge:
-    return _TooLarge(f"More than {MAX_FIELDS} fields.", was_read=True)
-
-
 def _urlencoded(text: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
-        raise _too_many_fields() from None
+        raise _TooLarge(_TOO_MANY, was_read=True) from None
 
 
 def _multipart(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
@@ -132,7 +131,7 @@ def _multipart(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
     delimiter = re.compile(rb"\r\n--" + boundary + rb"(?:--|(?=[ \t]*\r\n))")
     _, *parts = delimiter.split(b"\r\n" + body, MAX_FIELDS + 2)
     if len(parts) > MAX_FIELDS + 1:  # one is what follows the last delimiter
-        raise _too_many_fields()
+        raise _TooLarge(_TOO_MANY, was_read=True)
     for part in parts:
         head, _, content = part.partition(b"\r\n\r\n")
         if name := _PART_NAME.search(head):

@@ -15,7 +15,7 @@ import anyio.to_thread
 from voxsms.api.models import Direction
 from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox._account import NewMessage
-from voxsms.sandbox._app import Endpoint
+from voxsms.sandbox._app import make_app
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._faults import FaultScript
 from voxsms.sandbox._history import fill
@@ -57,7 +57,7 @@ class Sandbox:
         service = Service(self._settings, self.clock, self.ledger, self.faults)
         try:
             thread = ServerThread(
-                Endpoint(service).routed(),
+                make_app(service),
                 self.faults,
                 self._settings.port,
                 self._settings.keep_alive,

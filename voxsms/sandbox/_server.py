@@ -150,7 +150,7 @@ class _Uvicorn(uvicorn.Server):
     def look_soon(self) -> None:
         """Close what must be closed, and open in a moment; in the loop's thread.
 
-        The answer of the request that changed the script is still to come: whoever has it must find
+        The answer of the request that changed the script is still to come: its client must find
         the listener closed.
         """
         self._close_what_must()

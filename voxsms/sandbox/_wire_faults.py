@@ -1,30 +1,30 @@
 """What each fault does on the wire, by its name in `_faults.py`, and the exchange it is made of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from email.utils import format_datetime
-from types import MappingProxyType
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from voxsms.sandbox._calls import Refusal, Reply
 from voxsms.sandbox._clock import SandboxClock
-from voxsms.sandbox._faults import InjectedFault
+from voxsms.sandbox._faults import KINDS, InjectedFault
 from voxsms.sandbox._server import RawProtocol
 
 _TICK = 0.005
 """Seconds between two looks at a driven clock."""
 _LINGER = 1.0
 """Seconds for which the rest of a request is read and thrown away before its connection closes."""
+_MAX_LINGER_BYTES = 16 * 1024 * 1024
 
 
 class Exchange:
     """One request and the ways in which it can be answered, decent or not."""
 
     def __init__(self, clock: SandboxClock, scope: Scope, receive: Receive, send: Send) -> None:
-        self._clock = clock
+        self.clock = clock
         self._scope = scope
         self._wire: RawProtocol = scope["state"]["wire"]
         self._receive = receive
@@ -55,8 +55,9 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": reply.body, "more_body": True})
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER):
-                while (await self._receive()).get("more_body", False):
-                    pass
+                left = _MAX_LINGER_BYTES
+                while left > 0 and (message := await self._receive()).get("more_body", False):
+                    left -= len(message["body"])
         await self._send({"type": "http.response.body"})
 
     def raw(self, reply: Reply) -> bytes:
@@ -70,13 +71,21 @@ class Exchange:
         )
 
     def _response(self, reply: Reply) -> Response:
-        date = format_datetime(self._clock.now(), usegmt=True)
+        date = format_datetime(self.clock.now(), usegmt=True)
         headers = {"date": date, **reply.headers}
         return Response(reply.body, reply.status, headers, reply.content_type)
 
     def write(self, data: bytes) -> None:
         """Put bytes on the wire, whatever HTTP says."""
         self._wire.write(data)
+
+    async def drip(self, reply: Reply, pause: float) -> None:
+        """Answer byte by byte with a pause after each, and close."""
+        for byte in self.raw(reply):
+            self.write(bytes([byte]))
+            if await self.is_left(pause):
+                return
+        await self.close()
 
     async def close(self) -> None:
         """Close the connection once all is written."""
@@ -99,148 +108,72 @@ class Exchange:
 
     async def is_left_by(self, moment: float) -> bool:
         """Wait for the end of the connection; False if the driven clock reached a moment."""
-        while self._clock.time() < moment:
+        while self.clock.time() < moment:
             if await self.is_left(_TICK):
                 return True
         return False
 
-    def time_in(self, seconds: float) -> float:
-        """Return the time of the driven clock some seconds ahead."""
-        return self._clock.time() + seconds
-
-
-Commit = Callable[[], Reply]
-"""Carries the call out and returns its reply: from here on a message is delivered."""
-Act = Callable[[Exchange, Commit, InjectedFault], Awaitable[None]]
 
 _GARBAGE = b"\x16\x03\x01\x02\x00\xff\xfe no HTTP at all\r\n\r\n"
 
 
-def _waiting(fault: InjectedFault) -> Mapping[str, str]:
+async def carry_out(exchange: Exchange, commit: Callable[[], Reply], fault: InjectedFault) -> None:
+    """Do what a fault of a request says; `commit` carries the request out and returns its reply.
+
+    Those of the connection are done by `_server.py`.
+    """
+    due = exchange.clock.time()  # before the commit: the clock may be driven as soon as it is seen
+    reply = commit() if KINDS[fault.kind].commits else Reply(b"")
+    match fault.kind:
+        case "read_then_close" | "commit_then_close":
+            await exchange.close()
+        case "read_then_reset" | "commit_then_reset":
+            await exchange.reset()
+        case "never" | "commit_then_never":
+            await exchange.is_left()
+        case "slow":
+            wait = fault.option("seconds")
+            driven = fault.option("driven")
+            is_left = exchange.is_left_by(due + wait) if driven else exchange.is_left(wait)
+            if not await is_left:
+                await exchange.answer(reply)
+        case "drip":
+            await exchange.drip(reply, fault.option("seconds"))
+        case "commit_then_half":
+            exchange.write(exchange.raw(reply)[: -(len(reply.body) + 1) // 2])
+            await exchange.close()
+        case "commit_then_garbage":
+            exchange.write(_GARBAGE)
+            await exchange.close()
+        case _:
+            await exchange.answer(_replace(reply, fault))
+
+
+def _replace(reply: Reply, fault: InjectedFault) -> Reply:
+    """Return the answer that a fault has in place of the reply; for `ok` the reply."""
+    match fault.kind:
+        case "http_error":
+            reply = Reply.page(fault.option("status"), _headers(fault))
+        case "http_429":
+            reply = Reply.page(429, _headers(fault))
+        case "rate_limited":
+            reply = Refusal(340, "Rate limit exceed").reply(_headers(fault))
+        case "error":
+            reply = Refusal(fault.option("code"), fault.option("msg")).reply(_headers(fault))
+        case "commit_then_error":
+            reply = Refusal(fault.option("code"), fault.option("msg")).reply()
+        case "commit_then_answer":
+            body = str(fault.option("body")).encode()
+            reply = Reply(body, status=fault.option("status"))
+        case "commit_then_html":
+            reply = Reply.page(502)
+        case "commit_then_500":
+            reply = Reply(b"Internal Server Error", "text/plain", 500)
+        case _:
+            pass  # as it is
+    return reply
+
+
+def _headers(fault: InjectedFault) -> Mapping[str, str]:
     wait = fault.option("retry_after")
     return {} if wait is None else {"retry-after": str(wait)}
-
-
-async def _ok(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    await exchange.answer(commit())
-
-
-async def _read_then_close(exchange: Exchange, _: Commit, __: InjectedFault) -> None:
-    await exchange.close()
-
-
-async def _read_then_reset(exchange: Exchange, _: Commit, __: InjectedFault) -> None:
-    await exchange.reset()
-
-
-async def _never(exchange: Exchange, _: Commit, __: InjectedFault) -> None:
-    await exchange.is_left()
-
-
-async def _http_error(exchange: Exchange, _: Commit, fault: InjectedFault) -> None:
-    await exchange.answer(Reply.page(fault.option("status"), _waiting(fault)))
-
-
-async def _http_429(exchange: Exchange, _: Commit, fault: InjectedFault) -> None:
-    await exchange.answer(Reply.page(429, _waiting(fault)))
-
-
-async def _rate_limited(exchange: Exchange, _: Commit, fault: InjectedFault) -> None:
-    refusal = Refusal(340, "Rate limit exceed")
-    await exchange.answer(refusal.reply(_waiting(fault)))
-
-
-async def _error(exchange: Exchange, _: Commit, fault: InjectedFault) -> None:
-    refusal = Refusal(fault.option("code"), fault.option("msg"))
-    await exchange.answer(refusal.reply(_waiting(fault)))
-
-
-async def _slow(exchange: Exchange, commit: Commit, fault: InjectedFault) -> None:
-    seconds = fault.option("seconds")
-    due = exchange.time_in(seconds)
-    reply = commit()
-    waiting = exchange.is_left_by(due) if fault.option("driven") else exchange.is_left(seconds)
-    if not await waiting:
-        await exchange.answer(reply)
-
-
-async def _drip(exchange: Exchange, commit: Commit, fault: InjectedFault) -> None:
-    for byte in exchange.raw(commit()):
-        exchange.write(bytes([byte]))
-        if await exchange.is_left(fault.option("seconds")):
-            return
-    await exchange.close()
-
-
-async def _commit_then_close(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    commit()
-    await exchange.close()
-
-
-async def _commit_then_reset(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    commit()
-    await exchange.reset()
-
-
-async def _commit_then_half(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    reply = commit()
-    exchange.write(exchange.raw(reply)[: -(len(reply.body) + 1) // 2])
-    await exchange.close()
-
-
-async def _commit_then_garbage(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    commit()
-    exchange.write(_GARBAGE)
-    await exchange.close()
-
-
-async def _commit_then_html(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    commit()
-    await exchange.answer(Reply.page(502))
-
-
-async def _commit_then_500(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    commit()
-    await exchange.answer(Reply(b"Internal Server Error", "text/plain", 500))
-
-
-async def _commit_then_error(exchange: Exchange, commit: Commit, fault: InjectedFault) -> None:
-    commit()
-    await exchange.answer(Refusal(fault.option("code"), fault.option("msg")).reply())
-
-
-async def _commit_then_answer(exchange: Exchange, commit: Commit, fault: InjectedFault) -> None:
-    commit()
-    body = str(fault.option("body")).encode()
-    await exchange.answer(Reply(body, "application/json", fault.option("status")))
-
-
-async def _commit_then_never(exchange: Exchange, commit: Commit, _: InjectedFault) -> None:
-    commit()
-    await exchange.is_left()
-
-
-ACTS: Mapping[str, Act] = MappingProxyType(
-    {
-        "ok": _ok,
-        "read_then_close": _read_then_close,
-        "read_then_reset": _read_then_reset,
-        "never": _never,
-        "http_error": _http_error,
-        "http_429": _http_429,
-        "rate_limited": _rate_limited,
-        "error": _error,
-        "slow": _slow,
-        "drip": _drip,
-        "commit_then_close": _commit_then_close,
-        "commit_then_reset": _commit_then_reset,
-        "commit_then_half": _commit_then_half,
-        "commit_then_garbage": _commit_then_garbage,
-        "commit_then_html": _commit_then_html,
-        "commit_then_500": _commit_then_500,
-        "commit_then_error": _commit_then_error,
-        "commit_then_answer": _commit_then_answer,
-        "commit_then_never": _commit_then_never,
-    }
-)
-"""Every fault of a request; those of the connection are done by `_server.py`."""
