@@ -190,7 +190,11 @@ class Client:
         hooks = Hooks(on_attempt, on_outcome)
         options = Options(Timeouts.of(timeout), max_attempts, deadline, budget)
         faults = _faults_of_parts(auth, base_url, transport, hooks, clock)
-        _check(options, *faults)
+        try:
+            _check(options, *faults)
+        except InvalidRequest:
+            del base_url  # error trackers record the variables of frames; it may hold a password
+            raise
         _warn_of_clear_text(base_url)
         carrier = _transport(transport, clock)
         self.session = Session(auth.signer(), base_url.rstrip("/"), carrier, hooks, clock, options)
@@ -206,7 +210,10 @@ class Client:
             CredentialsInvalid: says which variable, file and field.
         """
         options.setdefault("base_url", variable(os.environ, "VOXSMS_BASE_URL") or BASE_URL)
-        return cls(from_env(os.environ), **options)
+        try:
+            return cls(from_env(os.environ), **options)
+        finally:
+            del options  # error trackers record the variables of frames
 
     def with_options(
         self,
@@ -319,7 +326,10 @@ class Client:
 
     def __repr__(self) -> str:
         """Show where it calls, and nothing that is secret."""
-        return f"<Client {self.session.base_url} over {self.session.transport.name}>"
+        session: Session | None = getattr(self, "session", None)
+        if session is None:  # its arguments were refused
+            return "<Client that was not made>"
+        return f"<Client {session.base_url} over {session.transport.name}>"
 
 
 def _faults_of_parts(
