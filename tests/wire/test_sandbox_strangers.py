@@ -123,6 +123,8 @@ def test_credentials_over_a_file_that_others_could_read(
         assert old.read() == ""
     assert modes(tmp_path) == {"credentials.json": 0o600}
     assert voxsms_sandbox.auth.key_id in file.read_text()
+    with pytest.raises(FileNotFoundError, match="missing/key"):
+        voxsms_sandbox.save_credentials(tmp_path / "missing" / "key")
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -146,11 +146,14 @@ class Sandbox:
             "private_key": auth.private_key,
         }
         target = file.resolve()
-        with TemporaryDirectory(dir=target.parent) as directory:  # of mode 0700
-            new = Path(directory) / target.name
-            new.touch(mode=0o600)
-            new.write_text(json.dumps(credentials))
-            new.replace(target)
+        try:
+            with TemporaryDirectory(dir=target.parent) as directory:  # of mode 0700
+                new = Path(directory) / target.name
+                new.touch(mode=0o600)
+                new.write_text(json.dumps(credentials))
+                new.replace(target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(file)) from error
         return file
 
     def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
