@@ -182,7 +182,8 @@ class Budget:
 def _read_amount(given: object) -> Decimal:
     """Return a limit of money exactly as it was written; a float is refused."""
     try:
-        amount = Decimal(given) if isinstance(given, Decimal | int | str) else Decimal("NaN")
+        is_amount = isinstance(given, Decimal | int | str) and not isinstance(given, bool)
+        amount = Decimal(given) if is_amount else Decimal("NaN")
     except InvalidOperation:
         amount = Decimal("NaN")
     if amount.is_finite() and amount >= 0:
