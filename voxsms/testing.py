@@ -1,4 +1,4 @@
-"""The pytest plugin: `voxsms_sandbox`, for everybody who has voxsms and pytest installed.
+"""The pytest plugin: `voxsms_sandbox`, for everyone who has voxsms and pytest installed.
 
 pytest loads this for each of its users, so nothing heavy is imported before the fixture is used.
 """
