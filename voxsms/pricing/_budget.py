@@ -278,11 +278,10 @@ def _write_span(span: timedelta) -> str:
 def _read_amount(given: object) -> Decimal:
     """Return a limit of money exactly as it was written; a float is refused."""
     try:
-        is_amount = isinstance(given, Decimal | int | str) and not isinstance(given, bool)
-        amount = Decimal(given) if is_amount else Decimal("NaN")
+        amount = Decimal(given) if isinstance(given, Decimal | int | str) else Decimal("NaN")
     except InvalidOperation:
         amount = Decimal("NaN")
-    if amount.is_finite() and amount >= 0:
+    if amount.is_finite() and amount >= 0 and not isinstance(given, bool):
         return amount
     problem = f"is {given!r}; it must be a Decimal, an int or a str of 0 or more"
     raise InvalidRequest("Budget", (Fault("max_cost", problem),))
