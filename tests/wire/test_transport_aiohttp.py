@@ -1,4 +1,4 @@
-"""aiohttp as the carrier: what its silence proves, and what becomes of its errors."""
+"""aiohttp as the carrier: what an unreported failure proves, and what becomes of its errors."""
 
 import asyncio
 import ssl
@@ -47,7 +47,7 @@ def stand_in(
 
 @pytest.mark.parametrize("place", ["_request", "post"])
 @pytest.mark.parametrize("used_before", [True, False])
-async def test_the_silence_of_a_mock_proves_nothing(
+async def test_a_mock_that_reports_nothing_proves_nothing(
     used_before: bool, place: str, transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the same program made real calls before: one request, outcome unknown."""

@@ -68,7 +68,7 @@ SILENT = [httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadTimeout, httpx.Wri
 @pytest.mark.parametrize("first_use", [True, False], ids=["first use", "used before"])
 @pytest.mark.parametrize("error", SILENT)
 @respx.mock
-async def test_the_silence_of_a_mock_proves_nothing(
+async def test_a_mock_that_reports_nothing_proves_nothing(
     error: type[httpx.TransportError], first_use: bool
 ) -> None:
     """Not even a mocked `ConnectError`: one request, and the outcome is unknown.

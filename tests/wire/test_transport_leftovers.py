@@ -90,7 +90,7 @@ async def test_a_goodbye_behind_an_answer_costs_a_connection_and_no_message(clie
 async def test_of_a_library_that_is_not_known_no_connection_is_used_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where voxsms can not look for leftovers, it takes a fresh connection each time."""
+    """Where voxsms cannot look for leftovers, it takes a fresh connection each time."""
 
     async def act(writer: asyncio.StreamWriter, _: bytes) -> None:
         writer.write(json_answer())
@@ -103,7 +103,7 @@ async def test_of_a_library_that_is_not_known_no_connection_is_used_twice(
 
 
 def test_a_broken_tls_record_is_a_leftover_too() -> None:
-    """Whatever TLS can not make sense of is nothing to send on."""
+    """Whatever TLS cannot make sense of is nothing to send on."""
 
     def broken(_: int) -> bytes:
         raise ssl.SSLError("bad record")

@@ -133,6 +133,30 @@ def test_no_proxy_is_honoured_in_every_usual_form(
     assert (proxy_for(url) is None) is is_direct
 
 
+async def test_what_no_proxy_names_is_called_directly(
+    client: Of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy is not contacted, so that no credentials come to it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read(2**16)
+        writer.write(json_answer())
+        await writer.drain()
+        writer.close()
+
+    service = await asyncio.start_server(answer, "127.0.0.2")
+    async with loopback(close) as proxy, service:
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        url = f"http://127.0.0.2:{service.sockets[0].getsockname()[1]}"
+        monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
+        with pytest.raises(OutcomeUnknown):  # a proxy was given it, and hung up
+            await client(url).send_sms_message(**SMS)
+        assert proxy.connections == 1
+        monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, 127.0.0.0/8")
+        assert (await client(url).send_sms_message(**SMS)).message_id == 1861
+        assert proxy.connections == 1
+
+
 def test_a_proxy_is_shown_without_its_password() -> None:
     """By what names it."""
     proxy = proxy_for("https://svc.test", given_proxy(PROXY))

@@ -115,7 +115,7 @@ def _valid(credentials: object, attribute: "attrs.Attribute[Any]", value: object
         raise CredentialsInvalid(f"{type(credentials).__name__}: {attribute.name} {problem}")
 
 
-def _stripped(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
+def _strip(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
     """Drop white space around a text, such as the line end of a file that holds a key."""
     return value.strip() if isinstance(value, str) else value
 
@@ -144,7 +144,7 @@ class ServiceAccount(_Secret):
     """The credentials of a service account: each request carries a token signed with its key."""
 
     account_id: int = attrs.field(validator=_valid)
-    key_id: str = attrs.field(validator=_valid, converter=_stripped)
+    key_id: str = attrs.field(validator=_valid, converter=_strip)
     private_key: str = attrs.field(validator=_valid, repr=False)
     """An RSA key in PEM form, parsed when the first token is signed; line ends may be written as
     `\\n`, the way environment variables and JSON hold them."""
@@ -158,10 +158,13 @@ class ServiceAccount(_Secret):
         Raises:
             CredentialsInvalid: it cannot be read, or a field is missing or wrong.
         """
-        found = _read(path)
+        if not _is_path(os.fspath(path)):
+            del path  # error trackers record the variables of frames
+            raise CredentialsInvalid("must be the path of a credentials file, not its contents")
+        found = _read(Path(path))
         problems = found.problems()
         if problems:
-            raise CredentialsInvalid(f"{_named(found.path)}: {'; '.join(problems)}")
+            raise CredentialsInvalid(f"{_name_file(found.path)}: {'; '.join(problems)}")
         return cls(**found.fields, path=found.path)
 
     def signer(self) -> Signer:
@@ -175,7 +178,7 @@ class ApiKey(_Secret):
     """An account's API key: older than service accounts, with every right, and still served."""
 
     account_id: int = attrs.field(validator=_valid)
-    api_key: str = attrs.field(validator=_valid, converter=_stripped, repr=False)
+    api_key: str = attrs.field(validator=_valid, converter=_strip, repr=False)
 
     def signer(self) -> Signer:
         """Make a signer that uses the key itself."""
@@ -199,6 +202,8 @@ def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
         return ServiceAccount.from_file(path)
     except CredentialsInvalid as problem:
         raise CredentialsInvalid(f"VOXIMPLANT_CREDENTIALS: {problem}") from problem
+    finally:
+        del path  # it may be the file's contents by mistake
 
 
 def variable(environ: Mapping[str, str], name: str) -> str:
@@ -245,20 +250,23 @@ class _Found:
         return [f"{name} {problem}" for name, problem in checked.items() if problem]
 
 
-def _named(path: Path) -> str:
+def _name_file(path: Path) -> str:
     return f"credentials file {str(path)!r}"
 
 
-def _read(path: str | os.PathLike[str]) -> _Found:
-    name = os.fspath(path)
+def _is_path(name: str) -> bool:
+    """Return whether this is a path; to fill a variable with the file's contents is a common slip.
+
+    A path is shown in errors.
+    """
     is_content = "PRIVATE KEY" in name or name.lstrip(_AROUND).startswith("{")
-    if is_content or len(name) > _MAX_PATH_LENGTH or not {"\0", "\n"}.isdisjoint(name):
-        # A variable filled with the file's contents is a common slip; the path would be shown.
-        raise CredentialsInvalid("must be the path of a credentials file, not its contents")
-    file = Path(name)
+    return not is_content and len(name) <= _MAX_PATH_LENGTH and {"\0", "\n"}.isdisjoint(name)
+
+
+def _read(file: Path) -> _Found:
     found = _parsed(_content(file))
     if isinstance(found, str):
-        raise CredentialsInvalid(f"{_named(file)}: {found}")
+        raise CredentialsInvalid(f"{_name_file(file)}: {found}")
     account_id = found.get("account_id")
     if isinstance(account_id, str):
         account_id = _number(account_id) or account_id
@@ -272,7 +280,7 @@ def _content(path: Path) -> bytes:
             return file.read(_MAX_FILE_SIZE + 1)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-        raise CredentialsInvalid(f"{_named(path)}: {reason}") from error
+        raise CredentialsInvalid(f"{_name_file(path)}: {reason}") from error
 
 
 def _parsed(content: bytes) -> dict[str, Any] | str:
@@ -398,7 +406,7 @@ def _parse(account: ServiceAccount) -> "RSAPrivateKey":
         problem = "cannot be read as a private key in PEM form"
     if isinstance(key, RSAPrivateKey):
         return key
-    place = f"{_named(account.path)}: " if account.path else ""
+    place = f"{_name_file(account.path)}: " if account.path else ""
     raise CredentialsInvalid(f"{place}private_key (of key_id {account.key_id!r}) {problem}")
 
 

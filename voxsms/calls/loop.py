@@ -26,6 +26,7 @@ from voxsms.calls.download import TargetFile
 from voxsms.calls.hooks import CallReport, write_log
 from voxsms.errors import (
     ApiError,
+    BudgetExceeded,
     ConnectionFailed,
     NotSent,
     OutcomeUnknown,
@@ -315,7 +316,7 @@ class Call(Generic[R]):
             result = await self._within_deadline()
         except BaseException as error:
             # Cancelled, or worse: the reservation and the hooks learn what is known first.
-            known = error if isinstance(error, VoxSmsError) else self._interrupted(error)
+            known = error if isinstance(error, VoxSmsError) else self._judge_interruption(error)
             if reservation and known.sent == "no":
                 reservation.release()
             cancelled = not isinstance(error, Exception)
@@ -372,7 +373,7 @@ class Call(Generic[R]):
         except TransportFault as fault:
             return self._judge(fault)
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
-            raise self._interrupted(error) from error
+            raise self._judge_interruption(error) from error
         self._evidence.phase = Phase.READING
         session.service_clock.learn(answer.headers.get("date", ""), self._report.seconds)
         try:
@@ -433,7 +434,7 @@ class Call(Generic[R]):
         self._outcome = verdict.outcome
         return verdict
 
-    def _interrupted(self, by: BaseException) -> VoxSmsError:
+    def _judge_interruption(self, by: BaseException) -> VoxSmsError:
         """Return what became of a call that was cancelled, or broken off by a defect."""
         why = (
             f"{type(by).__name__} came up"
@@ -447,14 +448,18 @@ class Call(Generic[R]):
         if budget is None or sending is None:
             return None
         try:
-            return budget.reserve(
+            reservation = budget.reserve(
                 self._form[sending.text],
                 self._numbers,
                 method=self._method.cmd,
                 fragments=self._predicted,
             )
         except VoxSmsError as error:
+            if isinstance(error, BudgetExceeded):
+                self._report.predicted_cost = error.cost
             raise without_frames(error) from error.__cause__
+        self._report.predicted_cost = reservation.cost
+        return reservation
 
     def _settle(self, result: R, reservation: "Reservation | None") -> None:
         """Settle the reservation of an accepted call, and report what was counted otherwise."""
@@ -462,7 +467,9 @@ class Call(Generic[R]):
             self._report.end(self._outcome, None)
             return
         cmd, counted = self._method.cmd, result.fragments_count
+        ids: tuple[int, ...]
         if isinstance(result, A2PSendSmsResult):
+            ids = tuple(message.message_id for message in result.result)
             accepted, refused = bare_numbers(result.result), bare_numbers(result.failed)
             if reservation is not None and refused:
                 # A number of which the answer says nothing may have been charged.
@@ -471,10 +478,12 @@ class Call(Generic[R]):
                 asked = len(self._numbers)
                 text = "%s: the answer says nothing of %d of %d numbers"
                 write_log(logging.WARNING, text, cmd, missing, asked)
+        else:
+            ids = () if result.message_id is None else (result.message_id,)
         if counted != self._predicted:
             text = "%s: the service counted %d fragments where %d were predicted"
             write_log(logging.WARNING, text, cmd, counted, self._predicted)
-        self._report.end(self._outcome, None, fragments_count=counted)
+        self._report.end(self._outcome, None, fragments_count=counted, message_ids=ids)
 
 
 def without_frames(error: E) -> E:

@@ -97,7 +97,7 @@ class Recipients:
             header = next(self._rows, list[str]())
         except csv.Error as error:
             raise Usage(f"line 1: {error}") from None
-        if len(self._lines) > 1 and (bad := self._swallowing(1, header)):
+        if len(self._lines) > 1 and (bad := self._find_swallowed(1, header)):
             raise Usage(f"line {bad.line}: {bad.reason}")
         return header
 
@@ -121,7 +121,7 @@ class Recipients:
             except csv.Error as error:
                 self._on_bad(self._unreadable(first, error))
                 continue
-            if len(lines) > 1 and (bad := self._swallowing(first, row)):
+            if len(lines) > 1 and (bad := self._find_swallowed(first, row)):
                 self._on_bad(bad)
             elif len(row) == width:
                 yield first, [row[index] for index in wanted]
@@ -137,9 +137,9 @@ class Recipients:
     def _unreadable(self, first: int, error: csv.Error) -> BadRow:
         if len(self._lines) == 1:
             return BadRow(first, str(error))
-        return self._swallowed(first, first, f"takes in too much ({error})")
+        return self._refuse_swallowed(first, first, f"takes in too much ({error})")
 
-    def _swallowing(self, first: int, row: list[str]) -> BadRow | None:
+    def _find_swallowed(self, first: int, row: list[str]) -> BadRow | None:
         """Return what is wrong with a row of several lines, unless it has a value of several lines.
 
         It is taken for several rows if a quote is not closed at the end of a value, if a line of it
@@ -161,7 +161,9 @@ class Recipients:
         # It is in the line in which the value begins that goes on in the line `opened`.
         ends = accumulate((len(_LINE_END.findall(value)) for value in row), initial=0)
         start = max(end for end in ends if end < opened)
-        return self._swallowed(first, first + start, how or "takes in more lines than a text")
+        return self._refuse_swallowed(
+            first, first + start, how or "takes in more lines than a text"
+        )
 
     def _is_row(self, line: str) -> bool:
         """Return whether a line by itself has the columns of the first row, and a phone number.
@@ -179,7 +181,7 @@ class Recipients:
                 return True
         return False
 
-    def _swallowed(self, first: int, opened: int, how: str) -> BadRow:
+    def _refuse_swallowed(self, first: int, opened: int, how: str) -> BadRow:
         last = first + len(self._lines) - 1
         lines = sum(1 for line in self._lines if line.strip())
         return BadRow(

@@ -20,14 +20,14 @@ def count(words: OfText = NO_TEXT, *, json: Json = False) -> None:
     """Show the fragments that a text is cut into; each one is charged as a message."""
     message = Message(words.read())
     if json:
-        io.print_json(_described(message))
+        io.print_json(_describe(message))
     elif message.segmentation.fragments_count:
         _print(message)
     else:
         io.say("0 fragments: an empty text cannot be sent")
 
 
-def _described(message: Message) -> dict[str, Any]:
+def _describe(message: Message) -> dict[str, Any]:
     cut = message.segmentation
     return {
         "encoding": cut.encoding,
@@ -38,11 +38,11 @@ def _described(message: Message) -> dict[str, Any]:
         "fragments": cut.fragments,
         "forced_by": [found._asdict() for found in cut.forced_by],
         "homoglyphs": [found._asdict() for found in message.homoglyphs],
-        "simplified": _simplified(message),
+        "simplified": _describe_simplified(message),
     }
 
 
-def _simplified(message: Message) -> dict[str, Any] | None:
+def _describe_simplified(message: Message) -> dict[str, Any] | None:
     simple = message.simplified()
     if simple is message:
         return None
@@ -127,17 +127,27 @@ def _by_character(forced_by: tuple[ForcedBy, ...]) -> list[list[ForcedBy]]:
 
 def _instead(message: Message, places: list[ForcedBy]) -> str:
     """Return what says the same as a character, or what it passes for."""
-    suggestion = places[0].suggestion
-    if suggestion is not None:
-        return _SAID.get(suggestion, suggestion)
     indices = {found.index for found in places}
     alike = [found.looks_like for found in message.homoglyphs if found.index in indices]
-    return f"passes for the Latin {alike[0]}" if alike else ""
+    if alike:
+        return f"passes for the Latin {alike[0]}"
+    suggestion = places[0].suggestion
+    return "" if suggestion is None else _SAID.get(suggestion, suggestion)
 
 
 def _print_saving(message: Message) -> None:
-    simple = message.simplified()
+    simple, how = message.simplified(), "Simplified it says the same in "
+    if simple is message:
+        simple, how = _in_greek_capitals(message)
     if simple is not message:
         fragments = io.number(simple.segmentation.fragments_count, "fragment")
-        io.say(("Simplified it says the same in ", ""), (fragments, io.GOOD), ":")
+        io.say((how, ""), (fragments, io.GOOD), ":")
         io.out().print(marked(simple.text), soft_wrap=True)
+
+
+def _in_greek_capitals(message: Message) -> tuple[Message, str]:
+    """Return what Greek takes in capitals without accents: GSM-7 has the shape of each."""
+    simple = message.simplified(greek=True)
+    if simple is not message:
+        return simple, "With capitals of the same shape that GSM-7 has it takes "
+    return message.simplified(greek="capitals"), "In Greek capitals without accents it takes "

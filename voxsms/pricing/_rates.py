@@ -166,9 +166,9 @@ class RateTable:
         try:
             file = _Value(json.loads(text), "rates")
         except (ValueError, RecursionError) as error:
-            raise _damaged("rates", f"is not JSON ({error})") from None
+            raise _refuse("rates", f"is not JSON ({error})") from None
         if (version := file["voxsms_rates"].read_int()) != _VERSION:
-            raise _damaged("voxsms_rates", f"is {version}; this voxsms reads {_VERSION}")
+            raise _refuse("voxsms_rates", f"is {version}; this voxsms reads {_VERSION}")
         return cls.from_resource_prices(
             currency=file["currency"].read_str(),
             method=file["method"].read_str(),
@@ -201,10 +201,16 @@ def _make_territory(group: PriceGroup, kind: str, *, alone: bool) -> Territory[R
     label = name if alone and name else f"{name} ({kind} {group.price_group_id})".lstrip()
     return Territory(
         label,
-        frozenset(prefix.translate(_SEPARATORS) for prefix in group.params.allowed),
-        frozenset(prefix.translate(_SEPARATORS) for prefix in group.params.forbidden),
+        _read_prefixes(group.params.allowed),
+        _read_prefixes(group.params.forbidden),
         _make_rate(group, kind, label),
     )
+
+
+def _read_prefixes(listed: Iterable[str]) -> frozenset[str]:
+    """Return the digits of prefixes; one that is longer than any number matches none."""
+    prefixes = (prefix.translate(_SEPARATORS) for prefix in listed)
+    return frozenset(prefix for prefix in prefixes if len(prefix) <= MAX_DIGITS)
 
 
 def _make_rate(group: PriceGroup, kind: str, label: str) -> Rate | Doubt:
@@ -254,7 +260,7 @@ def _read_price_group(value: "_Value") -> PriceGroup:
     )
 
 
-def _damaged(path: str, problem: str) -> InvalidRequest:
+def _refuse(path: str, problem: str) -> InvalidRequest:
     return InvalidRequest("RateTable.from_json", (Fault(path, problem),))
 
 
@@ -270,7 +276,7 @@ class _Value:
         inside = cast("dict[str, object]", self._read(dict, "an object"))
         path = key if self.path == "rates" else f"{self.path}.{key}"
         if key not in inside:
-            raise _damaged(path, "is missing")
+            raise _refuse(path, "is missing")
         return _Value(inside[key], path)
 
     def items(self) -> list["_Value"]:
@@ -297,10 +303,10 @@ class _Value:
         except InvalidOperation:
             amount = Decimal("NaN")
         if not amount.is_finite():
-            raise _damaged(self.path, "is not a decimal number")
+            raise _refuse(self.path, "is not a decimal number")
         return amount
 
     def _read(self, kind: type, name: str) -> object:
         if type(self.value) is not kind:
-            raise _damaged(self.path, f"is not {name}")
+            raise _refuse(self.path, f"is not {name}")
         return self.value

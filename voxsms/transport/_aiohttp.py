@@ -206,7 +206,7 @@ class AiohttpTransport:
     """Carries requests with aiohttp; for asyncio. Each event loop has its own connections.
 
     Args:
-        connections: how many connections are open at the most; calls beyond that wait.
+        connections: how many connections are open at most; calls beyond that wait.
         verify: an `ssl.SSLContext` to use instead of the default one.
         proxy: the URL of a proxy; by default the one that the environment names.
         clock: the clock that tells how long the machine slept.

@@ -235,4 +235,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hide(value: Any) -> Any:  # noqa: ANN401 - errors are made of anything
+    if isinstance(value, bytes | bytearray):  # a line that was too long, in aiohttp's
+        return "..."
     return _QUOTED.sub("...", value) if isinstance(value, str) else value

@@ -146,7 +146,7 @@ class Watch:
 
     evidence: Evidence
     opened: Callable[[Any], object] | None
-    """Told of a socket before anything is sent on it, be it for TLS."""
+    """Told of a socket before anything is sent on it, even for TLS."""
     connect_failed: bool = False
     """The last connection that was tried could not be made."""
 
@@ -242,7 +242,7 @@ class HttpxTransport:
     """The default transport: httpx, each connection to itself.
 
     Args:
-        connections: how many connections are open at the most; calls beyond that wait.
+        connections: how many connections are open at most; calls beyond that wait.
         verify: an `ssl.SSLContext` to use instead of the default one.
         proxy: the URL of a proxy; by default the one that the environment names.
         clock: the clock by which connections age.
