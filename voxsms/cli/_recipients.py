@@ -127,7 +127,7 @@ class Recipients:
                 yield first, [row[index] for index in wanted]
             elif len(lines) > 1:
                 problem = f"makes {len(row)} columns of it, and the first line has {width}"
-                self._on_bad(self._swallowed(first, first, problem))
+                self._on_bad(self._refuse_swallowed(first, first, problem))
             elif row:  # an empty line is no row
                 problem = f"has {len(row)} columns, and the first line {width}"
                 self._on_bad(BadRow(first, problem))
