@@ -125,6 +125,9 @@ class Recipients:
                 self._on_bad(bad)
             elif len(row) == width:
                 yield first, [row[index] for index in wanted]
+            elif len(lines) > 1:
+                problem = f"makes {len(row)} columns of it, and the first line has {width}"
+                self._on_bad(self._refuse_swallowed(first, first, problem))
             elif row:  # an empty line is no row
                 problem = f"has {len(row)} columns, and the first line {width}"
                 self._on_bad(BadRow(first, problem))
@@ -140,7 +143,9 @@ class Recipients:
         """Return what is wrong with a row of several lines, unless it has a value of several lines.
 
         It is taken for several rows if a quote is not closed at the end of a value, if a line of it
-        by itself is a row with a phone number, or if it has more lines than any message.
+        by itself is a row with a phone number, or if it has more lines than any message. Its last
+        line may well be one, where a value of several lines stands before the number (`Ann",447...`
+        after `"Mary`): only if its first line is one too.
         """
         opened, how = len(self._lines) - 1, ""
         try:
@@ -148,7 +153,8 @@ class Recipients:
         except csv.Error as error:
             how = "is never closed" if "end of data" in str(error) else "is not closed there"
         rows = (index for index, line in enumerate(self._lines) if index and self._is_row(line))
-        if (found := next(rows, None)) is not None:
+        found = next(rows, 0)
+        if found and (found < opened or how or self._is_row(self._lines[0])):
             opened, how = found, how or "takes in what looks like rows"
         if not how and len(self._lines) <= _MAX_LINES:
             return None
@@ -160,11 +166,20 @@ class Recipients:
         )
 
     def _is_row(self, line: str) -> bool:
-        """Return whether a line by itself has the columns of the first row, and a phone number."""
-        cells = next(csv.reader([line], delimiter=self._delimiter))
-        if self._wanted:
-            cells = [cells[self._wanted[0]]] if len(cells) == len(self.header) else []
-        return any(map(_is_like_number, cells))
+        """Return whether a line by itself has the columns of the first row, and a phone number.
+
+        Also if its quotes are read as any other character: it may have a stray one too.
+        """
+        for cells in (
+            next(csv.reader([line], delimiter=self._delimiter)),
+            line.split(self._delimiter),
+        ):
+            numbers = cells
+            if self._wanted:
+                numbers = [cells[self._wanted[0]]] if len(cells) == len(self.header) else []
+            if any(map(_is_like_number, numbers)):
+                return True
+        return False
 
     def _refuse_swallowed(self, first: int, opened: int, how: str) -> BadRow:
         last = first + len(self._lines) - 1
