@@ -36,16 +36,16 @@ def mode(file: Path) -> int:
 
 def test_a_database_is_for_its_user_alone(tmp_path: Path) -> None:
     """From the first moment; one that others could read is closed to them, with all beside it."""
-    file = tmp_path / "books.sqlite"
+    file = tmp_path / "account.sqlite"
     with serve(database=file):
         assert mode(file) == 0o600
-    beside = [tmp_path / f"books.sqlite{suffix}" for suffix in ("-journal", "-wal", "-shm")]
+    beside = [tmp_path / f"account.sqlite{suffix}" for suffix in ("-journal", "-wal", "-shm")]
     for each in (file, *beside[1:]):
         each.touch()
         each.chmod(0o644)
     modes: list[int] = []
     with serve(database=file) as sandbox:
-        database = sandbox._running.books.db
+        database = sandbox._running.account.db
         database.execute("BEGIN IMMEDIATE")
         database.execute("UPDATE account SET balance = 1")
         modes += [mode(each) for each in (file, *beside) if each.exists()]
