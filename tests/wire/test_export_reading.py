@@ -1,7 +1,7 @@
 """Rows come in, change and move while they are read: none is lost and none is there twice."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,8 +34,6 @@ from profiles import examples
 from voxsms import Incomplete, RateLimited, ResponseInvalid
 from voxsms.api.codec import Answer
 from voxsms.export import ExportSummary, export_history
-from voxsms.export.encoding import Rows
-from voxsms.export.source import Source
 
 pytestmark = pytest.mark.slow
 
@@ -432,33 +430,12 @@ class Far(FakeHistory):
         return super().answer(form)
 
 
-@pytest.mark.parametrize(("windows", "near", "far"), [(1, 4, 4), (4, 4, 16), (8, 4, 32)])
-async def test_more_pages_are_asked_for_at_a_time_where_answers_take_their_time(
-    path: Path, windows: int, near: int, far: int
-) -> None:
-    """Where they come at once, to have more under way takes memory and brings nothing sooner."""
-    for kind, most in ((FakeHistory, near), (Far, far)):
-        history = kind(spread(3000))
-        place = path.with_name(f"{kind.__name__}.jsonl")
-        assert (await exported(history, place, windows_in_flight=windows)).rows == 3000
-        assert history.most_in_flight == most
-
-
-async def test_fewer_pages_are_asked_for_again_where_answers_come_sooner(path: Path) -> None:
-    """One slow spell of the network does not decide for the rest of a long history."""
-    history, widths = Far(spread(9000)), list[int]()
-
-    def near(_: FakeHistory) -> None:
-        if len(history.forms) == 100:
-            history.delay = 0.0
-        if len(history.forms) % 100 == 0:
-            widths.append(history.most_in_flight)
-            history.most_in_flight = 0
-
-    history._happens = near
-    assert (await exported(history, path)).rows == 9000
-    assert widths[1] == 16
-    assert widths[-2:] == [4, 4]
+@pytest.mark.parametrize(("windows", "most"), [(1, 4), (4, 16), (8, 32)])
+async def test_several_pages_are_asked_for_at_a_time(path: Path, windows: int, most: int) -> None:
+    """Up to four for each window in flight, and never more."""
+    history = Far(spread(3000))
+    assert (await exported(history, path, windows_in_flight=windows)).rows == 3000
+    assert history.most_in_flight == most
 
 
 class Refusing(Far):
@@ -478,12 +455,22 @@ class Refusing(Far):
 
 
 async def test_a_rate_limit_slows_the_export_down(path: Path) -> None:
-    """Requests refused for now are made again later, and fewer at a time."""
-    history = Refusing(spread(3000), 60)
+    """Requests refused for now are made again later, fewer at a time, and slowly more again."""
+    history, widths = Refusing(spread(9000), 60), list[int]()
+
+    def look(_: FakeHistory) -> None:
+        if len(history.forms) % 100 == 0:
+            widths.append(history.most_in_flight)
+            history.most_in_flight = 0
+
+    history._happens = look
     summary = await exported(history, path, windows_in_flight=8)
-    assert summary.rows == 3000
-    assert history.most_in_flight > 10
+    assert summary.rows == 9000
     assert history.refusals == 0
+    assert widths[1] == 32
+    slowest = widths.index(min(widths[1:-1]))
+    assert widths[slowest] <= 8
+    assert max(widths[slowest:]) > widths[slowest]
 
 
 async def test_a_rate_limit_that_does_not_end_ends_the_export(path: Path) -> None:
@@ -495,24 +482,6 @@ async def test_a_rate_limit_that_does_not_end_ends_the_export(path: Path) -> Non
     assert history.clock.passed > 60
     history.refusals = 0
     assert (await exported(history, path)).resumed
-
-
-async def test_of_many_readings_only_the_newest_rows_are_kept(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A window that is read again and again takes no more memory for it."""
-    joined: list[int] = []
-    join = Source.join
-
-    def joining(source: Source, pages: Sequence[Rows], chosen: list[int]) -> Rows:
-        joined.append(sum(map(len, pages)))
-        return join(source, pages, chosen)
-
-    monkeypatch.setattr(Source, "join", joining)
-    await exported(FakeHistory(spread(60, seconds=0), order=RestlessTies(3)), path)
-    assert ids(lines(path)) == list(range(1, 61))
-    assert len(joined) > 2
-    assert max(joined) <= 120
 
 
 async def test_a_row_that_leaves_a_restless_window(path: Path) -> None:

@@ -6,26 +6,23 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import anyio
 import attrs
 import orjson
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from doubles import NOW, refusal
+from doubles import refusal
 from histories import FakeHistory, Json, lines, small_pages, spread
 
 from voxsms import ApiError, InvalidRequest, ResponseInvalid
 from voxsms.api.models import SmsHistory
-from voxsms.export import ExportSummary, checkpoint, export_history, parquet
-from voxsms.export.columns import Layout, amount_texts
-from voxsms.export.csvfile import Csv
-from voxsms.export.days import Days
-from voxsms.export.parts import settle, write_all
-from voxsms.export.planning import Plan
+from voxsms.export import ExportSummary, export_history
+from voxsms.export.formats import _parquet
+from voxsms.export.formats._parquet import Parquet
 
 
 async def export(service: FakeHistory, path: Any, **options: Any) -> ExportSummary:  # noqa: ANN401 - whatever is given
@@ -141,7 +138,7 @@ async def test_a_machine_without_locks(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "open", opening)
     assert (await export(FakeHistory(spread(10)), tmp_path / "all.csv")).rows == 10
     assert True not in directories
-    assert len(directories) == 3
+    assert len(directories) == 2
 
 
 async def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
@@ -160,7 +157,7 @@ async def test_an_empty_history_as_parquet(tmp_path: Path) -> None:
 
 async def test_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large Parquet file is cut into groups of one size, whatever the windows were."""
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 16)
+    monkeypatch.setattr(_parquet, "GROUP_ROWS", 16)
     await export(FakeHistory(spread(100, seconds=3600)), tmp_path / "all.parquet")
     groups = pq.ParquetFile(tmp_path / "all.parquet").metadata
     assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [16] * 6 + [4]
@@ -206,101 +203,20 @@ async def test_a_refusal_in_the_middle_of_the_plan(tmp_path: Path) -> None:
         await export(Refusing(spread(300, seconds=7200)), tmp_path / "all.csv")
 
 
-def test_amounts_beyond_counting() -> None:
-    """Their texts are remembered, but not all of them for ever."""
-    amounts = [n / 10_000 for n in range(1, 6_000)]
-    assert amount_texts(amounts)[-1] == "0.5999"
-    assert amount_texts(amounts[:1]) == ["0.0001"]
-
-
-def test_days_that_are_given_up(tmp_path: Path) -> None:
-    """The file of the day is closed, whether there is one or not."""
-    layout = Layout.of("GetSmsHistory", SmsHistory)
-    days = Days(tmp_path / "days", Csv(layout, mask=False, raw=False), "csv")
-    days.abandon()
-    days.add("2026-03-01", b"1\r\n")
-    days.abandon()
-    assert (tmp_path / "days" / "day=2026-03-01" / "part-0.csv").exists()
-
-
-def test_a_file_that_could_not_be_written_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is half-written has no name."""
-    work = checkpoint.WorkDirectory(tmp_path)
-
-    def full(_: object) -> NoReturn:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(checkpoint, "sync", full)
-    with pytest.raises(OSError, match="disk"):
-        work.save({}, Plan(NOW, (), ()))
-    assert list(tmp_path.iterdir()) == []
-    work.close()
-
-
-def test_what_a_kill_left_behind(tmp_path: Path) -> None:
-    """What is half-made goes, and only that; a link goes, and not what it leads to."""
-    of_others = ["a.tmp", "of.others", "result.tmp.tmp"]
-    for name in (*of_others, "windows.log", "checkpoint.json.tmp"):
-        (tmp_path / name).write_bytes(b"something")
-    (tmp_path / "result.tmp").mkdir()
-    work = checkpoint.WorkDirectory(tmp_path)
-    work._sweep()
-    assert sorted(each.name for each in tmp_path.iterdir()) == [*of_others, "windows.log"]
-    work.forget()
-    (tmp_path / "result.tmp").symlink_to(tmp_path / "of.others")
-    work._sweep()
-    assert sorted(each.name for each in tmp_path.iterdir()) == of_others
-
-
-@pytest.mark.parametrize("most", [None, 1, 7, 10**6])
-def test_every_part_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
-) -> None:
-    """However much the system takes at a time; also where it takes one part at a time."""
-    real = os.writev
-
-    def grudging(handle: int, parts: list[memoryview]) -> int:
-        taken = b"".join(parts)[:most]
-        return real(handle, [taken])
-
-    if most is None:
-        monkeypatch.delattr(os, "writev")
-    else:
-        monkeypatch.setattr(os, "writev", grudging)
-    parts: list[bytes | memoryview] = [b"one", b"", memoryview(b"two"), b"three" * 20]
-    with (tmp_path / "file").open("wb") as file:
-        file.write(b"head")
-        write_all(file, parts)
-        assert (tmp_path / "file").read_bytes() == b"head" + b"".join(parts)
-
-
-def test_a_file_is_settled_on_every_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where nothing can be said about what need not stay in memory."""
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
-    with (tmp_path / "file").open("wb") as file:
-        settle(file)
-        monkeypatch.delattr(os, "posix_fadvise", raising=False)
-        settle(file)
-        assert synced == [file.fileno()] * 2
-
-
 async def test_a_parquet_file_that_is_given_up_makes_no_noise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error is raised once; nothing is printed when pyarrow's writer is collected."""
     noise: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", noise.append)
-    add = parquet._Groups.add
+    groups = Parquet._groups
 
-    def full(groups: parquet._Groups, part: Any) -> None:  # noqa: ANN401 - encoded rows
-        add(groups, part)
+    def full(format_: Parquet, parts: Iterable[bytes]) -> Iterator[Any]:
+        yield next(groups(format_, parts))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 16)
-    monkeypatch.setattr(parquet._Groups, "add", full)
+    monkeypatch.setattr(sys, "unraisablehook", noise.append)
+    monkeypatch.setattr(_parquet, "GROUP_ROWS", 16)
+    monkeypatch.setattr(Parquet, "_groups", full)
     stream = io.BytesIO()
     for target in (tmp_path / "all.parquet", stream):
         with pytest.raises(OSError, match="No space left"):
@@ -308,12 +224,3 @@ async def test_a_parquet_file_that_is_given_up_makes_no_noise(
     gc.collect()
     assert noise == []
     assert stream.getvalue().count(b"PAR1") == 1  # no footer: it does not look like a whole file
-
-
-def test_rows_are_left_out_of_a_part_of_a_parquet_file() -> None:
-    """Those that another window has, too."""
-    format_ = parquet.Parquet(Layout.of("GetSmsHistory", SmsHistory), mask=False)
-    rows = [{"message_id": n, "text": str(n)} for n in range(5)]
-    part = format_.parts([pa.RecordBatch.from_pylist(rows, schema=format_._schema)])[0]
-    left = pa.ipc.open_stream(pa.py_buffer(format_.without(part, {1, 3}))).read_all()
-    assert left.column("message_id").to_pylist() == [0, 2, 4]
