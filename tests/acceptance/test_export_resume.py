@@ -240,6 +240,48 @@ async def test_a_directory_that_can_not_get_its_name(
     assert (summary.rows, summary.requests, summary.resumed) == (100, 0, True)
 
 
+async def stop_with_the_old_one_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Fail when the old directory is aside and the new one not in its place; return the old one."""
+    await export(FakeHistory(spread(5, seconds=86400)), f"{tmp_path}/days/", format="csv")
+    replace = _files.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if source.name == "result":
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_files, "replace", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            await export(history(), f"{tmp_path}/days/", format="csv")
+    assert not (tmp_path / "days").exists()
+    return tmp_path / ".days.export" / "old"
+
+
+async def test_a_directory_that_was_not_replaced_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that begins again puts back what an earlier one had set aside."""
+    before = found(await stop_with_the_old_one_aside(tmp_path, monkeypatch))
+    with pytest.raises(ZeroDivisionError):
+        await export(Stop(0, ZeroDivisionError()), f"{tmp_path}/days/", format="csv", restart=True)
+    assert found(tmp_path / "days") == before
+    assert [each.name for each in tmp_path.iterdir()] == ["days"]
+
+
+async def test_what_was_put_into_the_old_directory_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what an export has written goes with it."""
+    old = await stop_with_the_old_one_aside(tmp_path, monkeypatch)
+    day = next(old.iterdir())
+    (day / "notes.txt").write_text("mine")
+    (old / "more.txt").write_text("mine")
+    assert (await export(history(), f"{tmp_path}/days/", format="csv")).rows == 100
+    assert found(old) == {"more.txt": b"mine", f"{day.name}/notes.txt": b"mine"}
+    assert found(old.parent) == {f"old/{name}": content for name, content in found(old).items()}
+
+
 async def export(service: FakeHistory, path: Path | str, **options: Any) -> ExportSummary:  # noqa: ANN401
     """Export with small pages and windows."""
     with small_pages(10, 30):
@@ -322,7 +364,7 @@ class PoweredOff(BaseException):
 
 
 class Machine:
-    """Does so many steps on the disk and then none, whatever a process still wants to clear away."""
+    """Does so many steps on the disk and then none, whatever is still to be cleared away."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
@@ -396,7 +438,7 @@ async def test_stopped_at_each_step_on_the_disk_it_ends_with_the_same_bytes(
 async def test_what_is_being_written_is_written_before_a_cancelled_export_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread can not be stopped: nothing is cleared away, or handed on, under its hands."""
+    """A thread cannot be stopped: nothing is cleared away, or handed on, under its hands."""
     writing, go_on = threading.Event(), threading.Event()
     save = Checkpoint.save
 

@@ -393,7 +393,7 @@ async def test_bad_input_is_named_before_anything_is_asked_for(
 
 
 async def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
-    """The work directory can not be made: the path is named."""
+    """The work directory cannot be made: the path is named."""
     (tmp_path / ".all.csv.export").write_text("in the way")
     with pytest.raises(InvalidRequest, match="path: cannot be written"):
         await export(history(), tmp_path / "all.csv")

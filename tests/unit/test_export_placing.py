@@ -83,7 +83,7 @@ def test_a_stray_stays_in_the_first_window_that_has_it() -> None:
     assert repeats(([2], [1]), ([3], [1])).dropped == {1: {0}}
     assert repeats(([2], [1]), ([1, 3], [])).dropped == {0: {0}}
     three = repeats(([5], [7, 7]), ([], [7, 7, 7]), ([], [7]))
-    assert three == Repeats(dropped={0: {0, 1}, 2: {0}}, extra=3)
+    assert three == Repeats(dropped={0: frozenset({0, 1}), 2: frozenset({0})}, extra=3)
     assert repeats(([], [1, 1]), ([2], [])) == Repeats()
 
 

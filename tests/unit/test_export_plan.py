@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.export import Window
-from voxsms.export._plan import DAY, SECOND, find_days, merge, pieces, split, whole_second
+from voxsms.export._plan import DAY, find_days, merge, pieces, split
+from voxsms.export._source import SECOND, whole_second
 
 spans = st.integers(1, 10**8)
 rows = st.integers(0, 10**6)

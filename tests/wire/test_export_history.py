@@ -172,11 +172,12 @@ IMPOSSIBLE = [
     "yesterday",
     "Mon, 01 Jan 0001 00:00:00 GMT",
     "Fri, 31 Dec 9999 23:59:59 GMT",
-    "Sat, 21 Nov 2026 12:00:00 GMT",
 ]
+WRONG = ["Sat, 21 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 11:30:00 GMT"]
+"""Times that can be, and are behind that of the rows."""
 
 
-@pytest.mark.parametrize("date", IMPOSSIBLE)
+@pytest.mark.parametrize("date", IMPOSSIBLE + WRONG)
 @pytest.mark.parametrize("ahead", [45, 86_400])
 @pytest.mark.parametrize("times", ["to the second", "none"])
 async def test_no_row_is_hidden_by_the_clock_of_this_machine(
@@ -199,9 +200,9 @@ async def test_no_row_is_hidden_by_the_clock_of_this_machine(
     assert summary.to_date == since
 
 
-@pytest.mark.parametrize("date", IMPOSSIBLE[:-1])
+@pytest.mark.parametrize("date", IMPOSSIBLE)
 async def test_a_quiet_history_without_a_time_ends_now(path: Path, date: str) -> None:
-    """With nothing behind it the range ends by the clock of this machine, as far as one can know."""
+    """With nothing behind it the range ends by the clock of this machine."""
     history = Undated(spread(30))
     history.date = date
     summary = await exported(history, path)

@@ -34,6 +34,9 @@ from profiles import examples
 from voxsms import Incomplete, RateLimited, ResponseInvalid
 from voxsms.api.codec import Answer
 from voxsms.export import ExportSummary, export_history
+from voxsms.export._query import check_query
+from voxsms.export._rows import Layout, RowReader
+from voxsms.export._source import Source
 
 pytestmark = pytest.mark.slow
 
@@ -386,6 +389,16 @@ async def test_rows_that_can_not_be_told_apart_are_named(path: Path) -> None:
         await exported(FakeHistory(messages), path)
 
 
+async def test_a_row_that_stays_in_two_windows_is_told(path: Path) -> None:
+    """One id at two times, however often both are read: which one is right cannot be known."""
+    messages = spread(200, seconds=3600, make=Message.a2p)
+    messages[150].row["message_id"] = 11
+    with pytest.raises(Incomplete, match="the same row with two windows, again and again"):
+        await exported(FakeHistory(messages), path, "a2p", delivery_status=5)
+    with pytest.raises(Incomplete, match=r"counts 200 rows and gave 199 different ones\n"):
+        await exported(FakeHistory(messages), path, "a2p", restart=True)
+
+
 async def test_a_whole_that_is_more_than_its_parts_is_incomplete(path: Path) -> None:
     """Where every window seems whole but the last count says otherwise, the export says so, too."""
     history = Boasting(spread(200), lambda form: form["count"] == "1" and "from_date" not in form)
@@ -455,22 +468,35 @@ class Refusing(Far):
 
 
 async def test_a_rate_limit_slows_the_export_down(path: Path) -> None:
-    """Requests refused for now are made again later, fewer at a time, and slowly more again."""
-    history, widths = Refusing(spread(9000), 60), list[int]()
-
-    def look(_: FakeHistory) -> None:
-        if len(history.forms) % 100 == 0:
-            widths.append(history.most_in_flight)
-            history.most_in_flight = 0
-
-    history._happens = look
+    """Requests refused for now are made again later, and fewer at a time."""
+    history = Refusing(spread(3000), 60)
     summary = await exported(history, path, windows_in_flight=8)
-    assert summary.rows == 9000
+    assert summary.rows == 3000
+    assert history.most_in_flight > 10
     assert history.refusals == 0
-    assert widths[1] == 32
-    slowest = widths.index(min(widths[1:-1]))
-    assert widths[slowest] <= 8
-    assert max(widths[slowest:]) > widths[slowest]
+
+
+async def test_half_as_many_are_asked_for_when_one_is_refused_and_then_slowly_more() -> None:
+    """One more after fifty that were answered; never more than at first, nor less than one."""
+    history = Refusing(spread(10), 0)
+    history.forms = [{"count": "2"}] * 3
+    query, _ = check_query("sms", None, None, {})
+    assert query is not None
+    layout = Layout.of(query.method.cmd, query.record)
+    reader = RowReader(query.method, layout, as_json=True)
+    async with history.client() as client:
+        once = client.with_options(max_attempts=1).session
+        source = Source(once, query, reader, 5, lambda: None)
+        for refusals, after in ((1, 2), (1, 1), (3, 1)):
+            history.refusals = refusals
+            await source.page(None, None, 0, 1000)
+            assert source.at_once == after
+        widths = [source.at_once]
+        for _ in range(5):
+            for _ in range(50):
+                await source.page(None, None, 0, 1000)
+            widths.append(source.at_once)
+    assert widths == [1, 2, 3, 4, 5, 5]
 
 
 async def test_a_rate_limit_that_does_not_end_ends_the_export(path: Path) -> None:
@@ -484,12 +510,13 @@ async def test_a_rate_limit_that_does_not_end_ends_the_export(path: Path) -> Non
     assert (await exported(history, path)).resumed
 
 
-async def test_a_row_that_leaves_a_restless_window(path: Path) -> None:
+@pytest.mark.parametrize("request_", [8, 12, 16, 20])
+async def test_a_row_that_leaves_a_restless_window(path: Path, request_: int) -> None:
     """It is not counted for one that was not found."""
     messages = spread(100, seconds=0)
 
     def leave(history: FakeHistory) -> None:
-        if len(history.forms) == 12:
+        if len(history.forms) == request_:
             messages[50].at = START - timedelta(days=5)
             messages[50].row["processed_date"] = messages[50].at.strftime(WIRE)
 

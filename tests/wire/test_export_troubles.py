@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,12 +165,13 @@ async def test_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-async def test_rows_without_a_time_stay_once(tmp_path: Path, suffix: str) -> None:
-    """They come with two windows, and stand in the file once."""
-    messages = spread(240, seconds=600)
+@pytest.mark.parametrize("seconds", [1, 600])
+async def test_rows_without_a_time_stay_once(tmp_path: Path, suffix: str, seconds: int) -> None:
+    """They come with two windows, and stand at the end of the file once."""
+    messages = spread(240, seconds=seconds)
     for n, message in enumerate(messages):
         shown = message.row["processed_date"]
-        message.row["processed_date"] = "" if n % 7 == 0 else shown[:10] if n % 5 == 0 else shown
+        message.row["processed_date"] = "" if n % 3 == 0 else shown[:10] if n % 4 == 0 else shown
     path = tmp_path / f"all.{suffix}"
     with small_pages(20, 60):
         async with FakeHistory(messages).client() as client:
@@ -182,7 +184,57 @@ async def test_rows_without_a_time_stay_once(tmp_path: Path, suffix: str) -> Non
     else:
         with path.open(newline="", encoding="utf-8") as file:
             found = list(csv.DictReader(file))
-    assert sorted(int(row["message_id"]) for row in found) == list(range(1, 241))
+    numbers = [int(row["message_id"]) for row in found]
+    placed = [n + 1 for n in range(240) if n % 3 and n % 4]
+    assert numbers[: len(placed)] == placed
+    assert sorted(numbers) == list(range(1, 241))
+
+
+class Slow(io.BytesIO):
+    """A stream that takes its time for the first bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def write(self, content: Any, /) -> int:  # noqa: ANN401 - bytes of any kind
+        """Wait, and take them."""
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return super().write(content)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_export_writes_no_further(backend: str) -> None:
+    """What is being written is written to its end, and then nothing more."""
+    stream = Slow()
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(export, FakeHistory(spread(100)), stream)
+            await anyio.to_thread.run_sync(stream.begun.wait, 30)
+            group.cancel_scope.cancel()
+            for _ in range(20):
+                with anyio.CancelScope(shield=True):
+                    await anyio.lowlevel.checkpoint()
+            stream.go_on.set()
+
+    anyio.run(run, backend=backend)
+    assert 0 < len(stream.getvalue().splitlines()) <= 30
+
+
+async def test_a_closed_client_is_told(tmp_path: Path) -> None:
+    """Before anything is written."""
+    client = FakeHistory().client()
+    await client.aclose()
+    with pytest.raises(InvalidRequest, match="client: is closed"):
+        await export_history(client, "sms", tmp_path / "all.csv")
+    assert content_of(tmp_path) == []
+
+
+def content_of(directory: Path) -> list[Path]:
+    """Return what is in a directory; for tests that are coroutines."""
+    return list(directory.iterdir())
 
 
 async def test_another_refusal_while_the_plan_is_made(tmp_path: Path) -> None:

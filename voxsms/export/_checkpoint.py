@@ -222,15 +222,19 @@ class Checkpoint:
             files.truncate(self._rows, self._end)
         return self._rows
 
-    def _append(self, about: Mapping[str, Any]) -> int:
-        """Write a line to the journal; return where."""
+    def _open_journal(self) -> BinaryIO:
         if self._journal is None:
             self._journal = files.open_again(self.path / _JOURNAL)
             self._journal.seek(-1, SEEK_END)
             if self._journal.read() != b"\n":  # an earlier run was stopped in its last line
                 files.append(self._journal, [b"\n"])
-        line = self._journal.tell()
-        files.append(self._journal, [_line(about)])
+        return self._journal
+
+    def _append(self, about: Mapping[str, Any]) -> int:
+        """Write a line to the journal; return where."""
+        journal = self._open_journal()
+        line = journal.tell()
+        files.append(journal, [_line(about)])
         return line
 
     def keys(self, saved: Saved) -> "array[int]":
@@ -288,8 +292,7 @@ class Checkpoint:
     def _note(self, ready: dict[str, Any] | None) -> None:
         self.ready = ready
         self._append({"ready": ready})
-        if self._journal is not None:
-            files.sync(self._journal)
+        files.sync(self._open_journal())
 
     def finish(self) -> None:
         """Remove all, now that the result is in its place; the journal last, which says so."""

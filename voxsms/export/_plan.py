@@ -204,16 +204,16 @@ class _Planner:
     async def _end(self, first: Page) -> tuple[datetime, bool]:
         """Return the first second after the range, and whether it was still to come.
 
-        It is told by the service's clock. Where that is not known this machine's may be wrong: then
-        no row that a count without an end sees may lie behind it.
+        It is told by the service's clock. Where that is not known, or this machine's says something
+        else, either may be wrong: no row that a count without an end sees may lie behind it then.
         """
         query, now = self._query, self._source.now(first)
-        if now is not None:
+        if now is not None and self._source.is_agreed(now):
             end = query.end(now)
             return end, end > now
         if query.to_date is not None:
             return min(query.to_date, _LATEST) + SECOND, True
-        end, step = self._source.guess_now() + SECOND, SECOND
+        end, step = (now or self._source.guess_now()) + SECOND, SECOND
         end = end if query.from_date is None else max(end, query.from_date)
         while end < _LATEST:
             page = await self._source.page(end, None, 0, query.page_rows)

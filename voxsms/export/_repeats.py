@@ -24,7 +24,7 @@ class Repeats:
     """The indexes of the windows in which the same placed row stands."""
     extra: int = 0
     """How many copies there are beside the first of each row that is placed, or of a stray."""
-    dropped: Mapping[int, frozenset[int]] = attrs.field(factory=dict)
+    dropped: Mapping[int, frozenset[int]] = attrs.field(factory=dict[int, frozenset[int]])
     """The strays to leave out, by window, as indexes among its strays."""
 
 

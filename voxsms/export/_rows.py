@@ -331,7 +331,7 @@ def are_whole_times(values: Collection[str | None]) -> bool:
     if None in values:
         return False
     times = cast("Collection[str]", values)
-    joined = "\n".join(times) + "\n"
+    joined = "\n".join([*times, ""])
     if joined.translate(_FIGURES) != _shapes(len(times)):
         return False
     try:

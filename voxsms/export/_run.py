@@ -133,14 +133,15 @@ class Export:
     async def _block(self, work: Callable[[], T]) -> T:
         """Do what may block in a thread, one thing at a time.
 
-        A task that is cancelled does not wait for its thread. Who closes must.
+        A task that is cancelled does not wait for its thread; closing does, which comes last.
         """
 
         def work_alone() -> T:
             with self._at_work:
                 return work()
 
-        return await to_thread.run_sync(work_alone, limiter=self._threads)
+        run = to_thread.run_sync
+        return await run(work_alone, limiter=self._threads, abandon_on_cancel=True)
 
     async def _find_plan(self) -> tuple[Plan, bool]:
         """Resume the plan of an earlier run, or make one and write it down."""

@@ -21,7 +21,7 @@ _MAX_WAIT = 30.0
 _CALM = 50
 """Pages after which one more is asked for at a time, where the service had had enough."""
 _MAX_APART = 3.0
-"""Seconds between an answer's `Date` and what the client knows of the service's time."""
+"""Seconds between two clocks that say the same."""
 
 
 async def gather(
@@ -98,6 +98,10 @@ class Source:
         if date is not None and abs(date.timestamp() - known) <= _MAX_APART:
             return date
         return whole_second(datetime.fromtimestamp(known, UTC))
+
+    def is_agreed(self, now: datetime) -> bool:
+        """Return whether this machine's clock says the same as the service."""
+        return abs(now.timestamp() - self.clock.time()) <= _MAX_APART
 
     def guess_now(self) -> datetime:
         """Return the second it may be at the service, by this machine's clock."""
