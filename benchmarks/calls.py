@@ -23,7 +23,7 @@ import readme
 from loopback import pin, server
 
 import voxsms
-from voxsms.transport.seam import Transport
+from voxsms.transport import Transport
 
 SOURCE, DESTINATION, TEXT = "447443332211", "447443332212", "Hello"
 FORM = {"source": SOURCE, "destination": DESTINATION, "sms_body": TEXT}
@@ -147,7 +147,7 @@ async def _seconds(work: Awaitable[object]) -> float:
 
 def pairs(url: str) -> list[Pair]:
     """Give each library and voxsms on it, to call a server."""
-    from voxsms.transport.aiohttp_session import AiohttpTransport
+    from voxsms.transport._aiohttp import AiohttpTransport
 
     def ours(make: Callable[[], Transport]) -> Open:
         return lambda stack: _voxsms(url, stack, make())

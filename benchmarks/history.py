@@ -14,7 +14,7 @@ import orjson
 from loopback import ROWS_A_PAGE, pin, server
 
 import voxsms
-from voxsms.transport.seam import Evidence, Request, Timeouts
+from voxsms.transport import Evidence, Request, Timeouts
 
 
 async def _floor(url: str, rows: int) -> int:

@@ -23,8 +23,7 @@ from pathlib import Path
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.pricing import RateTable, estimate_many
-from voxsms.text.segments import count_fragments
-from voxsms.text.template import Template
+from voxsms.text import Template, count_fragments
 
 _DIGITS = "0123456789"
 _MAILINGS = {

@@ -15,7 +15,7 @@ from importlib import import_module
 
 import attrs
 
-from voxsms.text.segments import count_fragments
+from voxsms.text import count_fragments
 
 TEXTS = 200
 EMOJI = "😀🎉👍🚀❤"

@@ -15,7 +15,7 @@ import orjson
 from voxsms.api.codec import Answer
 from voxsms.calls.auth import ApiKey, Proof
 from voxsms.clock import Clock
-from voxsms.transport.seam import Evidence, Phase, Request
+from voxsms.transport import Evidence, Phase, Request
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 KEY = ApiKey(account_id=1, api_key="k-of-the-tests")
@@ -112,11 +112,11 @@ class Scripted:
     name = "scripted"
 
     def __init__(
-        self, *turns: Turn, phase: Phase = Phase.READING, silence_counts: bool = True
+        self, *turns: Turn, phase: Phase = Phase.READING, reports_progress: bool = True
     ) -> None:
         self.turns = list(turns)
         self.phase = phase
-        self.silence_counts = silence_counts
+        self.reports_progress = reports_progress
         self.requests: list[Request] = []
         self.closed = 0
 

@@ -26,9 +26,9 @@ from voxsms import (
 from voxsms.calls.auth import Auth, Proof
 from voxsms.clock import Clock
 from voxsms.sandbox import KINDS, Fault, Number, Sandbox, serve
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import Transport
-from voxsms.transport.surroundings import tls
+from voxsms.transport import Transport
+from voxsms.transport._aiohttp import AiohttpTransport
+from voxsms.transport._environment import tls
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- fault matrix -->", "<!-- end -->"
@@ -73,6 +73,10 @@ class Row:
         return self.options.get("code") == 456
 
 
+def _answers(body: str, status: int = 200) -> tuple[str, Mapping[str, object]]:
+    return "commit_then_answer", {"body": body, "status": status}
+
+
 ROWS = (
     Row("no fault", "ok"),
     Row("does not listen", "refuse", {"seconds": 600}),
@@ -99,6 +103,11 @@ ROWS = (
     Row("done, HTTP 500", "commit_then_500"),
     Row("done, code 2", "commit_then_error"),
     Row("done, code 515, done before", "commit_then_error", {"code": 515}),
+    Row("done, codes 340 and 515 at once", *_answers('{"errors": [{"code": 340}, {"code": 515}]}')),
+    Row("done, code 340 beside an id", *_answers('{"error": {"code": 340}, "message_id": 1861}')),
+    Row("done, HTTP 429 with an id", *_answers('{"message_id": 1861}', 429)),
+    Row("done, `result` is 0", *_answers('{"result": 0, "fragments_count": 1}')),
+    Row("done, HTML and HTTP 404", *_answers("<html></html>", 404)),
     Row("done, never answers", "commit_then_never", read=QUICK),
 )
 

@@ -19,7 +19,7 @@ from voxsms import Client
 from voxsms.api.codec import Answer
 from voxsms.api.models import DeliveryStatus
 from voxsms.export import _query
-from voxsms.transport.seam import Evidence, Phase, Request
+from voxsms.transport import Evidence, Phase, Request
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WIRE = "%Y-%m-%d %H:%M:%S"
@@ -106,7 +106,7 @@ class FakeHistory:
     """
 
     name = "fake"
-    silence_counts = True
+    reports_progress = True
 
     def __init__(
         self,

@@ -1,21 +1,19 @@
 """The client: the table worn as methods.
 
-A row of the table is bound to a client by a descriptor, so that a type checker infers the names,
-types and defaults of a method's arguments, and its result, from the row's request and reply
-classes. At run time the descriptor gives a plain function with that signature, so that `help()` is
-right too.
+Each method of the table becomes a plain function of the class. A type checker infers the names,
+types and defaults of its arguments, and its result, from the method's request and reply classes; at
+run time it has that signature, so that `help()` is right too.
 """
 
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator
-from functools import cached_property
-from inspect import Signature, iscoroutinefunction
+from inspect import Parameter, iscoroutinefunction
 from types import GenericAlias, TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
-    Generic,
+    Concatenate,
     ParamSpec,
     Protocol,
     Self,
@@ -29,20 +27,19 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 
-from voxsms.api import registry, spec
+from voxsms.api import spec
 from voxsms.api.models import HistoryPage
-from voxsms.api.registry import RequestClass, call_signature, documentation, request_class
-from voxsms.api.spec import Method
-from voxsms.api.wire import kind
+from voxsms.api.spec import MethodSpec, RequestClass, call_signature, documentation, request_class
+from voxsms.api.wire import describe_type
 from voxsms.calls.auth import Auth, from_env, variable
-from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, note
+from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, write_log
 from voxsms.calls.paging import Pager
 from voxsms.calls.session import Options, Session
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
-from voxsms.transport.httpx_lanes import HttpxTransport, UserHttpxTransport
-from voxsms.transport.seam import Timeouts, Transport
-from voxsms.transport.surroundings import is_this_machine
+from voxsms.transport import Timeouts, Transport
+from voxsms.transport._environment import is_this_machine
+from voxsms.transport._httpx import HttpxTransport, UserHttpxTransport
 
 if TYPE_CHECKING:  # prices are asked for by few and loaded by those
     from voxsms.pricing import Budget, RateTable
@@ -51,143 +48,95 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Row = TypeVar("Row")
 R_co = TypeVar("R_co", covariant=True)
-F = TypeVar("F", bound=Callable[..., object])
 
 BASE_URL = "https://api.voximplant.com"
 
 
-class AsyncMethod(Protocol[P, R_co]):
-    """A method that is awaited for its result."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
-        """Make the call."""
-        ...
-
-
-class PagedMethod(Protocol[P, R_co]):
-    """A method whose result is awaited for a page or iterated for all rows."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Prepare the call."""
-        ...
-
-
-class _Binding:
-    """What the three kinds of binding share: how the functions they give look."""
-
-    def __init__(self, row: registry.Row, request: RequestClass, returns: object) -> None:
-        self._row_shown = row, request, returns
-        self._name = row.cmd
-
-    def __set_name__(self, owner: type[object], name: str) -> None:
-        """Learn the method's name."""
-        self._name = name
-
-    @cached_property
-    def _looks(self) -> tuple[str, Signature]:
-        row, request, returns = self._row_shown
-        return documentation(row, request), call_signature(request, returns)
-
-    def _dressed(self, function: F) -> F:
-        function.__name__ = self._name
-        function.__qualname__ = f"Client.{self._name}"
-        function.__doc__, vars(function)["__signature__"] = self._looks
-        return function
-
-    def _kept(self, client: "Client", function: F) -> F:
-        """Leave a bound function with its client, where the next look-up finds it first."""
-        vars(client)[self._name] = self._dressed(function)
-        return function
-
-    def _of_class(self) -> Any:  # noqa: ANN401 - what `help(Client)` shows; typed as the binding
-        name = self._name
-
-        def call(client: "Client", /, *args: object, **kwargs: object) -> object:
-            return getattr(client, name)(*args, **kwargs)
-
-        return self._dressed(call)
-
-
-class Call(_Binding, Generic[P, R]):
-    """Binds a row whose answer is one record."""
-
-    def __init__(self, row: Method[P, R]) -> None:
-        super().__init__(row, request_class(row), row.reply)
-        self._row = row
+class Function(Protocol[P, R_co]):
+    """A function of the class, as type checkers see it; an instance binds it."""
 
     @overload
-    def __get__(self, client: None, owner: type[object]) -> Self: ...
-    @overload
-    def __get__(self, client: "Client", owner: type[object]) -> AsyncMethod[P, R]: ...
-    def __get__(self, client: "Client | None", owner: type[object]) -> Self | AsyncMethod[P, R]:
-        """Bind the row to a client."""
-        if client is None:
-            return cast("Self", self._of_class())
-
-        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            request = self._row.request(*args, **kwargs)
-            return await client.session.call(self._row, request)
-
-        return self._kept(client, call)
-
-
-class Paged(_Binding, Generic[P, Row]):
-    """Binds a row whose answer is one page of a list."""
-
-    def __init__(self, row: Method[P, HistoryPage[Row]]) -> None:
-        super().__init__(row, request_class(row), GenericAlias(Pager, get_args(row.reply)))
-        self._row = row
-
-    @overload
-    def __get__(self, client: None, owner: type[object]) -> Self: ...
-    @overload
-    def __get__(self, client: "Client", owner: type[object]) -> PagedMethod[P, Pager[Row]]: ...
     def __get__(
-        self, client: "Client | None", owner: type[object]
-    ) -> Self | PagedMethod[P, Pager[Row]]:
-        """Bind the row to a client."""
-        if client is None:
-            return cast("Self", self._of_class())
+        self, client: None, owner: type[object]
+    ) -> Callable[Concatenate["Client", P], R_co]: ...
+    @overload
+    def __get__(self, client: "Client", owner: type[object]) -> Callable[P, R_co]: ...
+    def __get__(self, client: "Client | None", owner: type[object]) -> Callable[..., R_co]:
+        """Bind it."""
+        ...
+
+
+def _call(method: MethodSpec[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
+    """Make the function of a method whose answer is one record."""
+
+    async def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            request = method.request(*args, **kwargs)
+        finally:
+            del args, kwargs  # error trackers record the variables of frames
+        return await client.session.call(method, request)
+
+    made = _documented(call, method, request_class(method), method.reply)
+    return cast("Function[P, Coroutine[Any, Any, R]]", made)
+
+
+def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
+    """Make the function of a method whose answer is one page of a list."""
+
+    def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
+        try:
+            request = method.request(*args, **kwargs)
+        finally:
+            del args, kwargs  # error trackers record the variables of frames
 
         def fetch(request: attrs.AttrsInstance) -> Coroutine[Any, Any, HistoryPage[Row]]:
-            return client.session.call(self._row, request)
+            return client.session.call(method, request)
 
-        def call(*args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
-            request = self._row.request(*args, **kwargs)
-            return Pager(self._row, request, fetch, client.session.service_clock.now)
+        return Pager(method, request, fetch, client.session.service_clock.now)
 
-        return self._kept(client, call)
+    returns = GenericAlias(Pager, get_args(method.reply))
+    made = _documented(call, method, request_class(method), returns)
+    return cast("Function[P, Pager[Row]]", made)
 
 
-class Download(_Binding, Generic[P]):
-    """Binds a row in its `output=` form, whose answer is a file."""
+def _download(
+    method: spec.AnyMethod, request_of: Callable[P, spec.Download]
+) -> Function[P, Coroutine[Any, Any, int]]:
+    """Make the function of a method in its `output=` form, whose answer is a file."""
 
-    def __init__(self, row: registry.Row, request: Callable[P, spec.Download]) -> None:
-        super().__init__(row, cast("RequestClass", request), int)
-        self._row = row
-        self._request = request
+    async def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            request = request_of(*args, **kwargs)
+        finally:
+            del args, kwargs  # error trackers record the variables of frames
+        return await client.session.download(method, request, request.path)
 
-    @overload
-    def __get__(self, client: None, owner: type[object]) -> Self: ...
-    @overload
-    def __get__(self, client: "Client", owner: type[object]) -> AsyncMethod[P, int]: ...
-    def __get__(self, client: "Client | None", owner: type[object]) -> Self | AsyncMethod[P, int]:
-        """Bind the row to a client."""
-        if client is None:
-            return cast("Self", self._of_class())
+    made = _documented(call, method, cast("RequestClass", request_of), int)
+    return cast("Function[P, Coroutine[Any, Any, int]]", made)
 
-        async def call(*args: P.args, **kwargs: P.kwargs) -> int:
-            request = self._request(*args, **kwargs)
-            return await client.session.download(self._row, request, request.path)
 
-        return self._kept(client, call)
+def _documented(
+    function: Any,  # noqa: ANN401 - of three kinds
+    method: spec.AnyMethod,
+    request: RequestClass,
+    returns: object,
+) -> object:
+    """Give a function the name, signature and documentation that the table has for it."""
+    function.__name__ = spec.python_name(request.__name__)
+    function.__qualname__ = f"Client.{function.__name__}"
+    function.__doc__ = documentation(method, request)
+    shown = call_signature(request, returns)
+    client = Parameter("self", Parameter.POSITIONAL_ONLY)
+    function.__signature__ = shown.replace(parameters=[client, *shown.parameters.values()])
+    return function
 
 
 class Client:
     """An asynchronous client for Voximplant's SMS methods.
 
     Use it as `async with Client(auth) as client:`, under asyncio or trio. One client may serve one
-    event loop after the other, such as an `asyncio.run` for each job: each has its own connections.
+    event loop after the other, such as an `asyncio.run` for each job, and the loops of several
+    threads at once: each has its own connections.
     No call is ever sent twice where that could deliver a message twice.
 
     Args:
@@ -205,19 +154,19 @@ class Client:
         clock: for tests: a `Clock` to drive time by.
 
     Raises:
-        InvalidRequest: an argument here can not be right.
+        InvalidRequest: an argument here cannot be right.
     """
 
-    send_sms_message = Call(spec.SEND_SMS_MESSAGE)
-    a2p_send_sms = Call(spec.A2P_SEND_SMS)
-    control_sms = Call(spec.CONTROL_SMS)
-    get_sms_history = Paged(spec.GET_SMS_HISTORY)
-    a2p_get_sms_history = Paged(spec.A2P_GET_SMS_HISTORY)
-    download_sms_history = Download(spec.GET_SMS_HISTORY, spec.DownloadSmsHistory)
-    download_a2p_sms_history = Download(spec.A2P_GET_SMS_HISTORY, spec.DownloadA2PSmsHistory)
-    get_phone_numbers = Paged(spec.GET_PHONE_NUMBERS)
-    get_resource_price = Call(spec.GET_RESOURCE_PRICE)
-    get_account_info = Call(spec.GET_ACCOUNT_INFO)
+    send_sms_message = _call(spec.SEND_SMS_MESSAGE)
+    a2p_send_sms = _call(spec.A2P_SEND_SMS)
+    control_sms = _call(spec.CONTROL_SMS)
+    get_sms_history = _paged(spec.GET_SMS_HISTORY)
+    a2p_get_sms_history = _paged(spec.A2P_GET_SMS_HISTORY)
+    download_sms_history = _download(spec.GET_SMS_HISTORY, spec.DownloadSmsHistory)
+    download_a2p_sms_history = _download(spec.A2P_GET_SMS_HISTORY, spec.DownloadA2PSmsHistory)
+    get_phone_numbers = _paged(spec.GET_PHONE_NUMBERS)
+    get_resource_price = _call(spec.GET_RESOURCE_PRICE)
+    get_account_info = _call(spec.GET_ACCOUNT_INFO)
 
     def __init__(
         self,
@@ -263,7 +212,11 @@ class Client:
         deadline: float | None = None,
         budget: "Budget | None" = None,
     ) -> Self:
-        """Give a view of this client with other options, which shares its connections."""
+        """Return a view of this client with other options, which shares its connections.
+
+        Raises:
+            InvalidRequest: an option cannot be right.
+        """
         now = self.session.options
         options = Options(
             now.timeouts if timeout is None else Timeouts.of(timeout),
@@ -277,7 +230,7 @@ class Client:
         return view
 
     async def rates(self, method: str = "a2p_send_sms") -> "RateTable":
-        """Ask for the prices of one of the two sends, in the currency of the account.
+        """Return the prices of one of the two sends, in the currency of the account.
 
         Args:
             method: `a2p_send_sms` or `send_sms_message`.
@@ -292,7 +245,7 @@ class Client:
         return RateTable.from_resource_prices(prices, currency=account.currency, method=method)
 
     async def __aenter__(self) -> Self:
-        """Give the client; its connections are opened as they are needed."""
+        """Return the client; its connections are opened as they are needed."""
         return self
 
     async def __aexit__(
@@ -319,17 +272,17 @@ class Client:
 def _faults_of_parts(
     auth: object, base_url: object, transport: object, hooks: Hooks, clock: object
 ) -> Iterator[Fault]:
-    """Find what can not be right among the parts of a client: a class, a path, a coroutine."""
+    """Find what cannot be right among the parts of a client: a class, a path, a coroutine."""
     if not _is_one_with(auth, "signer"):
-        yield Fault("auth", f"is {kind(auth)}; it must be a ServiceAccount or an ApiKey")
+        yield Fault("auth", f"is {describe_type(auth)}; it must be a ServiceAccount or an ApiKey")
     if problem := _problem_of_url(base_url):
         yield Fault("base_url", problem)
     of_httpx = isinstance(transport, httpx.AsyncClient | httpx.AsyncBaseTransport | None)
-    if not of_httpx and not _is_one_with(transport, "silence_counts"):
+    if not of_httpx and not _is_one_with(transport, "reports_progress"):
         wanted = "an httpx.AsyncClient, an httpx transport or one of voxsms.transport"
-        yield Fault("transport", f"is {kind(transport)}; it must be {wanted}")
+        yield Fault("transport", f"is {describe_type(transport)}; it must be {wanted}")
     if not all(_is_one_with(clock, method) for method in ("time", "monotonic", "sleep", "roll")):
-        yield Fault("clock", f"is {kind(clock)}; it must be a Clock")
+        yield Fault("clock", f"is {describe_type(clock)}; it must be a Clock")
     for name, hook in attrs.asdict(hooks, recurse=False).items():
         if hook is not None and not _is_plain_function(hook):
             yield Fault(name, "must be a plain function: it is called on the spot, not awaited")
@@ -345,7 +298,7 @@ def _warn_of_clear_text(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         text = "credentials cross the network in clear: %s is called without TLS"
-        note(logging.WARNING, text, parts.hostname)
+        write_log(logging.WARNING, text, parts.hostname)
 
 
 def _problem_of_url(url: object) -> str | None:
@@ -378,13 +331,13 @@ def _check(options: Options, *others: Fault) -> None:
     if type(options.max_attempts) is not int or options.max_attempts < 1:
         faults.append(Fault("max_attempts", "must be a whole number of at least 1"))
     if options.budget is not None and not _is_one_with(options.budget, "reserve"):
-        faults.append(Fault("budget", f"is {kind(options.budget)}; it must be a Budget"))
+        faults.append(Fault("budget", f"is {describe_type(options.budget)}; it must be a Budget"))
     if faults:
         raise InvalidRequest("Client", tuple(faults))
 
 
 def _is_one_with(value: object, method: str) -> bool:
-    """Tell whether a value has a method; a class has it too, and is a common slip."""
+    """Return whether a value has a method; a class has it too, and is a common slip."""
     return hasattr(value, method) and not isinstance(value, type)
 
 

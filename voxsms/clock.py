@@ -10,11 +10,11 @@ class Clock:
     """The machine's clocks and its dice; give a client a subclass of it to drive them."""
 
     def time(self) -> float:
-        """Seconds since the epoch, UTC, as this machine knows them."""
+        """Return the seconds since the epoch, UTC, as this machine knows them."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds of a clock that only goes forward."""
+        """Return the seconds of a clock that only goes forward."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -22,5 +22,5 @@ class Clock:
         await anyio.sleep(seconds)
 
     def roll(self) -> float:
-        """Give a random number from 0 to 1, for jitter."""
+        """Return a random number from 0 to 1, for jitter."""
         return random.random()  # noqa: S311 - spreads retries, guards nothing

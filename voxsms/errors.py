@@ -3,7 +3,7 @@
     VoxSmsError
     ├── InvalidRequest            found before anything left the machine: `.faults`
     │   └── InvalidText           a lone surrogate, a bare ESC
-    ├── CredentialsInvalid        the credentials can not be read or used
+    ├── CredentialsInvalid        the credentials cannot be read or used
     ├── BudgetExceeded            the budget does not allow the send
     ├── PriceUnknown              no rate, or no single rate, for a number
     ├── TemplateError             a template, or the values given for it
@@ -11,7 +11,7 @@
     ├── OutcomeUnknown            a charged request left and no answer told what became of it
     ├── ConnectionFailed          the connection failed, on a call that charges nothing
     ├── TimedOut                  a limit of time was reached, on a call that charges nothing
-    ├── ResponseInvalid           an answer that can not be read
+    ├── ResponseInvalid           an answer that cannot be read
     ├── ApiError                  the service answered with an error
     │   ├── AuthenticationFailed      the credentials were not accepted
     │   ├── PermissionDenied          a role is missing, the account is not active
@@ -21,13 +21,13 @@
     │   ├── RequestRefused            the request, or a value in it, was refused
     │   └── ServerFault               the service failed
     ├── PartlyFailed              an accepted send in which some numbers were refused
-    ├── Incomplete                an export that can not prove itself whole
+    ├── Incomplete                an export that cannot prove itself whole
     ├── CheckpointMismatch        a checkpoint that belongs to another export
     ├── SignatureInvalid          a callback whose signature is wrong
-    └── CallbackInvalid           a callback that can not be read
+    └── CallbackInvalid           a callback that cannot be read
 
-Every error says `.sent`, which speaks of the message and not of the request: `"no"` (nothing can
-have been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). No text here shows
+Every error has `.sent`, which is about the message and not the request: `"no"` (nothing can have
+been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). No text here shows
 a whole phone number or a message text; the data on the attributes is whole. All can be pickled.
 """
 
@@ -37,18 +37,18 @@ from typing import Literal, Protocol
 
 import attrs
 
-from voxsms.masking import mask_runs, mask_values
+from voxsms.masking import mask_message
 
 Sent = Literal["no", "maybe", "yes"]
 
 
 class VoxSmsError(Exception):
-    """The root of everything voxsms raises on its own account."""
+    """The root of everything that voxsms raises."""
 
     sent: Sent = "no"
 
     def __repr__(self) -> str:
-        """Show what `str` shows: `args` may hold whole numbers."""
+        """Return what `str` returns: `args` may hold whole numbers."""
         return f"<{type(self).__name__}: {self}>"
 
 
@@ -62,12 +62,12 @@ class Fault:
     """What is wrong and what the limit is; numbers are masked."""
 
     def __str__(self) -> str:
-        """Say it as `field: problem`."""
+        """Return `field: problem`."""
         return f"{self.field}: {self.problem}"
 
 
 class InvalidRequest(VoxSmsError, ValueError):
-    """The request can not be right, found before anything left the machine."""
+    """The request cannot be right, found before anything left the machine."""
 
     def __init__(self, subject: str, faults: tuple[Fault, ...]) -> None:
         super().__init__(subject, faults)
@@ -75,7 +75,7 @@ class InvalidRequest(VoxSmsError, ValueError):
         self.faults = faults
 
     def __str__(self) -> str:
-        """Name every fault."""
+        """Return every fault."""
         found = "; ".join(map(str, self.faults))
         return f"{self.subject}: {found}. Nothing was sent."
 
@@ -85,7 +85,7 @@ class InvalidText(InvalidRequest):
 
 
 class CredentialsInvalid(VoxSmsError, ValueError):
-    """Credentials that can not be read or used; says which file or variable and which field."""
+    """Credentials that cannot be read or used; says which file or variable and which field."""
 
 
 class BudgetExceeded(VoxSmsError):
@@ -97,7 +97,7 @@ class PriceUnknown(VoxSmsError, LookupError):
 
 
 class TemplateError(VoxSmsError, ValueError):
-    """A template that can not be read, or values that do not fit it."""
+    """A template that cannot be read, or values that do not fit it."""
 
 
 class _CallError(VoxSmsError):
@@ -144,7 +144,7 @@ class OutcomeUnknown(_CallError):
         self.numbers = numbers
 
     def __str__(self) -> str:
-        """Say what is in doubt, without the numbers."""
+        """Return what is in doubt, without the numbers."""
         count = f"{len(self.numbers)} number{'' if len(self.numbers) == 1 else 's'}"
         return (
             f"{self.method}: {self.problem} ({self.phase}). The message to {count} may have been "
@@ -153,7 +153,7 @@ class OutcomeUnknown(_CallError):
 
 
 class ResponseInvalid(VoxSmsError):
-    """An answer that can not be read; `path` says where in it (`result[3].cost`)."""
+    """An answer that cannot be read; `path` says where in it (`result[3].cost`)."""
 
     def __init__(self, method: str, path: str, problem: str) -> None:
         super().__init__(method, path, problem)
@@ -162,16 +162,17 @@ class ResponseInvalid(VoxSmsError):
         self.problem = problem
 
     def __str__(self) -> str:
-        """Name the place in the answer and what is wrong there."""
-        return f"{self.method}: the answer can not be read at {self.path}: {self.problem}"
+        """Return the path in the answer and what is wrong there."""
+        return f"{self.method}: the answer cannot be read at {self.path}: {self.problem}"
 
 
 class ApiError(VoxSmsError):
     """The service answered with an error.
 
     `code` is the service's number, or 0 where only an HTTP status came (`name` is then `HTTP_502`).
-    `msg` is the service's text as it came; `str()` masks the numbers in it, and what it repeats of
-    the request. `retry_after` is how many seconds the service asked to wait, if it named them.
+    `msg` is the service's text as it came; `str()` shows at most its first 1,000 characters, and
+    masks the numbers in it and what it repeats of the request. `retry_after` is how many seconds
+    the service asked to wait, if it named them.
     """
 
     def __init__(
@@ -183,16 +184,16 @@ class ApiError(VoxSmsError):
         self.msg = msg
         self.method = method
         self.retry_after = retry_after
-        self._shown = msg
+        self._shown = mask_message(msg)
 
     def hide(self, values: Iterable[str]) -> None:
         """Have `str()` mask these values of the request, should the service repeat them."""
-        self._shown = mask_values(self._shown, values)
+        self._shown = mask_message(self.msg, values)
 
     def __str__(self) -> str:
-        """Say method, code, name and the service's text with its numbers masked."""
+        """Return method, code, name and the start of the service's text with its numbers masked."""
         number = f"{self.code} " if self.code else ""
-        return f"{self.method}: {number}{self.name}: {mask_runs(self._shown)}"
+        return f"{self.method}: {number}{self.name}: {self._shown}"
 
 
 class AuthenticationFailed(ApiError):
@@ -257,16 +258,21 @@ class PartialResult(Protocol):
 
 
 class PartlyFailed(VoxSmsError):
-    """An accepted send in which some numbers were refused; `.result` tells which."""
+    """An accepted send in which some numbers were refused; `.result` tells which.
+
+    `.sent` is `"no"` if no number was accepted.
+    """
 
     sent: Sent = "yes"
 
     def __init__(self, result: PartialResult) -> None:
         super().__init__(result)
         self.result = result
+        if not result.result:
+            self.sent = "no"
 
     def __str__(self) -> str:
-        """Count the refusals by their code, without numbers."""
+        """Return how many were refused by which code, without numbers."""
         codes = [refusal.error_code for refusal in self.result.failed]
         by_code = ", ".join(f"{codes.count(code)} with code {code}" for code in sorted(set(codes)))
         total = len(codes) + len(self.result.result)
@@ -286,4 +292,4 @@ class SignatureInvalid(VoxSmsError):
 
 
 class CallbackInvalid(VoxSmsError, ValueError):
-    """A callback that can not be read."""
+    """A callback that cannot be read."""

@@ -7,11 +7,14 @@ their fields, and so does the data on an error (`OutcomeUnknown.numbers`, `ApiEr
 import re
 from collections.abc import Iterable
 
-_LONG_RUN = re.compile(r"\d{7,}")
+_LONG_RUN = r"\d{7,}"
 _LONG = 10  # from here on three characters at each end still hide enough
 _MEDIUM = 7
 _SHORT = 3
-_BETWEEN_DIGITS = r"[\s().\-]*"
+_BETWEEN_DIGITS = r"[\s().\-]*+"
+_MAX_SHOWN = 1000
+_MAX_SEARCHED = _MAX_SHOWN + 4096
+"""No value of a request is longer than the difference, so none is cut before it is found."""
 
 
 def mask_number(value: str) -> str:
@@ -21,27 +24,36 @@ def mask_number(value: str) -> str:
     return f"{value[:shown]}***{value[length - shown :]}"
 
 
-def mask_runs(text: str) -> str:
-    """Mask every run of seven digits and more, as it stands in a message of the service."""
-    return _LONG_RUN.sub(lambda run: mask_number(run.group()), text)
+def mask_message(message: str, values: Iterable[str] = ()) -> str:
+    """Return a message of the service as it may be shown: its start, with what is private masked.
 
+    That is every run of seven digits and more, and what the message repeats of a request, numbers
+    also where they are written with spaces, dots, dashes or parentheses. It takes time by the
+    length of the start alone.
 
-def mask_values(text: str, values: Iterable[str]) -> str:
-    """Mask what a message of the service repeats of a request; shorter values say nothing.
-
-    Numbers also where they are written with spaces, dots, dashes or parentheses.
+    Args:
+        message: the message as it came.
+        values: the values of the request; those of three characters and less say nothing.
     """
-    for value in sorted({*values}, key=len, reverse=True):
-        if len(value) > _SHORT:
-            text = _pattern(value).sub(_mask(value), text)
-    return text
+    hidden = sorted({v for v in values if len(v) > _SHORT}, key=len, reverse=True)
+    private = re.compile("|".join([*map(_pattern, hidden), _LONG_RUN]))
+    shown: list[str] = []
+    end = 0
+    for found in private.finditer(message[:_MAX_SEARCHED]):
+        if found.start() >= _MAX_SHOWN:
+            break
+        digits = re.sub(_BETWEEN_DIGITS, "", found.group())
+        is_number = found.group() not in hidden or _is_number(found.group())
+        mask = mask_number(digits) if is_number and len(digits) >= _MEDIUM else "***"
+        shown += [message[end : found.start()], mask]
+        end = found.end()
+    rest = message[end:_MAX_SHOWN]
+    return "".join([*shown, rest, "..." if len(message) > max(end, _MAX_SHOWN) else ""])
 
 
-def _pattern(value: str) -> re.Pattern[str]:
-    if value.isascii() and value.isdigit():
-        return re.compile(_BETWEEN_DIGITS.join(value))
-    return re.compile(re.escape(value))
+def _pattern(value: str) -> str:
+    return _BETWEEN_DIGITS.join(value) if _is_number(value) else re.escape(value)
 
 
-def _mask(value: str) -> str:
-    return mask_number(value) if _LONG_RUN.fullmatch(value) else "***"
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit()

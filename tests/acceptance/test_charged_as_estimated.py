@@ -49,13 +49,13 @@ def resource(
     return voxsms.ResourcePrice(
         kind,
         tuple(
-            voxsms.PriceGroup(
+            voxsms.pricing.PriceGroup(
                 n,
                 f"{kind} {n}",
                 price,
                 per,
                 quantum,
-                voxsms.PriceGroupParams((prefix,), (forbidden,) if forbidden else ()),
+                voxsms.pricing.PriceGroupParams((prefix,), (forbidden,) if forbidden else ()),
             )
             for n, (prefix, price, per, quantum, forbidden) in enumerate(groups)
         ),

@@ -20,8 +20,8 @@ from raw_server import RawServer, serving
 from voxsms import CallEvent, Client, Httpx2Transport, HttpxTransport
 from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import SendSmsMessageResult
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import Transport
+from voxsms.transport import Transport
+from voxsms.transport._aiohttp import AiohttpTransport
 
 pytestmark = pytest.mark.slow
 

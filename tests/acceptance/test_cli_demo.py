@@ -16,9 +16,9 @@ import pytest
 from conftest import Run
 
 from voxsms.api.models import FailedSms
-from voxsms.cli import demo, place
-from voxsms.cli.demo_figures import Figures, Leg
-from voxsms.cli.endings import Failed, Usage
+from voxsms.cli import demo
+from voxsms.cli._errors import Failed, Usage
+from voxsms.cli.demo import Figures, Leg
 from voxsms.pricing import Tally
 
 pytestmark = pytest.mark.slow
@@ -225,25 +225,25 @@ def _started(command: tuple[str, ...], marked: Marked) -> "subprocess.Popen[str]
 def test_a_sandbox_that_does_not_start(capfd: pytest.CaptureFixture[str]) -> None:
     """What it said is passed on, and so is whether it was called wrongly or failed."""
     with pytest.raises(Usage, match="the sandbox ended with exit status 2"):
-        place.SandboxProcess(["--balance", "much"]).__enter__()
+        demo.SandboxProcess(["--balance", "much"]).__enter__()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with pytest.raises(Failed, match="the sandbox ended with exit status 1"):
-            place.SandboxProcess(["--port", port]).__enter__()
+            demo.SandboxProcess(["--port", port]).__enter__()
     assert "balance: is no amount" in capfd.readouterr().err
 
 
 def test_a_sandbox_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not end in time is killed."""
-    monkeypatch.setattr(place, "_PATIENCE", 0)
-    with place.SandboxProcess([]) as sandbox:
+    monkeypatch.setattr(demo, "_PATIENCE", 0)
+    with demo.SandboxProcess([]) as sandbox:
         process = sandbox._process
     assert process.returncode is not None
 
 
 def test_ctrl_c_while_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """An impatient second Ctrl-C kills it, and goes on its way."""
-    sandbox = place.SandboxProcess([]).__enter__()
+    sandbox = demo.SandboxProcess([]).__enter__()
     process = sandbox._process
     wait = process.wait
 

@@ -77,11 +77,30 @@ def test_prices_by_filter(voxsms: Run) -> None:
     assert voxsms("prices", "--resource-type", "NONSENSE").status == 1
 
 
+def test_prices_that_would_drive_the_terminal(
+    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the service calls them and wherever it stands, it is shown and not carried out."""
+    assert account.url
+    params = PriceGroupParams(("44\x1b[1A",), ("45\x1b[1A",))
+    group = PriceGroup(1, "\x1b[2K", Decimal(1), params=params)
+
+    async def get_resource_price(*_: object, **__: object) -> tuple[ResourcePrice, ...]:
+        return (ResourcePrice("A2P\x1b[2J", (group,)),)
+
+    monkeypatch.setattr("voxsms.client.Client.get_resource_price", get_resource_price)
+    ran = voxsms("prices")
+    assert ran.status == 0
+    assert all(char.isprintable() or char == "\n" for char in ran.out)
+    assert ran.out.count("<U+001B>") == 4
+
+
 def test_estimate_of_one_text(voxsms: Run, rates: str) -> None:
     """One text to a few numbers: in all, by group, by fragments, and who has no price."""
     ran = voxsms("estimate", "hello", "--to", BRITISH, AMERICAN, STRANGE, "--rates", rates)
-    assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith("0.0425 USD for 3 messages of 3 fragments together\n")
+    words = "no price is known for 1 message: the total is a part of the cost"
+    assert (ran.status, ran.err) == (1, f"voxsms: {words}\n")
+    assert ran.out.startswith("at least 0.0425 USD for 3 messages of 3 fragments together\n")
     assert "no price is known for 1 message, to 998... (1)" in ran.out
     assert _table(ran.out, "price group") == [
         ["United Kingdom Mobile", "1", "1", "0.0340"],
@@ -121,7 +140,7 @@ def test_a_template_over_a_file(voxsms: Run, rates: str, recipients: Path) -> No
     long = "Bartholomew" * 15
     recipients.write_text(
         "name,city,phone\n"
-        f"Ada,Rome,+44 7700 900001\n{long},Paris,{AMERICAN}\n\nEve,Oslo,{AMERICAN}\n"
+        f"Ada,Rome,+44 7700 900001\n{long},Paris,{AMERICAN}\n\nEve,Oslo,14155550102\n"
     )
     ran = voxsms("estimate", "--template", "Hi {name}!", "--csv", str(recipients), "--rates", rates)
     assert (ran.status, ran.err) == (0, "")
@@ -183,6 +202,7 @@ def test_bad_rows_are_told_and_left_out(voxsms: Run, rates: str, recipients: Pat
     assert found["bad_rows"][0] == {
         "line": 3,
         "reason": "phone: '***' is not a phone number: only digits may remain",
+        "lines": 1,
     }
 
 
@@ -203,8 +223,9 @@ def test_very_many_bad_rows(voxsms: Run, rates: str, recipients: Path) -> None:
     """With a wrong column all rows are bad: the first ones are told, and how many there were."""
     recipients.write_text("phone\n" + "Ada\n" * 3000)
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
-    *told, last = ran.err.splitlines()
+    *told, column, last = ran.err.splitlines()
     assert len(told) == 20
+    assert column == 'most of the column "phone" is no phone number: a wrong --number-column?'
     assert last == "3,000 rows left out (2,980 of them not shown)"
     assert ran.out == "0.0000 USD for 0 messages of 0 fragments together\n"
 
@@ -213,9 +234,272 @@ def test_a_quote_that_is_never_closed(voxsms: Run, rates: str, recipients: Path)
     """A field too long to be one is a bad row; what follows it is read."""
     swallowed = f"{AMERICAN}\n" * 15_000
     recipients.write_text(f'phone\n{BRITISH}\n"{swallowed}')
-    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json")
     assert ran.status == 0
-    assert ran.err.startswith("line 3: field larger than field limit (131072)\n")
+    assert ran.err.startswith(
+        "line 3: a quote opened here takes in too much (field larger than field limit (131072)): "
+        "lines 3 to 10,925 were read as one row and are left out\n"
+    )
+    found = json.loads(ran.out)
+    assert (found["messages"], found["invalid"]) == (4078, 10923)
+
+
+LIST = "phone,name\n447700900001,Ann\n"
+STRAY = "were read as one row and are left out"
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "messages", "invalid"),
+    [
+        (
+            '2,"Bob\n447700900003,Cy\n447700900004,Di\n',
+            f"line 3: a quote opened here is never closed: lines 3 to 5 {STRAY}",
+            1,
+            3,
+        ),
+        (
+            '447700900002,"Bob\n447700900003,Cy\n447700900004,"Di\n447700900005,Eve\n',
+            f"line 3: a quote opened here is not closed there: lines 3 to 5 {STRAY}",
+            2,
+            3,
+        ),
+        (  # legal CSV, and not what was meant
+            '447700900002,"Bob\n447700900003,Cy\n447700900004,Di"\n447700900005,Eve\n',
+            f"line 3: a quote opened here takes in what looks like rows: lines 3 to 5 {STRAY}",
+            2,
+            3,
+        ),
+        (  # of a spreadsheet, in which the numbers are no numbers either
+            '447700900002,"Bob\n"4,4744E+11",Cy"\n',
+            f"line 3: a quote opened here is not closed there: lines 3 to 4 {STRAY}",
+            1,
+            2,
+        ),
+        (  # the value before it has several lines, too
+            '"447700900002\n","Bob\n447700900003,Cy\n\n',
+            f"line 4: a quote opened here is never closed: lines 3 to 6 {STRAY}",
+            1,
+            3,
+        ),
+        (
+            '447700900002,"Bob\r\n447700900003,Cy\r\n"\r\n447700900005,Eve\r\n',
+            f"line 3: a quote opened here takes in what looks like rows: lines 3 to 5 {STRAY}",
+            2,
+            3,
+        ),
+        (
+            f'447700900002,"{"Bob" + chr(10) * 100}"\n447700900005,Eve\n',
+            f"line 3: a quote opened here takes in more lines than a text: lines 3 to 103 {STRAY}",
+            2,
+            2,
+        ),
+        (
+            f"447700900002,{'x' * 131_073}\n447700900005,Eve\n",
+            "line 3: field larger than field limit (131072)",
+            2,
+            1,
+        ),
+    ],
+)
+def test_rows_that_a_quote_takes_in(
+    voxsms: Run,
+    rates: str,
+    recipients: Path,
+    rows: str,
+    told: str,
+    messages: int,
+    invalid: int,
+) -> None:
+    """No row is lost without a word: where the quote is, which lines it took, and `--strict`."""
+    recipients.write_text(LIST + rows, newline="")
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json")
+    ran = voxsms(*words)
+    found = json.loads(ran.out)
+    assert ran.status == 0
+    assert told in ran.err.splitlines()
+    assert (found["messages"], found["invalid"]) == (messages, invalid)
+    assert found["bad_rows"][0]["lines"] == invalid
+    assert voxsms(*words, "--strict") == (1, "", f"voxsms: {told}\n")
+
+
+@pytest.mark.parametrize("apart", [2_000, 20_000])
+def test_two_quotes_far_apart(voxsms: Run, rates: str, recipients: Path, apart: int) -> None:
+    """Every line of the file is a message, a bad row, or counted as left out."""
+    numbers = [f"4477{n:08}" for n in range(apart)]
+    rows = [f"{number},Ann" for number in numbers]
+    rows[5] = f'{numbers[5]},"Bob'
+    rows[-5] = f'{numbers[-5]},"Cy'
+    recipients.write_text("\n".join(["phone,name", *rows]))
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json")
+    ran = voxsms(*words)
+    found = json.loads(ran.out)
+    assert found["messages"] + found["invalid"] == apart
+    assert found["invalid"] > 5
+    assert ran.err.startswith("line 7: a quote opened here ")
+    assert voxsms(*words, "--strict").status == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            f'phone,"name\n{BRITISH},Ann\n{AMERICAN},Bob\n',
+            "line 1: a quote opened here is never closed: lines 1 to 3",
+        ),
+        (f'"{"x" * 140_000}\n{BRITISH}', "line 1: field larger than field limit"),
+    ],
+)
+def test_a_first_line_that_takes_in_others(
+    voxsms: Run, rates: str, recipients: Path, content: str, problem: str
+) -> None:
+    """There is no list then: it is named, and nothing is estimated."""
+    recipients.write_text(content)
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    assert (ran.status, ran.out) == (2, "")
+    assert problem in ran.err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'phone,name\n"{BRITISH}","Anna\nMaria"\n{AMERICAN},"O""Neil, J."\n',
+        f'phone,"the\nname"\n{BRITISH},"Dear Ann,\nyour order, 447,\nis here"\n{AMERICAN},\n',
+        f'name,phone\n"1 Main St\nSpringfield, IL 62704",{BRITISH}\nBob,{AMERICAN}\n',
+        f'phone,text,x\n{BRITISH},"Call\n020 7946 0000\nto book",\n\n{AMERICAN},"\n",\n',
+    ],
+)
+def test_values_of_several_lines(voxsms: Run, rates: str, recipients: Path, content: str) -> None:
+    """A line end in quotes is legal, and such a row is one recipient."""
+    recipients.write_text(content)
+    ran = voxsms("estimate", "hi", "--strict", "--csv", str(recipients), "--rates", rates, "--json")
+    assert (ran.status, ran.err) == (0, "")
+    assert json.loads(ran.out)["messages"] == 2
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    st.lists(st.sampled_from(["4477009{}", '"4477009{}"', '"4477009{}', '4477009{}"']), max_size=9)
+)
+def test_whatever_the_quotes_no_line_is_lost(
+    voxsms: Run, rates: str, recipients: Path, rows: list[str]
+) -> None:
+    """Messages and rows that are left out are as many as the file has lines."""
+    lines = [row.format(f"{n:05}") for n, row in enumerate(rows)]
+    recipients.write_text("\n".join(["phone", *lines]))
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json")
+    found = json.loads(ran.out)
+    assert found["messages"] + found["invalid"] == len(lines)
+
+
+def test_a_number_that_comes_again(voxsms: Run, rates: str, recipients: Path) -> None:
+    """It is told with both lines, however it is written, and counted again."""
+    recipients.write_text(f"phone\n{BRITISH}\n{AMERICAN}\nAda\n+44 7700-900001\n{BRITISH}\nAda\n")
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    ran = voxsms(*words)
+    assert ran.status == 0
+    assert ran.err.splitlines()[-3:] == [
+        "line 5: the same number as in line 2",
+        "line 6: the same number as in line 2",
+        "2 repeated numbers, each counted again",
+    ]
+    found = json.loads(voxsms(*words, "--json").out)
+    assert (found["messages"], found["repeated"], found["invalid"]) == (4, 2, 2)
+    ran = voxsms("estimate", "hi", "--to", BRITISH, AMERICAN, f"+{BRITISH}", "--rates", rates)
+    assert ran.err == (
+        "--to: number 3 is the same as number 1\n1 repeated number, each counted again\n"
+    )
+
+
+def test_very_many_numbers_that_come_again(voxsms: Run, rates: str, recipients: Path) -> None:
+    """The first ones are told, and how many there are."""
+    recipients.write_text("phone\n" + f"{BRITISH}\n{AMERICAN}\n" * 100)
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    *told, last = ran.err.splitlines()
+    assert told[0] == "line 4: the same number as in line 2"
+    assert len(told) == 20
+    assert last == "198 repeated numbers, each counted again (178 of them not shown)"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "447700900123.0",
+        "+44 (0)7700 900123",
+        "07700 900123",
+        "011 44 7700 900123",
+        "2026-11-22",
+        "192.168.10.20",
+        "1.234.567",
+        "4.4744E+11",
+    ],
+)
+def test_a_column_that_is_not_that_of_the_numbers(
+    voxsms: Run, rates: str, recipients: Path, number: str
+) -> None:
+    """Decimals, dates, amounts and national numbers are bad rows, and the column is named."""
+    recipients.write_text(f"number,name\n{BRITISH},Ann\n" + f"{number},Bob\n" * 3)
+    column = ("--number-column", "number")
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json", *column)
+    found = json.loads(ran.out)
+    assert (found["messages"], found["invalid"]) == (1, 3)
+    assert 'most of the column "number" is no phone number: a wrong --number-column?' in ran.err
+    assert all(row["reason"].startswith("number: ") for row in found["bad_rows"])
+
+
+@pytest.mark.parametrize(("method", "most"), [("a2p_send_sms", 1600), ("send_sms_message", 765)])
+def test_a_text_that_a_send_would_refuse(
+    voxsms: Run, recipients: Path, method: str, most: int
+) -> None:
+    """It has no estimate: a bad row if it comes of a row, otherwise a mistake of the call."""
+    file = recipients.with_name("rates.json")
+    table = RateTable.from_resource_prices(PRICES, currency="USD", method=method)
+    file.write_text(table.to_json())
+    recipients.write_text(f"phone,t\n{BRITISH},{'x' * most}\n{AMERICAN},{'x' * (most + 1)}\n")
+    more = ("--csv", str(recipients), "--rates", str(file))
+    ran = voxsms("estimate", "--template", "{t}", *more)
+    (told, last) = ran.err.splitlines()
+    assert told.startswith("line 3: ")
+    assert str(most + 1) in told
+    assert last == "1 row left out"
+    ran = voxsms("estimate", "x" * (most + 1), *more)
+    assert (ran.status, ran.out) == (2, "")
+    assert str(most) in ran.err
+    assert "line" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["--template", "Hi {{name}}, {city}"],
+            '{{name}} is sent as {name}: write {name} to fill in the column "name"',
+        ),
+        (
+            ["--template", "Hi {{ Name }}"],
+            '{{ Name }} is sent as { Name }: write {name} to fill in the column "name"',
+        ),
+        (["Hi {name}"], '{name} is sent as it is: --template fills in the column "name"'),
+        (["Hi {{name}}"], '{{name}} is sent as it is: --template fills in the column "name"'),
+    ],
+)
+def test_a_column_that_would_not_be_filled_in(
+    voxsms: Run, rates: str, recipients: Path, words: list[str], told: str
+) -> None:
+    """Everybody would get the name of the column: it is told, and a mistake with `--strict`."""
+    recipients.write_text(f"phone,name,city\n{BRITISH},Ann,Rome\n")
+    more = ("--csv", str(recipients), "--rates", rates)
+    ran = voxsms("estimate", *words, *more)
+    assert (ran.status, ran.err) == (0, f"warning: {told}\n")
+    assert voxsms("estimate", *words, *more, "--strict") == (1, "", f"voxsms: {told}\n")
+
+
+@pytest.mark.parametrize("text", ["{{{name}}}", "{{}} {{town}} {name}", "{name}"])
+def test_braces_that_are_meant(voxsms: Run, rates: str, recipients: Path, text: str) -> None:
+    """Braces around what is no column, or around a value, are nothing to warn of."""
+    recipients.write_text(f"phone,name\n{BRITISH},Ann\n")
+    more = ("--csv", str(recipients), "--rates", rates, "--strict")
+    ran = voxsms("estimate", "--template", text, *more)
+    assert (ran.status, ran.err) == (0, "")
 
 
 def test_a_bar_shows_how_far_it_is(
@@ -251,7 +535,7 @@ def test_a_bar_shows_how_far_it_is(
         (["hi", "--to", BRITISH, "--rates", "FILE"], "recipients.csv: rates: is not JSON"),
     ],
 )
-def test_what_can_not_be_estimated(
+def test_what_cannot_be_estimated(
     voxsms: Run, rates: str, recipients: Path, words: list[str], problem: str
 ) -> None:
     """Each mistake is named, with status 2, before anything is printed."""

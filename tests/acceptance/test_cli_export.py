@@ -21,7 +21,7 @@ from rich.console import Console
 
 from voxsms import Incomplete
 from voxsms.calls.hooks import logger
-from voxsms.cli import exporting, show
+from voxsms.cli import _io, export
 from voxsms.export import ExportProgress, export_history
 from voxsms.sandbox import Sandbox
 
@@ -147,7 +147,7 @@ def test_a_slip_is_named(voxsms: Run, filled: Sandbox, words: list[str], problem
     ("path", "problem"),
     [("in the way/all.csv", "there is no directory"), ("all.csv", "path: cannot be written")],
 )
-def test_a_place_that_can_not_be_written(
+def test_a_place_that_cannot_be_written(
     voxsms: Run, filled: Sandbox, tmp_path: Path, path: str, problem: str
 ) -> None:
     """It is named, with exit status 2, before anything is asked for."""
@@ -208,7 +208,7 @@ def test_a_stopped_export_goes_on(voxsms: Run, filled: Sandbox, tmp_path: Path) 
         again = voxsms(*words)
         assert (again.status, again.err) == (0, "")
         assert "until 2026-03-01 23:59:59 UTC" in again.out
-        assert again.out.endswith(", going on from an earlier run\n")
+        assert again.out.endswith(", resumed from an earlier run\n")
         assert len(path.read_text().splitlines()) == 2500
         filled.faults.script("ok*30,error*1:code=104")
         assert voxsms(*words).status == 1
@@ -302,11 +302,11 @@ def test_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a terminal of 80 columns all of it stands in one line; before the plan it has no share."""
     screen = StringIO()
     terminal = Console(file=screen, force_terminal=True, no_color=True, width=80)
-    monkeypatch.setattr(show, "err", lambda: terminal)
-    with exporting._progress() as tell:
+    monkeypatch.setattr(_io, "err", lambda: terminal)
+    with export._progress() as tell:
         tell(ExportProgress(0, 0, 7, 0, 0, 0.5))
     assert "0 rows, 7 requests, 0 rows/s" in screen.getvalue()
-    with exporting._progress() as tell:
+    with export._progress() as tell:
         tell(ExportProgress(9_500_000, 10_000_000, 10_520, 5, 10, 100.0))
     assert "95% 9,500,000 rows, 10,520 requests, 95,000 rows/s, 0:00:05 left" in screen.getvalue()
 
@@ -325,7 +325,7 @@ def test_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_progress_of_one_that_goes_on(rows: int, seconds: float, rate: str) -> None:
     """What an earlier run has read says nothing of how fast this one is."""
     progress = ExportProgress(rows, 1_000_000, 100, 5, 10, seconds, rows_before=500_000)
-    assert exporting._figures(progress) == f"{rows:,} rows, 100 requests, {rate}"
+    assert export._figures(progress) == f"{rows:,} rows, 100 requests, {rate}"
 
 
 @pytest.mark.parametrize(("kind", "messages"), [("sms", "two-way messages"), ("a2p", "A2P")])
@@ -334,7 +334,7 @@ def test_the_help(voxsms: Run, kind: str, messages: str) -> None:
     ran = voxsms("export", kind, "--help")
     words = " ".join(ran.out.split())
     assert f"whole history of {messages}" in words
-    assert "the same command goes on" in words
+    assert "the same command resumes it" in words
     for option in ("--from", "--to", "--number", "--mask", "--raw", "--restart", "--format"):
         assert f"{option} " in ran.out
     assert "aware datetime" not in words

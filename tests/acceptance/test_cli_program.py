@@ -15,8 +15,8 @@ from conftest import Run
 from cyclopts import CycloptsError
 
 from voxsms import errors
-from voxsms.cli import app, endings, main, show
-from voxsms.cli.endings import Exit, ending_of
+from voxsms.cli import _errors, _io, app, main
+from voxsms.cli._errors import Exit, Sends, ending_of, words_of
 from voxsms.sandbox import Sandbox
 
 PYTHON = sys.executable
@@ -113,6 +113,22 @@ def test_a_service_that_is_not_there_ends_with_1(
     assert f"Looked for at {url}; --base-url changes that." in ran.err
 
 
+@pytest.mark.parametrize(
+    "problem", ["the proxy of $HTTPS_PROXY cannot be used", "its certificate is not trusted"]
+)
+def test_a_problem_that_another_url_does_not_solve(
+    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """What is wrong on the way there is not blamed on the URL."""
+    assert account.url
+
+    def fail(_: object) -> object:
+        raise errors.ConnectionFailed("GetPhoneNumbers", problem)
+
+    monkeypatch.setattr("voxsms.client.Client.get_phone_numbers", fail)
+    assert voxsms("numbers") == (1, "", f"voxsms: GetPhoneNumbers: {problem}\n")
+
+
 def _fails(_: object) -> object:
     raise errors.ConnectionFailed("GetPhoneNumbers", "no answer")
 
@@ -133,10 +149,10 @@ def test_a_credentials_file_can_be_named(
 
 
 def test_a_credentials_file_that_is_not_there(voxsms: Run) -> None:
-    """The file is named, and that it can not be read."""
+    """The file is named, and that it cannot be read."""
     ran = voxsms("numbers", "--credentials", "/nowhere/key.json")
     assert ran.status == 2
-    assert "'/nowhere/key.json': can not be read" in ran.err
+    assert "'/nowhere/key.json': cannot be read" in ran.err
 
 
 EXITS = {
@@ -203,7 +219,7 @@ def test_ctrl_c_says_what_was_noted(voxsms: Run, monkeypatch: pytest.MonkeyPatch
     assert voxsms("count", "x") == (130, "", "voxsms: interrupted\nWhat was read is kept.\n")
 
 
-def test_a_file_that_can_not_be_written_is_named(
+def test_a_file_that_cannot_be_written_is_named(
     voxsms: Run, account: Sandbox, tmp_path: Path
 ) -> None:
     """What the system says of a file is passed on with its name, and ends with 1."""
@@ -218,7 +234,7 @@ def test_an_error_of_the_system_without_a_file() -> None:
     """What has no file and no words is shown as it is."""
     ending = ending_of(OSError("odd"))
     assert ending is not None
-    assert ending.words(OSError("odd")) == "odd"
+    assert words_of(ending.words, OSError("odd")) == "odd"
 
 
 def test_an_error_of_the_system_with_two_files() -> None:
@@ -227,8 +243,8 @@ def test_an_error_of_the_system_with_two_files() -> None:
     error.add_note("The same command goes on.")
     ending = ending_of(error)
     assert ending is not None
-    assert ending.words(error) == "all.csv: Permission denied"
-    assert ending.advice(error) == "The same command goes on."
+    assert words_of(ending.words, error) == "all.csv: Permission denied"
+    assert _errors.advice_on(error, Sends()) == "The same command goes on."
 
 
 @pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
@@ -277,7 +293,7 @@ def test_history_into_head(account: Sandbox) -> None:
     assert done.stderr == ""
 
 
-def test_a_terminal_that_can_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_cannot_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A character that the terminal has not is written as its code, and nothing breaks."""
     octets = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(octets, "latin-1"))
@@ -309,10 +325,25 @@ def test_without_the_extra(
 def test_another_module_that_is_missing_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken installation is not taken for a missing extra."""
     monkeypatch.delitem(sys.modules, "voxsms.cli.app")
-    monkeypatch.delattr("voxsms.cli.history")
+    monkeypatch.delattr("voxsms.cli.history", raising=False)
     monkeypatch.setitem(sys.modules, "voxsms.cli.history", None)
-    with pytest.raises(ModuleNotFoundError, match=r"voxsms\.cli\.history"):
-        main(["--help"])
+    with pytest.raises(ImportError, match=r"voxsms\.cli\.history"):
+        main(["history", "sms"])
+
+
+def test_a_command_imports_what_it_needs() -> None:
+    """To count a text no client is loaded: the program starts fast."""
+    program = """
+import sys
+from voxsms.cli import main
+main(["count", "hi"])
+heavy = {"httpx", "anyio", "cryptography", "voxsms.client"}
+sys.stderr.write(" ".join(heavy & sys.modules.keys()))
+"""
+    done = subprocess.run(  # noqa: S603 - this very program
+        [PYTHON, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_python_m_voxsms(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,9 +358,9 @@ def test_python_m_voxsms(monkeypatch: pytest.MonkeyPatch) -> None:
         import_module("voxsms.__main__")
 
 
-def test_a_text_can_not_drive_the_terminal() -> None:
+def test_a_text_cannot_drive_the_terminal() -> None:
     """Whatever comes from outside is shown, and not carried out."""
-    assert show.visible("a\x1b[2Jb\u202ec\nd\u2019") == "a<U+001B>[2Jb<U+202E>c\u23ced\u2019"
+    assert _io.visible("a\x1b[2Jb\u202ec\nd\u2019") == "a<U+001B>[2Jb<U+202E>c\u23ced\u2019"
 
 
 @pytest.mark.parametrize(
@@ -338,7 +369,7 @@ def test_a_text_can_not_drive_the_terminal() -> None:
 )
 def test_money_keeps_every_digit(amount: str, shown: str) -> None:
     """An amount has at least the four decimals of a balance, and every one that it has."""
-    assert show.money(Decimal(amount)) == shown
+    assert _io.money(Decimal(amount)) == shown
 
 
 def test_what_was_noted_on_a_cancellation_is_said_after_ctrl_c() -> None:
@@ -363,5 +394,5 @@ def test_what_was_noted_on_a_cancellation_is_said_after_ctrl_c() -> None:
 
     with pytest.raises(KeyboardInterrupt) as caught:
         interrupted()
-    assert endings._notes(caught.value) == ["It is kept."]
-    assert endings._notes(ValueError()) == []
+    assert _errors._notes(caught.value) == ["It is kept."]
+    assert _errors._notes(ValueError()) == []

@@ -18,7 +18,7 @@ import pytest
 from conftest import Run
 
 from voxsms.calls.auth import ServiceAccount
-from voxsms.cli import main, show
+from voxsms.cli import _io, main
 
 pytestmark = pytest.mark.slow
 
@@ -91,14 +91,14 @@ def test_a_signal_ends_it(
 ) -> None:
     """Ctrl-C and SIGTERM end it in order, and the handlers are those of before."""
     before = signal.getsignal(number)
-    print_json = show.print_json
+    print_json = _io.print_json
 
     def print_and_signal(value: dict[str, Any]) -> None:
         print_json(value)
         if "url" in value:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(show, "print_json", print_and_signal)
+    monkeypatch.setattr(_io, "print_json", print_and_signal)
     assert main(["sandbox", "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert signal.getsignal(number) == before
@@ -173,9 +173,7 @@ def test_without_eof_it_goes_on(http: httpx.Client) -> None:
         (["--credentials-file", "/nowhere/key"], 1, "/nowhere/key: No such file or directory"),
     ],
 )
-def test_a_sandbox_that_can_not_be(
-    voxsms: Run, words: list[str], status: int, problem: str
-) -> None:
+def test_a_sandbox_that_cannot_be(voxsms: Run, words: list[str], status: int, problem: str) -> None:
     """Each mistake is named, and nothing is left running."""
     threads = threading.active_count()
     ran = voxsms("sandbox", *words)

@@ -92,7 +92,7 @@ def test_a_text_that_starts_with_a_hyphen(voxsms: Run, account: Sandbox) -> None
         (("a\x1bb",), b"", "bare ESC"),
     ],
 )
-def test_a_text_that_can_not_be_sent(
+def test_a_text_that_cannot_be_sent(
     voxsms: Run, account: Sandbox, words: tuple[str, ...], stdin: bytes, problem: str
 ) -> None:
     """Whatever is wrong with the text is said, with status 2, and nothing leaves the machine."""
@@ -118,7 +118,7 @@ def test_a_text_that_was_taken_for_a_number(
 
 
 def test_a_file_that_is_not_utf8(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
-    """The file is named, and the first byte that can not be."""
+    """The file is named, and the first byte that cannot be."""
     file = tmp_path / "text.txt"
     file.write_bytes(b"ab\xff")
     ran = voxsms(*SEND, "--file", str(file))
@@ -244,19 +244,29 @@ def test_a2p_with_a_number_twice(voxsms: Run, account: Sandbox) -> None:
 
 
 @pytest.mark.voxsms_sandbox(refused={TO: 385})
-def test_a_refusal_can_not_drive_the_terminal(
+def test_a_refusal_cannot_drive_the_terminal(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the service says is shown, and not carried out."""
     sent = A2PSendSmsResult(
-        (SmsTransaction(1, TO),), 1, (FailedSms(TO, "\x1b[2Jno", 385),), predicted_fragments_count=1
+        (SmsTransaction(1, "447\x1b]0;x\x07"),),
+        1,
+        (FailedSms("448\x9b2J", "\x1b[2Jno", 385),),
+        predicted_fragments_count=1,
     )
 
     async def a2p_send_sms(_: Client, **_given: object) -> A2PSendSmsResult:
         return sent
 
     monkeypatch.setattr(Client, "a2p_send_sms", a2p_send_sms)
-    assert "<U+001B>[2Jno" in voxsms("a2p", "hello", *A2P[1:]).out
+    words = ("a2p", "hello", *A2P[1:], "447700900002")
+    out = voxsms(*words).out
+    assert "447<U+001B>]0;x<U+0007>" in out
+    assert "448<U+009B>2J  385   <U+001B>[2Jno" in out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    found = json.loads(voxsms(*words, "--json").out)
+    assert found["result"][0]["destination_number"] == "447\x1b]0;x\x07"
+    assert found["failed"][0]["error_description"] == "\x1b[2Jno"
     assert account.ledger.count == 0
 
 

@@ -11,16 +11,16 @@ from conftest import Run
 from cyclopts import App
 from cyclopts.argument import Argument
 
-from voxsms.api import registry, spec, wire
-from voxsms.api.codec import Form
+from voxsms.api import spec, wire
+from voxsms.api.codec import FormFields
 from voxsms.api.models import DeliveryStatus
-from voxsms.api.registry import METHODS, Row
+from voxsms.api.spec import METHODS, AnyMethod
+from voxsms.cli._mirror import moment
 from voxsms.cli.app import app
-from voxsms.cli.mirror import moment
 from voxsms.errors import InvalidRequest
 from voxsms.sandbox import Sandbox
 
-MIRRORED: Mapping[str, Row] = {
+MIRRORED: Mapping[str, AnyMethod] = {
     "send": spec.SEND_SMS_MESSAGE,
     "a2p": spec.A2P_SEND_SMS,
     "control": spec.CONTROL_SMS,
@@ -32,7 +32,7 @@ MIRRORED: Mapping[str, Row] = {
 PARAMETERS = [
     (command, name)
     for command, row in MIRRORED.items()
-    for name in registry.parameters(registry.request_class(row))
+    for name in spec.parameters(spec.request_class(row))
     if row.sending is None or name != row.sending.text
 ]
 
@@ -55,18 +55,18 @@ def test_an_option_is_a_parameter_of_the_table(command: str, name: str) -> None:
     Not the words on what a time is in Python: there is none on a command line.
     """
     row = MIRRORED[command]
-    kind = registry.request_class(row)
-    param, argument = registry.parameters(kind)[name], _arguments(command)[name]
+    kind = spec.request_class(row)
+    param, argument = spec.parameters(kind)[name], _arguments(command)[name]
     assert f"--{name.replace('_', '-')}" in argument.names
     words = param.doc.removesuffix("; an aware datetime.")
     assert (argument.parameter.help or "").startswith(words)
-    assert argument.required == (name in registry.required(kind))
+    assert argument.required == (name in spec.required(kind))
 
 
 @pytest.mark.parametrize("command", MIRRORED)
 def test_a_command_has_its_methods_summary(command: str) -> None:
     """What a command does is said in the words of the table."""
-    assert _command(command).help == registry.request_class(MIRRORED[command]).__doc__
+    assert _command(command).help == spec.request_class(MIRRORED[command]).__doc__
 
 
 @pytest.mark.parametrize("command", ["send", "a2p"])
@@ -116,27 +116,27 @@ def test_a_time_is_read(text: str, last: bool, expected: datetime) -> None:
 
 def test_a_time_that_is_none() -> None:
     """What is no time is refused, with a time that is one."""
-    with pytest.raises(ValueError, match="is no time, such as 2026-09-30T14:00"):
+    with pytest.raises(ValueError, match="is not a time, such as 2026-09-30T14:00"):
         moment("yesterday")
 
 
 def test_every_form_of_the_table_is_known() -> None:
     """A form that is added to the table is thought of here too."""
     forms = {
-        type(param.form)
+        type(param.wire_type)
         for row in METHODS.values()
-        for param in registry.parameters(registry.request_class(row)).values()
+        for param in spec.parameters(spec.request_class(row)).values()
     }
     assert forms == {
-        wire.BoolForm,
-        wire.ChoiceForm,
-        wire.IntForm,
-        wire.ListForm,
-        wire.PhoneForm,
-        wire.SourceForm,
-        wire.TextForm,
-        wire.TimeForm,
-        wire.WordForm,
+        wire.BoolType,
+        wire.ChoiceType,
+        wire.IntType,
+        wire.ListType,
+        wire.PhoneType,
+        wire.SenderType,
+        wire.TextType,
+        wire.TimeType,
+        wire.StringType,
     }
 
 
@@ -146,7 +146,7 @@ def test_values_arrive_as_the_wire_has_them(
     """Lists, flags, choices and times given as words reach the service as what they are."""
     seen: dict[str, Any] = {}
 
-    def requested(_: object, request: AttrsInstance) -> Form:
+    def requested(_: object, request: AttrsInstance) -> FormFields:
         seen.update(attrs.asdict(request))
         raise InvalidRequest("seen", ())
 

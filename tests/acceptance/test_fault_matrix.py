@@ -150,6 +150,9 @@ def test_a_reading_recovers_from_a_fault_that_passes(matrix: Matrix) -> None:
     lasting = {
         "code 101, a refusal",
         "done, code 515, done before",
+        "done, codes 340 and 515 at once",
+        "done, code 340 beside an id",
+        "done, `result` is 0",
         "done, dripping beyond the deadline",
     }
     once = [cell for cell in readings(matrix) if not cell.always]

@@ -19,7 +19,7 @@ from voxsms import (
 )
 from voxsms.errors import NotSent, OutcomeUnknown
 from voxsms.sandbox import Sandbox, serve
-from voxsms.transport.aiohttp_session import AiohttpTransport
+from voxsms.transport._aiohttp import AiohttpTransport
 
 WAYS: list[tuple[str, Callable[[], Any]]] = [
     ("asyncio", HttpxTransport),

@@ -21,7 +21,7 @@ from voxsms.errors import (
     RateLimited,
     VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 # From the contract, section 4: after these the message may have been delivered, or not.
 IN_DOUBT = {1, 2, 4, 5, 14, 484, 515}
@@ -98,8 +98,8 @@ class Service:
 
     name = "service"
 
-    def __init__(self, script: list[Turn], *, silence_counts: bool, sent: object) -> None:
-        self.silence_counts = silence_counts
+    def __init__(self, script: list[Turn], *, reports_progress: bool, sent: object) -> None:
+        self.reports_progress = reports_progress
         self.script = list(script)
         self.sent = sent
         self.delivered = 0
@@ -108,7 +108,7 @@ class Service:
         turn = self.script.pop(0) if self.script else Turn(None, True)
         before = turn.phase is None or turn.phase < Phase.SENDING
         silent = before and isinstance(turn.what, Exception)
-        if silent and self.silence_counts:
+        if silent and self.reports_progress:
             # A transport of voxsms's own says so before a byte leaves: nothing was delivered.
             return attrs.evolve(turn, delivered=False)
         return turn
@@ -140,10 +140,10 @@ async def outcome_of(call: Callable[[], Any]) -> VoxSmsError | None:
 @settings(max_examples=examples(400))
 @given(st.lists(turns, max_size=6), st.booleans(), st.booleans(), st.integers(1, 6))
 def test_one_call_is_delivered_once_at_most_and_never_called_failed_if_it_was(
-    script: list[Turn], silence_counts: bool, a2p: bool, max_attempts: int
+    script: list[Turn], reports_progress: bool, a2p: bool, max_attempts: int
 ) -> None:
     """Success means 1 delivery, "no" means 0, and only `OutcomeUnknown` says "maybe"."""
-    service = Service(script, silence_counts=silence_counts, sent=A2P_SENT if a2p else SENT)
+    service = Service(script, reports_progress=reports_progress, sent=A2P_SENT if a2p else SENT)
     told: list[CallEvent] = []
     client = Client(
         CountingSigner(),

@@ -26,7 +26,6 @@ from voxsms import (
     MessageStatus,
     Pager,
     PhoneNumber,
-    PriceGroup,
     RateTable,
     ResourcePrice,
     Segmentation,
@@ -36,6 +35,7 @@ from voxsms import (
     SmsTransaction,
     Timeouts,
 )
+from voxsms.pricing import PriceGroup
 
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)
 

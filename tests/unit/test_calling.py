@@ -39,7 +39,7 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 GONE = TransportFault(FaultKind.CONNECTION, "the server closed the connection")
 PAGE = {"result": [], "total_count": 0}
@@ -310,7 +310,7 @@ class Own(Scripted):
 
 async def test_a_transport_that_tells_nothing_of_its_way_proves_nothing() -> None:
     """One delivery, and a doubt: not four, and then "not sent"."""
-    client = client_of(transport=Own(answer(), silence_counts=False))
+    client = client_of(transport=Own(answer(), reports_progress=False))
     with pytest.raises(OutcomeUnknown):
         await client.send_sms_message(**SMS)
     assert len(transport_of(client).requests) == 1
@@ -338,15 +338,15 @@ async def test_an_error_of_voxsms_out_of_a_transport_says_nothing_of_the_message
         await reading.get_account_info()
 
 
-@pytest.mark.parametrize("silence_counts", [True, False])
-async def test_silence_is_evidence_only_of_a_transport_of_voxsms(silence_counts: bool) -> None:
+@pytest.mark.parametrize("reports_progress", [True, False])
+async def test_silence_is_evidence_only_of_a_transport_of_voxsms(reports_progress: bool) -> None:
     """A library that said nothing proves something only where voxsms set it up."""
-    script = Scripted(GONE, phase=Phase.HANDED_OVER, silence_counts=silence_counts)
+    script = Scripted(GONE, phase=Phase.HANDED_OVER, reports_progress=reports_progress)
     client = client_of(transport=script)
-    with pytest.raises(NotSent if silence_counts else OutcomeUnknown) as caught:
+    with pytest.raises(NotSent if reports_progress else OutcomeUnknown) as caught:
         await client.send_sms_message(**SMS)
-    assert caught.value.sent == ("no" if silence_counts else "maybe")
-    assert len(script.requests) == (4 if silence_counts else 1)
+    assert caught.value.sent == ("no" if reports_progress else "maybe")
+    assert len(script.requests) == (4 if reports_progress else 1)
 
 
 async def test_a_connection_reported_as_failed_is_evidence_from_anyone() -> None:
@@ -356,7 +356,7 @@ async def test_a_connection_reported_as_failed_is_evidence_from_anyone() -> None
         evidence.phase, evidence.connect_failed = Phase.CONNECTING, True
         raise GONE
 
-    client = client_of(transport=Scripted(refuse, silence_counts=False))
+    client = client_of(transport=Scripted(refuse, reports_progress=False))
     with pytest.raises(NotSent):
         await client.send_sms_message(**SMS)
 

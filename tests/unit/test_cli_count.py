@@ -1,4 +1,4 @@
-"""`count`: where a text is cut, what it takes, which characters make it dear."""
+"""`count`: where a text is cut, what it takes, which characters make it expensive."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxsms as library
-from voxsms.cli import counting
+from voxsms.cli import count
 
 CURLY = "It\u2019s " + "x" * 120
 
@@ -70,7 +70,7 @@ def test_another_script(voxsms: Run) -> None:
     ran = voxsms(
         "count", "\u0417\u0434\u0440\u0430\u0432\u0441\u0442\u0432\u0443\u0439\u0442\u0435"
     )
-    assert "of a script that GSM-7 can not carry" in ran.out
+    assert "of a script that GSM-7 cannot carry" in ran.out
     assert "CYRILLIC" not in ran.out
 
 
@@ -95,7 +95,7 @@ def test_a_text_that_may_be_cut_in_two_ways(voxsms: Run) -> None:
 
 def test_an_empty_text(voxsms: Run) -> None:
     """The empty text has no fragments, which is said; it is no mistake to ask."""
-    assert voxsms("count", "") == (0, "0 fragments: an empty text can not be sent\n", "")
+    assert voxsms("count", "") == (0, "0 fragments: an empty text cannot be sent\n", "")
     found = json.loads(voxsms("count", "", "--json").out)
     assert (found["fragments_count"], found["fragments"]) == (0, [])
 
@@ -149,7 +149,7 @@ def test_from_a_file_and_standard_input(voxsms: Run, tmp_path: Path) -> None:
     [(b"a\x1bb", "is a bare ESC"), (b"\xff", "standard input: is not UTF-8 (byte 1)")],
 )
 def test_a_text_that_no_message_can_carry(voxsms: Run, stdin: bytes, problem: str) -> None:
-    """What can not be sent is not counted."""
+    """What cannot be sent is not counted."""
     ran = voxsms("count", "-", stdin=stdin)
     assert ran.status == 2
     assert problem in ran.err
@@ -158,6 +158,6 @@ def test_a_text_that_no_message_can_carry(voxsms: Run, stdin: bytes, problem: st
 @given(st.text())
 def test_marking_shows_every_character(text: str) -> None:
     """Whatever the text, what is shown is all of it and nothing that a terminal would obey."""
-    shown = counting.marked(text).plain
+    shown = count.marked(text).plain
     assert all(char.isprintable() or char == "\n" for char in shown)
     assert len(shown) >= len(text)

@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 
 from voxsms import errors
-from voxsms.api import codec, registry, spec
+from voxsms.api import codec, spec
 from voxsms.api.models import ControlSmsResult
-from voxsms.api.spec import Method
+from voxsms.api.spec import AnyMethod, MethodSpec
 from voxsms.errors import ResponseInvalid
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
@@ -24,7 +25,9 @@ def answer(
     return codec.Answer(status, headers or {}, content, NOW)
 
 
-def error_of(got: codec.Answer, row: Method[..., object] = spec.CONTROL_SMS) -> errors.VoxSmsError:
+def error_of(
+    got: codec.Answer, row: MethodSpec[..., object] = spec.CONTROL_SMS
+) -> errors.VoxSmsError:
     """Give the error that an answer is read as."""
     with pytest.raises(errors.VoxSmsError) as caught:
         codec.read_answer(row, got)
@@ -68,7 +71,7 @@ def test_a_result_among_too_many_requests_is_neither() -> None:
     """A 429 says "not processed" and a result "processed": a send must not be repeated on that."""
     error = error_of(answer(BODIES["success"], 429))
     assert isinstance(error, ResponseInvalid)
-    assert (error.path, error.problem) == ("$", "HTTP 429 with a result")
+    assert (error.path, error.problem) == ("$", "HTTP 429 with result")
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -101,9 +104,9 @@ def test_what_came_instead_of_an_object_is_said(body: str, problem: str) -> None
     """A person reads what the body was, with the place where it stops being JSON."""
     error = error_of(answer(body))
     assert str(error) == (
-        f"ControlSms: the answer can not be read at $: HTTP 200, no content type, {problem}"
+        f"ControlSms: the answer cannot be read at $: HTTP 200, no content type, {problem}"
     )
-    assert str(error_of(answer('{"result": 1}', 404))).endswith("a JSON object without an error")
+    assert str(error_of(answer('{"result": 1}', 403))).endswith("a JSON object without an error")
 
 
 @pytest.mark.parametrize(("start", "filler"), [(b"", b"\xff"), (b'{"result": "', b"x")])
@@ -188,7 +191,7 @@ def test_a_gateway_s_own_json_error_is_read_by_its_status() -> None:
     ("body", "path"),
     [
         ('{"result": 1, "error": {"code": 340, "msg": "slow"}}', "error"),
-        ('{"result": null, "error": {"code": 340, "msg": "slow"}}', "error"),
+        ('{"result": [], "error": {"code": 340, "msg": "slow"}}', "error"),
         ('{"result": 1, "errors": [{"code": 340, "msg": "slow"}]}', "errors"),
     ],
 )
@@ -196,7 +199,117 @@ def test_an_error_beside_a_result_is_neither(body: str, path: str) -> None:
     """Such an answer proves nothing, so a send stays in doubt."""
     error = error_of(answer(body))
     assert isinstance(error, ResponseInvalid)
-    assert (error.path, error.problem) == (path, "an error beside a result")
+    assert (error.path, error.problem) == (path, "an error beside result")
+
+
+FIELDS = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
+
+
+def test_every_field_of_an_accepted_send_is_known_as_one() -> None:
+    """A field that is added to a reply is looked for beside errors, too."""
+    for method in (spec.SEND_SMS_MESSAGE, spec.A2P_SEND_SMS):
+        assert {f.name for f in attrs.fields(method.reply)} <= {
+            *FIELDS,
+            "predicted_fragments_count",
+        }
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("error", ['"error": {"code": 340}', '"errors": [{"code": 340}]'])
+def test_an_error_beside_anything_accepted_is_neither(field: str, error: str) -> None:
+    """And beside null it is an error: null is the same as absent."""
+    got = error_of(answer(f'{{{error}, "{field}": 5}}'))
+    assert isinstance(got, ResponseInvalid)
+    assert got.problem == f"an error beside {field}"
+    got = error_of(answer(f'{{"{field}": null, {error}}}'))
+    assert type(got) is errors.RateLimited
+
+
+SEVERAL: list[tuple[str, int]] = [
+    ('"errors": [{"code": 340}, {"code": 515}]', 515),
+    ('"errors": [{"code": 515}, {"code": 340}]', 515),
+    ('"errors": [{"code": 101}, {"code": 2}]', 2),
+    ('"error": {"code": 340}, "errors": [{"code": 484}]', 484),
+    ('"error": {"code": 340}, "errors": [{"code": 101}]', 101),
+    ('"error": {"code": 340}, "errors": {"code": 456}', 456),
+    ('"errors": [{"code": 456}, {"code": 104}, {"code": 101}]', 104),
+    ('"errors": [{"code": 340}, {"code": "?"}]', 0),
+    ('"errors": [{"code": 340}, {}]', 0),
+    ('"errors": [{"code": 340}, "broken"]', 0),
+    ('"error": "broken", "errors": [{"code": 340}]', 0),
+    ('"errors": [null, {"code": 340}], "error": null', 340),
+    ('"error": {"code": 340}, "errors": [{"code": 340}]', 340),
+    ('"error": {}, "errors": [{"code": 340}]', 340),
+    ('"error": false, "errors": [{"code": 340}]', 340),
+]
+
+
+@pytest.mark.parametrize(("body", "code"), SEVERAL)
+def test_of_several_errors_the_one_that_leaves_the_most_in_doubt_counts(
+    body: str, code: int
+) -> None:
+    """What may be waited out counts least: an answer is a refusal only if all of it says so."""
+    error = error_of(answer(f"{{{body}}}"))
+    assert isinstance(error, errors.ApiError)
+    assert error.code == code
+
+
+@pytest.mark.parametrize("result", ["0", "-1", '"0"', "2", "1861"])
+@pytest.mark.parametrize("method", [spec.CONTROL_SMS, spec.SEND_SMS_MESSAGE])
+def test_a_result_other_than_1_is_no_success(result: str, method: AnyMethod) -> None:
+    """The contract knows no other number, so none is taken for success (section 4)."""
+    body = f'{{"result": {result}, "message_id": 7, "fragments_count": 1}}'
+    error = error_of(answer(body), method)
+    assert isinstance(error, ResponseInvalid)
+    assert (error.path, error.problem) == ("result", "is not 1, which alone means success")
+
+
+def test_a_mark_before_json_is_dropped() -> None:
+    """Some servers write a UTF-8 byte order mark."""
+    mark = b"\xef\xbb\xbf"
+    assert codec.read_answer(spec.CONTROL_SMS, answer(mark + b'{"result": 1}')).result == 1
+    assert error_of(answer(mark + b'{"error": {"code": 386}}')).args[0] == 386
+    page = mark + b'{"result": [], "total_count": 0}'
+    assert codec.read_answer(spec.GET_SMS_HISTORY, answer(page)).total_count == 0
+
+
+@pytest.mark.parametrize("status", [200, 429, 503])
+def test_an_empty_list_is_an_empty_object(status: int) -> None:
+    """PHP writes one for the other."""
+    as_list, as_object = (error_of(answer(body, status)) for body in ("[]", "{}"))
+    assert (type(as_list), str(as_list)) == (type(as_object), str(as_object))
+
+
+def test_an_empty_object_is_an_empty_list() -> None:
+    """And the other for the one."""
+    page = codec.read_answer(spec.GET_SMS_HISTORY, answer('{"result": {}, "total_count": 0}'))
+    assert page.result == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "shown"),
+    [
+        ("text/html; charset=utf-8", "text/html"),
+        ("application/problem+json", "application/problem+json"),
+        ("Kanarienvogel", "an odd content type"),
+        ("text/447443332212", "an odd content type"),
+        ("text/" + "x" * 1000, "an odd content type"),
+        ("", "an odd content type"),
+    ],
+)
+def test_of_a_content_type_only_a_media_type_is_shown(header: str, shown: str) -> None:
+    """The rest could be anything, of any length."""
+    error = error_of(answer("x", 200, {"content-type": header}))
+    assert f"HTTP 200, {shown}, no JSON" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(404, "; the base URL is probably wrong"), (407, "; a proxy asks for credentials")],
+)
+def test_a_status_that_has_a_usual_reason_says_it(status: int, hint: str) -> None:
+    """A person reads what to look at."""
+    assert str(error_of(answer("<html>", status))).endswith(hint)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +343,18 @@ RETRY_AFTER: list[tuple[str, float | None]] = [
     ("Thu, 15 Jan 2026 21:00:01 +0900", 1.0),
     ("soon", None),
     ("-5", None),
-    ("1.5", None),
+    ("0.503", 0.503),
+    ("1.5", 1.5),
+    (" 2.0 ", 2.0),
+    ("nan", None),
+    ("inf", None),
+    ("1e9", None),
+    ("1.", None),
+    (".5", None),
+    ("1,5", None),
+    ("-0.5", None),
+    ("+3", None),
+    ("1.5 s", None),
     ("\u0661\u0662", None),
     ("9" * 400, None),
     ("Thu, 15 Jan 2026 12:00:30 +9999", None),
@@ -269,7 +393,7 @@ def test_the_seconds_are_taken_from_the_text_of_416_alone(
     assert error.retry_after == seconds
 
 
-@pytest.mark.parametrize("cmd", sorted(registry.METHODS))
+@pytest.mark.parametrize("cmd", sorted(spec.METHODS))
 def test_an_empty_object_is_no_answer_of_any_method(cmd: str) -> None:
     """No record can be made of nothing."""
-    assert isinstance(error_of(answer("{}"), registry.METHODS[cmd]), ResponseInvalid)
+    assert isinstance(error_of(answer("{}"), spec.METHODS[cmd]), ResponseInvalid)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxsms.api import codec, models, registry
+from voxsms.api import codec, models, spec
 from voxsms.errors import ApiError, ResponseInvalid
 
 _EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
@@ -36,7 +36,7 @@ Place = tuple[str | int, ...]
 
 def _read(cmd: str, body: bytes, status: int = 200) -> object:
     answer = codec.Answer(status, {}, body, datetime(2026, 1, 15, tzinfo=UTC))
-    return codec.read_answer(registry.METHODS[cmd], answer)
+    return codec.read_answer(spec.METHODS[cmd], answer)
 
 
 def _outcome(cmd: str, body: bytes, status: int = 200) -> object:
@@ -165,7 +165,7 @@ def test_a_second_name_is_told_by_the_record_s_name() -> None:
         _read("A2PSendSms", body)
     assert caught.value.path == "result[0].message_id"
     assert str(caught.value) == (
-        "A2PSendSms: the answer can not be read at result[0].message_id: "
+        "A2PSendSms: the answer cannot be read at result[0].message_id: "
         "a value of type str where a whole number was expected"
     )
 
@@ -198,7 +198,7 @@ _STATUSES = st.sampled_from([200, 201, 204, 301, 400, 404, 429, 500, 503])
 
 
 @given(
-    st.sampled_from(sorted(registry.METHODS)),
+    st.sampled_from(sorted(spec.METHODS)),
     st.binary()
     | _JSON.map(lambda value: json.dumps(value).encode())
     | _NEARLY.map(lambda value: json.dumps(value).encode())

@@ -8,16 +8,16 @@ import pytest
 
 from voxsms.api import codec, spec
 from voxsms.api.models import SmsCommand
-from voxsms.api.spec import Method
-from voxsms.api.wire import Trouble
+from voxsms.api.spec import MethodSpec
+from voxsms.api.wire import Violation
 from voxsms.errors import Fault, InvalidRequest, InvalidText
-from voxsms.text.message import Message
+from voxsms.text import Message
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
 HUNDRED_AND_ONE = [f"4474433322{n:03}" for n in range(101)]
 
 
-def faults_of(row: Method[..., object], request: attrs.AttrsInstance) -> InvalidRequest:
+def faults_of(row: MethodSpec[..., object], request: attrs.AttrsInstance) -> InvalidRequest:
     """Give the error with which a request is refused before it leaves."""
     with pytest.raises(InvalidRequest) as caught:
         codec.write_request(row, request)
@@ -54,7 +54,7 @@ def history(**filters: object) -> attrs.AttrsInstance:
     return make(**filters)
 
 
-BAD: list[tuple[Method[..., object], attrs.AttrsInstance, str, str]] = [
+BAD: list[tuple[MethodSpec[..., object], attrs.AttrsInstance, str, str]] = [
     (
         spec.A2P_SEND_SMS,
         a2p(dst_numbers=HUNDRED_AND_ONE),
@@ -163,7 +163,7 @@ BAD: list[tuple[Method[..., object], attrs.AttrsInstance, str, str]] = [
     ids=[f"{b[0].cmd} {b[2]} {i}" for i, b in enumerate(BAD)],
 )
 def test_bad_input_is_told_by_field_problem_and_limit(
-    row: Method[..., object], request_: attrs.AttrsInstance, field: str, problem: str
+    row: MethodSpec[..., object], request_: attrs.AttrsInstance, field: str, problem: str
 ) -> None:
     """Nothing leaves the machine, and the user reads which parameter is wrong and why."""
     error = faults_of(row, request_)
@@ -241,21 +241,21 @@ def test_a_text_no_message_can_carry_is_invalid_text(text: str, wrap: type[str |
     ],
 )
 def test_the_limits_themselves_are_allowed(
-    row: Method[..., object], request_: attrs.AttrsInstance
+    row: MethodSpec[..., object], request_: attrs.AttrsInstance
 ) -> None:
     """765 and 1600 code units, 100 numbers and 1000 rows go out."""
     assert codec.write_request(row, request_)
 
 
-Found = tuple[str, int | None, Trouble]
+Found = tuple[str, int | None, Violation]
 
 
 def read(
-    row: Method[..., object], form: Mapping[str, str]
+    row: MethodSpec[..., object], form: Mapping[str, str]
 ) -> tuple[dict[str, object], list[Found]]:
     """Read a form and give its values beside name, position and kind of each fault."""
     values, faults = codec.read_request(row, form)
-    return values, [(f.name, f.fault.position, f.fault.trouble) for f in faults]
+    return values, [(f.name, f.fault.position, f.fault.violation) for f in faults]
 
 
 def test_a_request_is_read_past_what_is_unknown_or_empty() -> None:
@@ -282,22 +282,22 @@ def test_a_missing_parameter_is_said_to_be_missing() -> None:
 def test_every_fault_of_a_read_request_is_told() -> None:
     """The sandbox can choose the service's code for each kind of fault."""
     assert read(spec.A2P_SEND_SMS, {"text": "\x1b", "src_number": ""})[1] == [
-        ("dst_numbers", None, Trouble.MISSING),
-        ("src_number", None, Trouble.MISSING),
-        ("text", None, Trouble.UNSENDABLE),
+        ("dst_numbers", None, Violation.MISSING),
+        ("src_number", None, Violation.MISSING),
+        ("text", None, Violation.UNSENDABLE),
     ]
     form = {"text": "x" * 1601, "src_number": "ACME", "dst_numbers": "12345;;x", "store_body": "1"}
     assert read(spec.A2P_SEND_SMS, form) == (
         {"src_number": "ACME"},
         [
-            ("dst_numbers", 1, Trouble.INVALID),
-            ("dst_numbers", 2, Trouble.INVALID),
-            ("text", None, Trouble.TOO_LONG),
-            ("store_body", None, Trouble.INVALID),
+            ("dst_numbers", 1, Violation.INVALID),
+            ("dst_numbers", 2, Violation.INVALID),
+            ("text", None, Violation.TOO_LONG),
+            ("store_body", None, Violation.INVALID),
         ],
     )
     span = {"from_date": "2026-01-02 00:00:00", "to_date": "2026-01-01 00:00:00"}
-    assert read(spec.GET_SMS_HISTORY, span)[1] == [("from_date", None, Trouble.REVERSED)]
+    assert read(spec.GET_SMS_HISTORY, span)[1] == [("from_date", None, Violation.REVERSED)]
     assert read(spec.GET_SMS_HISTORY, {**span, "output": "pdf"})[1] == [
-        ("output", None, Trouble.INVALID)
+        ("output", None, Violation.INVALID)
     ]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.api.codec import Answer, read_payload
-from voxsms.api.registry import METHODS
+from voxsms.api.spec import METHODS
 
 ROW = METHODS["GetSmsHistory"]
 

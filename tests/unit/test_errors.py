@@ -4,10 +4,12 @@ import copy
 import inspect
 import pickle
 import re
+import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,7 +162,7 @@ DOUBT = "may have been sent and charged: look at the history before sending it a
         ),
         (
             an_error(ResponseInvalid),
-            "get_sms_history: the answer can not be read at result[3].cost: is no number",
+            "get_sms_history: the answer cannot be read at result[3].cost: is no number",
         ),
         (
             an_error(ApiError),
@@ -179,6 +181,25 @@ DOUBT = "may have been sent and charged: look at the history before sending it a
 def test_message_of_each_error(error: VoxSmsError | Fault, said: str) -> None:
     """The words that users and their logs see."""
     assert str(error) == said
+
+
+def test_a_send_in_which_nobody_was_accepted_was_not_sent() -> None:
+    """`PartlyFailed` with an empty `result` says "no"; also after it was pickled."""
+    nobody = PartlyFailed(attrs.evolve(RESULT, result=()))
+    assert nobody.sent == "no"
+    assert pickle.loads(pickle.dumps(nobody)).sent == "no"  # noqa: S301 - our own
+    assert PartlyFailed(RESULT).sent == "yes"
+
+
+def test_a_huge_message_of_the_service_is_kept_and_shown_in_part() -> None:
+    """Two megabytes are cut before they are masked: no deadline waits for that."""
+    msg = f"slow down, {NUMBERS[0]} " * 80_000
+    began = time.process_time()
+    error = ApiError(340, "RATE_LIMIT_EXCEED", msg, "a2p_send_sms")
+    error.hide([*NUMBERS, "slow down"])
+    assert len(str(error)) < 1100
+    assert time.process_time() - began < 0.25
+    assert error.msg == msg
 
 
 def test_data_of_an_error_is_whole() -> None:

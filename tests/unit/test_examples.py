@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voxsms import errors
-from voxsms.api import codec, registry
+from voxsms.api import codec, spec
 from voxsms.api.models import (
     A2PSendSmsResult,
     A2PSmsHistory,
@@ -213,16 +213,16 @@ def test_no_example_is_left_out() -> None:
 def test_an_example_reads_as_written_down(name: str) -> None:
     """The service's documented answers come out field by field as a person reads them."""
     cmd, expected = _EXPECTED[name]
-    got = codec.read_answer(registry.METHODS[cmd], _answer(name))
+    got = codec.read_answer(spec.METHODS[cmd], _answer(name))
     assert got == expected
     assert repr(got) == repr(expected)  # a str equals its enumeration, but reads differently
 
 
-@pytest.mark.parametrize("cmd", sorted(registry.METHODS))
+@pytest.mark.parametrize("cmd", sorted(spec.METHODS))
 def test_the_rate_limit_example_is_the_same_error_for_every_method(cmd: str) -> None:
     """A refusal to process is told as such, whatever was called."""
     with pytest.raises(errors.RateLimited) as caught:
-        codec.read_answer(registry.METHODS[cmd], _answer("error_rate_limit"))
+        codec.read_answer(spec.METHODS[cmd], _answer("error_rate_limit"))
     assert caught.value.args == (340, "RATE_LIMIT_EXCEED", "Rate limit exceed", cmd, None)
 
 

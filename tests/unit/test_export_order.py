@@ -13,7 +13,7 @@ from voxsms.api.codec import Answer
 from voxsms.export import export_history
 from voxsms.export._checkpoint import Checkpoint, EncodedWindow
 from voxsms.export._source import gather
-from voxsms.transport.seam import Evidence, Request
+from voxsms.transport import Evidence, Request
 
 
 class Uneven(FakeHistory):

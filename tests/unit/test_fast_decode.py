@@ -1,6 +1,8 @@
 """Pages of rows: whatever comes, they are the same however they are read."""
 
+import importlib.util
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
-from voxsms.api import codec, fast_decode, registry
+from voxsms.api import codec, fast_decode, spec
 from voxsms.errors import ApiError, ResponseInvalid
 
 pytestmark = pytest.mark.slow
@@ -51,7 +53,7 @@ def answer(body: object, status: int = 200) -> codec.Answer:
 def outcome(cmd: str, given_: codec.Answer) -> object:
     """Give the page, or the class and the text of our error."""
     try:
-        return codec.read_answer(registry.METHODS[cmd], given_)
+        return codec.read_answer(spec.METHODS[cmd], given_)
     except (ApiError, ResponseInvalid) as error:
         return type(error), str(error)
 
@@ -160,3 +162,26 @@ def test_documented_looseness_is_read_fast(way: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(codec, "read_payload", None)
     with read_by(way):
         assert repr(outcome("A2PGetSmsHistory", answer(body))) == wanted
+
+
+@pytest.mark.parametrize("body", [[], [1], "x", 5, None, True, {}, {"result": 1}, b"", b"<html>"])
+@pytest.mark.parametrize("cmd", PAGES)
+def test_what_is_no_page_is_the_same_error_in_every_way(cmd: str, body: object) -> None:
+    """An answer that is no object, or no JSON, is told once and in one way."""
+    [found] = outcomes(cmd, answer(body))
+    assert "ResponseInvalid" in found
+
+
+def test_without_msgspec_a_page_is_read_by_way_of_dicts() -> None:
+    """It is among the extras: the core reads a history without it."""
+    source = importlib.util.find_spec("voxsms.api.fast_decode")
+    assert source is not None
+    assert source.loader is not None
+    module = importlib.util.module_from_spec(source)
+    with patch.dict(sys.modules, {"msgspec": None}):
+        source.loader.exec_module(module)
+    method = spec.METHODS["GetSmsHistory"]
+    body = json.dumps(PAGES["GetSmsHistory"]).encode()
+    with read_by("patiently"):
+        wanted = outcome("GetSmsHistory", answer(body))
+    assert repr(module.page_reader(method.reply)(body)) == repr(wanted)

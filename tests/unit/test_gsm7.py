@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxsms.text import gsm7
+from voxsms.text import _gsm7 as gsm7
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "segments"
 STANDARD: dict[str, Any] = json.loads((VECTORS / "alphabet.json").read_text("utf-8"))
 
 
 def char(code_point: str) -> str:
-    """Give the character of a code point in hexadecimal."""
+    """Return the character of a code point in hexadecimal."""
     return chr(int(code_point, 16))
 
 
@@ -58,7 +58,7 @@ def test_esc_is_no_character() -> None:
 def test_neighbours_of_the_alphabet_are_outside(code_point: str, why: str) -> None:
     """Characters easily taken for GSM-7 are not, wherever in a text they are."""
     for text in ("{}", "a{}", "é{}é", "€{}", "{}Ω"):
-        assert gsm7.septets(text.format(char(code_point))) is None, why
+        assert gsm7.count_septets(text.format(char(code_point))) is None, why
 
 
 def test_smsutil_has_the_same_alphabet() -> None:
@@ -83,14 +83,14 @@ def test_every_character_of_unicode_is_told_apart() -> None:
     for point in range(sys.maxunicode + 1):
         letter = chr(point)
         expected = 1 if letter in gsm7.BASIC else 2 if letter in gsm7.EXTENSION else None
-        assert gsm7.septets(letter) == expected
+        assert gsm7.count_septets(letter) == expected
 
 
 @given(st.text(st.sampled_from(sorted(gsm7.ALPHABET))))
 def test_septets_are_counted_as_written(text: str) -> None:
     """A text takes as many septets as writing it out one by one gives."""
     written = septets_of(text)
-    assert gsm7.septets(text) == len(written)
+    assert gsm7.count_septets(text) == len(written)
     assert [mark == 0x1B for mark in gsm7.escape_map(text)] == [mark == 0x1B for mark in written]
 
 
@@ -98,5 +98,5 @@ def test_septets_are_counted_as_written(text: str) -> None:
 def test_one_foreign_character_is_found_anywhere(text: str, letter: str, at: int) -> None:
     """One character outside the alphabet is enough, wherever it stands, and only such a one."""
     mixed = text[:at] + letter + text[at:]
-    assert (gsm7.septets(mixed) is None) == (letter not in gsm7.ALPHABET)
+    assert (gsm7.count_septets(mixed) is None) == (letter not in gsm7.ALPHABET)
     assert bool(gsm7.FOREIGN.search(mixed)) == (letter not in gsm7.ALPHABET)

@@ -32,7 +32,6 @@ FLOORS = {
     "testing": 5,
     "cli": 6,
     "__main__": 7,
-    "_surface": 7,
     "": 7,  # the package itself
 }
 STRANGERS = [
@@ -50,7 +49,7 @@ STRANGERS = [
 
 # Where each library may be imported; `*` is everywhere.
 LIBRARIES: dict[str, set[str]] = {
-    "aiohttp": {"transport.aiohttp_session"},
+    "aiohttp": {"transport._aiohttp"},
     "anyio": {"*"},
     "attrs": {"*"},
     "cattrs": {"api.decode"},
@@ -59,7 +58,7 @@ LIBRARIES: dict[str, set[str]] = {
     "httpx": {"transport", "client"},  # the client's, for the type of a user's own
     "jwt": {"calls.auth", "sandbox"},
     "msgspec": {"api.fast_decode", "export"},
-    "multidict": {"transport.aiohttp_session"},
+    "multidict": {"transport._aiohttp"},
     "orjson": {"*"},
     "pyarrow": {"export"},
     "pytest": {"testing"},
@@ -67,6 +66,7 @@ LIBRARIES: dict[str, set[str]] = {
     "rich": {"cli"},
     "starlette": {"sandbox", "webhooks"},
     "uvicorn": {"sandbox", "cli"},
+    "yarl": {"transport._aiohttp"},
 }
 PURE = ("text", "api", "pricing", "errors", "masking")
 IMPURE = {"socket", "asyncio", "random", "time", "threading", "subprocess", "anyio", "httpx"}
@@ -173,7 +173,7 @@ def test_there_are_no_circles() -> None:
 
 def test_nothing_inside_is_taken_from_the_public_surface() -> None:
     """Code of the package imports from where a thing stands, never from `voxsms` itself."""
-    taken = [f.module for f in IMPORTS if f.inside in ("", "_surface") and f.module != ""]
+    taken = [f.module for f in IMPORTS if f.inside == "" and f.module != ""]
     assert taken == []
 
 
@@ -205,7 +205,11 @@ def test_what_is_pure_stays_pure() -> None:
         if found.room in PURE and found.name.split(".")[0] in IMPURE
     ]
     # A budget is shared by threads: a lock reads no clock and asks nobody.
-    assert impure == ["pricing.budget imports threading"]
+    assert impure == ["pricing._budget imports threading"]
+
+
+ONE_STORY = {"calls.loop"}
+"""What is longer than others, as it is read from top to bottom."""
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -213,4 +217,4 @@ def test_every_file_can_be_read(module: str) -> None:
     """It says what it is in its first line, and is not too long to be read."""
     path = MODULES[module]
     assert ast.get_docstring(ast.parse(path.read_text())), "no docstring"
-    assert path.stat().st_size <= 18_000
+    assert path.stat().st_size <= (24_000 if module in ONE_STORY else 18_000)

@@ -1,13 +1,14 @@
 """How numbers are shown where a stranger may read them."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.export._masks import mask_value
-from voxsms.masking import mask_number, mask_runs
+from voxsms.masking import mask_message, mask_number
 
 DIGITS = st.text("0123456789")
 
@@ -64,22 +65,52 @@ def test_masked_number_can_not_be_read(number: str) -> None:
 )
 def test_long_runs_of_digits_are_masked(text: str, shown: str) -> None:
     """Seven digits and more are masked in a message of the service; the rest stays readable."""
-    assert mask_runs(text) == shown
+    assert mask_message(text) == shown
 
 
 @given(st.lists(DIGITS | st.text()).map("".join))
 def test_no_long_run_is_left(text: str) -> None:
     """Whatever the text, seven digits in a row do not remain, and what is no digit does."""
-    masked = mask_runs(text)
+    masked = mask_message(text)
     assert not re.search(r"\d{7}", masked)
     assert re.sub(r"[\d*]", "", masked) == re.sub(r"[\d*]", "", text)
-    assert mask_runs(masked) == masked
+    assert mask_message(masked) == masked
 
 
 @given(st.text().filter(lambda text: not re.search(r"\d{7}", text)))
 def test_other_text_stays(text: str) -> None:
     """A text without a long run of digits is given back as it is."""
-    assert mask_runs(text) == text
+    assert mask_message(text) == text
+
+
+VALUE = "Kanarienvogel 44 7443 332212"
+
+
+@pytest.mark.parametrize("before", range(960, 1001))
+def test_a_long_message_is_cut_after_it_was_masked(before: int) -> None:
+    """A text or a number that stands where a message is cut is not shown in part."""
+    message = "x" * before + VALUE + " 447443332212 " + "y" * 10_000
+    shown = mask_message(message, [VALUE])
+    assert not re.search(r"Ka|\d{4}", shown)
+    assert shown.startswith("x" * before)
+    assert shown.endswith("...")
+    assert len(shown) < 1100
+
+
+@pytest.mark.parametrize("unit", ["4", "4 ", "44 7443 33221 ", "1" * 15 + " ", "See yo", "( ", "é"])
+def test_masking_takes_time_by_what_is_shown(unit: str) -> None:
+    """Two million characters of the worst kind are cut before they are searched."""
+    message = unit * (2_000_000 // len(unit))
+    began = time.process_time()
+    shown = mask_message(message, ["447443332212", "4" * 15, "See you", "(" * 50])
+    assert time.process_time() - began < 0.25
+    assert len(shown) < 3000
+
+
+def test_a_text_of_digits_is_hidden_whole() -> None:
+    """Only a number shows its ends."""
+    assert mask_message("no: 12 34 56 78 90", ["12 34 56 78 90"]) == "no: ***"
+    assert mask_message("no: 12 34 56 78 90", ["1234567890"]) == "no: 123***890"
 
 
 @pytest.mark.parametrize(

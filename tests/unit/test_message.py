@@ -10,11 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms.errors import InvalidRequest, InvalidText
-from voxsms.text.atoms import find_atoms
-from voxsms.text.changes import changed
-from voxsms.text.gsm7 import ALPHABET
-from voxsms.text.message import Message
-from voxsms.text.segments import Encoding, count_fragments
+from voxsms.text import Encoding, Message, count_fragments
+from voxsms.text._changes import apply_changes
+from voxsms.text._graphemes import find_atoms
+from voxsms.text._gsm7 import ALPHABET
 
 WORDS = st.sampled_from(["word ", "a ", "Hi, ", "end. ", "Stra\u00dfe ", "{[\u20ac]} ", "x" * 40])
 FOREIGN = st.sampled_from(
@@ -40,7 +39,7 @@ ELLIPSES = st.sampled_from(["...", "", "\u2026", " (more)"])
 
 
 def allowed_ends(text: str) -> list[int]:
-    """Say where a text may be cut, by the slow way: between clusters, in no atom."""
+    """Return where a text may be cut, by the slow way: between clusters, in no atom."""
     atoms = find_atoms(text)
     clusters: list[str] = regex.findall(r"\X", text)
     ends: list[int] = []
@@ -71,7 +70,7 @@ def beginnings(text: str, ellipsis: str) -> dict[int, str]:
 
 
 def test_a_message_is_its_text() -> None:
-    """It gives its text, is equal to what says the same, and can not be changed."""
+    """It gives its text, is equal to what says the same, and cannot be changed."""
     message = Message("Hello")
     assert (message.text, str(message), f"{message}") == ("Hello", "Hello", "Hello")
     assert (message.changes, message.original, message.homoglyphs) == ((), "Hello", ())
@@ -100,10 +99,10 @@ def test_its_segmentation_is_found_once() -> None:
 
 
 def test_the_repr_does_not_show_the_text() -> None:
-    """It says how long the message is: a repr ends up in logs. One that can not be sent has one."""
+    """It says how long the message is: a repr ends up in logs. One that cannot be sent has one."""
     assert repr(Message("hunter2")) == "<Message: 7 characters, GSM-7, 1 fragment>"
     assert repr(Message("\u0436" * 71)) == "<Message: 71 characters, UTF-16, 2 fragments>"
-    assert repr(Message("\x1b")) == "<Message: 1 character, can not be sent>"
+    assert repr(Message("\x1b")) == "<Message: 1 character, cannot be sent>"
 
 
 @pytest.mark.parametrize("given_text", [b"bytes", None, 5, Message("x")])
@@ -113,7 +112,7 @@ def test_only_a_text_makes_a_message(given_text: object) -> None:
         Message(given_text)  # type: ignore[arg-type]
 
 
-def test_a_text_that_can_not_be_sent_is_refused_when_counted() -> None:
+def test_a_text_that_cannot_be_sent_is_refused_when_counted() -> None:
     """A lone surrogate or a bare ESC is named by whatever counts, without the text."""
     message = Message("secret \x1b")
     for count in (lambda: message.segmentation, lambda: message.fitted(max_fragments=1)):
@@ -156,7 +155,7 @@ def test_the_longest_that_fits(text: str, limit: int, ellipsis: str) -> None:
 
 
 def is_word_end(text: str, end: int) -> bool:
-    """Tell if a word ends there: white space follows, or an ideograph or emoji stands beside."""
+    """Return whether a word ends there: before white space, beside an ideograph or emoji."""
     rest = text[end:].lstrip(
         ",;:-\u2010\u2011\u2012\u2013\u2014(/[{<\u201c\u201e\u2018\u00ab\u00bf\u00a1&.\u2026"
     )
@@ -174,7 +173,7 @@ def test_nothing_is_lost_on_the_way(text: str, limit: int) -> None:
         except InvalidRequest:
             return
         assert fitted.original == text
-        assert changed(text, fitted.changes) == fitted.text
+        assert apply_changes(text, fitted.changes) == fitted.text
         assert fitted.fitted(max_fragments=limit) is fitted
 
 
@@ -245,7 +244,7 @@ def test_where_it_is_cut(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["https://example.com/" + "a" * 200, "\r\n" * 99 + "a", "-" * 200])
 def test_it_refuses_where_nothing_sensible_is_left(text: str) -> None:
-    """A link that does not fit and a row of dashes can not be shortened; the limit is named."""
+    """A link that does not fit and a row of dashes cannot be shortened; the limit is named."""
     with pytest.raises(
         InvalidRequest, match=r"takes 2 fragments and no beginning .* fits 1 fragment"
     ):

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from voxsms.api import codec, models, registry
+from voxsms.api import codec, models, spec
 from voxsms.api.models import (
     A2PSendSmsResult,
     AccountInfo,
@@ -31,7 +31,7 @@ _RECORDS: list[type[attrs.AttrsInstance]] = [
 def _history() -> HistoryPage[Any]:
     body = (_EXAMPLES / "get_sms_history.json").read_bytes()
     answer = codec.Answer(200, {}, body, datetime(2026, 1, 15, tzinfo=UTC))
-    page = codec.read_answer(registry.METHODS["GetSmsHistory"], answer)
+    page = codec.read_answer(spec.METHODS["GetSmsHistory"], answer)
     assert isinstance(page, HistoryPage)
     return page
 

@@ -21,7 +21,7 @@ from voxsms.api import spec
 from voxsms.api.codec import Answer
 from voxsms.calls.paging import REMEMBERED_IDS
 from voxsms.errors import ConnectionFailed, InvalidRequest
-from voxsms.transport.seam import Evidence, Request
+from voxsms.transport import Evidence, Request
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 END = datetime(2026, 11, 1, tzinfo=UTC)

@@ -48,6 +48,9 @@ OTHERS = [
     ("+225 07 12 34 56 78", "2250712345678"),  # where numbers begin with a zero
     ("+39 06 1234567", "39061234567"),
     ("+298 212 345", "298212345"),
+    ("+7 (912) 345-67-89", "79123456789"),
+    ("7 912 345-67-89", "79123456789"),
+    ("86 138 1234 5678", "8613812345678"),
     ("+683 4002", "6834002"),
     ("12345", "12345"),
     ("20261127", "20261127"),
@@ -69,6 +72,7 @@ ADDRESS = "looks like an IP address, not like a phone number"
 AMOUNT = "looks like an amount; write a phone number with a leading + or as digits alone"
 ZERO = "goes in some countries and stays in others"
 NATIONAL = "is written as inside one country; add the country code and a leading +"
+CARD = "looks like a postal code, an identity or a card number, not like a phone number"
 EXTENSION = "has an extension, which no message can be sent to"
 SEVERAL = "has more than one number in it; give each by itself"
 OTHER = "is not a phone number: only digits may remain"
@@ -88,16 +92,21 @@ REFUSED = [
     *((each, ADDRESS) for each in ("192.168.100.200", "10.0.0.1:8080", "255.255.255.255")),
     *((each, AMOUNT) for each in (
         "12.50", "12,50", "1,234.56", "1.234,56", "1 234 567,89", "1'234.50", "1234567.5", "5.",
-        "44.7700900123", "1.234.567", "12 500", "1\u202f234\u202f567", "1,234,567", "+12.50",
+        "44.7700900123", "1.234.567", "1.234.567.890", "10,000", "12 500", "1\u202f234\u202f567",
+        "1,234,567", "+12.50",
         "-1234.56",
     )),
     *((each, ZERO) for each in (
         "+44 (0)7700 900123", "+44(0)7700900123", "44 ( 0 ) 7700 900123", "+44 (07700) 900123",
         "+44 0 7700 900123", "(+44) 0 7700 900123", "+44-0-7700-900123", "0044 (0)7700 900123",
     )),
+    *((each, CARD) for each in (
+        "12345-6789", "12345-678", "123-45-6789", "3700 000000 00002",
+    )),
     *((each, NATIONAL) for each in (
         "(212) 555-0100", "212-555-0100", "212.555.0100", "212 555 0100", "138 1234 5678",
-        "98765 43210", "(11) 91234-5678",
+        "98765 43210", "(11) 91234-5678", "8 (912) 345-67-89", "8-912-345-67-89", "8(912)3456789",
+        "555-0100", "555 0100",
     )),
     *((each, "starts with 0, as inside one country") for each in (
         "07700 900123", "07700900123", "(07700) 900123", "(0)7700 900123", "+07700 900123",
@@ -139,6 +148,33 @@ def test_what_could_mean_something_else_is_refused_with_the_reason(
         read_phone_number(written)
     assert not re.search(r"\d{7}", str(caught.value))
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    "written", ["447700900123.0", "+44 (0)7700 900123", "2026-11-27", "07700 900123"]
+)
+@pytest.mark.parametrize(
+    ("method", "given", "field"),
+    [
+        ("send_sms_message", {"source": "ACME", "sms_body": "Hi"}, "destination"),
+        ("a2p_send_sms", {"src_number": "ACME", "text": "Hi"}, "dst_numbers"),
+        ("control_sms", {"command": "enable"}, "phone_number"),
+        ("get_sms_history", {}, "destination_number"),
+        ("a2p_get_sms_history", {}, "destination_number"),
+        ("get_phone_numbers", {}, "phone_number"),
+    ],
+)
+async def test_every_call_that_takes_a_number_refuses_it_before_sending(
+    written: str, method: str, given: dict[str, object], field: str
+) -> None:
+    """Nothing leaves the machine, and the error names the field; nothing listens there anyway."""
+    value = [written] if field in ("dst_numbers", "phone_number") else written
+    value = written if method == "control_sms" else value
+    async with voxsms.Client(voxsms.ApiKey(1, "invented"), "http://127.0.0.1:9") as client:
+        with pytest.raises(voxsms.InvalidRequest) as caught:
+            await getattr(client, method)(**given, **{field: value})
+    assert caught.value.sent == "no"
+    assert [fault.field.partition("[")[0] for fault in caught.value.faults] == [field]
 
 
 @pytest.mark.parametrize("written", [each for each, _ in REFUSED])

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.errors import InvalidRequest, InvalidText
 from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
-from voxsms.text.message import Message
-from voxsms.text.segments import count_fragments, segment
-from voxsms.text.template import Template
+from voxsms.text import Message, Template, count_fragments, segment
 
 USA, UK, MOBILE, NOWHERE = "14155550100", "442071838750", "447700900212", "99912345678"
 QUOTE = "\u2019"
@@ -115,7 +113,7 @@ def test_a_string_of_numbers_is_refused(numbers: str) -> None:
         estimate("Hello", numbers, RATES)
 
 
-def test_what_can_not_be_sent_has_no_estimate() -> None:
+def test_what_cannot_be_sent_has_no_estimate() -> None:
     """An empty text, half a character and a text of another type are refused."""
     with pytest.raises(InvalidRequest, match="text: is empty"):
         estimate("", [USA], RATES)

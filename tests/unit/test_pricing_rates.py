@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
-from voxsms.api.wire import PhoneForm, WireFault
+from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import InvalidRequest, PriceUnknown
 from voxsms.pricing import RESOURCE_TYPES, Rate, RateTable
 
@@ -142,7 +142,7 @@ def test_the_numbers_priced_are_those_that_can_be_sent_to(number: str) -> None:
         method="send_sms_message",
     )
     try:
-        PhoneForm().write(number)
+        PhoneType().write(number)
     except WireFault:
         with pytest.raises(InvalidRequest):
             everywhere.get(number)
@@ -276,7 +276,7 @@ def test_resources_are_rounded_up_to_the_quantum(
         ("0.000000000001", 2, "0"),  # half of the last place goes to the even neighbour
         ("0.000000000003", 2, "0.000000000002"),
         ("0.000000000005", 2, "0.000000000002"),
-        # Just above a half: whoever rounds to 28 digits first sees a half and rounds down.
+        # Just above a half: who rounds to 28 digits first sees a half and rounds down.
         ("0.0000000000010000000000000000000000000000001", 2, "0.000000000001"),
         ("1200", 1, "1200"),
         ("1E+3", 1, "1000"),
@@ -317,7 +317,7 @@ def test_a_group_that_makes_no_sense_has_no_price(price: str, per: int, quantum:
     """It is unknown, not free; the other groups keep their prices."""
     table = _table(_group(1, price, "44", per=per, quantum=quantum), _group(2, allowed="1"))
     assert table.rate_for("14155550100").price_group_id == 2
-    with pytest.raises(PriceUnknown, match=r"group 1 has price .* which can not be"):
+    with pytest.raises(PriceUnknown, match=r"group 1 has price .* which cannot be"):
         table.rate_for("442071838750")
 
 
@@ -342,6 +342,8 @@ def test_an_unknown_method_is_refused() -> None:
     """The message names the two sends."""
     with pytest.raises(InvalidRequest, match="'control_sms' is not one of send_sms_message, a2p"):
         RateTable.from_resource_prices([], currency="USD", method="control_sms")
+    with pytest.raises(InvalidRequest, match="'control_sms' is not one of send_sms_message, a2p"):
+        RateTable(currency="USD", method="control_sms", resource_types=(), prices=())
 
 
 def test_a_table_shows_its_method_and_not_its_prices() -> None:

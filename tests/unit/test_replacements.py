@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from voxsms.text import replacements as table
-from voxsms.text.gsm7 import ALPHABET, ESC
-from voxsms.text.replacements import replacements
+from voxsms.text import _replacements as table
+from voxsms.text._gsm7 import ALPHABET, ESC
+from voxsms.text._replacements import replacements
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "segments"
 FIELD: dict[str, Any] = json.loads((VECTORS / "smart_encoding.json").read_text("utf-8"))
 
 
 def char(code_point: str) -> str:
-    """Give the character of a code point in hexadecimal."""
+    """Return the character of a code point in hexadecimal."""
     return chr(int(code_point, 16))
 
 
@@ -78,9 +78,9 @@ def test_nothing_turns_the_reading_order_round() -> None:
 
 def test_each_character_is_listed_once() -> None:
     """No row of the table contradicts another, or what Unicode itself says."""
-    listed = [letter for _, _, letters in table._ROWS for letter in letters]
+    listed = [letter for _, _, letters in table._TABLE for letter in letters]
     assert len(listed) == len(set(listed))
-    derived = {letter for letter, _ in (*table._forms(), *table._controls())}
+    derived = {letter for letter, _ in (*table._from_unicode(), *table._from_controls())}
     assert derived & set(listed) == {"\t", "\v", "\u0085"}
 
 

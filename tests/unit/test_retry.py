@@ -4,39 +4,47 @@ import math
 from collections.abc import Callable
 
 import anyio
+import attrs
 import pytest
-from doubles import KEY, FakeClock, answer
+from doubles import KEY, NOW, FakeClock, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.api import spec
 from voxsms.api.codec import Answer
 from voxsms.api.fault_codes import CODES, Outcome
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.calls.loop import (
     BASE_DELAY,
     MAX_DELAY,
     MAX_NAMED_DELAY,
+    RULES,
+    Attempt,
+    Finding,
+    Raised,
+    Repeat,
     RetryBudget,
-    decide,
-    outcome_of_error,
+    delay_after,
+    judge,
 )
 from voxsms.client import Client
 from voxsms.errors import (
     ApiError,
     ConnectionFailed,
     NotSent,
+    OutcomeUnknown,
     RateLimited,
     RequestRefused,
     ResponseInvalid,
     ServerFault,
     TimedOut,
-    VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, Phase, Request
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 SEND, READ = spec.SEND_SMS_MESSAGE, spec.GET_SMS_HISTORY
 CHARGING = (spec.SEND_SMS_MESSAGE, spec.A2P_SEND_SMS)
+EVERY = (*CHARGING, spec.CONTROL_SMS, READ)
+Failure = TransportFault | ApiError | ResponseInvalid
 
 # Transcribed from the contract, section 4, and from the issues: what each code says of a request.
 IN_DOUBT = {1, 2, 4, 5, 14, 484, 515}
@@ -48,128 +56,163 @@ EXPECTED = (
     | dict.fromkeys(STALE, Outcome.STALE_TOKEN)
 )
 ALL_CODES = sorted({*CODES, 9999})
+by_method = pytest.mark.parametrize("row", EVERY, ids=lambda row: row.cmd)
 
 
 def error_of(code: int, retry_after: float | None = None) -> ApiError:
-    """Give the error that the service's code is read as."""
+    """Return the error that the service's code is read as."""
     kind = CODES[code].error if code in CODES else ApiError
     return kind(code, "NAME", "msg", "Method", retry_after)
+
+
+def attempt_at(row: AnyMethod, phase: Phase = Phase.READING, status: int = 200) -> Attempt:
+    """Return an attempt that came as far as a phase."""
+    return Attempt(row, ("447443332212",), Evidence(phase), True, NOW.timestamp(), status)
+
+
+def unreadable(path: str) -> ResponseInvalid:
+    """Return an answer that cannot be read at a path."""
+    return ResponseInvalid("M", path, "problem")
 
 
 @pytest.mark.parametrize("code", ALL_CODES)
 def test_every_code_has_the_outcome_that_the_contract_gives_it(code: int) -> None:
     """A code listed as unknown, wait or token is that; each other, unlisted too, is a refusal."""
-    assert outcome_of_error(error_of(code), 200) is EXPECTED.get(code, Outcome.REFUSED)
+    outcome = judge(attempt_at(SEND), error_of(code)).outcome
+    assert outcome is EXPECTED.get(code, Outcome.REFUSED)
 
 
 @pytest.mark.parametrize("code", ALL_CODES)
-@pytest.mark.parametrize("row", [*CHARGING, spec.CONTROL_SMS, READ], ids=lambda row: row.cmd)
-def test_every_code_is_repeated_only_where_that_can_not_send_twice(code: int, row: Row) -> None:
+@by_method
+def test_every_code_is_repeated_only_where_that_cannot_send_twice(
+    code: int, row: AnyMethod
+) -> None:
     """What asks to come back is repeated for all, a server fault for what charges nothing."""
     error = error_of(code)
-    outcome = outcome_of_error(error, 200)
-    repeated = decide(row, outcome, error, 1, 4, 1.0) is not None
-    server_fault = isinstance(error, ServerFault)
-    assert repeated == (code in COME_BACK or (server_fault and not row.charges))
+    expected = Repeat.RENEWED if code in STALE else Repeat.NO
+    if code in COME_BACK or (isinstance(error, ServerFault) and not row.charges):
+        expected = Repeat.YES
+    assert judge(attempt_at(row), error).repeat is expected
 
 
 @pytest.mark.parametrize("code", [0, 340, 101, 456])
-def test_a_5xx_leaves_a_request_in_doubt_whatever_its_body_says(code: int) -> None:
+@by_method
+def test_a_5xx_leaves_a_request_in_doubt_whatever_its_body_says(code: int, row: AnyMethod) -> None:
     """A gateway that answers 5xx is not believed when its body calls it a refusal."""
-    assert outcome_of_error(error_of(code), 502) is Outcome.UNKNOWN
+    verdict = judge(attempt_at(row, status=502), error_of(code))
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert verdict.repeat is Repeat.NO
+    assert isinstance(verdict.error, OutcomeUnknown) == row.charges
 
 
-def test_http_429_is_a_refusal_for_now() -> None:
+@by_method
+def test_http_429_is_a_refusal_for_now(row: AnyMethod) -> None:
     """Too many requests, without a code of the service, means: not processed, come back."""
     error = RateLimited(0, "HTTP_429", "too many requests", "M", 3.0)
-    assert outcome_of_error(error, 429) is Outcome.REFUSED_RETRYABLE
-    assert decide(SEND, Outcome.REFUSED_RETRYABLE, error, 1, 2, 0.0) == 3.0
-
-
-def test_an_error_without_a_code_says_nothing_of_the_request() -> None:
-    """An error object whose code can not be read could be any of them."""
-    assert outcome_of_error(ApiError(0, "UNLISTED", "?", "M"), 200) is Outcome.UNKNOWN
-    assert outcome_of_error(ResponseInvalid("M", "$", "no JSON"), 200) is Outcome.UNKNOWN
-
-
-def unreadable(path: str) -> ResponseInvalid:
-    """Give an answer that can not be read at a place."""
-    return ResponseInvalid("M", path, "problem")
+    verdict = judge(attempt_at(row, status=429), error)
+    assert (verdict.outcome, verdict.repeat) == (Outcome.REFUSED_RETRYABLE, Repeat.YES)
+    assert verdict.error is error
 
 
 @pytest.mark.parametrize(
-    ("error", "repeated"),
+    ("failure", "repeat"),
     [
-        (ConnectionFailed("M", "broke"), True),
-        (TimedOut("M", "late"), True),
-        (unreadable("$"), True),  # cut off, or a gateway's page
-        (unreadable("result[3].cost"), False),  # the service's own: it will say so again
-        (ServerFault(0, "HTTP_503", "", "M"), True),
-        (RequestRefused(484, "HTTP_REQUEST_REJECTED", "", "M"), False),
-        (ApiError(0, "UNLISTED", "", "M"), False),
+        (TransportFault(FaultKind.CONNECTION, "broke"), Repeat.YES),
+        (TransportFault(FaultKind.TIMEOUT, "late"), Repeat.YES),
+        (TransportFault(FaultKind.UNREADABLE, "damaged"), Repeat.YES),
+        (unreadable("$"), Repeat.YES),  # cut off, or a gateway's page
+        (unreadable("result[3].cost"), Repeat.NO),  # the service's own: it will say so again
+        (ServerFault(0, "HTTP_503", "", "M"), Repeat.YES),
+        (RequestRefused(484, "HTTP_REQUEST_REJECTED", "", "M"), Repeat.NO),
+        (ApiError(0, "UNLISTED", "", "M"), Repeat.NO),
     ],
 )
 def test_a_reading_in_doubt_is_repeated_where_that_may_help(
-    error: VoxSmsError, repeated: bool
+    failure: Failure, repeat: Repeat
 ) -> None:
     """Connection faults, 5xx and cut answers are; what the service said on purpose is not."""
-    assert (decide(READ, Outcome.UNKNOWN, error, 1, 4, 1.0) is not None) == repeated
-    assert decide(SEND, Outcome.UNKNOWN, error, 1, 4, 1.0) is None
+    of_send = judge(attempt_at(SEND), failure)
+    assert (of_send.outcome, of_send.repeat) == (Outcome.UNKNOWN, Repeat.NO)
+    assert isinstance(of_send.error, OutcomeUnknown)
+    assert of_send.error.sent == "maybe"
+    of_reading = judge(attempt_at(READ), failure)
+    assert (of_reading.outcome, of_reading.repeat) == (Outcome.UNKNOWN, repeat)
+    assert not isinstance(of_reading.error, OutcomeUnknown)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CONNECTION, FaultKind.TIMEOUT])
+@by_method
+def test_what_did_not_leave_was_not_sent(row: AnyMethod, kind: FaultKind) -> None:
+    """It is repeated for all; a send is told `NotSent`, another call what went wrong."""
+    cause = OSError("unreachable")
+    fault = TransportFault(kind, "no connection")
+    fault.__cause__ = cause
+    verdict = judge(attempt_at(row, Phase.CONNECTING), fault)
+    assert (verdict.outcome, verdict.repeat) == (Outcome.NOT_SENT, Repeat.YES)
+    other = TimedOut if kind is FaultKind.TIMEOUT else ConnectionFailed
+    assert type(verdict.error) is (NotSent if row.charges else other)
+    assert verdict.error.__cause__ is cause
+
+
+def test_the_rule_covers_every_finding_and_never_sends_twice() -> None:
+    """A send in doubt is never repeated, and only then is it told as a doubt."""
+    assert set(RULES) == set(Finding)
+    for finding, rule in RULES.items():
+        in_doubt = rule.outcome is Outcome.UNKNOWN
+        assert (rule.send_raises is Raised.DOUBT) == in_doubt, finding
+        assert rule.other_raises is not Raised.DOUBT
+        assert not in_doubt or rule.send_repeats is Repeat.NO
 
 
 def test_delays_grow_and_are_spread() -> None:
     """Full jitter: from nothing to half a second, then twice that, up to eight seconds."""
     error = NotSent("M", "refused")
-    delays = [decide(SEND, Outcome.NOT_SENT, error, n, 99, 1.0) for n in range(1, 8)]
+    delays = [delay_after(n, error, 1.0) for n in range(1, 8)]
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
-    assert decide(SEND, Outcome.NOT_SENT, error, 3, 99, 0.0) == 0.0
-    assert decide(SEND, Outcome.NOT_SENT, error, 4, 4, 0.0) is None
+    assert delay_after(3, error, 0.0) == 0.0
+    assert delay_after(1, error_of(340, 3.0), 0.0) == 3.0
 
 
-errors = st.one_of(
+failures = st.one_of(
     st.sampled_from(ALL_CODES).map(error_of),
     st.builds(error_of, st.sampled_from(sorted(COME_BACK)), st.floats(0, 1e9) | st.just(math.inf)),
-    st.sampled_from(
-        [NotSent("M", "p"), ConnectionFailed("M", "p"), unreadable("$"), unreadable("result")]
-    ),
+    st.sampled_from([unreadable("$"), unreadable("result")]),
+    st.sampled_from(FaultKind).map(lambda kind: TransportFault(kind, "p")),
 )
 
 
 @given(
     st.sampled_from(CHARGING),
-    st.sampled_from([Outcome.UNKNOWN, Outcome.REFUSED, Outcome.ACCEPTED, Outcome.STALE_TOKEN]),
-    errors,
-    st.integers(1, 10),
-    st.integers(1, 20),
-    st.floats(0, 1),
+    failures,
+    st.sampled_from(Phase),
+    st.sampled_from([200, 400, 429, 500, 503]),
 )
 def test_a_charged_call_is_never_repeated_in_doubt(
-    row: Row, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
+    row: AnyMethod, failure: Failure, phase: Phase, status: int
 ) -> None:
-    """No error, however it looks, makes a send be repeated unless nothing can have been sent."""
-    assert decide(row, outcome, error, made, most, roll) is None
+    """Whatever an attempt brought: what may be repeated was refused, or never left."""
+    verdict = judge(attempt_at(row, phase, status), failure)
+    assert (verdict.error.sent == "maybe") == (verdict.outcome is Outcome.UNKNOWN)
+    if verdict.repeat is not Repeat.NO:
+        assert verdict.error.sent == "no"
+        assert isinstance(verdict.error, NotSent) or status < 500
 
 
-@given(
-    st.sampled_from([*CHARGING, READ, spec.CONTROL_SMS]),
-    st.sampled_from(list(Outcome)),
-    errors,
-    st.integers(1, 100_000),
-    st.integers(1, 100_000),
-    st.floats(0, 1),
-)
-def test_a_wait_is_never_negative_nor_endless(
-    row: Row, outcome: Outcome, error: VoxSmsError, made: int, most: int, roll: float
-) -> None:
+@given(failures, st.integers(1, 100_000), st.floats(0, 1))
+def test_a_wait_is_never_negative_nor_endless(failure: Failure, made: int, roll: float) -> None:
     """A server that names a year, or the ten thousandth attempt, gives no more than 68 s."""
-    wait = decide(row, outcome, error, made, most, roll)
-    if made >= most:
-        assert wait is None
-    if wait is not None:
-        assert 0 <= wait <= MAX_NAMED_DELAY + MAX_DELAY
-        named = error.retry_after if isinstance(error, ApiError) else None
-        assert wait >= min(named or 0, MAX_NAMED_DELAY)
-        assert named is not None or wait <= BASE_DELAY * 2 ** min(made - 1, 4)
+    error = judge(attempt_at(READ), failure).error
+    wait = delay_after(made, error, roll)
+    assert 0 <= wait <= MAX_NAMED_DELAY + MAX_DELAY
+    named = error.retry_after if isinstance(error, ApiError) else None
+    assert wait >= min(named or 0, MAX_NAMED_DELAY)
+    assert named is not None or wait <= BASE_DELAY * 2 ** min(made - 1, 4)
+
+
+def test_a_verdict_is_made_of_what_is_given_alone() -> None:
+    """The same attempt and failure are judged the same."""
+    attempt, error = attempt_at(SEND), error_of(101)
+    assert judge(attempt, error) == judge(attrs.evolve(attempt), error)
 
 
 @given(st.lists(st.booleans(), max_size=300), st.integers(0, 20), st.floats(0, 1))
@@ -192,7 +235,7 @@ class Outage:
     """A service behind a gateway that answers 503 until the given moment."""
 
     name = "outage"
-    silence_counts = True
+    reports_progress = True
 
     def __init__(self, over: Callable[[], bool]) -> None:
         self.over = over

@@ -15,15 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms.errors import Fault, InvalidRequest, InvalidText
-from voxsms.text.gsm7 import ALPHABET, BASIC, EXTENSION
-from voxsms.text.segments import (
-    Bounds,
-    Encoding,
-    ForcedBy,
-    count_fragments,
-    find_faults,
-    segment,
-)
+from voxsms.text import Bounds, Encoding, ForcedBy, count_fragments, segment
+from voxsms.text._gsm7 import ALPHABET, BASIC, EXTENSION
+from voxsms.text._segments import find_faults
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "segments"
 
@@ -103,7 +97,7 @@ LONG_CLUSTERS = ["e" + "\u0301" * 80, "👍" + "\u200d👍" * 50]
 
 
 def runs(*chunks: list[str]) -> st.SearchStrategy[str]:
-    """Give texts made of chunks, some of them repeated for up to a fragment or two."""
+    """Return texts made of chunks, some of them repeated for up to a fragment or two."""
     chunk = st.sampled_from(list(chain.from_iterable(chunks)))
     run = st.builds(lambda text, times: text * times, chunk, st.integers(1, 160))
     return st.lists(chunk | run, max_size=10).map("".join)
@@ -288,7 +282,7 @@ def test_bounds_say_which_is_which() -> None:
 
 
 def test_a_segmentation_is_a_value() -> None:
-    """It can not be changed, compares and hashes by what it says, can be copied, hides the text."""
+    """It cannot be changed, compares and hashes by what it says, can be copied, hides the text."""
     found = segment("Tr0ub4dor\u2019s")
     assert found == segment("Tr0ub4dor\u2019s")
     assert hash(found) == hash(segment("Tr0ub4dor\u2019s"))

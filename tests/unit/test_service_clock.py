@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voxsms import Client, OutcomeUnknown
 from voxsms.calls.service_clock import ServiceClock
-from voxsms.transport.seam import FaultKind, TransportFault
+from voxsms.transport import FaultKind, TransportFault
 
 
 def at(seconds: float, clock: FakeClock | None = None) -> str:

@@ -11,14 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms.errors import InvalidText
-from voxsms.text.accents import without_accents
-from voxsms.text.atoms import find_atoms
-from voxsms.text.changes import Change, chained, changed, least_change
-from voxsms.text.clusters import may_join
-from voxsms.text.gsm7 import ALPHABET, FOREIGN, septets
-from voxsms.text.message import Message
-from voxsms.text.replacements import replacements
-from voxsms.text.segments import count_fragments
+from voxsms.text import FOREIGN, Change, Message, count_fragments
+from voxsms.text._changes import apply_changes, chain_changes, trim_change
+from voxsms.text._graphemes import find_atoms, may_join
+from voxsms.text._gsm7 import ALPHABET, count_septets
+from voxsms.text._replacements import remove_accents, replacements
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 FIELD: dict[str, Any] = json.loads((VECTORS / "smart_encoding.json").read_text("utf-8"))
@@ -107,7 +104,7 @@ def test_the_changes_are_the_whole_truth(text: str, options: dict[str, bool]) ->
     """Made in the original, the changes give the text; each says what stood there and why."""
     simple = Message(text).simplified(**options)
     assert simple.original == text
-    assert changed(text, simple.changes) == simple.text
+    assert apply_changes(text, simple.changes) == simple.text
     for index, before, after, reason in simple.changes:
         assert text[index : index + len(before)] == before != after
         assert reason
@@ -167,7 +164,7 @@ def test_no_letter_is_swapped_silently(text: str, accents: bool, always: bool) -
 def test_emoji_stay_whole(text: str, options: dict[str, bool]) -> None:
     """In a message that stays in UTF-16 nothing is taken out that joins characters."""
     simple = Message(text).simplified(**options).text
-    if septets(simple) is None:
+    if count_septets(simple) is None:
         for joiner in "\u200d\ufe0f":
             assert simple.count(joiner) == text.count(joiner)
 
@@ -290,7 +287,7 @@ def test_accents_come_off_only_when_asked() -> None:
         ("\u0131", "i"),
         ("\u0130", "I"),
         ("\u038f", "\u03a9"),  # Omega with tonos
-        ("\u2260", None),  # a stroke through a sign turns its meaning round
+        ("\u2260", None),  # a stroke through a sign reverses its meaning
         ("\u0439", None),
         ("\u00f0", None),
         ("\u03ac", None),
@@ -298,7 +295,7 @@ def test_accents_come_off_only_when_asked() -> None:
 )
 def test_the_nearest_letter(char: str, expected: str | None) -> None:
     """Accents come off from outside in; other letters and signs are no accented Latin ones."""
-    assert without_accents(char) == expected
+    assert remove_accents(char) == expected
 
 
 def test_homoglyphs_are_reported() -> None:
@@ -363,12 +360,12 @@ def test_what_is_no_link(text: str) -> None:
 
 
 def test_a_link_that_needs_utf16_keeps_the_message_there() -> None:
-    """If a link can not go in GSM-7 nothing else is replaced, as that would save nothing."""
+    """If a link cannot go in GSM-7 nothing else is replaced, as that would save nothing."""
     message = Message("\u201cok\u201d https://example.com/\u2013a " * 4)
     assert message.simplified() is message
 
 
-def test_what_can_not_be_sent_is_refused() -> None:
+def test_what_cannot_be_sent_is_refused() -> None:
     """A lone surrogate is refused here too, without the text."""
     with pytest.raises(InvalidText) as caught:
         Message("secret \ud83d").simplified()
@@ -395,9 +392,9 @@ def edits(draw: st.DrawFn, text: str) -> tuple[Change, ...]:
 def test_two_rounds_of_changes_are_one(data: st.DataObject, text: str) -> None:
     """Changes of a changed text are told as changes of the first one, in order and apart."""
     first = data.draw(edits(text))
-    then = data.draw(edits(changed(text, first)))
-    both = chained(text, first, then)
-    assert changed(text, both) == changed(changed(text, first), then)
+    then = data.draw(edits(apply_changes(text, first)))
+    both = chain_changes(text, first, then)
+    assert apply_changes(text, both) == apply_changes(apply_changes(text, first), then)
     done = 0
     for change in both:
         assert done <= change.index
@@ -408,7 +405,7 @@ def test_two_rounds_of_changes_are_one(data: st.DataObject, text: str) -> None:
 @given(st.text("ab"), st.text("ab"))
 def test_a_change_holds_only_what_differs(before: str, after: str) -> None:
     """What is the same at both ends is left out."""
-    change = least_change(5, before, after, "r")
+    change = trim_change(5, before, after, "r")
     start = change.index - 5
     end = start + len(change.before)
     assert before[:start] + change.after + before[end:] == after
@@ -420,5 +417,5 @@ def test_changes_of_two_steps_are_told_as_one() -> None:
     """A replacement of what was replaced names the first and the last, and both reasons."""
     first = (Change(0, "a", "bcd", "p"),)
     then = (Change(2, "dx", "", "q"), Change(5, "z", "y", "r"))
-    assert chained("axtz", first, then) == ((0, "ax", "bc", "p; q"), (3, "z", "y", "r"))
-    assert chained("ab", (Change(0, "a", "x", "p"),), (Change(0, "x", "a", "q"),)) == ()
+    assert chain_changes("axtz", first, then) == ((0, "ax", "bc", "p; q"), (3, "z", "y", "r"))
+    assert chain_changes("ab", (Change(0, "a", "x", "p"),), (Change(0, "x", "a", "q"),)) == ()

@@ -9,10 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms.errors import InvalidRequest, InvalidText, TemplateError
-from voxsms.text.changes import changed
-from voxsms.text.message import Message
-from voxsms.text.segments import Encoding, count_fragments
-from voxsms.text.template import RenderedMessage, Template
+from voxsms.text import Encoding, Message, RenderedMessage, Template, count_fragments
+from voxsms.text._changes import apply_changes
 
 LITERALS = st.text("ab {}%\u20ac\u00e9\n", max_size=90)
 FOREIGN_LITERALS = LITERALS | st.text("\u0436\U0001f600 ", max_size=40)
@@ -126,7 +124,7 @@ def test_there_is_nothing_but_plain_names(text: str, problem: str) -> None:
     )
 
 
-def test_what_can_not_be_sent_is_refused_by_its_place() -> None:
+def test_what_cannot_be_sent_is_refused_by_its_place() -> None:
     """A bare ESC in a template or in a value, or something that is no text, is named."""
     with pytest.raises(InvalidText, match=r"template: text: U\+001B at index 1"):
         Template("a\x1b")
@@ -196,7 +194,7 @@ def test_every_other_field_stays_whole(
     assert message.text == f"{literal}{kept}, {code}; {kept}"
     assert message.segmentation.fragments_count <= limit
     assert message.original == whole.text
-    assert changed(whole.text, message.changes) == message.text
+    assert apply_changes(whole.text, message.changes) == message.text
     if whole.segmentation.fragments_count <= limit:
         assert (message, message.changes) == (whole, ())
     else:
@@ -286,14 +284,14 @@ def test_what_to_shrink_is_checked_with_the_names() -> None:
 
 
 def worst_gsm7(units: int, pad: int) -> str:
-    """Give a value in GSM-7 of that many septets, with escape pairs from the first or second on."""
+    """Return a GSM-7 value of that many septets, with escape pairs from the first or second on."""
     pad = min(pad, units)
     pairs, rest = divmod(units - pad, 2)
     return "a" * pad + "\u20ac" * pairs + "a" * rest
 
 
 def worst_utf16(units: int, pad: int) -> str:
-    """Give a value in UTF-16 of that many code units, with surrogate pairs likewise."""
+    """Return a value in UTF-16 of that many code units, with surrogate pairs likewise."""
     pad = min(pad, units)
     pairs, rest = divmod(units - pad, 2)
     return "\u0436" * pad + "\U0001f600" * pairs + "\u0436" * rest

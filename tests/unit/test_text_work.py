@@ -19,9 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.errors import InvalidRequest, TemplateError
-from voxsms.text.message import Message
-from voxsms.text.segments import segment
-from voxsms.text.template import Template
+from voxsms.text import Message, Template, segment
 
 FLAG = "\U0001f1e9"  # one regional indicator; two of them are a flag
 NORMALIZE = unicodedata.normalize
@@ -122,7 +120,8 @@ def named(size: int) -> Template:
 )
 def test_twice_the_text_is_twice_the_work(work: Callable[[int], object]) -> None:
     """Whatever stands in it: flags, marks, links, blanks, fields."""
-    steps(lambda: work(40))  # tables are made once
+    with suppress(InvalidRequest, TemplateError):
+        work(40)  # tables are made once
     assert steps(lambda: work(800)) < 2.6 * steps(lambda: work(400))
 
 
@@ -159,7 +158,13 @@ def test_flags_are_paired_as_unicode_pairs_them(text: str) -> None:
     assert segment(text).bounds.most == (count)
 
 
-@given(st.text(st.sampled_from("e\u0301\u0323\u0f73\u0f71\u0344\u0345\u1100\u1161"), max_size=80))
+@given(
+    st.text(
+        st.sampled_from("e\u0301\u0323\u0f73\u0f71\u0344\u0345\u1100\u1161"),
+        min_size=31,
+        max_size=80,
+    )
+)
 def test_long_rows_of_marks_are_composed_as_unicode_composes_them(marks: str) -> None:
     """In the order of their classes (UAX 15), however many there are."""
     text = "\u0436e" + marks

@@ -16,8 +16,8 @@ import attrs
 import pytest
 
 from voxsms import errors
-from voxsms.api import codec, fault_codes, models, registry
-from voxsms.api.registry import Row
+from voxsms.api import codec, fault_codes, models, spec
+from voxsms.api.spec import AnyMethod
 
 Case = dict[str, Any]
 
@@ -38,7 +38,7 @@ _CODES: list[Case] = json.loads((_VECTORS / "fault_codes.json").read_text("utf-8
 
 def _cases(kind: str) -> list[Any]:
     return [
-        pytest.param(registry.METHODS[cmd], case, id=f"{cmd}: {case['says']}")
+        pytest.param(spec.METHODS[cmd], case, id=f"{cmd}: {case['says']}")
         for cmd, vector in _METHODS.items()
         for case in vector[kind]
     ]
@@ -76,8 +76,8 @@ def _shown(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
 
 
-def _request(row: Row, case: Case) -> attrs.AttrsInstance:
-    kind: Any = registry.widest(row) if case.get("download") else row.request
+def _request(row: AnyMethod, case: Case) -> attrs.AttrsInstance:
+    kind: Any = spec.widest(row) if case.get("download") else row.request
     request: attrs.AttrsInstance = kind(**{n: _given(v) for n, v in case["given"].items()})
     return request
 
@@ -91,7 +91,7 @@ def _answer(case: Case) -> codec.Answer:
 
 def test_every_row_has_a_request_a_reply_and_an_error() -> None:
     """No method gets into the table without the contract's own words for it."""
-    assert _METHODS.keys() == registry.METHODS.keys()
+    assert _METHODS.keys() == spec.METHODS.keys()
     for cmd, vector in _METHODS.items():
         assert vector["cmd"] == cmd
         assert all(vector[kind] for kind in ("requests", "replies", "errors"))
@@ -100,24 +100,24 @@ def test_every_row_has_a_request_a_reply_and_an_error() -> None:
 @pytest.mark.parametrize("cmd", sorted(_METHODS))
 def test_a_row_says_what_the_contract_says(cmd: str) -> None:
     """Parameters, roles, charging and paging of each method are the documented ones."""
-    vector, row = _METHODS[cmd], registry.METHODS[cmd]
-    request = registry.request_class(row)
-    assert registry.required(request) == set(vector["required"])
+    vector, row = _METHODS[cmd], spec.METHODS[cmd]
+    request = spec.request_class(row)
+    assert spec.required(request) == set(vector["required"])
     documented = {*vector["required"], *vector["optional"]}
-    assert set(registry.parameters(registry.widest(row))) == documented
-    assert set(registry.parameters(request)) == documented - {"output"}
+    assert set(spec.parameters(spec.widest(row))) == documented
+    assert set(spec.parameters(request)) == documented - {"output"}
     assert list(row.roles) == vector["roles"]
     assert (row.charges, row.paged) == (vector["charges"], vector["paged"])
 
 
 @pytest.mark.parametrize(("row", "case"), _cases("requests"))
-def test_a_request_is_written_as_documented(row: Row, case: Case) -> None:
+def test_a_request_is_written_as_documented(row: AnyMethod, case: Case) -> None:
     """What a user gives leaves the machine in the documented form."""
     assert codec.write_request(row, _request(row, case)) == case["form"]
 
 
 @pytest.mark.parametrize(("row", "case"), _cases("requests"))
-def test_a_documented_request_is_read(row: Row, case: Case) -> None:
+def test_a_documented_request_is_read(row: AnyMethod, case: Case) -> None:
     """The sandbox takes a documented request, and what it read is written the same way again."""
     values, faults = codec.read_request(row, case["form"])
     assert faults == []
@@ -129,13 +129,13 @@ def test_a_documented_request_is_read(row: Row, case: Case) -> None:
 
 
 @pytest.mark.parametrize(("row", "case"), _cases("replies"))
-def test_a_reply_is_read_as_documented(row: Row, case: Case) -> None:
+def test_a_reply_is_read_as_documented(row: AnyMethod, case: Case) -> None:
     """Each field of a documented answer arrives with its value and its type."""
     assert _shown(_plain(codec.read_answer(row, _answer(case)))) == _shown(case["fields"])
 
 
 @pytest.mark.parametrize(("row", "case"), _cases("errors"))
-def test_an_error_is_raised_as_documented(row: Row, case: Case) -> None:
+def test_an_error_is_raised_as_documented(row: AnyMethod, case: Case) -> None:
     """Each documented error arrives as its own class with code, name and text."""
     expected = dict(case["error"])
     kind = getattr(errors, expected.pop("class"))

@@ -8,24 +8,24 @@ import pytest
 
 from voxsms.api import wire
 from voxsms.api.models import DeliveryStatus, Direction, Output, SmsCommand
-from voxsms.api.wire import Trouble, WireFault, WireFaults
-from voxsms.text.message import Message
+from voxsms.api.wire import Violation, WireFault, WireFaults
+from voxsms.text import Message
 
-PHONE = wire.PhoneForm()
-SOURCE = wire.SourceForm()
-WORD = wire.WordForm()
-TEXT = wire.TextForm(10)
-COUNT = wire.IntForm(1, 1000)
-OFFSET = wire.IntForm()
-FLAG = wire.BoolForm()
-TIME = wire.TimeForm()
-DIRECTION = wire.ChoiceForm(Direction)
-COMMAND = wire.ChoiceForm(SmsCommand)
-STATUS = wire.ChoiceForm(DeliveryStatus, wire=lambda status: str(status.number))
-NUMBERS = wire.ListForm(PHONE, 3, distinct=True)
-IDS = wire.ListForm(wire.IntForm(least=1))
-WORDS = wire.ListForm(WORD)
-SOURCES = wire.ListForm(SOURCE)
+PHONE = wire.PhoneType()
+SOURCE = wire.SenderType()
+WORD = wire.StringType()
+TEXT = wire.TextType(10)
+COUNT = wire.IntType(1, 1000)
+OFFSET = wire.IntType()
+FLAG = wire.BoolType()
+TIME = wire.TimeType()
+DIRECTION = wire.ChoiceType(Direction)
+COMMAND = wire.ChoiceType(SmsCommand)
+STATUS = wire.ChoiceType(DeliveryStatus, wire=lambda status: str(status.number))
+NUMBERS = wire.ListType(PHONE, 3, distinct=True)
+IDS = wire.ListType(wire.IntType(1))
+WORDS = wire.ListType(WORD)
+SOURCES = wire.ListType(SOURCE)
 
 
 class Rank(IntEnum):
@@ -39,21 +39,21 @@ def _name(value: object) -> str | None:
     return type(value).__name__ if str(type(value)).find("wire.") > 0 else ""
 
 
-def faults_of(form: wire.Form, value: object) -> list[WireFault]:
+def faults_of(form: wire.WireType, value: object) -> list[WireFault]:
     """Give what `write` finds wrong; a wire error of any other kind fails the test."""
     with pytest.raises(WireFaults) as caught:
         form.write(value)
     return caught.value.faults
 
 
-def read_faults_of(form: wire.Form, text: str) -> list[WireFault]:
+def read_faults_of(form: wire.WireType, text: str) -> list[WireFault]:
     """Give what `read` finds wrong."""
     with pytest.raises(WireFaults) as caught:
         form.read(text)
     return caught.value.faults
 
 
-GOOD: list[tuple[wire.Form, object, str]] = [
+GOOD: list[tuple[wire.WireType, object, str]] = [
     (PHONE, "447443332212", "447443332212"),
     (PHONE, "+44 (7443) 33-22.12", "447443332212"),
     (PHONE, "\u00a0+44\u202f7443\u2009332\u2011212\t", "447443332212"),
@@ -109,120 +109,127 @@ GOOD: list[tuple[wire.Form, object, str]] = [
 
 
 @pytest.mark.parametrize(("form", "value", "text"), GOOD, ids=_name)
-def test_a_good_value_is_written_as_documented(form: wire.Form, value: object, text: str) -> None:
+def test_a_good_value_is_written_as_documented(
+    form: wire.WireType, value: object, text: str
+) -> None:
     """What a user may give goes out in the one documented form."""
     assert form.write(value) == text
 
 
-BAD: list[tuple[wire.Form, Any, Trouble, str]] = [
-    (PHONE, None, Trouble.INVALID, "is None; it must be a str"),
-    (PHONE, 447443332212, Trouble.INVALID, "is a value of type int; it must be a str"),
-    (PHONE, "", Trouble.MISSING, "is empty"),
-    (PHONE, "1234", Trouble.INVALID, "1***4 has 4 digits; a phone number has 5 to 15"),
+BAD: list[tuple[wire.WireType, Any, Violation, str]] = [
+    (PHONE, None, Violation.INVALID, "is None; it must be a str"),
+    (PHONE, 447443332212, Violation.INVALID, "is a value of type int; it must be a str"),
+    (PHONE, "", Violation.MISSING, "is empty"),
+    (PHONE, "1234", Violation.INVALID, "1***4 has 4 digits; a phone number has 5 to 15"),
     (
         PHONE,
         "1234567890123456",
-        Trouble.INVALID,
+        Violation.INVALID,
         "123***456 has 16 digits; a phone number has 5 to 15",
     ),
     (
         PHONE,
         "+00 44 7443 332212",
-        Trouble.INVALID,
+        Violation.INVALID,
         "004***212 starts with 00; write the country code without a prefix",
     ),
     (
         PHONE,
         "ACME-Shop",
-        Trouble.INVALID,
+        Violation.INVALID,
         "'AC***op' is not a phone number: only digits may remain",
     ),
     (
         PHONE,
         "44744333X2212",
-        Trouble.INVALID,
+        Violation.INVALID,
         "'447***212' is not a phone number: only digits may remain",
     ),
     (
         PHONE,
         "1+2345678",
-        Trouble.INVALID,
+        Violation.INVALID,
         "'1+***78' is not a phone number: only digits may remain",
     ),
     (
         PHONE,
         "1234\u0665",
-        Trouble.INVALID,
+        Violation.INVALID,
         "'1***\u0665' is not a phone number: only digits may remain, and only 0 to 9",
     ),
-    (PHONE, "\ud83d" * 3, Trouble.INVALID, "'***' is not a phone number: only digits may remain"),
-    (SOURCE, b"ACME", Trouble.INVALID, "is a value of type bytes; it must be a str"),
-    (SOURCE, "", Trouble.MISSING, "is empty"),
+    (PHONE, "\ud83d" * 3, Violation.INVALID, "'***' is not a phone number: only digits may remain"),
+    (SOURCE, b"ACME", Violation.INVALID, "is a value of type bytes; it must be a str"),
+    (SOURCE, "", Violation.MISSING, "is empty"),
     (
         SOURCE,
         "AC\ud83dME",
-        Trouble.INVALID,
+        Violation.INVALID,
         "has a lone surrogate, half of a character that was cut",
     ),
-    (WORD, 5, Trouble.INVALID, "is a value of type int; it must be a str"),
-    (WORD, "\udc00", Trouble.INVALID, "has a lone surrogate, half of a character that was cut"),
-    (TEXT, None, Trouble.INVALID, "is None; it must be a str"),
-    (TEXT, ["Hi"], Trouble.INVALID, "is a value of type list; it must be a str"),
-    (TEXT, "", Trouble.MISSING, "is empty"),
-    (TEXT, Message(""), Trouble.MISSING, "is empty"),
-    (TEXT, "01234567890", Trouble.TOO_LONG, "has 11 UTF-16 code units; at most 10 are allowed"),
-    (TEXT, "\U0001f600" * 6, Trouble.TOO_LONG, "has 12 UTF-16 code units; at most 10 are allowed"),
-    (COUNT, 0, Trouble.OUT_OF_RANGE, "is 0; it must be at least 1"),
-    (COUNT, 1001, Trouble.OUT_OF_RANGE, "is 1001; it must be at most 1000"),
-    (COUNT, True, Trouble.INVALID, "is a value of type bool; it must be an int"),
-    (COUNT, "5", Trouble.INVALID, "is a value of type str; it must be an int"),
-    (COUNT, 5.0, Trouble.INVALID, "is a value of type float; it must be an int"),
-    (COUNT, Rank.FIRST, Trouble.INVALID, "is a value of type Rank; it must be an int"),
-    (OFFSET, -1, Trouble.OUT_OF_RANGE, "is -1; it must be at least 0"),
-    (OFFSET, 2**63, Trouble.OUT_OF_RANGE, "is too large for 64 bits"),
-    (FLAG, 1, Trouble.INVALID, "is a value of type int; it must be a bool"),
-    (FLAG, "true", Trouble.INVALID, "is a value of type str; it must be a bool"),
+    (WORD, 5, Violation.INVALID, "is a value of type int; it must be a str"),
+    (WORD, "\udc00", Violation.INVALID, "has a lone surrogate, half of a character that was cut"),
+    (TEXT, None, Violation.INVALID, "is None; it must be a str"),
+    (TEXT, ["Hi"], Violation.INVALID, "is a value of type list; it must be a str"),
+    (TEXT, "", Violation.MISSING, "is empty"),
+    (TEXT, Message(""), Violation.MISSING, "is empty"),
+    (TEXT, "01234567890", Violation.TOO_LONG, "has 11 UTF-16 code units; at most 10 are allowed"),
+    (
+        TEXT,
+        "\U0001f600" * 6,
+        Violation.TOO_LONG,
+        "has 12 UTF-16 code units; at most 10 are allowed",
+    ),
+    (COUNT, 0, Violation.OUT_OF_RANGE, "is 0; it must be at least 1"),
+    (COUNT, 1001, Violation.OUT_OF_RANGE, "is 1001; it must be at most 1000"),
+    (COUNT, True, Violation.INVALID, "is a value of type bool; it must be an int"),
+    (COUNT, "5", Violation.INVALID, "is a value of type str; it must be an int"),
+    (COUNT, 5.0, Violation.INVALID, "is a value of type float; it must be an int"),
+    (COUNT, Rank.FIRST, Violation.INVALID, "is a value of type Rank; it must be an int"),
+    (OFFSET, -1, Violation.OUT_OF_RANGE, "is -1; it must be at least 0"),
+    (OFFSET, 2**63, Violation.OUT_OF_RANGE, "is too large for 64 bits"),
+    (FLAG, 1, Violation.INVALID, "is a value of type int; it must be a bool"),
+    (FLAG, "true", Violation.INVALID, "is a value of type str; it must be a bool"),
     (
         TIME,
         "2026-01-02 03:04:05",
-        Trouble.INVALID,
+        Violation.INVALID,
         "is a value of type str; it must be an aware datetime",
     ),
     (
         TIME,
         datetime(2026, 1, 2),  # noqa: DTZ001 - the fault that is tested
-        Trouble.INVALID,
+        Violation.INVALID,
         "is a naive datetime; give it a time zone, such as datetime.UTC",
     ),
     (
         TIME,
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
-        Trouble.INVALID,
+        Violation.INVALID,
         "is outside the years 1 to 9999 in UTC",
     ),
-    (DIRECTION, "sideways", Trouble.INVALID, "is not one of IN, OUT"),
-    (DIRECTION, SmsCommand.ENABLE, Trouble.INVALID, "is not one of IN, OUT"),
-    (COMMAND, "toggle", Trouble.INVALID, "is not one of enable, disable"),
-    (COMMAND, None, Trouble.INVALID, "is not one of enable, disable"),
-    (COMMAND, [], Trouble.INVALID, "is not one of enable, disable"),
+    (DIRECTION, "sideways", Violation.INVALID, "is not one of IN, OUT"),
+    (DIRECTION, SmsCommand.ENABLE, Violation.INVALID, "is not one of IN, OUT"),
+    (COMMAND, "toggle", Violation.INVALID, "is not one of enable, disable"),
+    (COMMAND, None, Violation.INVALID, "is not one of enable, disable"),
+    (COMMAND, [], Violation.INVALID, "is not one of enable, disable"),
     (
         STATUS,
         9,
-        Trouble.INVALID,
+        Violation.INVALID,
         (
             "is not one of QUEUED (1), DISPATCHED (2), ABORTED (3), REJECTED (4), DELIVERED (5), "
             "FAILED (6), EXPIRED (7), UNKNOWN (8)"
         ),
     ),
-    (NUMBERS, "447443332212", Trouble.INVALID, "is a value of type str; it must be a list"),
-    (NUMBERS, b"447443332212", Trouble.INVALID, "is a value of type bytes; it must be a list"),
-    (NUMBERS, 447443332212, Trouble.INVALID, "is a value of type int; it must be a list"),
-    (NUMBERS, None, Trouble.INVALID, "is None; it must be a list"),
-    (NUMBERS, [], Trouble.MISSING, "is an empty list"),
+    (NUMBERS, "447443332212", Violation.INVALID, "is a value of type str; it must be a list"),
+    (NUMBERS, b"447443332212", Violation.INVALID, "is a value of type bytes; it must be a list"),
+    (NUMBERS, 447443332212, Violation.INVALID, "is a value of type int; it must be a list"),
+    (NUMBERS, None, Violation.INVALID, "is None; it must be a list"),
+    (NUMBERS, [], Violation.MISSING, "is an empty list"),
     (
         NUMBERS,
         ["12345", "12346", "12347", "12348"],
-        Trouble.TOO_LONG,
+        Violation.TOO_LONG,
         "has 4 items; at most 3 are allowed",
     ),
 ]
@@ -230,17 +237,17 @@ BAD: list[tuple[wire.Form, Any, Trouble, str]] = [
 
 @pytest.mark.parametrize(("form", "value", "trouble", "problem"), BAD, ids=_name)
 def test_a_bad_value_is_told_with_its_problem_and_the_limit(
-    form: wire.Form, value: object, trouble: Trouble, problem: str
+    form: wire.WireType, value: object, trouble: Violation, problem: str
 ) -> None:
     """A newcomer reads what is wrong and what would be right; no number is shown whole."""
     [fault] = faults_of(form, value)
-    assert (fault.trouble, fault.problem, fault.position) == (trouble, problem, None)
+    assert (fault.violation, fault.problem, fault.position) == (trouble, problem, None)
 
 
 def test_an_int_too_long_to_be_written_is_a_fault_too() -> None:
     """Python refuses to write such an int; a user is told, and not with Python's own error."""
     [fault] = faults_of(OFFSET, -(10**5000))
-    assert (fault.trouble, fault.problem) == (Trouble.OUT_OF_RANGE, "is too large for 64 bits")
+    assert (fault.violation, fault.problem) == (Violation.OUT_OF_RANGE, "is too large for 64 bits")
 
 
 @pytest.mark.parametrize(
@@ -257,26 +264,26 @@ def test_a_text_that_no_message_can_carry_is_refused_by_name(
 ) -> None:
     """Half a character or a bare ESC is found before it is sent, and said where it stands."""
     [fault] = faults_of(TEXT, wrap(text))
-    assert fault.trouble is Trouble.UNSENDABLE
+    assert fault.violation is Violation.UNSENDABLE
     assert fault.problem.startswith(named)
 
 
 def test_a_text_too_long_and_unsendable_has_both_faults() -> None:
     """Each fault is told at once, so nobody corrects a text twice."""
     found = faults_of(TEXT, "0123456789\ud83d")
-    assert [fault.trouble for fault in found] == [Trouble.TOO_LONG, Trouble.UNSENDABLE]
+    assert [fault.violation for fault in found] == [Violation.TOO_LONG, Violation.UNSENDABLE]
 
 
 def test_every_bad_item_of_a_list_is_named_by_position() -> None:
     """One look at the error is enough to mend the list, however many items are wrong."""
     found = faults_of(NUMBERS, ["123", "12345", None, "+1 2345", "", "1 23 45"])
-    assert [(fault.position, fault.trouble, fault.problem) for fault in found] == [
-        (None, Trouble.TOO_LONG, "has 6 items; at most 3 are allowed"),
-        (0, Trouble.INVALID, "*** has 3 digits; a phone number has 5 to 15"),
-        (2, Trouble.INVALID, "is None; it must be a str"),
-        (4, Trouble.MISSING, "is empty"),
-        (3, Trouble.INVALID, "1***5 stands at position 1 already"),
-        (5, Trouble.INVALID, "1***5 stands at position 1 already"),
+    assert [(fault.position, fault.violation, fault.problem) for fault in found] == [
+        (None, Violation.TOO_LONG, "has 6 items; at most 3 are allowed"),
+        (0, Violation.INVALID, "*** has 3 digits; a phone number has 5 to 15"),
+        (2, Violation.INVALID, "is None; it must be a str"),
+        (4, Violation.MISSING, "is empty"),
+        (3, Violation.INVALID, "1***5 stands at position 1 already"),
+        (5, Violation.INVALID, "1***5 stands at position 1 already"),
     ]
 
 
@@ -287,13 +294,13 @@ def test_the_same_number_in_two_spellings_is_one_number() -> None:
 
 
 @pytest.mark.parametrize("form", [WORDS, SOURCES])
-def test_an_item_can_not_smuggle_in_another(form: wire.Form) -> None:
+def test_an_item_cannot_smuggle_in_another(form: wire.WireType) -> None:
     """A `;` inside an item would make two items of it on the wire."""
     [fault] = faults_of(form, ["SMSOUT", "A2P;SMS"])
     assert (fault.position, fault.problem) == (1, "has a ';', which separates the items of a list")
 
 
-READ: list[tuple[wire.Form, str, object]] = [
+READ: list[tuple[wire.WireType, str, object]] = [
     (PHONE, "447443332212", "447443332212"),
     (SOURCE, "ACME", "ACME"),
     (COUNT, "1000", 1000),
@@ -306,46 +313,56 @@ READ: list[tuple[wire.Form, str, object]] = [
     (COMMAND, "disable", SmsCommand.DISABLE),
     (STATUS, "5", DeliveryStatus.DELIVERED),
     (STATUS, "DELIVERED", DeliveryStatus.DELIVERED),
-    (wire.ChoiceForm(Output), "json", Output.JSON),
+    (wire.ChoiceType(Output), "json", Output.JSON),
     (NUMBERS, "12345;+1 2346", ("12345", "12346")),
     (IDS, "1;22", (1, 22)),
 ]
 
 
 @pytest.mark.parametrize(("form", "text", "value"), READ, ids=_name)
-def test_what_clients_send_is_read(form: wire.Form, text: str, value: object) -> None:
+def test_what_clients_send_is_read(form: wire.WireType, text: str, value: object) -> None:
     """The sandbox takes the documented form and what the official clients make of it."""
     got = form.read(text)
     assert got == value
     assert type(got) is type(value)
 
 
-UNREADABLE: list[tuple[wire.Form, str, Trouble, str]] = [
-    (COUNT, "five", Trouble.INVALID, "is not a whole number"),
-    (COUNT, "-", Trouble.INVALID, "is not a whole number"),
-    (COUNT, "1.0", Trouble.INVALID, "is not a whole number"),
-    (COUNT, "\u0661", Trouble.INVALID, "is not a whole number"),
-    (COUNT, "9" * 5000, Trouble.INVALID, "is not a whole number"),
-    (COUNT, "1001", Trouble.OUT_OF_RANGE, "is 1001; it must be at most 1000"),
-    (OFFSET, "-1", Trouble.OUT_OF_RANGE, "is -1; it must be at least 0"),
-    (OFFSET, "9999999999999999999", Trouble.OUT_OF_RANGE, "is too large for 64 bits"),
-    (FLAG, "yes", Trouble.INVALID, "is neither true nor false"),
-    (FLAG, "", Trouble.INVALID, "is neither true nor false"),
-    (TIME, "2026-01-02", Trouble.INVALID, "is not a time of the form yyyy-MM-dd HH:mm:ss"),
-    (TIME, "2026-1-2 3:4:5", Trouble.INVALID, "is not a time of the form yyyy-MM-dd HH:mm:ss"),
-    (TIME, "2026-01-02T03:04:05", Trouble.INVALID, "is not a time of the form yyyy-MM-dd HH:mm:ss"),
-    (TIME, "2026-02-30 00:00:00", Trouble.INVALID, "is not a time of the form yyyy-MM-dd HH:mm:ss"),
-    (DIRECTION, "", Trouble.INVALID, "is not one of IN, OUT"),
+UNREADABLE: list[tuple[wire.WireType, str, Violation, str]] = [
+    (COUNT, "five", Violation.INVALID, "is not a whole number"),
+    (COUNT, "-", Violation.INVALID, "is not a whole number"),
+    (COUNT, "1.0", Violation.INVALID, "is not a whole number"),
+    (COUNT, "\u0661", Violation.INVALID, "is not a whole number"),
+    (COUNT, "9" * 5000, Violation.INVALID, "is not a whole number"),
+    (COUNT, "1001", Violation.OUT_OF_RANGE, "is 1001; it must be at most 1000"),
+    (OFFSET, "-1", Violation.OUT_OF_RANGE, "is -1; it must be at least 0"),
+    (OFFSET, "9999999999999999999", Violation.OUT_OF_RANGE, "is too large for 64 bits"),
+    (FLAG, "yes", Violation.INVALID, "is neither true nor false"),
+    (FLAG, "", Violation.INVALID, "is neither true nor false"),
+    (TIME, "2026-01-02", Violation.INVALID, "is not a time of the form yyyy-MM-dd HH:mm:ss"),
+    (TIME, "2026-1-2 3:4:5", Violation.INVALID, "is not a time of the form yyyy-MM-dd HH:mm:ss"),
+    (
+        TIME,
+        "2026-01-02T03:04:05",
+        Violation.INVALID,
+        "is not a time of the form yyyy-MM-dd HH:mm:ss",
+    ),
+    (
+        TIME,
+        "2026-02-30 00:00:00",
+        Violation.INVALID,
+        "is not a time of the form yyyy-MM-dd HH:mm:ss",
+    ),
+    (DIRECTION, "", Violation.INVALID, "is not one of IN, OUT"),
 ]
 
 
 @pytest.mark.parametrize(("form", "text", "trouble", "problem"), UNREADABLE, ids=_name)
-def test_what_can_not_be_read_is_told(
-    form: wire.Form, text: str, trouble: Trouble, problem: str
+def test_what_cannot_be_read_is_told(
+    form: wire.WireType, text: str, trouble: Violation, problem: str
 ) -> None:
     """The sandbox refuses what the service would refuse, and knows which refusal it is."""
     [fault] = read_faults_of(form, text)
-    assert (fault.trouble, fault.problem, fault.position) == (trouble, problem, None)
+    assert (fault.violation, fault.problem, fault.position) == (trouble, problem, None)
 
 
 def test_a_list_with_an_empty_item_is_read_with_its_position() -> None:
@@ -356,7 +373,7 @@ def test_a_list_with_an_empty_item_is_read_with_its_position() -> None:
 
 def test_a_fault_stands_for_itself_where_several_may_come() -> None:
     """Whoever catches one fault or several reads them in the same way."""
-    fault = WireFault("is empty", Trouble.MISSING, 3)
+    fault = WireFault("is empty", Violation.MISSING, 3)
     assert fault.faults == [fault]
     assert isinstance(fault, WireFaults | ValueError)
     assert str(WireFaults([fault]).faults[0].problem) == "is empty"

@@ -10,20 +10,20 @@ from voxsms.api import wire
 from voxsms.api.models import DeliveryStatus, Direction, SmsCommand
 from voxsms.api.wire import WireFaults
 
-PHONE = wire.PhoneForm()
-SOURCE = wire.SourceForm()
-WORD = wire.WordForm()
-TEXT = wire.TextForm(40)
-COUNT = wire.IntForm(1, 1000)
-OFFSET = wire.IntForm()
-FLAG = wire.BoolForm()
-TIME = wire.TimeForm()
-DIRECTION = wire.ChoiceForm(Direction)
-COMMAND = wire.ChoiceForm(SmsCommand)
-STATUS = wire.ChoiceForm(DeliveryStatus, wire=lambda status: str(status.number))
-NUMBERS = wire.ListForm(PHONE, 3, distinct=True)
-IDS = wire.ListForm(wire.IntForm(least=1))
-WORDS = wire.ListForm(WORD)
+PHONE = wire.PhoneType()
+SOURCE = wire.SenderType()
+WORD = wire.StringType()
+TEXT = wire.TextType(40)
+COUNT = wire.IntType(1, 1000)
+OFFSET = wire.IntType()
+FLAG = wire.BoolType()
+TIME = wire.TimeType()
+DIRECTION = wire.ChoiceType(Direction)
+COMMAND = wire.ChoiceType(SmsCommand)
+STATUS = wire.ChoiceType(DeliveryStatus, wire=lambda status: str(status.number))
+NUMBERS = wire.ListType(PHONE, 3, distinct=True)
+IDS = wire.ListType(wire.IntType(1))
+WORDS = wire.ListType(WORD)
 
 _ASCII_DIGITS = "0123456789"
 _PHONES = st.text(_ASCII_DIGITS, min_size=5, max_size=15).filter(lambda n: n[0] != "0")
@@ -55,7 +55,7 @@ _TIMES = st.datetimes(
         st.tuples(st.just(IDS), st.lists(st.integers(1, 2**63 - 1), min_size=1).map(tuple)),
     )
 )
-def test_what_is_written_is_read_back(crossing: tuple[wire.Form, object]) -> None:
+def test_what_is_written_is_read_back(crossing: tuple[wire.WireType, object]) -> None:
     """Every form is the same in both directions: client and sandbox mean the same value."""
     form, value = crossing
     text = form.write(value)
@@ -80,7 +80,7 @@ def test_what_is_written_is_read_back(crossing: tuple[wire.Form, object]) -> Non
         st.just(object()),
     ),
 )
-def test_no_value_makes_a_form_fail_in_python_s_own_way(form: wire.Form, value: object) -> None:
+def test_no_value_makes_a_form_fail_in_python_s_own_way(form: wire.WireType, value: object) -> None:
     """Whatever is given is either written or told as a fault; nothing else comes out."""
     try:
         text = form.write(value)

@@ -20,7 +20,7 @@ from voxsms import Budget, Client, Clock, HttpxTransport, RateTable, ServiceAcco
 from voxsms.api.models import DeliveryStatus, Direction
 from voxsms.api.spec import AsyncWriter
 from voxsms.errors import BudgetExceeded, CredentialsInvalid, InvalidRequest, InvalidText
-from voxsms.text.message import Message
+from voxsms.text import Message
 
 
 @pytest.fixture

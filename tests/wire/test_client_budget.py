@@ -18,9 +18,10 @@ from voxsms.errors import (
     OutcomeUnknown,
     PriceUnknown,
     RateLimited,
+    ResponseInvalid,
     VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 UK, US = "447443332212", "14155550101"
 GROUPS = tuple(
@@ -104,11 +105,9 @@ async def test_of_a_partial_success_only_what_was_accepted_is_spent() -> None:
     ("reply", "spent", "silent"),
     [
         (accepted(US), "0.05", 1),
-        (accepted(), "0.05", 2),
         (accepted(refused=(US,)), "0.04", 1),
         (accepted("+44 7443 332-212", refused=("+1 (415) 555-0101",)), "0.04", 0),
-        (accepted(UK, US, refused=(US,)), "0.05", 0),
-        (accepted(UK, US, refused=("4474***212",)), "0.05", 0),
+        (accepted(UK, refused=("4474***212",)), "0.05", 1),
     ],
 )
 async def test_what_an_answer_does_not_account_for_stays_set_aside(
@@ -123,6 +122,25 @@ async def test_what_an_answer_does_not_account_for_stays_set_aside(
     assert spending.spent == Decimal(spent)
     said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert said == [f"A2PSendSms: the answer says nothing of {silent} of 2 numbers"] * bool(silent)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        accepted(),
+        accepted(UK, refused=(UK,)),
+        accepted("+44 7443 332-212", refused=(UK,)),
+        accepted(UK, US, refused=(US,)),
+        accepted(UK, US, UK),
+    ],
+)
+async def test_an_answer_that_cannot_be_to_this_send_is_a_doubt(reply: Answer) -> None:
+    """It names nobody, one as accepted and failed, or too many: all stays set aside."""
+    spending = Spending(reply)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await spending.send(UK, US)
+    assert isinstance(caught.value.__cause__, ResponseInvalid)
+    assert spending.spent == Decimal("0.05")
 
 
 async def test_it_is_set_aside_before_anything_leaves() -> None:

@@ -21,8 +21,8 @@ from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import SendSmsMessageResult
 from voxsms.errors import NotSent, OutcomeUnknown, VoxSmsError
 from voxsms.sandbox import Number, Sandbox, serve
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import Transport
+from voxsms.transport import Transport
+from voxsms.transport._aiohttp import AiohttpTransport
 
 pytestmark = pytest.mark.slow
 

@@ -28,8 +28,8 @@ from voxsms.errors import (
     ResponseInvalid,
     TimedOut,
 )
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import BodyReader, Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport import BodyReader, Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.transport._aiohttp import AiohttpTransport
 
 CSV = b"message_id;cost\n1;0,041\n2;0.041\n\xff\x00"
 BROKE = TransportFault(FaultKind.CONNECTION, "the answer was cut off")
@@ -41,7 +41,7 @@ class Feeding:
     """A transport that gives answers piece by piece; the last script goes on."""
 
     name = "feeding"
-    silence_counts = True
+    reports_progress = True
 
     def __init__(self, *scripts: Sequence[Part], kind: str = "application/octet-stream") -> None:
         self.scripts = list(scripts)

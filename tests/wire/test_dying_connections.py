@@ -9,9 +9,9 @@ from doubles import KEY, SMS, FakeClock
 from raw_server import RawServer, serving
 
 from voxsms import AttemptEvent, Client, Httpx2Transport, HttpxTransport
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.lanes import SEND_REUSE
-from voxsms.transport.seam import Transport
+from voxsms.transport import Transport
+from voxsms.transport._aiohttp import AiohttpTransport
+from voxsms.transport._pool import SEND_REUSE
 
 pytestmark = pytest.mark.slow
 

@@ -64,7 +64,7 @@ def altered(**changes: object) -> Any:  # noqa: ANN401 - a function of bytes
         (altered(result=None), "result"),
         (altered(total_count="many"), "total_count"),
         (altered(total_count=None), "total_count"),
-        (altered(error={"code": 1}), "an error beside a result"),
+        (altered(error={"code": 1}), "an error beside result"),
     ],
 )
 @pytest.mark.parametrize("name", ["all.csv", "all.jsonl"])

@@ -30,9 +30,9 @@ from loopback_tls import certificates
 from voxsms import Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.api.models import SendSmsMessageResult
 from voxsms.errors import OutcomeUnknown, VoxSmsError
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.quoting import hide_quotes
-from voxsms.transport.seam import Transport
+from voxsms.transport import Transport
+from voxsms.transport._aiohttp import AiohttpTransport
+from voxsms.transport._environment import hide_quotes
 
 pytestmark = pytest.mark.slow
 

@@ -82,6 +82,7 @@ SEEN: dict[str, tuple[bytes, str]] = {
     "commit_then_html": (b"HTTP/1.1 502", "open"),
     "commit_then_500": (b"HTTP/1.1 500", "open"),
     "commit_then_error": OK,
+    "commit_then_answer": OK,
     "commit_then_never": (b"", "open"),
 }
 

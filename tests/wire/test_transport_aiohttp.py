@@ -1,4 +1,4 @@
-"""aiohttp as the carrier: what its silence proves, and what becomes of its errors."""
+"""aiohttp as the carrier: what an unreported failure proves, and what becomes of its errors."""
 
 import asyncio
 import ssl
@@ -16,9 +16,9 @@ from yarl import URL
 
 from voxsms import Client, Timeouts
 from voxsms.errors import ConnectionFailed, NotSent, OutcomeUnknown, TimedOut, VoxSmsError
-from voxsms.transport import aiohttp_session
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.lanes import SEND_REUSE
+from voxsms.transport import _aiohttp
+from voxsms.transport._aiohttp import AiohttpTransport
+from voxsms.transport._pool import SEND_REUSE
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -47,7 +47,7 @@ def stand_in(
 
 @pytest.mark.parametrize("place", ["_request", "post"])
 @pytest.mark.parametrize("used_before", [True, False])
-async def test_the_silence_of_a_mock_proves_nothing(
+async def test_a_mock_that_reports_nothing_proves_nothing(
     used_before: bool, place: str, transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the same program made real calls before: one request, outcome unknown."""
@@ -164,14 +164,14 @@ async def test_a_proxy_that_says_nothing_is_waited_for_as_long_as_for_a_connecti
 def test_where_aiohttp_is_missing_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the first thing a user reads."""
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    monkeypatch.delitem(sys.modules, aiohttp_session.__name__)
+    monkeypatch.delitem(sys.modules, _aiohttp.__name__)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'voxsms\[aiohttp\]'"):
-        import_module(aiohttp_session.__name__)
+        import_module(_aiohttp.__name__)
 
 
 def test_under_trio_it_says_that_it_needs_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
     """A send ends in one of our errors, not in a riddle; nothing was sent. As a first call too."""
-    monkeypatch.setattr(aiohttp_session._Connector, "asked", False)
+    monkeypatch.setattr(_aiohttp._Connector, "asked", False)
 
     async def main() -> None:
         client = Client(KEY, NOBODY, transport=AiohttpTransport())

@@ -36,9 +36,9 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.httpx_lanes import UserHttpxTransport, Watch, library
-from voxsms.transport.lanes import READ_REUSE
-from voxsms.transport.seam import Evidence, Request
+from voxsms.transport import Evidence, Request
+from voxsms.transport._httpx import UserHttpxTransport, Watch, library
+from voxsms.transport._pool import READ_REUSE
 
 BASE = "https://svc.test"
 SEND = f"{BASE}/platform_api/SendSmsMessage/"
@@ -68,7 +68,7 @@ SILENT = [httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadTimeout, httpx.Wri
 @pytest.mark.parametrize("first_use", [True, False], ids=["first use", "used before"])
 @pytest.mark.parametrize("error", SILENT)
 @respx.mock
-async def test_the_silence_of_a_mock_proves_nothing(
+async def test_a_mock_that_reports_nothing_proves_nothing(
     error: type[httpx.TransportError], first_use: bool
 ) -> None:
     """Not even a mocked `ConnectError`: one request, and the outcome is unknown.
@@ -103,7 +103,7 @@ async def test_a_mocked_fault_of_a_reading_is_repeated() -> None:
 
 
 @respx.mock
-async def test_after_a_mock_silence_counts_again() -> None:
+async def test_after_a_mock_reports_progress_again() -> None:
     """When the mock is gone, the library's word is good again: nobody listens, so not sent."""
     respx.stop()
     async with Client(KEY, "http://127.0.0.1:1", clock=FakeClock()) as client:
@@ -125,14 +125,14 @@ async def test_a_stand_in_put_anywhere_into_the_library_is_noticed(
         "connection": core.AsyncHTTPConnection,
     }[place]
     transport = (HttpxTransport if package == "httpx" else Httpx2Transport)()
-    assert transport.silence_counts
+    assert transport.reports_progress
 
     async def stand_in(_self: object, _request: object) -> None:
         raise OSError("mocked")
 
     mock = AsyncMock(side_effect=OSError("mocked"))
     monkeypatch.setattr(owner, "handle_async_request", mock if place == "pool" else stand_in)
-    assert not transport.silence_counts
+    assert not transport.reports_progress
     calls = 0
 
     def count(*_: object) -> None:

@@ -15,8 +15,8 @@ from loopback_tls import certificates
 
 from voxsms import Client, Httpx2Transport, HttpxTransport
 from voxsms.errors import OutcomeUnknown
-from voxsms.transport import aiohttp_session, httpx_lanes
-from voxsms.transport.aiohttp_session import AiohttpTransport
+from voxsms.transport import _aiohttp, _httpx
+from voxsms.transport._aiohttp import AiohttpTransport
 
 LATER = json_answer({"error": {"code": 340, "msg": "come back later"}})
 KINDS: dict[str, Callable[..., Any]] = {
@@ -90,26 +90,27 @@ async def test_a_goodbye_behind_an_answer_costs_a_connection_and_no_message(clie
 async def test_of_a_library_that_is_not_known_no_connection_is_used_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where voxsms can not look for leftovers, it takes a fresh connection each time."""
+    """Where voxsms cannot look for leftovers, it takes a fresh connection each time."""
 
     async def act(writer: asyncio.StreamWriter, _: bytes) -> None:
         writer.write(json_answer())
 
     async with loopback(act) as server, Client(KEY, server.url) as of:
-        monkeypatch.setattr(httpx_lanes, "_INNER", ("a_name_of_another_version",))
+        monkeypatch.setattr(_httpx, "_INNER", ("a_name_of_another_version",))
         await of.send_sms_message(**SMS)
         await of.send_sms_message(**SMS)
         assert server.connections == 2
 
 
 def test_a_broken_tls_record_is_a_leftover_too() -> None:
-    """Whatever TLS can not make sense of is nothing to send on."""
+    """Whatever TLS cannot make sense of is nothing to send on."""
 
     def broken(_: int) -> bytes:
         raise ssl.SSLError("bad record")
 
     stream = SimpleNamespace(get_extra_info=lambda _: SimpleNamespace(read=broken))
-    assert httpx_lanes._has_records(SimpleNamespace(extensions={"network_stream": stream}))
+    answer = SimpleNamespace(extensions={"network_stream": stream}, http_version="HTTP/1.1")
+    assert _httpx._has_records(answer)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_a_broken_tls_record_is_a_leftover_too() -> None:
 def test_a_connection_of_aiohttp_that_is_gone_is_stale(protocol: Any, transport: Any) -> None:  # noqa: ANN401
     """One without a protocol or transport, or one that is to be closed, is not sent on."""
     connection: Any = SimpleNamespace(protocol=protocol, transport=transport)
-    assert aiohttp_session._is_stale(connection)
+    assert _aiohttp._is_stale(connection)
 
 
 class InThread:

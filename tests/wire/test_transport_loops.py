@@ -1,11 +1,13 @@
 """A client and its event loops: one after the other, after a fork, and how it closes in each."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,9 +29,8 @@ from raw_server import RawServer, serving
 
 from voxsms import Client, Httpx2Transport, HttpxTransport, ServiceAccount
 from voxsms.errors import NotSent, VoxSmsError
-from voxsms.transport import aiohttp_session
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import Evidence, Phase, Request, Timeouts, TransportFault
+from voxsms.transport import Evidence, Phase, Request, Timeouts, TransportFault, _aiohttp
+from voxsms.transport._aiohttp import AiohttpTransport
 
 Make = Callable[..., Any]
 KINDS: dict[str, Make] = {
@@ -117,7 +118,7 @@ def test_the_loops_may_be_of_two_kinds() -> None:
 
 FORKS = """
 import asyncio, os, sys, voxsms
-from voxsms.transport.aiohttp_session import AiohttpTransport
+from voxsms.transport._aiohttp import AiohttpTransport
 kinds = [voxsms.HttpxTransport, voxsms.Httpx2Transport, AiohttpTransport]
 make = {kind.__name__: kind for kind in kinds}[sys.argv[1]]
 client = voxsms.Client(voxsms.ApiKey(1, "k"), sys.argv[2], transport=make())
@@ -192,7 +193,7 @@ async def test_a_client_is_closed_although_its_program_is_cancelled(
 
 async def test_a_closing_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that does not answer a goodbye holds nobody up."""
-    monkeypatch.setattr(aiohttp_session, "CLOSE_LIMIT", 0.01)
+    monkeypatch.setattr(_aiohttp, "CLOSE_LIMIT", 0.01)
     close = aiohttp.ClientSession.close
 
     async def hang(session: aiohttp.ClientSession) -> None:
@@ -260,3 +261,29 @@ async def test_a_client_that_nobody_closed_is_closed_with_its_loop(make: Make) -
         await until(lambda: server.open == 1)
         await client.aclose()
         await until(lambda: server.open == 0)
+
+
+def descriptors() -> int:
+    """Count what this process has open."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_loops_that_were_closed_without_a_word_leave_nothing_open(make: Make) -> None:
+    """`run_until_complete` and `close`, as older programs do, without ending the generators."""
+    # What asyncio warns of is the program's own doing: it closed a loop that had connections.
+    with serving(RawServer()) as server:
+        client = Client(KEY, server.url, transport=make())
+        counts: list[int] = []
+        for _ in range(12):
+            loop = asyncio.new_event_loop()
+            assert loop.run_until_complete(send(client)) == 1861
+            loop.close()
+            del loop
+            gc.collect()
+            counts.append(descriptors())
+        assert max(counts) <= min(counts) + 2
+        asyncio.run(client.aclose())
+        gc.collect()
+        assert all_closed(server)

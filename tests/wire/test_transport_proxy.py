@@ -1,10 +1,12 @@
 """Proxies: which one is taken, and that asking one for a way through is not sending."""
 
 import asyncio
+import re
 import ssl
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +14,9 @@ from doubles import KEY, SMS, FakeClock, always, http, json_answer, loopback
 
 from voxsms import Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.errors import ConnectionFailed, NotSent, OutcomeUnknown
-from voxsms.transport import aiohttp_session
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.surroundings import proxy_for
+from voxsms.transport import _aiohttp
+from voxsms.transport._aiohttp import AiohttpTransport
+from voxsms.transport._environment import given_proxy, proxy_for, tls
 
 Make = Callable[..., Any]
 KINDS: dict[str, Make] = {
@@ -68,6 +70,7 @@ Of = Callable[..., Client]
         ({"ALL_PROXY": "http://p.test", "NO_PROXY": "svc.test"}, "https://svc.test", None),
         ({"ALL_PROXY": "http://p.test", "NO_PROXY": "*"}, "https://svc.test", None),
         ({"ALL_PROXY": "http://p.test", "NO_PROXY": ".test"}, "https://a.svc.test:8443", None),
+        ({"ALL_PROXY": "http://p.test", "NO_PROXY": "a.test, svc.test"}, "https://svc.test", None),
         ({"ALL_PROXY": "http://p.test"}, "http://localhost:8080", None),
         ({"ALL_PROXY": "http://p.test"}, "http://127.0.0.1:8080", None),
         ({"ALL_PROXY": "http://p.test"}, "http://[::1]:8080", None),
@@ -79,12 +82,84 @@ def test_the_proxy_is_the_one_that_the_environment_names(
     """The usual variables, in either case, with or without a scheme; never for this machine."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert proxy_for(url) == proxy
+    found = proxy_for(url)
+    assert (found and found.url) == proxy
+
+
+PROXY = "http://user:pa55word@p.test:3128"
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "is_direct"),
+    [
+        ("10.0.0.0/8", "https://10.1.2.3", True),
+        ("10.0.0.0/8", "https://11.1.2.3", False),
+        ("10.0.0.0/8,192.168.0.0/16", "https://192.168.7.1:8443", True),
+        ("10.1.2.3", "https://10.1.2.3", True),
+        ("10.1.2.3:8443", "https://10.1.2.3:8443", True),
+        ("10.1.2.3:8443", "https://10.1.2.3", False),
+        ("10.0.0.0/33", "https://10.1.2.3", False),
+        ("fd00::/8", "https://[fd00::7]", True),
+        ("fd00::/8", "https://[fe80::7]", False),
+        ("[fd00::7]", "https://[fd00::7]", True),
+        ("[fd00::7]:8443", "https://[fd00::7]:8443", True),
+        ("[fd00::7]:8443", "https://[fd00::7]:8444", False),
+        ("fd00::7", "https://[FD00:0::7]", True),
+        ("[svc]", "https://svc", False),
+        ("svc.test:443", "https://svc.test", True),
+        ("svc.test:80", "http://svc.test", True),
+        ("svc.test:443", "https://svc.test:8443", False),
+        ("svc.test:x", "https://svc.test", False),
+        ("test", "https://svc.test", True),
+        ("*.test", "https://svc.test", True),
+        (".svc.test", "https://svc.test", True),
+        ("SVC.Test", "https://svc.test", True),
+        ("svc.test.", "https://svc.test.", True),
+        ("vc.test", "https://svc.test", False),
+        ("other.test  svc.test", "https://svc.test", True),
+        ("other.test,\tsvc.test ,", "https://svc.test", True),
+        ("*", "https://svc.test", True),
+        (".", "https://svc.test", False),
+        ("10.0.0.0/8", "https://svc.test", False),
+    ],
+)
+def test_no_proxy_is_honoured_in_every_usual_form(
+    no_proxy: str, url: str, is_direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names, addresses, networks, with ports: otherwise the credentials would go to the proxy."""
+    monkeypatch.setenv("ALL_PROXY", PROXY)
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert (proxy_for(url) is None) is is_direct
+
+
+def test_a_proxy_is_shown_without_its_password() -> None:
+    """By what names it."""
+    proxy = proxy_for("https://svc.test", given_proxy(PROXY))
+    assert repr(proxy) == "Proxy(named_by='the argument `proxy`')"
 
 
 async def close(writer: asyncio.StreamWriter, _: bytes) -> None:
     """Read a request, close."""
     writer.close()
+
+
+async def test_a_socks_proxy_is_spoken_to_in_its_own_language(client: Of) -> None:
+    """With the extra `socks`; one that hangs up means that nothing was sent. aiohttp takes none."""
+    greetings: list[bytes] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greetings.append(await reader.read(3))
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1")
+    async with server:
+        of = client(
+            "https://svc.test", proxy=f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        )
+        with pytest.raises(NotSent) as found:
+            await of.send_sms_message(**SMS)
+    takes_socks = "aiohttp" not in str(found.value)
+    assert [greeting[:1] for greeting in greetings] == [b"\x05"] * takes_socks
 
 
 @pytest.mark.parametrize("named", ["environment", "argument"])
@@ -115,7 +190,28 @@ async def test_a_proxy_that_refuses_means_not_sent(client: Of) -> None:
         with pytest.raises(ConnectionFailed) as reading:
             await of.get_account_info()
     for error in (send.value, reading.value):
-        assert "pa55word" not in f"{error} {error!r} {error.__cause__} {error.__cause__!r}"
+        assert not [text for text in shown(error) if "pa55word" in text]
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "credentials"),
+    [
+        ("user:pa55word", "user:pa55word"),
+        ("user:p%2Fa%40%23", "user:p/a@#"),
+        ("user", "user:"),
+        ("user:pa:55", "user:pa:55"),
+    ],
+)
+async def test_a_proxy_is_given_the_password_of_its_url(
+    client: Of, userinfo: str, credentials: str
+) -> None:
+    """With its percent signs read."""
+    async with loopback(close) as proxy:
+        url = proxy.url.replace("://", f"://{userinfo}@")
+        with pytest.raises(NotSent):
+            await client("https://svc.test", proxy=url).send_sms_message(**SMS)
+    proof = f"\r\nproxy-authorization: basic {b64encode(credentials.encode()).decode()}\r\n"
+    assert proof.lower() in proxy.requests[0].decode().lower()
 
 
 async def test_a_tunnel_that_breaks_before_tls_means_not_sent(client: Of) -> None:
@@ -155,42 +251,135 @@ async def test_a_proxy_that_nobody_runs_means_not_sent(client: Of) -> None:
         await of.send_sms_message(**SMS)
 
 
-@pytest.mark.parametrize("kind", ["gopher", "socks4", "socks5"])
-@pytest.mark.parametrize("named", ["environment", "argument"])
-async def test_a_proxy_that_makes_no_sense_means_not_sent(
-    client: Of, kind: str, named: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A kind of proxy that the library does not know, or lacks a package for, is named as such.
+UNUSABLE = {
+    "gopher://user:pa55word@127.0.0.1:1": "it must begin with http://, https://, socks5://",
+    "socks4://user:pa55word@127.0.0.1:1": "it must begin with http://, https://, socks5://",
+    "socks5://user:pa55word@127.0.0.1:1": "SOCKS",
+    "http://user:pa55word/x@127.0.0.1:1": "write a /, ? or # of its password as %2F, %3F or %23",
+    "http://user:pa55word?x@127.0.0.1:1": "write a /, ? or # of its password as %2F, %3F or %23",
+    "http://user:pa55word#x@127.0.0.1:1": "write a /, ? or # of its password as %2F, %3F or %23",
+    "http://user:12/pa55word@127.0.0.1:1": "write a /, ? or # of its password as %2F, %3F or %23",
+    "http://user:pa55word[x@127.0.0.1:1": "write a [ or ] of a password as %5B or %5D",
+    "http://user:pa55word@[zz]:1": "its host is no name and no address",
+    "http://user:pa55word@\u2100:1": "its host is no name and no address",
+    "http://user:pa55word\\@127.0.0.1:1": "write a \\ of its password as %5C",
+    "http://user:pa55word@127.0.0.1:99999": "a port from 1 to 65535",
+    "http://user:pa55word@127.0.0.1:0": "a port from 1 to 65535",
+    "http://user:pa55word@127.0.0.1:x": "a port from 1 to 65535",
+    "http://user:pa55word@:8080": "it must be like http://host:port",
+    "http://user:pa55word @127.0.0.1:1": "white space",
+    "http://user:pa55word\x7f@127.0.0.1:1": "white space or control characters",
+}
 
-    Also where it is met by the first call of a program; its password is not shown.
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all those behind it."""
+    found = [error]
+    for each in found:
+        yield each
+        behind = (each.__cause__, each.__context__)
+        found += [e for e in behind if e is not None and e not in found]
+
+
+def shown(error: BaseException) -> Iterator[str]:
+    """Show all that an error tracker sees of an error and of those behind it."""
+    yield "".join(traceback.format_exception(error))
+    for each in chain(error):
+        yield f"{each!r} {vars(each)!r}"
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            if frame.f_globals["__name__"].startswith("voxsms"):
+                yield repr(frame.f_locals)
+
+
+@pytest.mark.parametrize("proxy", UNUSABLE)
+@pytest.mark.parametrize("named", ["environment", "argument"])
+async def test_a_proxy_that_cannot_be_used_means_not_sent(
+    client: Of, proxy: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What names it is said, with the reason; its password is shown nowhere.
+
+    Also where it is met by the first call of a program.
     """
     monkeypatch.setitem(sys.modules, "socksio", None)
-    monkeypatch.setattr(aiohttp_session._Connector, "asked", False)
-    proxy = f"{kind}://user:pa55word@127.0.0.1:1"
+    monkeypatch.setattr(_aiohttp._Connector, "asked", False)
     if named == "environment":
-        monkeypatch.setenv("ALL_PROXY", proxy)
+        monkeypatch.setenv("all_proxy", proxy)
     of = client("https://svc.test", **({"proxy": proxy} if named == "argument" else {}))
-    with pytest.raises(NotSent, match="the proxy can not be used") as send:
+    names = "all_proxy" if named == "environment" else "the argument `proxy`"
+    words = re.escape(f"the proxy named by {names} cannot be used: ") + ".*"
+    words += re.escape(UNUSABLE[proxy])
+    with pytest.raises(NotSent, match=words) as send:
         await of.send_sms_message(**SMS)
-    with pytest.raises(ConnectionFailed, match="the proxy can not be used") as reading:
+    with pytest.raises(ConnectionFailed, match=words) as reading:
         await of.get_account_info()
     for error in (send.value, reading.value):
-        assert error.__cause__ is not None
-        assert "pa55word" not in "".join(traceback.format_exception(error))
+        assert not [text for text in shown(error) if "pa55word" in text]
 
 
-async def test_certificates_that_can_not_be_used_mean_not_sent() -> None:
+@pytest.mark.parametrize("kind", [HttpxTransport, Httpx2Transport])
+async def test_a_proxy_that_a_library_refuses_is_not_quoted(
+    kind: Callable[..., HttpxTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it dislikes about it."""
+    transport = kind(proxy=PROXY)
+
+    class Refuses(transport._library.httpx.AsyncHTTPTransport):  # type: ignore[misc, name-defined]
+        def __init__(self, **given: object) -> None:
+            raise ValueError(f"what is this? {given['proxy']}")
+
+    monkeypatch.setattr(transport._library.httpx, "AsyncHTTPTransport", Refuses)
+    async with Client(KEY, "https://svc.test", transport=transport, max_attempts=1) as of:
+        with pytest.raises(NotSent, match="does not take it") as send:
+            await of.send_sms_message(**SMS)
+    assert not [text for text in shown(send.value) if "pa55word" in text]
+
+
+@pytest.mark.parametrize(
+    "userinfo",
+    ["us%3Aer:pa55word", "user:pa55word%D0%BF", "user:pa55word\N{CYRILLIC SMALL LETTER PE}"],
+)
+async def test_a_proxy_that_aiohttp_refuses_is_not_quoted(
+    userinfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before aiohttp sees it; also in the first call of a program."""
+    monkeypatch.setattr(_aiohttp._Connector, "asked", False)
+    transport = AiohttpTransport(proxy=f"http://{userinfo}@127.0.0.1:1")
+    async with Client(KEY, "https://svc.test", transport=transport, max_attempts=1) as of:
+        with pytest.raises(NotSent, match="Latin-1") as send:
+            await of.send_sms_message(**SMS)
+    assert not [text for text in shown(send.value) if "pa55word" in text]
+
+
+async def test_certificates_that_cannot_be_used_mean_not_sent() -> None:
     """Whatever is wrong with what a connection is made of, a send ends in one of our errors."""
     odd: Any = "/there/is/no/such.pem"
     async with Client(KEY, transport=HttpxTransport(verify=odd), max_attempts=1) as client:
-        with pytest.raises(NotSent, match="the certificates can not be used"):
+        with pytest.raises(NotSent, match="the certificates given as `verify` cannot be used"):
             await client.send_sms_message(**SMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "reason"),
+    [
+        ("SSL_CERT_FILE", "/there/is/no/such.pem", "there is no such file"),
+        ("SSL_CERT_FILE", __file__, "[X509"),
+        ("SSL_CERT_DIR", "/there/is/no/such:/nor/this", "there is no such directory"),
+    ],
+)
+async def test_certificates_that_the_environment_names_and_that_cannot_be_used(
+    client: Of, name: str, path: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is named, with its value and the reason, and nothing was sent."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(name, path)
+    tls.cache_clear()
+    words = re.escape(f"the certificates named by {name} ({path}) cannot be used: {reason}")
+    with pytest.raises(NotSent, match=words):
+        await client("https://svc.test").send_sms_message(**SMS)
 
 
 def test_certificates_are_checked_by_default() -> None:
     """The shared context asks for a certificate and compares its name."""
-    from voxsms.transport.surroundings import tls  # noqa: PLC0415 - its only use
-
     assert tls().verify_mode is ssl.CERT_REQUIRED
     assert tls().check_hostname
     assert tls() is tls()

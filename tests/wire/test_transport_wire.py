@@ -35,8 +35,8 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.aiohttp_session import AiohttpTransport
-from voxsms.transport.seam import MOST_BYTES, Phase
+from voxsms.transport import MAX_BYTES, Phase
+from voxsms.transport._aiohttp import AiohttpTransport
 
 Carrier = HttpxTransport | AiohttpTransport
 Make = Callable[..., Carrier]
@@ -244,7 +244,7 @@ async def test_an_endless_answer_is_given_up(client: Of) -> None:
             await client(server.url).send_sms_message(**SMS)
         assert isinstance(caught.value.__cause__, ResponseInvalid)
         assert "an answer of more than 32 MiB" in str(caught.value.__cause__)
-    assert written < 2 * MOST_BYTES
+    assert written < 2 * MAX_BYTES
 
 
 async def test_an_answer_that_unpacks_without_end_is_given_up(client: Of) -> None:
@@ -284,7 +284,7 @@ async def test_no_more_sockets_than_were_allowed(client: Of) -> None:
 
 
 async def test_a_wait_for_a_connection_that_is_too_long_means_not_sent(client: Of) -> None:
-    """What never left voxsms's own queue can not have been delivered."""
+    """What never left voxsms's own queue cannot have been delivered."""
     async with loopback(silent) as server:
         of = client(server.url, connections=1).with_options(
             timeout=Timeouts(pool=0.01), max_attempts=1
@@ -365,7 +365,7 @@ async def test_a_client_whose_calls_were_cancelled_still_answers(client: Of, nat
 
 
 async def test_a_certificate_that_nobody_trusts_is_refused(client: Of) -> None:
-    """Neither credentials nor a text go to a server that can not prove who it is: `NotSent`."""
+    """Neither credentials nor a text go to a server that cannot prove who it is: `NotSent`."""
     async with loopback(always(json_answer()), certificates().server) as server:
         of = client(f"https://127.0.0.1:{server.port}").with_options(max_attempts=1)
         with pytest.raises(NotSent) as caught:

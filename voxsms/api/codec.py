@@ -3,23 +3,28 @@
 `write_request` and `read_answer` are the client's side, `read_request` is the sandbox's.
 """
 
+import codecs
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import attrs
 import orjson
 
-from voxsms.api import fault_codes, registry
+from voxsms.api import fault_codes, spec
 from voxsms.api.decode import Unreadable, read
-from voxsms.api.registry import RequestClass, Row
-from voxsms.api.spec import Method, Param
-from voxsms.api.wire import Trouble, WireFault, WireFaults
+from voxsms.api.fault_codes import Outcome
+from voxsms.api.models import (
+    A2PSendSmsResult,
+    FailedSms,
+    SmsTransaction,
+)
+from voxsms.api.spec import AnyMethod, MethodSpec, Param, RequestClass
+from voxsms.api.wire import Violation, WireFault, WireFaults
 from voxsms.errors import (
     ApiError,
     Fault,
@@ -32,7 +37,7 @@ from voxsms.errors import (
 
 R = TypeVar("R")
 
-Form = dict[str, str]
+FormFields = dict[str, str]
 """The fields of a request as text."""
 
 
@@ -55,7 +60,7 @@ class ParameterFault:
     fault: WireFault
 
     def for_user(self) -> Fault:
-        """Say it to a user of the client."""
+        """Return it as a user of the client reads it."""
         at = self.fault.position
         return Fault(self.name if at is None else f"{self.name}[{at}]", self.fault.problem)
 
@@ -72,104 +77,136 @@ class _Shapes(dict[RequestClass, _Shape]):
     """The shapes of request classes, each worked out when it is first asked for."""
 
     def __missing__(self, kind: RequestClass) -> _Shape:
-        self[kind] = shape = _Shape(registry.parameters(kind), registry.required(kind))
+        self[kind] = shape = _Shape(spec.parameters(kind), spec.required(kind))
         return shape
 
 
 _SHAPES = _Shapes()
 
 
-def write_request(row: Row, request: attrs.AttrsInstance) -> Form:
+def write_request(method: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
     """Write a request as form fields, or raise `InvalidRequest` with every fault in it."""
     shape = _SHAPES[type(request)]
-    form: Form = {}
+    form: FormFields = {}
     faults: list[ParameterFault] = []
     for name, param in shape.parameters.items():
         value = getattr(request, name)
         if value is None and name not in shape.required:
             continue
         try:
-            form[name] = param.form.write(value)
+            form[name] = param.wire_type.write(value)
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
-    faults += _reversed_span(row, shape, form)
+    faults += _reversed_span(method, shape, form)
     if faults:
-        raise _invalid(row, faults)
+        raise _invalid(method, faults)
     return form
 
 
-def _reversed_span(row: Row, shape: _Shape, form: Mapping[str, str]) -> list[ParameterFault]:
+def _reversed_span(
+    method: AnyMethod, shape: _Shape, form: Mapping[str, str]
+) -> list[ParameterFault]:
     """Find a span of time that ends before it starts; times of one form compare as text."""
-    if row.span is None or not form.keys() >= set(row.span):
+    if method.span is None or not form.keys() >= set(method.span):
         return []
-    start, end = row.span
+    start, end = method.span
     if form[start] <= form[end]:
         return []
-    fault = WireFault(f"is later than {end}", Trouble.REVERSED)
+    fault = WireFault(f"is later than {end}", Violation.REVERSED)
     return [ParameterFault(start, shape.parameters[start], fault)]
 
 
-def _invalid(row: Row, faults: list[ParameterFault]) -> InvalidRequest:
-    unsendable = any(fault.fault.trouble is Trouble.UNSENDABLE for fault in faults)
+def _invalid(method: AnyMethod, faults: list[ParameterFault]) -> InvalidRequest:
+    unsendable = any(fault.fault.violation is Violation.UNSENDABLE for fault in faults)
     error = InvalidText if unsendable else InvalidRequest
-    return error(row.cmd, tuple(fault.for_user() for fault in faults))
+    return error(method.cmd, tuple(fault.for_user() for fault in faults))
 
 
 def read_request(
-    row: Row, form: Mapping[str, str]
+    method: AnyMethod, form: Mapping[str, str]
 ) -> tuple[dict[str, object], list[ParameterFault]]:
     """Read form fields into the values of parameters, beside every fault in them.
 
     An empty optional parameter counts as absent; what the table does not know is passed over.
     """
-    shape = _SHAPES[registry.widest(row)]
+    shape = _SHAPES[spec.widest(method)]
     given = {name: param for name, param in shape.parameters.items() if form.get(name)}
-    missing = _SHAPES[registry.request_class(row)].required - given.keys()
+    missing = _SHAPES[spec.request_class(method)].required - given.keys()
     values: dict[str, object] = {}
     faults = [
-        ParameterFault(name, shape.parameters[name], WireFault("is missing", Trouble.MISSING))
+        ParameterFault(name, shape.parameters[name], WireFault("is missing", Violation.MISSING))
         for name in sorted(missing)
     ]
     for name, param in given.items():
         try:
-            values[name] = param.form.read(form[name])
+            values[name] = param.wire_type.read(form[name])
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
-    return values, faults or _reversed_span(row, shape, form)
+    return values, faults or _reversed_span(method, shape, form)
 
 
-def read_answer(
-    row: Method[..., R], answer: Answer, beside: Mapping[str, object] = MappingProxyType({})
-) -> R:
-    """Read an answer into the row's record, or raise `ApiError` or `ResponseInvalid`.
+def read_answer(method: MethodSpec[..., R], answer: Answer) -> R:
+    """Read an answer into the method's record.
 
-    `beside` are fields of the record that this side knows and the wire does not.
+    Raises:
+        ApiError: the service answered with an error.
+        ResponseInvalid: the answer cannot be read, or its `result` is no success.
     """
-    if row.paged and not beside and (page := _read_quickly(row, answer)) is not None:
+    if method.paged and (page := _read_quickly(method, answer)) is not None:
         return page
-    payload = read_payload(row, answer)
-    payload.update(beside)
+    payload = read_payload(method, answer)
     try:
-        return read(row.reply, _place_of_record(row, payload))
+        record = read(method.reply, _place_of_record(method, payload))
     except Unreadable as trouble:
-        path = _path_in_answer(row, payload, trouble.path)
-        raise ResponseInvalid(row.cmd, path, trouble.problem) from trouble
+        path = _path_in_answer(method, payload, trouble.path)
+        raise ResponseInvalid(method.cmd, path, trouble.problem) from trouble
+    expected = method.success_result
+    if expected is not None and getattr(record, "result", None) != expected:
+        raise ResponseInvalid(method.cmd, "result", f"is not {expected}, which alone means success")
+    return record
 
 
-def _read_quickly(row: Method[..., R], answer: Answer) -> R | None:
-    return _quick_reader(row)(answer.body) if answer.status == HTTPStatus.OK else None
+def check_numbers(method: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
+    """Check that an answer to a send to many numbers can be the answer to it.
+
+    A number of which it says nothing is no contradiction: the rest was accepted and is told.
+
+    Raises:
+        ResponseInvalid: the answer names no number, one as accepted and as failed, or more than
+            were asked for.
+    """
+    named = len(sent.result) + len(sent.failed)
+    if not named:
+        raise ResponseInvalid(method.cmd, "result", "names no number, accepted or failed")
+    if named > len(asked):
+        problem = f"names {named} numbers, accepted and failed, where {len(asked)} were asked for"
+        raise ResponseInvalid(method.cmd, "result", problem)
+    if bare_numbers(sent.result) & bare_numbers(sent.failed):
+        raise ResponseInvalid(method.cmd, "failed", "names a number that is accepted, too")
+
+
+def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:
+    """Return the numbers of an answer as they were sent: the service may write them otherwise."""
+    return {
+        "".join(filter(str.isdigit, each.destination_number)) or each.destination_number
+        for each in named
+    }
+
+
+def _read_quickly(method: MethodSpec[..., R], answer: Answer) -> R | None:
+    return _quick_reader(method)(answer.body) if answer.status == HTTPStatus.OK else None
 
 
 @cache
-def _quick_reader(row: Method[..., R]) -> Callable[[bytes], R | None]:
+def _quick_reader(method: MethodSpec[..., R]) -> Callable[[bytes], R | None]:
     # Late: no program should wait for msgspec that reads no history.
     from voxsms.api.fast_decode import page_reader  # noqa: PLC0415
 
-    return cast("Callable[[bytes], R | None]", page_reader(cast("Any", row.reply)))
+    return cast("Callable[[bytes], R | None]", page_reader(cast("Any", method.reply)))
 
 
-def _place_of_record(row: Row, payload: dict[str, object]) -> object:
-    if not row.inside:
+def _place_of_record(method: AnyMethod, payload: dict[str, object]) -> object:
+    if not method.inside:
         return payload
     result = payload.get("result")
     if not result or not isinstance(result, dict):
@@ -178,29 +215,62 @@ def _place_of_record(row: Row, payload: dict[str, object]) -> object:
     return {**payload, **cast("dict[str, object]", result)}
 
 
-def _path_in_answer(row: Row, payload: dict[str, object], path: str) -> str:
-    """Say where in the whole answer a path of the record is."""
+def _path_in_answer(method: AnyMethod, payload: dict[str, object], path: str) -> str:
+    """Return where in the whole answer a path of the record is."""
     result = payload.get("result")
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
     beside = isinstance(result, dict) and first in payload and first not in result
-    if not row.inside or beside:
+    if not method.inside or beside:
         return path
     return f"result.{path}".replace("result.[", "result[").removesuffix(".$")
 
 
-def read_payload(row: Row, answer: Answer) -> dict[str, object]:
-    """Parse an answer's JSON object, or raise `ApiError` or `ResponseInvalid`."""
+_ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
+"""What stands only in an answer to a call that was carried out."""
+
+
+def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
+    """Return an answer's JSON object; null is the same as absent.
+
+    Raises:
+        ApiError: all of the answer says that it is an error; of several the one that leaves the
+            most in doubt.
+        ResponseInvalid: it is no JSON object, or contradicts itself.
+    """
     data = _object_in(answer.body)
     if isinstance(data, str):
-        raise _without_json(row, answer, data)
-    if data.get("error") or data.get("errors"):
-        raise _error_in(row, answer, data)
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS and "result" in data:
-        # Neither a refusal nor a success: for a send this must stay in doubt.
-        raise ResponseInvalid(row.cmd, "$", "HTTP 429 with a result")
+        raise _without_json(method, answer, data)
+    errors = _errors_in(data)
+    found = [name for name in _ACCEPTED if data.get(name) is not None]
+    accepted = found[0] if found else None
+    # An error, or a 429, beside a success is neither: for a send it must stay in doubt.
+    if errors and accepted:
+        path = "error" if data.get("error") else "errors"
+        raise ResponseInvalid(method.cmd, path, f"an error beside {accepted}")
+    if accepted and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise ResponseInvalid(method.cmd, "$", f"HTTP 429 with {accepted}")
+    if errors:
+        raise max((_api_error(method, answer, error) for error in errors), key=_doubt_left)
     if not _is_success(answer):
-        raise _without_json(row, answer, "a JSON object without an error")
+        raise _without_json(method, answer, "a JSON object without an error")
     return data
+
+
+def _errors_in(data: Mapping[str, object]) -> list[object]:
+    """Return every error of an answer; an empty or false one is none."""
+    error, more = data.get("error"), data.get("errors")
+    if not error and not more:
+        return []
+    listed = cast("list[object]", more) if isinstance(more, list) else [more or None]
+    return [*([error] if error else []), *(each for each in listed if each is not None)]
+
+
+def _doubt_left(error: ApiError) -> int:
+    return _BY_DOUBT.index(fault_codes.outcome_of(error))
+
+
+_BY_DOUBT = (Outcome.REFUSED_RETRYABLE, Outcome.STALE_TOKEN, Outcome.REFUSED, Outcome.UNKNOWN)
+"""Of several errors one that may be waited out counts least, one that proves nothing most."""
 
 
 def _is_success(answer: Answer) -> bool:
@@ -208,12 +278,14 @@ def _is_success(answer: Answer) -> bool:
 
 
 def _object_in(body: bytes) -> dict[str, object] | str:
-    """Parse a JSON object, or say what is there instead."""
+    """Return a JSON object, or what is there instead of one; `[]` is PHP's empty object."""
     try:
-        payload = _parsed(body)
+        payload = _parsed(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         # In words, not as a cause: orjson's error holds the whole body, be it large or secret.
         return f"no JSON ({error})"
+    if payload == []:
+        return {}
     if not isinstance(payload, dict):
         return f"a JSON value of type {type(payload).__name__}"
     return cast("dict[str, object]", payload)
@@ -237,52 +309,54 @@ def _parsed(body: bytes) -> object:
         return orjson.loads(whole)
 
 
-def _without_json(row: Row, answer: Answer, body: str) -> ApiError | ResponseInvalid:
+_MEDIA_TYPE = re.compile(r"(?:application|image|multipart|text)/(?!.*\d{7})[\w.+-]{1,50}", re.ASCII)
+_HINTS: Mapping[int, str] = {
+    HTTPStatus.NOT_FOUND: "; the base URL is probably wrong",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "; a proxy asks for credentials",
+}
+
+
+def _without_json(method: AnyMethod, answer: Answer, body: str) -> ApiError | ResponseInvalid:
     """Turn an answer that is none of the service's into an error by its status alone."""
-    kind = answer.headers.get("content-type", "no content type")
-    unreadable = ResponseInvalid(row.cmd, "$", f"HTTP {answer.status}, {kind}, {body}")
-    return _by_status(row, answer) or unreadable
+    header = answer.headers.get("content-type")
+    media_type = (header or "").partition(";")[0].strip()
+    if not _MEDIA_TYPE.fullmatch(media_type):
+        media_type = "no content type" if header is None else "an odd content type"
+    problem = f"HTTP {answer.status}, {media_type}, {body}{_HINTS.get(answer.status, '')}"
+    return _by_status(method, answer) or ResponseInvalid(method.cmd, "$", problem)
 
 
-def _by_status(row: Row, answer: Answer, msg: str = "") -> ApiError | None:
-    """Make an error of a status that says enough without a code of the service."""
+def _by_status(method: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None:
+    """Return the error of a status that says enough without a code of the service."""
     name, wait = f"HTTP_{answer.status}", retry_after(answer)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited(0, name, msg or "too many requests", row.cmd, wait)
+        return RateLimited(0, name, msg or "too many requests", method.cmd, wait)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         said = msg or "the service or a gateway before it failed"
-        return ServerFault(0, name, said, row.cmd, wait)
+        return ServerFault(0, name, said, method.cmd, wait)
     return None
 
 
-def _error_in(row: Row, answer: Answer, data: dict[str, object]) -> ApiError | ResponseInvalid:
-    if "result" in data:
-        # Neither a refusal nor a success: for a send this must stay in doubt.
-        place = "error" if data.get("error") else "errors"
-        return ResponseInvalid(row.cmd, place, "an error beside a result")
-    errors = data.get("errors")
-    found = data.get("error") or (
-        cast("list[object]", errors)[0] if isinstance(errors, list) else errors
-    )
-    code, msg = _code_and_text(found)
+def _api_error(method: AnyMethod, answer: Answer, error: object) -> ApiError:
+    code, msg = _code_and_text(error)
     if code == answer.status and not _is_success(answer):
         code = 0  # a gateway repeats the status there; the service's own errors come with 200
-    if not code and (error := _by_status(row, answer, msg)):
-        return error  # a gateway's own JSON, such as {"error": "Too many requests"}
+    if not code and (by_status := _by_status(method, answer, msg)):
+        return by_status  # a gateway's own JSON, such as {"error": "Too many requests"}
     known = fault_codes.look_up(code)
     name = known.name if code or _is_success(answer) else f"HTTP_{answer.status}"
     wait = retry_after(answer, msg if code == _NAMES_SECONDS else "")
-    return known.error(code, name, msg, row.cmd, wait)
+    return known.error(code, name, msg, method.cmd, wait)
 
 
 _NAMES_SECONDS = 416
-_SECONDS = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 _CODE = re.compile(r"[0-9]{1,9}")
 
 
 def _code_and_text(error: object) -> tuple[int, str]:
-    """Take code and text from an error object; a code that can not be read is 0."""
+    """Return code and text of an error object; a code that cannot be read is 0."""
     if not isinstance(error, dict):
         return 0, str(error)
     fields = cast("dict[str, object]", error)
@@ -291,7 +365,7 @@ def _code_and_text(error: object) -> tuple[int, str]:
 
 
 def retry_after(answer: Answer, msg: str = "") -> float | None:
-    """Give the seconds an answer asks to wait: `Retry-After` in either form, else in its text."""
+    """Return the seconds an answer asks to wait, by `Retry-After` in either form or its text."""
     header = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(header):
         return float(header)
@@ -304,7 +378,7 @@ def retry_after(answer: Answer, msg: str = "") -> float | None:
 
 
 def http_date(header: str) -> datetime | None:
-    """Read an HTTP date as aware UTC; None where it is none."""
+    """Return an HTTP date as aware UTC; None if it is none."""
     try:
         date = parsedate_to_datetime(header)
         # RFC 9110, 5.6.7: a date without a zone (asctime's form) is in UTC.

@@ -212,16 +212,24 @@ def _read_record(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - a
     structure = cast("Hook", make_dict_structure_fn(record, converter))
     kind = get_origin(record) or record
     second_names = {f.name: f.metadata["also"] for f in attrs.fields(kind) if f.metadata}
-    nullable = [name for name, hint in get_type_hints(kind).items() if admits_none(hint)]
+    hints = get_type_hints(kind)
+    # Their order in the record gives them no default, and still they may be absent.
+    nullable = [
+        f.name
+        for f in attrs.fields(kind)
+        if f.default is attrs.NOTHING and admits_none(hints[f.name])
+    ]
 
     def read(value: object, _: object) -> object:
         if value == []:  # PHP writes an empty object so
             value = {}
         if not isinstance(value, dict):
             raise _mismatch(value, "an object")
-        data = cast("dict[str, object]", value)
-        # null is the same as absent
-        present = {key: item for key, item in data.items() if item is not None}
+        present: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]
+        if None in present.values():  # null is the same as absent
+            present = {key: item for key, item in present.items() if item is not None}
+        elif second_names or nullable:
+            present = {**present}
         for name, second in second_names.items():
             if second in present:
                 present.setdefault(name, present[second])
@@ -246,11 +254,12 @@ def _make_converter() -> Converter:
 
 
 _CONVERTER = _make_converter()
+_hook: Callable[[Any], Hook] = cache(_CONVERTER.get_structure_hook)
 
 
 def value_reader(hint: Any) -> Callable[[object], Any]:  # noqa: ANN401 - a type hint has no type
     """Return a function that reads a value of a type, or raises one of `MISFITS`."""
-    hook = _CONVERTER.get_structure_hook(hint)
+    hook = _hook(hint)
     return lambda value: hook(value, hint)
 
 
@@ -261,10 +270,12 @@ def read(record: type[R], value: object) -> R:
         Unreadable: the path to the first value that cannot be read, and what is wrong with it.
     """
     try:
-        return _CONVERTER.structure(value, record)
+        found: R = _hook(record)(value, record)
     except (BaseValidationError, ValueError) as error:
         # Each line of cattrs is "problem @ $.path"; the first is the first fault.
         first = transform_error(error, format_exception=_describe)[0]
+    else:
+        return found
     problem, _, path = first.rpartition(" @ ")
     # Not chained: what was stumbled over may have the value in its text.
     raise Unreadable(path.removeprefix("$").removeprefix(".") or "$", problem) from None

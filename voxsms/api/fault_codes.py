@@ -9,7 +9,7 @@ from enum import StrEnum
 import attrs
 
 from voxsms import errors
-from voxsms.errors import ApiError
+from voxsms.errors import ApiError, RateLimited
 
 
 class Outcome(StrEnum):
@@ -61,14 +61,14 @@ _ROWS = (
     FaultCode(127, "INSUFFICIENT_MONEY", errors.InsufficientFunds),
     FaultCode(131, "ACCOUNT_ISNT_ACTIVATED", errors.PermissionDenied),
     FaultCode(134, "REQUIRED_IS_EMPTY"),
-    FaultCode(162, "TRY_LATER", errors.RateLimited, _LATER),
+    FaultCode(162, "TRY_LATER", RateLimited, _LATER),
     FaultCode(190, "INVALID_TO_NUMBER"),
     FaultCode(191, "INVALID_FROM_NUMBER"),
-    FaultCode(314, "CONCURRENT_RESOURCE_LIMIT_EXCEEDED", errors.RateLimited, _LATER),
-    FaultCode(340, "RATE_LIMIT_EXCEED", errors.RateLimited, _LATER),
+    FaultCode(314, "CONCURRENT_RESOURCE_LIMIT_EXCEEDED", RateLimited, _LATER),
+    FaultCode(340, "RATE_LIMIT_EXCEED", RateLimited, _LATER),
     FaultCode(385, "SENDING_SMS_ERROR"),
     FaultCode(386, "SMS_DISABLED_FOR_NUMBER", errors.SmsNotEnabled),
-    FaultCode(416, "RETRY_LATER", errors.RateLimited, _LATER),
+    FaultCode(416, "RETRY_LATER", RateLimited, _LATER),
     FaultCode(422, "INVALID_SOURCE"),
     FaultCode(423, "INVALID_DESTINATION"),
     FaultCode(429, "INVALID_RESOURCE_TYPE"),
@@ -103,3 +103,10 @@ def look_up(code: int) -> FaultCode:
     """
     outcome = Outcome.REFUSED if code else Outcome.UNKNOWN
     return CODES.get(code) or FaultCode(code, UNLISTED, ApiError, outcome)
+
+
+def outcome_of(error: ApiError) -> Outcome:
+    """Return what an error answer says of the request; HTTP 429 comes without a code."""
+    if isinstance(error, RateLimited) and not error.code:
+        return Outcome.REFUSED_RETRYABLE
+    return look_up(error.code).outcome

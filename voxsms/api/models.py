@@ -1,8 +1,9 @@
 """Records that come back: frozen, slotted, with the wire's field names.
 
-The field types say how a value is read (`voxsms/api/codec.py`): a `str` may come as a number, money
-is a `Decimal`, a time an aware UTC `datetime` or `None` where the wire has an empty string. A value
-that the service adds to an enumeration later arrives as the `str` that it is.
+The field types say how a value is read (`voxsms/api/decode.py`): a `str` may come as a number,
+money is a `Decimal`, a time an aware UTC `datetime`, or `None` where the wire has an empty string
+or a time that no calendar has. A value that the service adds to an enumeration later arrives as the
+`str` that it is.
 Source: shared contract, sections 2 and 3.
 """
 
@@ -15,7 +16,7 @@ import attrs
 
 from voxsms.errors import PartlyFailed
 
-Row = TypeVar("Row")
+Record = TypeVar("Record")
 
 
 class Direction(StrEnum):
@@ -73,7 +74,7 @@ class DeliveryStatus(StrEnum):
 
 @attrs.frozen
 class SendSmsMessageResult:
-    """What `send_sms_message` gives."""
+    """What `send_sms_message` returns."""
 
     result: int
     fragments_count: int
@@ -103,7 +104,7 @@ class FailedSms:
 
 @attrs.frozen
 class A2PSendSmsResult:
-    """What `a2p_send_sms` gives: a partial success is a value, not an exception."""
+    """What `a2p_send_sms` returns: a partial success is a value, not an exception."""
 
     result: tuple[SmsTransaction, ...]
     fragments_count: int
@@ -120,16 +121,16 @@ class A2PSendSmsResult:
 
 @attrs.frozen
 class ControlSmsResult:
-    """What `control_sms` gives: 1."""
+    """What `control_sms` returns: 1."""
 
     result: int
 
 
 @attrs.frozen
-class HistoryPage(Generic[Row]):
+class HistoryPage(Generic[Record]):
     """One page: its rows, and how many rows match the query in all."""
 
-    result: tuple[Row, ...]
+    result: tuple[Record, ...]
     total_count: int
 
 

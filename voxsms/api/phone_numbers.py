@@ -15,6 +15,8 @@ A message to the wrong person cannot be called back, so punctuation is judged be
 | `07700 900123`, `00 44 ...`, `011 44 ...` | no destination | dialled inside one country |
 | `(212) 555-0100`, `212.555.0100` | refused | North America without its `+1` |
 | `138 1234 5678`, `98765 43210` | refused | China, India without country code |
+| `8 (912) 345-67-89`, `555-0100` | refused | Russia's trunk prefix; one town |
+| `12345-6789`, `123-45-6789` | refused | a postal code, an identity or card number |
 | `... x5`, `... ext. 5`, `...;ext=5` | refused | an extension gets no message |
 | `A / B`, `A; B`, `A` and `B` on two lines | refused | two numbers would become one |
 | digits of other scripts, anything else | refused | only ASCII digits may remain |
@@ -59,13 +61,14 @@ _AMOUNT = (
     r"(?!\+\d{1,3}\.\d{4})[+-]?\d+[.,]\d*"  # but RFC 5733 writes +44.7700900123
     r"|[+-]?\d{1,3}(?:(?P<s>[ .,'])\d{3})+(?!(?P=s))[.,]\d\d?"
     r"|[+-]?\d{1,3}(?:[,']\d{3})+"
-    r"|\d{1,3}(?P<t>[ .])\d{3}(?:(?P=t)\d{3})?"
+    r"|\d{1,3}(?P<t>[ .])\d{3}(?:(?P=t)\d{3})?|\d\d?(?:\.\d{3}){3}"
 )
 _NATIONAL = (
-    r"[2-9]\d\d([ .-])\d{3}\1\d{4}"  # North America
+    r"[2-9]\d\d([ .-])\d{3}\1\d{4}|\d{3}[ -]\d{4}"  # North America
     r"|1\d\d([ .-])\d{4}\2\d{4}"  # China
     r"|\d{5}[ .-]\d{5}"  # India
     r"|\( ?[1-9]\d* ?\)(?:[ .-]*\d){5,9}"  # an area code; after a country code more follow
+    r"|\+?[2-689][ .(-].*"  # Russia's 8: the only country codes of one digit are 1 and 7
 )
 _GOES_OR_STAYS = (
     "goes in some countries and stays in others; write the number as it is dialled from abroad"
@@ -80,7 +83,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "is in scientific notation, which loses digits; format the column as text",
         ),
         (
-            r"[^.,]*\d[.,]0+",
+            r"[^.,]*\d[.,]00?",
             "is a spreadsheet's decimal; format the column as text",
         ),
         (
@@ -90,6 +93,10 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             rf"{_BYTE}(?:\.{_BYTE}){{3}}(?::\d+)?",
             "looks like an IP address, not like a phone number",
+        ),
+        (
+            r"\d{5}-\d{3,4}|\d{3}-\d\d-\d{4}|3\d{3}([ -])\d{6}\1\d{4,5}",
+            "looks like a postal code, an identity or a card number, not like a phone number",
         ),
         (
             rf"\+?(?:[^{_BREAK}\d]*+\d){{5}}[^{_BREAK}]*+[{_BREAK}](?:\D*+\d){{5}}.*",

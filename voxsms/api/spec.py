@@ -1,19 +1,30 @@
-"""THE TABLE: one row a method, said once; everything else that knows a method reads it here.
+"""THE TABLE: each method said once; everything else that knows a method reads it here.
 
-From a row come the client's method with its types and `help()`, the form on the wire, the checks
-made before sending, the reading of the answer, whether a repetition can charge twice, the sandbox's
-reading of requests, and the method table in the README.
+From a `MethodSpec` come the client's method with its types and `help()`, what goes over the wire,
+the checks made before sending, the reading of the answer, whether a repetition can charge twice,
+the sandbox's reading of requests, and the method table in the README.
 
-A request class is the signature of its method: each field carries its form on the wire, what it
-means, and the code with which the service refuses a bad value. A field without a form stays on this
+A request class is the signature of its method: each field carries its wire type, what it means, and
+the code with which the service refuses a bad value. A field without a wire type stays on this
 machine.
 Source: shared contract, sections 2 and 3; the words are those of the public method reference.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from inspect import Signature, getdoc, signature
 from os import PathLike
-from typing import Annotated, Generic, Literal, ParamSpec, Protocol, TypeVar
+from types import MappingProxyType
+from typing import (
+    Annotated,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_type_hints,
+)
 
 import attrs
 
@@ -33,14 +44,15 @@ from voxsms.api.models import (
     SmsCommand,
     SmsHistory,
 )
-from voxsms.text.message import Message
+from voxsms.text import Message
 
+RequestClass = type[attrs.AttrsInstance]
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105 - "Result", short as the ParamSpec beside it
 
-MOST_NUMBERS = 100
+MAX_NUMBERS = 100
 """How many destinations one A2P send takes."""
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 """How many rows one page of a history holds."""
 
 
@@ -48,7 +60,7 @@ MOST_ROWS = 1000
 class Param:
     """What the table says of one parameter."""
 
-    form: wire.Form
+    wire_type: wire.WireType
     doc: str
     refusal: int = 496
     """The service's code for a value it does not accept."""
@@ -64,8 +76,8 @@ class Sending:
 
 
 @attrs.frozen(kw_only=True)
-class Method(Generic[P, R]):
-    """One row of the table."""
+class MethodSpec(Generic[P, R]):
+    """One method of the table."""
 
     cmd: str
     """The name on the wire."""
@@ -80,7 +92,7 @@ class Method(Generic[P, R]):
     """Set for a method that charges: a repetition may be delivered and charged again."""
     success_result: int | None = None
     """The only number under `result` that is a success, where the answer has a number there."""
-    row_id: str = "message_id"
+    row_key: str = "message_id"
     """The field by which a row of a page is known again."""
     span: tuple[str, str] | None = None
     """The two parameters that bound a span of time, the earlier first."""
@@ -100,6 +112,9 @@ class Method(Generic[P, R]):
         return getattr(self.reply, "__origin__", None) is HistoryPage
 
 
+AnyMethod = MethodSpec[..., object]
+
+
 class AsyncWriter(Protocol):
     """A file opened for writing bytes, such as `await anyio.open_file(path, "wb")`."""
 
@@ -108,27 +123,27 @@ class AsyncWriter(Protocol):
         ...
 
 
-_PHONE = wire.PhoneForm()
-_NUMBER = wire.SourceForm()
-_WORD = wire.WordForm()
-_FLAG = wire.BoolForm()
-_TIME = wire.TimeForm()
-_IDS = wire.ListForm(wire.IntForm(least=1))
-_DIRECTION = wire.ChoiceForm(Direction)
-_STATUS = wire.ChoiceForm(DeliveryStatus, wire=lambda status: str(status.number))
-_COMMAND = wire.ChoiceForm(SmsCommand)
-_OUTPUT = wire.ChoiceForm(Output)
+_PHONE = wire.PhoneType()
+_NUMBER = wire.SenderType()
+_WORD = wire.StringType()
+_FLAG = wire.BoolType()
+_TIME = wire.TimeType()
+_IDS = wire.ListType(wire.IntType(1))
+_DIRECTION = wire.ChoiceType(Direction)
+_STATUS = wire.ChoiceType(DeliveryStatus, wire=lambda status: str(status.number))
+_COMMAND = wire.ChoiceType(SmsCommand)
+_OUTPUT = wire.ChoiceType(Output)
 
 StoreBody = Annotated[
     bool | None,
     Param(_FLAG, "Keep the text, so that the history shows it. The service's default is false."),
 ]
-Offset = Annotated[int | None, Param(wire.IntForm(), "How many rows to skip.", 497)]
+Offset = Annotated[int | None, Param(wire.IntType(), "How many rows to skip.", 497)]
 SourceFilter = Annotated[str | None, Param(_NUMBER, "Only messages from this number or SenderID.")]
 DestinationFilter = Annotated[str | None, Param(_PHONE, "Only messages to this number.")]
 RowCount = Annotated[
     int | None,
-    Param(wire.IntForm(1, MOST_ROWS), "Rows in one page, at most 1000, which is the default.", 497),
+    Param(wire.IntType(1, MAX_ROWS), "Rows in one page, at most 1000, which is the default.", 497),
 ]
 FromDate = Annotated[
     datetime | None, Param(_TIME, "Only messages of this time and later; an aware datetime.", 111)
@@ -158,7 +173,7 @@ class SendSmsMessage:
     destination: Annotated[str, Param(_PHONE, "The number to send to.", 423)]
     sms_body: Annotated[
         str | Message,
-        Param(wire.TextForm(765), "The text, at most 765 UTF-16 code units.", 496),
+        Param(wire.TextType(765), "The text, at most 765 UTF-16 code units.", 496),
     ]
     store_body: StoreBody = None
 
@@ -174,14 +189,14 @@ class A2PSendSms:
     dst_numbers: Annotated[
         Iterable[str],
         Param(
-            wire.ListForm(_PHONE, MOST_NUMBERS, distinct=True),
+            wire.ListType(_PHONE, MAX_NUMBERS, distinct=True),
             "The numbers to send to: at most 100, none twice.",
             423,
         ),
     ]
     text: Annotated[
         str | Message,
-        Param(wire.TextForm(1600), "The text, at most 1600 UTF-16 code units.", 508),
+        Param(wire.TextType(1600), "The text, at most 1600 UTF-16 code units.", 508),
     ]
     store_body: StoreBody = None
 
@@ -229,7 +244,7 @@ Target = str | PathLike[str] | AsyncWriter
 
 
 class Download(attrs.AttrsInstance, Protocol):
-    """The request class of a row's `output=` form."""
+    """The request class of a method's `output=` form."""
 
     @property
     def path(self) -> Target:
@@ -266,12 +281,12 @@ class GetPhoneNumbers:
     """List the numbers attached to the account."""
 
     phone_number: Annotated[
-        Iterable[str] | None, Param(wire.ListForm(_PHONE), "Only these numbers.", 121)
+        Iterable[str] | None, Param(wire.ListType(_PHONE), "Only these numbers.", 121)
     ] = None
     sms_supported: Annotated[
         bool | None, Param(_FLAG, "Only numbers that support SMS, or only those that do not.")
     ] = None
-    count: Annotated[int | None, Param(wire.IntForm(1), "Rows in one page.", 497)] = None
+    count: Annotated[int | None, Param(wire.IntType(1), "Rows in one page.", 497)] = None
     offset: Offset = None
 
 
@@ -281,10 +296,10 @@ class GetResourcePrice:
 
     resource_type: Annotated[
         Iterable[str] | None,
-        Param(wire.ListForm(_WORD), "Only these types, such as `SMSOUT` or `A2P_SMS_E212`.", 429),
+        Param(wire.ListType(_WORD), "Only these types, such as `SMSOUT` or `A2P_SMS_E212`.", 429),
     ] = None
     resource_param: Annotated[
-        Iterable[str] | None, Param(wire.ListForm(_NUMBER), "Numbers whose groups are asked for.")
+        Iterable[str] | None, Param(wire.ListType(_NUMBER), "Numbers whose groups are asked for.")
     ] = None
     price_group_id: Annotated[
         Iterable[int] | None, Param(_IDS, "Only the groups with these ids.")
@@ -306,7 +321,7 @@ class GetAccountInfo:
 _SPAN = ("from_date", "to_date")
 _STAFF = ("Owner", "Admin", "Developer")
 
-SEND_SMS_MESSAGE = Method(
+SEND_SMS_MESSAGE = MethodSpec(
     cmd="SendSmsMessage",
     request=SendSmsMessage,
     reply=SendSmsMessageResult,
@@ -315,7 +330,7 @@ SEND_SMS_MESSAGE = Method(
     success_result=1,
     roles=(*_STAFF, "CallsSMS"),
 )
-A2P_SEND_SMS = Method(
+A2P_SEND_SMS = MethodSpec(
     cmd="A2PSendSms",
     request=A2PSendSms,
     reply=A2PSendSmsResult,
@@ -323,7 +338,7 @@ A2P_SEND_SMS = Method(
     sending=Sending(sender="src_number", to="dst_numbers", text="text"),
     roles=("CallsSMS",),
 )
-CONTROL_SMS = Method(
+CONTROL_SMS = MethodSpec(
     cmd="ControlSms",
     request=ControlSms,
     reply=ControlSmsResult,
@@ -331,7 +346,7 @@ CONTROL_SMS = Method(
     success_result=1,
     roles=_STAFF,
 )
-GET_SMS_HISTORY = Method(
+GET_SMS_HISTORY = MethodSpec(
     cmd="GetSmsHistory",
     request=GetSmsHistory,
     reply=HistoryPage[SmsHistory],
@@ -340,7 +355,7 @@ GET_SMS_HISTORY = Method(
     download=DownloadSmsHistory,
     roles=(*_STAFF, "Supervisor", "Accountant", "CallsSMS"),
 )
-A2P_GET_SMS_HISTORY = Method(
+A2P_GET_SMS_HISTORY = MethodSpec(
     cmd="A2PGetSmsHistory",
     request=A2PGetSmsHistory,
     reply=HistoryPage[A2PSmsHistory],
@@ -349,21 +364,21 @@ A2P_GET_SMS_HISTORY = Method(
     download=DownloadA2PSmsHistory,
     roles=("Owner", "Admin", "CallsSMS"),
 )
-GET_PHONE_NUMBERS = Method(
+GET_PHONE_NUMBERS = MethodSpec(
     cmd="GetPhoneNumbers",
     request=GetPhoneNumbers,
     reply=HistoryPage[PhoneNumber],
-    row_id="phone_id",
+    row_key="phone_id",
     summary="List the numbers of the account",
 )
-GET_RESOURCE_PRICE = Method(
+GET_RESOURCE_PRICE = MethodSpec(
     cmd="GetResourcePrice",
     request=GetResourcePrice,
     reply=tuple[ResourcePrice, ...],
     summary="Read prices by groups of destinations",
     inside=True,
 )
-GET_ACCOUNT_INFO = Method(
+GET_ACCOUNT_INFO = MethodSpec(
     cmd="GetAccountInfo",
     request=GetAccountInfo,
     reply=AccountInfo,
@@ -371,7 +386,7 @@ GET_ACCOUNT_INFO = Method(
     inside=True,
 )
 
-TABLE: tuple[Method[..., object], ...] = (
+TABLE: tuple[AnyMethod, ...] = (
     SEND_SMS_MESSAGE,
     A2P_SEND_SMS,
     CONTROL_SMS,
@@ -381,3 +396,62 @@ TABLE: tuple[Method[..., object], ...] = (
     GET_RESOURCE_PRICE,
     GET_ACCOUNT_INFO,
 )
+
+METHODS: Mapping[str, AnyMethod] = MappingProxyType({method.cmd: method for method in TABLE})
+"""Every method by its name on the wire."""
+
+
+def parameters(request: RequestClass) -> Mapping[str, Param]:
+    """Return the parameters of a request class that cross the wire, in their order."""
+    hints = get_type_hints(request, include_extras=True)
+    return MappingProxyType(
+        {
+            name: param
+            for name, hint in hints.items()
+            for param in get_args(hint)
+            if isinstance(param, Param)
+        }
+    )
+
+
+def required(request: RequestClass) -> frozenset[str]:
+    """Return the names of the parameters that have no default."""
+    fields = attrs.fields_dict(request)
+    return frozenset(n for n in parameters(request) if fields[n].default is attrs.NOTHING)
+
+
+def widest(method: AnyMethod) -> RequestClass:
+    """Return the request class with every parameter that a method can take on the wire."""
+    return method.download or request_class(method)
+
+
+def request_class(method: AnyMethod) -> RequestClass:
+    """Return a method's request class as the class that it is; it is typed as a signature.
+
+    Raises:
+        TypeError: it is a function or anything else.
+    """
+    if not isinstance(method.request, type):
+        raise TypeError(f"{method.cmd}: the request of a method is a class")
+    return method.request
+
+
+def call_signature(request: RequestClass, returns: object) -> Signature:
+    """Return the signature a call shows: that of the request class, and what the call returns."""
+    shown = signature(request)
+    plain = get_type_hints(request)  # without what `Annotated` adds for the wire
+    named = [p.replace(annotation=plain[p.name]) for p in shown.parameters.values()]
+    return shown.replace(parameters=named, return_annotation=returns)
+
+
+def documentation(method: AnyMethod, request: RequestClass) -> str:
+    """Return what `help()` shows of a call."""
+    about = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
+    roles = f"\n\nRoles: {', '.join(method.roles)}." if method.roles else ""
+    return "\n".join([f"{getdoc(request)}\n\nArgs:", *about]) + roles
+
+
+def python_name(cmd: str) -> str:
+    """Return the client's name of a method: `A2PSendSms` is `a2p_send_sms`."""
+    words = cmd.replace("A2P", "A2p")
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in words).removeprefix("_")

@@ -1,8 +1,8 @@
-"""How one parameter is written on the wire, checked before it is, and read on the other side.
+"""Wire types: how one parameter is checked, written, and read on the other side.
 
 Everything is text there (shared contract, section 1): booleans are `true`/`false`, lists are joined
-with `;`, times are `yyyy-MM-dd HH:mm:ss` in UTC. A form's `write` takes what a user gave and its
-`read` what came over the wire; both give the value's text or value, or raise `WireFault`.
+with `;`, times are `yyyy-MM-dd HH:mm:ss` in UTC. A type's `write` takes what a user gave and its
+`read` what came over the wire; they return its text and its value, or raise `WireFaults`.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -14,10 +14,8 @@ from typing import Generic, Protocol, TypeVar, cast
 import attrs
 
 from voxsms.api.phone_numbers import digits_or_text, read_phone_number
-from voxsms.errors import InvalidText
 from voxsms.masking import mask_number
-from voxsms.text.message import Message
-from voxsms.text.segments import count_fragments
+from voxsms.text import Message, find_faults
 
 SEPARATOR = ";"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -27,7 +25,7 @@ Given = TypeVar("Given")
 Crossed = TypeVar("Crossed", bound=Hashable)
 
 
-class Trouble(StrEnum):
+class Violation(StrEnum):
     """The kinds of fault the service tells apart."""
 
     MISSING = "missing"
@@ -52,37 +50,37 @@ class WireFault(WireFaults):
     """One fault of one value; `position` where it is an item of a list."""
 
     def __init__(
-        self, problem: str, trouble: Trouble = Trouble.INVALID, position: int | None = None
+        self, problem: str, trouble: Violation = Violation.INVALID, position: int | None = None
     ) -> None:
         super().__init__([self])
         self.args = (problem, trouble, position)
         self.problem = problem
-        self.trouble = trouble
+        self.violation = trouble
         self.position = position
 
 
-class Form(Protocol):
-    """The way of one kind of parameter across the wire."""
+class WireType(Protocol):
+    """How one kind of parameter crosses the wire."""
 
     def write(self, value: object) -> str:
-        """Check what a user gave and give its text, or raise `WireFault`."""
+        """Return the text of what a user gave. Raises `WireFaults`."""
         ...
 
     def read(self, text: str) -> object:
-        """Check what came over the wire and give its value, or raise `WireFault`."""
+        """Return the value of what came over the wire. Raises `WireFaults`."""
         ...
 
 
-def kind(value: object) -> str:
-    """Name a value's type for a message to a person."""
+def describe_type(value: object) -> str:
+    """Return a name of a value's type for a message to a person."""
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise WireFault(f"is {kind(value)}; it must be a str")
+        raise WireFault(f"is {describe_type(value)}; it must be a str")
     if not value:
-        raise WireFault("is empty", Trouble.MISSING)
+        raise WireFault("is empty", Violation.MISSING)
     return value
 
 
@@ -95,7 +93,7 @@ def _encodable(text: str) -> str:
 
 
 @attrs.frozen
-class PhoneForm:
+class PhoneType:
     """A phone number that a message can go to; `phone_numbers` has the rule."""
 
     def write(self, value: object) -> str:
@@ -111,7 +109,7 @@ class PhoneForm:
 
 
 @attrs.frozen
-class SourceForm:
+class SenderType:
     """A sender: a phone number's digits, or a SenderID as it is."""
 
     def write(self, value: object) -> str:
@@ -129,35 +127,32 @@ def utf16_units(text: str) -> int:
 
 
 @attrs.frozen
-class TextForm:
-    """A message text of at most `most` UTF-16 code units.
+class TextType:
+    """A message text of at most `max_units` UTF-16 code units.
 
     The contract says "characters"; UTF-16 units are the strictest reading of it.
     """
 
-    most: int
+    max_units: int
 
     def write(self, value: object) -> str:
         """Take a `str` or a `Message`."""
         return self.read(_string(value.text if isinstance(value, Message) else value))
 
     def read(self, text: str) -> str:
-        """Give the text as it is."""
+        """Return the text as it is."""
         faults: list[WireFault] = []
-        if len(text) > self.most // 2 and (units := utf16_units(text)) > self.most:
-            problem = f"has {units} UTF-16 code units; at most {self.most} are allowed"
-            faults.append(WireFault(problem, Trouble.TOO_LONG))
-        try:
-            count_fragments(text)
-        except InvalidText as error:
-            faults += [WireFault(fault.problem, Trouble.UNSENDABLE) for fault in error.faults]
+        if len(text) > self.max_units // 2 and (units := utf16_units(text)) > self.max_units:
+            problem = f"has {units} UTF-16 code units; at most {self.max_units} are allowed"
+            faults.append(WireFault(problem, Violation.TOO_LONG))
+        faults += [WireFault(f.problem, Violation.UNSENDABLE) for f in find_faults(text)]
         if faults:
             raise WireFaults(faults)
         return text
 
 
 @attrs.frozen
-class WordForm:
+class StringType:
     """A string of any characters."""
 
     def write(self, value: object) -> str:
@@ -165,69 +160,74 @@ class WordForm:
         return self.read(_string(value))
 
     def read(self, text: str) -> str:
-        """Give the string."""
+        """Return the string."""
         return _encodable(text)
 
 
 _LARGEST = 2**63 - 1
-_MOST_FIGURES = len(str(-_LARGEST))
+_MAX_FIGURES = len(str(-_LARGEST))
 
 
 @attrs.frozen
-class IntForm:
-    """A whole number from `least` to `most`, if there is a most."""
+class IntType:
+    """A whole number from `minimum` to `maximum`."""
 
-    least: int = 0
-    most: int | None = None
+    minimum: int = 0
+    maximum: int | None = None
+    """None is 2**63 - 1."""
 
     def write(self, value: object) -> str:
         """Take an int, not a bool."""
         if type(value) is not int:
-            raise WireFault(f"is {kind(value)}; it must be an int")
+            raise WireFault(f"is {describe_type(value)}; it must be an int")
         return str(self._in_range(value))
 
     def read(self, text: str) -> int:
-        """Give the int."""
-        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= _MOST_FIGURES):
+        """Return the int."""
+        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= _MAX_FIGURES):
             raise WireFault("is not a whole number")
         return self._in_range(int(text))
 
     def _in_range(self, value: int) -> int:
         if abs(value) > _LARGEST:
             # Not shown: Python refuses to write an int of some thousand figures.
-            raise WireFault("is too large for 64 bits", Trouble.OUT_OF_RANGE)
-        if value < self.least:
-            raise WireFault(f"is {value}; it must be at least {self.least}", Trouble.OUT_OF_RANGE)
-        if self.most is not None and value > self.most:
-            raise WireFault(f"is {value}; it must be at most {self.most}", Trouble.OUT_OF_RANGE)
+            raise WireFault("is too large for 64 bits", Violation.OUT_OF_RANGE)
+        if value < self.minimum:
+            raise WireFault(
+                f"is {value}; it must be at least {self.minimum}", Violation.OUT_OF_RANGE
+            )
+        if self.maximum is not None and value > self.maximum:
+            raise WireFault(
+                f"is {value}; it must be at most {self.maximum}", Violation.OUT_OF_RANGE
+            )
         return value
 
 
 @attrs.frozen
-class BoolForm:
+class BoolType:
     """`true` or `false`; the official Python client writes them with a capital letter."""
 
     def write(self, value: object) -> str:
         """Take a bool."""
         if type(value) is not bool:
-            raise WireFault(f"is {kind(value)}; it must be a bool")
+            raise WireFault(f"is {describe_type(value)}; it must be a bool")
         return "true" if value else "false"
 
     def read(self, text: str) -> bool:
-        """Give the bool."""
+        """Return the bool."""
         if text.lower() not in ("true", "false"):
             raise WireFault("is neither true nor false")
         return text.lower() == "true"
 
 
 @attrs.frozen
-class TimeForm:
+class TimeType:
     """A time in UTC, to the second."""
 
     def write(self, value: object) -> str:
         """Take an aware `datetime` of any zone."""
         if not isinstance(value, datetime):
-            raise WireFault(f"is {kind(value)}; it must be an aware datetime")
+            raise WireFault(f"is {describe_type(value)}; it must be an aware datetime")
         if value.utcoffset() is None:
             raise WireFault("is a naive datetime; give it a time zone, such as datetime.UTC")
         try:
@@ -236,7 +236,7 @@ class TimeForm:
             raise WireFault("is outside the years 1 to 9999 in UTC") from None
 
     def read(self, text: str) -> datetime:
-        """Give the aware UTC `datetime`."""
+        """Return the aware UTC `datetime`."""
         with suppress(ValueError):
             time = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
             if self.write(time) == text:  # strptime also takes "2026-1-2 3:4:5"
@@ -245,7 +245,7 @@ class TimeForm:
 
 
 @attrs.frozen
-class ChoiceForm(Generic[Choice]):
+class ChoiceType(Generic[Choice]):
     """One value of an enumeration, in either case; `wire` says how it is written."""
 
     choices: type[Choice]
@@ -259,7 +259,7 @@ class ChoiceForm(Generic[Choice]):
             return self.wire(self.read(value if isinstance(value, str) else ""))
 
     def read(self, text: str) -> Choice:
-        """Give the member."""
+        """Return the member."""
         for member in self.choices:
             if text.lower() in (self.wire(member).lower(), member.value.lower()):
                 return member
@@ -271,23 +271,23 @@ class ChoiceForm(Generic[Choice]):
 
 
 @attrs.frozen
-class ListForm:
-    """Several values joined with `;`: at least one, at most `most`, none twice if `distinct`."""
+class ListType:
+    """Values joined with `;`: at least one, at most `max_items`, none twice if `distinct`."""
 
-    item: Form
-    most: int | None = None
+    item: WireType
+    max_items: int | None = None
     distinct: bool = False
 
     def write(self, value: object) -> str:
         """Take any iterable but a string."""
         if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-            raise WireFault(f"is {kind(value)}; it must be a list")
+            raise WireFault(f"is {describe_type(value)}; it must be a list")
         given = list(cast("Iterable[object]", value))
-        return SEPARATOR.join(self._crossed(self._write_item, given))
+        return SEPARATOR.join(self._cross_all(self._write_item, given))
 
     def read(self, text: str) -> tuple[object, ...]:
-        """Give the values."""
-        return tuple(self._crossed(self.item.read, text.split(SEPARATOR)))
+        """Return the values."""
+        return tuple(self._cross_all(self.item.read, text.split(SEPARATOR)))
 
     def _write_item(self, value: object) -> str:
         text = self.item.write(value)
@@ -295,27 +295,27 @@ class ListForm:
             raise WireFault(f"has a {SEPARATOR!r}, which separates the items of a list")
         return text
 
-    def _crossed(self, cross: Callable[[Given], Crossed], given: list[Given]) -> list[Crossed]:
+    def _cross_all(self, cross: Callable[[Given], Crossed], given: list[Given]) -> list[Crossed]:
         if not given:
-            raise WireFault("is an empty list", Trouble.MISSING)
+            raise WireFault("is an empty list", Violation.MISSING)
         faults: list[WireFault] = []
-        if self.most is not None and len(given) > self.most:
-            problem = f"has {len(given)} items; at most {self.most} are allowed"
-            faults.append(WireFault(problem, Trouble.TOO_LONG))
+        if self.max_items is not None and len(given) > self.max_items:
+            problem = f"has {len(given)} items; at most {self.max_items} are allowed"
+            faults.append(WireFault(problem, Violation.TOO_LONG))
         crossed: dict[int, Crossed] = {}
         for position, item in enumerate(given):
             try:
                 crossed[position] = cross(item)
             except WireFaults as found:
-                faults += [WireFault(f.problem, f.trouble, position) for f in found.faults]
+                faults += [WireFault(f.problem, f.violation, position) for f in found.faults]
         if self.distinct:
-            faults += _repeated(crossed)
+            faults += _find_repeated(crossed)
         if faults:
             raise WireFaults(faults)
         return list(crossed.values())
 
 
-def _repeated(by_position: dict[int, Crossed]) -> list[WireFault]:
+def _find_repeated(by_position: dict[int, Crossed]) -> list[WireFault]:
     first_at: dict[Crossed, int] = {}
     return [
         _twice(value, first_at[value], position)

@@ -16,10 +16,11 @@ import os
 import re
 import textwrap
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -32,6 +33,7 @@ from voxsms.errors import CredentialsInvalid
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+T = TypeVar("T")
 _LIFETIME = 900
 """Seconds from `iat` to `exp`; the service allows 3600."""
 _REFRESHED_AT = 0.8
@@ -118,6 +120,25 @@ def _stripped(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
     return value.strip() if isinstance(value, str) else value
 
 
+def _forgetful(cls: type[T]) -> type[T]:
+    """Keep the arguments of a class out of the frames of an error about them."""
+    made: Callable[..., None] = cls.__init__
+
+    @wraps(made)
+    def init(self: object, *args: object, **kwargs: object) -> None:
+        try:
+            return made(self, *args, **kwargs)
+        except CredentialsInvalid as error:
+            problem = error.with_traceback(None)
+        finally:
+            del args, kwargs
+        raise problem
+
+    type.__setattr__(cls, "__init__", init)
+    return cls
+
+
+@_forgetful
 @attrs.frozen
 class ServiceAccount(_Secret):
     """The credentials of a service account: each request carries a token signed with its key."""
@@ -148,6 +169,7 @@ class ServiceAccount(_Secret):
         return _TokenSigner(self)
 
 
+@_forgetful
 @attrs.frozen
 class ApiKey(_Secret):
     """An account's API key: older than service accounts, with every right, and still served."""
@@ -167,8 +189,12 @@ def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
         CredentialsInvalid: says which variable, file and field.
     """
     path = variable(environ, "VOXIMPLANT_CREDENTIALS")
-    if not path:
-        return _api_key_from_env(environ)
+    key = None if path else _api_key_in(environ)
+    del environ  # it holds many secrets, and error trackers record the variables of frames
+    if isinstance(key, str):
+        raise CredentialsInvalid(key)
+    if key is not None:
+        return key
     try:
         return ServiceAccount.from_file(path)
     except CredentialsInvalid as problem:
@@ -182,17 +208,18 @@ def variable(environ: Mapping[str, str], name: str) -> str:
     return value[1:-1].strip(_AROUND) if quoted else value
 
 
-def _api_key_from_env(environ: Mapping[str, str]) -> ApiKey:
+def _api_key_in(environ: Mapping[str, str]) -> ApiKey | str:
+    """Return the API key in the environment, or what is wrong with it."""
     names = ("VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
     missing = [name for name in names if not variable(environ, name)]
     if len(missing) == len(names):
         either = "VOXIMPLANT_CREDENTIALS (the path of a credentials file)"
-        raise CredentialsInvalid(f"no credentials: set {either} or {' and '.join(names)}")
+        return f"no credentials: set {either} or {' and '.join(names)}"
     if missing:
-        raise CredentialsInvalid(f"{missing[0]} is not set (nor is VOXIMPLANT_CREDENTIALS)")
+        return f"{missing[0]} is not set (nor is VOXIMPLANT_CREDENTIALS)"
     account_id = _number(variable(environ, names[0]))
     if account_id is None:
-        raise CredentialsInvalid(f"{names[0]} {_problem_of('account_id', account_id)}")
+        return f"{names[0]} {_problem_of('account_id', account_id)}"
     return ApiKey(account_id, variable(environ, names[1]))
 
 
@@ -204,7 +231,7 @@ def _number(text: str) -> int | None:
 
 @attrs.frozen
 class _Found:
-    """What a credentials file holds, hidden from whatever shows the variables of a frame."""
+    """What a credentials file holds, hidden from tools that show the variables of a frame."""
 
     path: Path
     fields: Mapping[str, Any] = attrs.field(repr=False)

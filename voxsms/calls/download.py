@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol, cast
 from anyio import CancelScope, to_thread
 
 from voxsms.api.spec import AsyncWriter, Target
-from voxsms.api.wire import kind
+from voxsms.api.wire import describe_type
 from voxsms.errors import Fault, InvalidRequest
 
 
@@ -59,7 +59,11 @@ def _problem_of(target: object) -> str | None:
         return None if path.parent.is_dir() else "is in a directory that does not exist"
     if isinstance(target, io.IOBase):
         return "is a file that blocks; give its path, or open it with `await anyio.open_file(...)`"
-    return None if hasattr(target, "write") else f"is {kind(target)}; it must be a path or a file"
+    return (
+        None
+        if hasattr(target, "write")
+        else f"is {describe_type(target)}; it must be a path or a file"
+    )
 
 
 class _PathTarget:
@@ -82,7 +86,7 @@ class _PathTarget:
         return self._part
 
     async def restart(self) -> bool:
-        """Start again from an empty file."""
+        """Empty the file."""
         if self._part is not None:
             await to_thread.run_sync(self._truncate, self._part)
         self.written = 0
@@ -98,7 +102,7 @@ class _PathTarget:
         self.written += await to_thread.run_sync(file.write, part)
 
     async def finish(self) -> None:
-        """Give the file its name."""
+        """Move the file to its name."""
         await to_thread.run_sync(self._save, self._open())
 
     def _save(self, part: BinaryIO) -> None:

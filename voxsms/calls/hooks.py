@@ -67,34 +67,34 @@ class Hooks:
     on_outcome: Callable[[CallEvent], object] | None = None
 
 
-def tell(hook: Callable[[Event], object] | None, event: Event) -> None:
+def call_hook(hook: Callable[[Event], object] | None, event: Event) -> None:
     """Call a hook, if there is one, and survive it."""
     if hook is None:
         return
     try:
         hook(event)
     except Exception as error:  # noqa: BLE001 - whatever a user's hook raises
-        note(logging.WARNING, "a hook raised %s and was passed over", type(error).__name__)
+        write_log(logging.WARNING, "a hook raised %s and was passed over", type(error).__name__)
 
 
-def note(level: int, message: str, *values: object) -> None:
+def write_log(level: int, message: str, *values: object) -> None:
     """Write to the log, and survive what a user has put there."""
     if logger.isEnabledFor(level):
         with suppress(Exception):  # there is no other log to tell of it
             logger.log(level, message, *values)
 
 
-class Telling:
-    """What one call tells the log and the hooks of itself."""
+class CallReport:
+    """Reports one call to the log and the hooks."""
 
     __slots__ = (
         "_began",
         "_clock",
         "_hooks",
         "_in_doubt",
+        "_is_unreported",
         "_method",
         "_predicted",
-        "_untold",
         "attempts",
         "started",
     )
@@ -106,13 +106,13 @@ class Telling:
         self._hooks = hooks
         self._clock = clock
         self._predicted = predicted
-        self._untold = False  # an attempt is under way of which no hook knows
+        self._is_unreported = False  # an attempt is under way of which no hook knows
         self._in_doubt = False
 
     def begin_attempt(self) -> None:
         """Count another attempt."""
         self.attempts += 1
-        self._began, self._untold = self._clock.monotonic(), True
+        self._began, self._is_unreported = self._clock.monotonic(), True
 
     @property
     def seconds(self) -> float:
@@ -120,14 +120,16 @@ class Telling:
         return self._clock.monotonic() - self._began
 
     def end_attempt(self, outcome: Outcome, error: VoxSmsError | None) -> None:
-        """Tell what became of an attempt."""
-        self._untold = False
+        """Report what became of an attempt."""
+        self._is_unreported = False
         self._in_doubt |= outcome is Outcome.UNKNOWN
         hook = self._hooks.on_attempt
         if hook is None:
             return
         name, code = _named(error)
-        tell(hook, AttemptEvent(self._method, self.attempts, outcome, self.seconds, name, code))
+        call_hook(
+            hook, AttemptEvent(self._method, self.attempts, outcome, self.seconds, name, code)
+        )
 
     def end(
         self,
@@ -137,13 +139,13 @@ class Telling:
         cancelled: bool = False,
         fragments_count: int | None = None,
     ) -> None:
-        """Tell how the call ended."""
-        if self._untold:
+        """Report how the call ended."""
+        if self._is_unreported:
             self.end_attempt(outcome, error)
         if self._in_doubt and outcome is Outcome.NOT_SENT:
             outcome = Outcome.UNKNOWN  # an earlier attempt may have been processed
         seconds = self._clock.monotonic() - self.started
-        note(
+        write_log(
             logging.INFO,
             "%s: %s, %d attempt(s), %.0f ms",
             self._method,
@@ -167,11 +169,11 @@ class Telling:
             self._predicted,
             fragments_count,
         )
-        tell(hook, event)
+        call_hook(hook, event)
 
 
 def _named(error: VoxSmsError | None) -> tuple[str | None, int | None]:
-    """Give an error's class and code, which is all that hooks see of it."""
+    """Return an error's class and code, which is all that hooks see of it."""
     cause = error.__cause__ if isinstance(error, OutcomeUnknown) else error
     code = cause.code if isinstance(cause, ApiError) else None
     return (None if error is None else type(error).__name__), code

@@ -1,65 +1,240 @@
-"""One call: proved, sent, judged, perhaps sent again, and entered in the books.
+"""One call, from its form to its outcome: the rule, what judges by it, and the loop.
 
-Everything a call knows of itself lives in `Call`; what the calls of a client share in `Session`.
+There is no idempotency key, so a charged call is repeated only if nothing left the machine or the
+service itself said that it did not process it. What is in doubt stays in doubt.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Generic, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from urllib.parse import quote_plus
 
 import anyio
 import attrs
 
-from voxsms.api.codec import Answer, Form
-from voxsms.api.fault_codes import Outcome, look_up
+from voxsms.api.codec import Answer, FormFields, bare_numbers, check_numbers
+from voxsms.api.fault_codes import Outcome, outcome_of
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
-from voxsms.api.phone_numbers import digits_or_text
-from voxsms.api.registry import Row
+from voxsms.api.spec import AnyMethod
 from voxsms.api.wire import SEPARATOR
 from voxsms.calls.auth import Proof
 from voxsms.calls.download import TargetFile
-from voxsms.calls.hooks import Telling, note
+from voxsms.calls.hooks import CallReport, write_log
 from voxsms.errors import (
     ApiError,
     ConnectionFailed,
     NotSent,
     OutcomeUnknown,
-    RateLimited,
     ResponseInvalid,
     ServerFault,
     TimedOut,
     VoxSmsError,
 )
-from voxsms.transport.seam import Evidence, FaultKind, Phase, Request, TransportFault
+from voxsms.text import count_fragments
+from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 if TYPE_CHECKING:
     from voxsms.calls.session import Session
     from voxsms.pricing import Reservation
 
+E = TypeVar("E", bound=BaseException)
 R = TypeVar("R")
+
+
+# The rule.
+
+
+class Finding(StrEnum):
+    """What is known of an attempt that failed."""
+
+    NOTHING_LEFT = "no byte of the request left the machine"
+    NO_ANSWER = "bytes may have left, and no answer came"
+    NOT_THE_SERVICE = "the answer is cut, no JSON, or another page than the service's"
+    UNFIT = "the answer contradicts itself, or lacks what it must have"
+    SERVER_FAULT = "HTTP 5xx, or code 1, 2, 4, 5 or 14"
+    DOUBTFUL = "code 484 or 515, no code, or any code with HTTP 5xx"
+    LATER = "HTTP 429, or code 162, 314, 340 or 416"
+    STALE_TOKEN = "code 455 or 456"  # noqa: S105 - no password
+    REFUSED = "any other code"
+
+
+class Raised(StrEnum):
+    """What is raised if there is no further attempt."""
+
+    NOT_SENT = "`NotSent`"
+    DOUBT = "`OutcomeUnknown`"
+    NETWORK = "`ConnectionFailed` or `TimedOut`"
+    ANSWER = "the error that the answer is read as"
+
+
+class Repeat(StrEnum):
+    """Whether another attempt may be made."""
+
+    YES = "yes"
+    NO = "no"
+    RENEWED = "once, with a new token"
+
+
+@attrs.frozen
+class Rule:
+    """What follows from a finding: for a call that charges, and for any other."""
+
+    outcome: Outcome
+    send_raises: Raised
+    send_repeats: Repeat
+    other_raises: Raised
+    other_repeats: Repeat
+
+
+_YES, _NO = Repeat.YES, Repeat.NO
+_DOUBT, _NETWORK, _ANSWER = Raised.DOUBT, Raised.NETWORK, Raised.ANSWER
+_LATER, _STALE = Outcome.REFUSED_RETRYABLE, Outcome.STALE_TOKEN
+RULES: Mapping[Finding, Rule] = MappingProxyType(
+    {
+        #                                             a send               any other call
+        #                             outcome           raises, repeats      raises, repeats
+        Finding.NOTHING_LEFT: Rule(Outcome.NOT_SENT, Raised.NOT_SENT, _YES, _NETWORK, _YES),
+        Finding.NO_ANSWER: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _NETWORK, _YES),
+        Finding.NOT_THE_SERVICE: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _YES),
+        Finding.UNFIT: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _NO),
+        Finding.SERVER_FAULT: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _YES),
+        Finding.DOUBTFUL: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _NO),
+        Finding.LATER: Rule(_LATER, _ANSWER, _YES, _ANSWER, _YES),
+        Finding.STALE_TOKEN: Rule(_STALE, _ANSWER, Repeat.RENEWED, _ANSWER, Repeat.RENEWED),
+        Finding.REFUSED: Rule(Outcome.REFUSED, _ANSWER, _NO, _ANSWER, _NO),
+    }
+)
+"""The rule of repetition; a reading is repeated where that is harmless and may help."""
+
+_BY_OUTCOME = {
+    Outcome.REFUSED: Finding.REFUSED,
+    Outcome.REFUSED_RETRYABLE: Finding.LATER,
+    Outcome.STALE_TOKEN: Finding.STALE_TOKEN,
+    Outcome.UNKNOWN: Finding.DOUBTFUL,
+}
+
+
+# What judges by it: pure.
+
+
+@attrs.frozen
+class Attempt:
+    """What is known of an attempt when it has failed."""
+
+    method: AnyMethod
+    numbers: tuple[str, ...]
+    """The destinations of a send."""
+    evidence: Evidence
+    reports_progress: bool
+    """What `Transport.reports_progress` says."""
+    at: float
+    """Seconds since the epoch, by the service's clock."""
+    status: int = HTTPStatus.OK
+    """The HTTP status, if an answer came."""
+
+
+@attrs.frozen
+class Verdict:
+    """What became of an attempt, what to raise for it, and whether another may be made."""
+
+    outcome: Outcome
+    error: VoxSmsError
+    repeat: Repeat
+
+
+def judge(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid) -> Verdict:
+    """Judge a failed attempt by the rule; the causes of the failure become those of the error.
+
+    Args:
+        attempt: what is known of it.
+        failure: why no answer came, or the error that the answer was read as.
+    """
+    cmd, charges = attempt.method.cmd, attempt.method.charges
+    if isinstance(failure, TransportFault) and failure.kind is FaultKind.UNREADABLE:
+        unreadable = ResponseInvalid(cmd, "$", failure.problem)
+        unreadable.__cause__ = failure.__cause__
+        failure = unreadable
+    rule = RULES[_find(attempt, failure)]
+    raised = rule.send_raises if charges else rule.other_raises
+    repeat = rule.send_repeats if charges else rule.other_repeats
+    if isinstance(failure, TransportFault):
+        error, cause = _error_of_fault(attempt, failure, raised), failure.__cause__
+    elif raised is Raised.DOUBT:
+        failure.sent = "maybe"
+        error, cause = _doubt(attempt, _words(failure)), failure
+    else:
+        error, cause = failure, failure.__cause__
+    error.__cause__ = cause
+    return Verdict(rule.outcome, error, repeat)
+
+
+def _find(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid) -> Finding:
+    if isinstance(failure, TransportFault):
+        proven = attempt.evidence.proves_not_sent(reports_progress=attempt.reports_progress)
+        return Finding.NOTHING_LEFT if proven else Finding.NO_ANSWER
+    if isinstance(failure, ResponseInvalid):
+        return Finding.NOT_THE_SERVICE if failure.path == "$" else Finding.UNFIT
+    if isinstance(failure, ServerFault):
+        return Finding.SERVER_FAULT
+    if attempt.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Finding.DOUBTFUL  # a gateway is not believed when its body says that it refused
+    return _BY_OUTCOME[outcome_of(failure)]
+
+
+def _error_of_fault(attempt: Attempt, fault: TransportFault, raised: Raised) -> VoxSmsError:
+    cmd, problem = attempt.method.cmd, fault.problem
+    if raised is Raised.DOUBT:
+        return _doubt(attempt, problem)
+    if raised is Raised.NOT_SENT:
+        return NotSent(cmd, problem)
+    return (TimedOut if fault.kind is FaultKind.TIMEOUT else ConnectionFailed)(cmd, problem)
+
+
+def _doubt(attempt: Attempt, problem: str) -> OutcomeUnknown:
+    at = datetime.fromtimestamp(attempt.at, UTC)
+    phase = attempt.evidence.phase.words
+    return OutcomeUnknown(attempt.method.cmd, problem, at, phase, attempt.numbers)
+
+
+def _words(failure: ApiError | ResponseInvalid) -> str:
+    if isinstance(failure, ResponseInvalid):
+        return f"the answer could not be read at {failure.path}: {failure.problem}"
+    return f"the answer was {failure.code or ''} {failure.name}".replace("  ", " ")
+
+
+# How long to wait before another attempt: exponentially and with full jitter, as the AWS SDKs do.
 
 BASE_DELAY = 0.5
 MAX_DELAY = 8.0
-_MAX_DOUBLINGS = 10  # a float cannot be doubled a thousand times
 MAX_NAMED_DELAY = 60.0
 """The longest wait that the service can impose."""
+_MAX_DOUBLINGS = 10  # a float cannot be doubled a thousand times
 
 
-def outcome_of_error(error: VoxSmsError, status: int) -> Outcome:
-    """Judge an answer that was read as an error."""
-    if isinstance(error, RateLimited) and error.code == 0:
-        return Outcome.REFUSED_RETRYABLE  # HTTP 429
-    if not isinstance(error, ApiError) or status >= 500:  # noqa: PLR2004 - HTTP server errors
-        return Outcome.UNKNOWN
-    return look_up(error.code).outcome
+def delay_after(attempts: int, error: VoxSmsError, roll: float) -> float:
+    """Return the seconds to wait after so many attempts.
+
+    Args:
+        attempts: how many were made.
+        error: what the last one brought; the service may name a wait in it.
+        roll: a random number from 0 to 1.
+    """
+    doubled = BASE_DELAY * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
+    backoff = roll * min(MAX_DELAY, doubled)
+    named = error.retry_after if isinstance(error, ApiError) else None
+    return backoff if named is None else min(named, MAX_NAMED_DELAY) + backoff
 
 
 @attrs.define
 class RetryBudget:
-    """A bucket of tokens: a retry takes one, a success brings back a part of one."""
+    """A client's tokens for retries, so that an outage is not answered with many times the calls.
+
+    A retry takes a token, a success brings back a part of one.
+    """
 
     capacity: float = 100.0
     refund: float = 0.1
@@ -70,7 +245,7 @@ class RetryBudget:
         self.tokens = self.capacity
 
     def take(self) -> bool:
-        """Take a token, if there is one."""
+        """Take a token; return whether there was one."""
         if self.tokens < 1:
             return False
         self.tokens -= 1
@@ -81,142 +256,113 @@ class RetryBudget:
         self.tokens = min(self.capacity, self.tokens + self.refund)
 
 
-def decide(
-    row: Row, outcome: Outcome, error: VoxSmsError, attempts: int, max_attempts: int, roll: float
-) -> float | None:
-    """Give the seconds to wait before the next attempt, or None if there is to be none.
-
-    Args:
-        row: the method; what charges is never repeated in doubt.
-        outcome: what became of the last attempt.
-        error: what it brought.
-        attempts: how many were made.
-        max_attempts: how many may be made.
-        roll: a random number from 0 to 1.
-    """
-    if attempts >= max_attempts or not _may_repeat(row, outcome, error):
-        return None
-    doubled = BASE_DELAY * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
-    backoff = roll * min(MAX_DELAY, doubled)
-    named = error.retry_after if isinstance(error, ApiError) else None
-    return backoff if named is None else min(named, MAX_NAMED_DELAY) + backoff
-
-
-def _may_repeat(row: Row, outcome: Outcome, error: VoxSmsError) -> bool:
-    if outcome in (Outcome.NOT_SENT, Outcome.REFUSED_RETRYABLE):
-        return True
-    if row.charges or outcome is not Outcome.UNKNOWN:
-        return False
-    # To read again is harmless, and helps unless the service itself gave the answer: an error of
-    # the request's, or a record that cannot be read, will not be another the next time.
-    if isinstance(error, ResponseInvalid):
-        return error.path == "$"
-    return not isinstance(error, ApiError) or isinstance(error, ServerFault)
+# The loop.
 
 
 class Call(Generic[R]):
-    """A call under way."""
+    """A call under way.
+
+    Args:
+        session: what the calls of a client share.
+        method: the method that is called.
+        form: the fields of the request.
+        read: reads an answer, or raises `ApiError` or `ResponseInvalid`.
+        file: takes the answer's body if it is a file.
+    """
 
     __slots__ = (
         "_evidence",
         "_file",
         "_form",
         "_last",
+        "_method",
         "_numbers",
-        "_options",
         "_outcome",
+        "_predicted",
         "_read",
         "_renewed",
-        "_row",
+        "_report",
         "_session",
-        "_telling",
     )
 
     def __init__(
         self,
         session: "Session",
-        row: Row,
-        form: Form,
+        method: AnyMethod,
+        form: FormFields,
         read: Callable[[Answer], R],
         file: TargetFile | None = None,
-        predicted: int | None = None,
     ) -> None:
+        sending = method.sending
         self._session = session
-        self._row = row
+        self._method = method
         self._form = form
-        self._options = session.options
         self._read = read
         self._file = file
-        self._telling = Telling(row.cmd, session.hooks, session.clock, predicted)
+        self._numbers = tuple(form[sending.to].split(SEPARATOR)) if sending else ()
+        self._predicted = count_fragments(form[sending.text]) if sending else None
+        self._report = CallReport(method.cmd, session.hooks, session.clock, self._predicted)
         self._renewed = False
         self._evidence = Evidence()
         self._outcome = Outcome.NOT_SENT
         self._last: VoxSmsError | None = None
-        self._numbers = tuple(form[row.sending.to].split(SEPARATOR)) if row.sending else ()
 
     async def run(self) -> R:
-        """Make the attempts within the deadline, and keep the books whatever happens."""
+        """Make the attempts within the deadline, and settle the reservation whatever happens."""
         reservation = None
         try:
             reservation = self._reserve()
             result = await self._within_deadline()
         except BaseException as error:
-            # Cancelled, or worse: the books and the hooks learn what is known, then it goes on.
+            # Cancelled, or worse: the reservation and the hooks learn what is known first.
             known = error if isinstance(error, VoxSmsError) else self._interrupted(error)
             if reservation and known.sent == "no":
                 reservation.release()
             cancelled = not isinstance(error, Exception)
-            self._telling.end(self._outcome, known, cancelled=cancelled)
-            if self._row.charges and known is not error and not cancelled:
-                raise known from error  # a send ends in our words, whatever a transport raises
+            self._report.end(self._outcome, known, cancelled=cancelled)
+            if self._method.charges and known is not error and not cancelled:
+                raise known from error  # a send ends in one of our errors, whatever is raised
             raise
-        return self._accepted(result, reservation)
+        self._settle(result, reservation)
+        return result
 
     async def _within_deadline(self) -> R:
-        with anyio.move_on_after(self._options.deadline):
+        deadline = self._session.options.deadline
+        with anyio.move_on_after(deadline):
             return await self._until_decided()
-        limit = f"the deadline of {self._options.deadline:g} s was reached"
-        raise self._unanswered(TransportFault(FaultKind.TIMEOUT, limit)) from self._last
-
-    def _reserve(self) -> "Reservation | None":
-        budget, sending = self._options.budget, self._row.sending
-        if budget is None or sending is None:
-            return None
-        return budget.reserve(self._form[sending.text], self._numbers, method=self._row.cmd)
+        late = f"the deadline of {deadline:g} s was reached"
+        raise self._judge(TransportFault(FaultKind.TIMEOUT, late)).error from self._last
 
     async def _until_decided(self) -> R:
-        clock, signer = self._session.clock, self._session.signer
+        session = self._session
         while True:
-            proof = await signer.sign(self._session.service_clock.best())
-            if self._session.is_closed:  # while this call waited
+            proof = await session.signer.sign(session.service_clock.best())
+            if session.is_closed:  # while this call waited
                 closed = TransportFault(FaultKind.CONNECTION, "the client was closed")
-                raise self._unanswered(closed) from self._last
-            self._telling.begin_attempt()
-            try:
-                result = await self._attempt(proof)
-            except VoxSmsError as error:
-                self._telling.end_attempt(self._outcome, error)
-                wait = await self._wait_after(error, proof)
-                if wait is None:
-                    raise
-                self._last = error
-            else:
+                raise self._judge(closed).error from self._last
+            self._report.begin_attempt()
+            found = await self._attempt(proof)
+            if not isinstance(found, Verdict):
                 self._outcome = Outcome.ACCEPTED
-                self._telling.end_attempt(self._outcome, None)
-                self._session.retries.put_back()
-                return result
+                self._report.end_attempt(self._outcome, None)
+                session.retries.put_back()
+                return found
+            self._report.end_attempt(found.outcome, found.error)
+            wait = await self._wait_after(found, proof)
+            if wait is None:
+                raise found.error
             # From here on nothing is in doubt until the next attempt is.
-            self._evidence, self._outcome = Evidence(), Outcome.NOT_SENT
-            await clock.sleep(wait)
+            self._last, self._evidence, self._outcome = found.error, Evidence(), Outcome.NOT_SENT
+            await session.clock.sleep(wait)
 
-    async def _attempt(self, proof: Proof) -> R:
-        session, row = self._session, self._row
+    async def _attempt(self, proof: Proof) -> R | Verdict:
+        session, method = self._session, self._method
         request = Request(
-            f"{session.base_url}/platform_api/{row.cmd}/",
+            f"{session.base_url}/platform_api/{method.cmd}/",
             {**session.headers, **proof.headers},
             _form_body({**self._form, **proof.fields}),
-            charges=row.charges,
-            timeouts=self._options.timeouts,
+            charges=method.charges,
+            timeouts=session.options.timeouts,
             sink=self._file.write if self._file else None,
         )
         # From here on silence proves something only if the transport is one whose silence does.
@@ -224,118 +370,122 @@ class Call(Generic[R]):
         try:
             answer = await session.transport.send(request, self._evidence)
         except TransportFault as fault:
-            found = self._unanswered(fault)
-            raise found from found.__cause__ or fault.__cause__
+            return self._judge(fault)
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
             raise self._interrupted(error) from error
         self._evidence.phase = Phase.READING
-        session.service_clock.learn(answer.headers.get("date", ""), self._telling.seconds)
+        session.service_clock.learn(answer.headers.get("date", ""), self._report.seconds)
         try:
-            return self._read(answer)
+            return self._with_prediction(self._read(answer))
         except (ApiError, ResponseInvalid) as error:
+            without_frames(error)
             if isinstance(error, ApiError):
                 error.hide([*self._form.values(), *self._numbers, *proof.fields.values()])
-            found = self._judged(error, answer.status)
-            raise found from found.__cause__
+            return self._judge(error, answer.status)
 
-    def _unanswered(self, fault: TransportFault) -> VoxSmsError:
-        """Judge an attempt that brought no answer, by the evidence."""
-        cmd, problem = self._row.cmd, fault.problem
-        if fault.kind is FaultKind.UNREADABLE:
-            unreadable = ResponseInvalid(cmd, "$", problem)
-            unreadable.__cause__ = fault.__cause__
-            return self._judged(unreadable, HTTPStatus.OK)
-        silence_counts = self._session.transport.silence_counts
-        not_sent = self._evidence.proves_not_sent(silence_counts=silence_counts)
-        self._outcome = Outcome.NOT_SENT if not_sent else Outcome.UNKNOWN
-        if self._row.charges:
-            return NotSent(cmd, problem) if not_sent else self._doubt(problem)
-        return (TimedOut if fault.kind is FaultKind.TIMEOUT else ConnectionFailed)(cmd, problem)
+    def _with_prediction(self, result: R) -> R:
+        """Check the result of a send, and put what was predicted beside what was counted."""
+        made: SendSmsMessageResult | A2PSendSmsResult
+        predicted = self._predicted or 0
+        if isinstance(result, A2PSendSmsResult):
+            check_numbers(self._method, result, self._numbers)
+            counts = result.result, result.fragments_count, result.failed
+            made = A2PSendSmsResult(*counts, predicted)
+        elif isinstance(result, SendSmsMessageResult):
+            counted = result.result, result.fragments_count, result.message_id
+            made = SendSmsMessageResult(*counted, predicted)
+        else:
+            return result
+        return cast("R", made)
 
-    def _judged(self, error: VoxSmsError, status: int) -> VoxSmsError:
-        """Judge an answer read as an error; one that leaves a send in doubt becomes its cause."""
-        self._outcome = outcome_of_error(error, status)
-        if self._outcome is not Outcome.UNKNOWN or not self._row.charges:
-            return error
-        error.sent = "maybe"
-        code = f"{error.code} " if isinstance(error, ApiError) and error.code else ""
-        said = f"was {code}{error.name}" if isinstance(error, ApiError) else "could not be read"
-        doubt = self._doubt(f"the answer {said}")
-        doubt.__cause__ = error
-        return doubt
-
-    def _doubt(self, problem: str) -> OutcomeUnknown:
-        at = datetime.fromtimestamp(self._session.service_clock.best(), UTC)
-        phase = self._evidence.phase.words
-        return OutcomeUnknown(self._row.cmd, problem, at, phase, self._numbers)
-
-    def _interrupted(self, by: BaseException) -> VoxSmsError:
-        """Say of a call that was cancelled, or broken off by a defect, what became of it."""
-        why = (
-            f"{type(by).__name__} came up"
-            if isinstance(by, Exception)
-            else "the call was cancelled"
-        )
-        return self._unanswered(TransportFault(FaultKind.CONNECTION, why))
-
-    async def _wait_after(self, error: VoxSmsError, proof: Proof) -> float | None:
-        """Give the seconds until the next attempt, or None if there is to be none."""
-        session, options = self._session, self._options
-        if session.is_closed:
+    async def _wait_after(self, verdict: Verdict, proof: Proof) -> float | None:
+        """Return the seconds until the next attempt, or None if there is to be none."""
+        session, options = self._session, self._session.options
+        if session.is_closed or verdict.repeat is Repeat.NO:
             return None
-        if self._outcome is Outcome.STALE_TOKEN and not self._renewed:
+        if verdict.repeat is Repeat.RENEWED:
             session.service_clock.confirm()
-            self._renewed = session.signer.renew(proof) and session.retries.take()
+            can_renew = not self._renewed and session.signer.renew(proof)
+            self._renewed = can_renew and session.retries.take()
             return 0.0 if self._renewed else None
-        roll = session.clock.roll()
-        made = self._telling.attempts - self._renewed  # that with the stale token does not count
-        wait = decide(self._row, self._outcome, error, made, options.max_attempts, roll)
-        left = self._telling.started + options.deadline - session.clock.monotonic()
-        if wait is None or wait > left or not session.retries.take():
+        made = self._report.attempts - self._renewed  # that with the stale token does not count
+        wait = delay_after(made, verdict.error, session.clock.roll())
+        left = self._report.started + options.deadline - session.clock.monotonic()
+        if made >= options.max_attempts or wait > left or not session.retries.take():
             return None
         if self._file is not None and not await self._file.restart():
             return None
         return wait
 
-    def _accepted(self, result: R, reservation: "Reservation | None") -> R:
-        """Enter an accepted call in the books, and tell what was predicted beside what came."""
+    def _judge(
+        self, failure: TransportFault | ApiError | ResponseInvalid, status: int = HTTPStatus.OK
+    ) -> Verdict:
+        session = self._session
+        attempt = Attempt(
+            self._method,
+            self._numbers,
+            self._evidence,
+            session.transport.reports_progress,
+            session.service_clock.best(),
+            status,
+        )
+        verdict = judge(attempt, failure)
+        self._outcome = verdict.outcome
+        return verdict
+
+    def _interrupted(self, by: BaseException) -> VoxSmsError:
+        """Return what became of a call that was cancelled, or broken off by a defect."""
+        why = (
+            f"{type(by).__name__} came up"
+            if isinstance(by, Exception)
+            else "the call was cancelled"
+        )
+        return self._judge(TransportFault(FaultKind.CONNECTION, why)).error
+
+    def _reserve(self) -> "Reservation | None":
+        budget, sending = self._session.options.budget, self._method.sending
+        if budget is None or sending is None:
+            return None
+        try:
+            return budget.reserve(
+                self._form[sending.text],
+                self._numbers,
+                method=self._method.cmd,
+                fragments=self._predicted,
+            )
+        except VoxSmsError as error:
+            raise without_frames(error) from error.__cause__
+
+    def _settle(self, result: R, reservation: "Reservation | None") -> None:
+        """Settle the reservation of an accepted call, and report what was counted otherwise."""
         if not isinstance(result, SendSmsMessageResult | A2PSendSmsResult):
-            self._telling.end(self._outcome, None)
-            return result
+            self._report.end(self._outcome, None)
+            return
+        cmd, counted = self._method.cmd, result.fragments_count
         if isinstance(result, A2PSendSmsResult):
-            self._account_for(result, reservation)
-        if result.fragments_count != result.predicted_fragments_count:
-            note(
-                logging.WARNING,
-                "%s: the service counted %d fragments where %d were predicted",
-                self._row.cmd,
-                result.fragments_count,
-                result.predicted_fragments_count,
-            )
-        self._telling.end(self._outcome, None, fragments_count=result.fragments_count)
-        return result
-
-    def _account_for(self, result: A2PSendSmsResult, reservation: "Reservation | None") -> None:
-        """Give back what refused numbers would have cost, and only that.
-
-        A number of which the answer says nothing may have been charged.
-        """
-        accepted = _bare(message.destination_number for message in result.result)
-        refused = _bare(number.destination_number for number in result.failed) - accepted
-        if reservation is not None and refused:
-            reservation.settle(number for number in self._numbers if number not in refused)
-        missing = len({*self._numbers} - accepted - refused)
-        if missing:
-            note(
-                logging.WARNING,
-                "%s: the answer says nothing of %d of %d numbers",
-                self._row.cmd,
-                missing,
-                len(self._numbers),
-            )
+            accepted, refused = bare_numbers(result.result), bare_numbers(result.failed)
+            if reservation is not None and refused:
+                # A number of which the answer says nothing may have been charged.
+                reservation.settle(number for number in self._numbers if number not in refused)
+            if missing := len({*self._numbers} - accepted - refused):
+                asked = len(self._numbers)
+                text = "%s: the answer says nothing of %d of %d numbers"
+                write_log(logging.WARNING, text, cmd, missing, asked)
+        if counted != self._predicted:
+            text = "%s: the service counted %d fragments where %d were predicted"
+            write_log(logging.WARNING, text, cmd, counted, self._predicted)
+        self._report.end(self._outcome, None, fragments_count=counted)
 
 
-def _form_body(form: Form) -> bytes:
+def without_frames(error: E) -> E:
+    """Drop the frames of an error and its causes, whose variables hold what was sent or came."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__, each = None, each.__cause__
+    return error
+
+
+def _form_body(form: FormFields) -> bytes:
     """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
     # Most values are digits or words: to see that they need no quoting is ten times cheaper.
     fields = [
@@ -343,8 +493,3 @@ def _form_body(form: Form) -> bytes:
         for name, value in form.items()
     ]
     return "&".join(fields).encode()
-
-
-def _bare(numbers: Iterable[str]) -> set[str]:
-    """Give numbers as they are sent, however the service writes them."""
-    return {digits_or_text(number) for number in numbers}

@@ -1,8 +1,8 @@
-"""The pager: awaited it gives one page, iterated it gives every row.
+"""The pager: awaited it returns one page, iterated it yields every row.
 
 The service knows `offset` and `count` and nothing steadier: rows that arrive while a history is
 read may push others from one page to the next. So the end of the span is frozen when the first page
-has come, and a row that was seen is not given again, as far as the last 10,000 ids tell. That a
+has come, and a row that was seen is not yielded again, as far as the last 10,000 ids tell. That a
 history is whole is for the export to prove.
 
 The end is frozen by the service's time and never by this machine's, whose clock may be behind: the
@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar, cast
 import attrs
 
 from voxsms.api.models import HistoryPage
-from voxsms.api.spec import Method
+from voxsms.api.spec import MethodSpec
 
 Row = TypeVar("Row")
 Fetch = Callable[[Any], Awaitable[HistoryPage[Row]]]
@@ -40,7 +40,7 @@ class Pager(Generic[Row]):
 
     def __init__(
         self,
-        method: Method[..., HistoryPage[Row]],
+        method: MethodSpec[..., HistoryPage[Row]],
         request: attrs.AttrsInstance,
         fetch: Fetch[Row],
         service_time: Callable[[], float | None],
@@ -55,11 +55,11 @@ class Pager(Generic[Row]):
         return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[Row]:
-        """Fetch page after page, give row after row."""
-        return _Rows(self.pages(), self._method.row_id)
+        """Return an iterator over the rows, which fetches page after page."""
+        return _Rows(self.pages(), self._method.row_key)
 
     def pages(self) -> AsyncIterator[HistoryPage[Row]]:
-        """Fetch page after page, until one is empty or the end is reached."""
+        """Return an iterator over the pages, until one is empty or the end is reached."""
         return _Pages(self._method, self._request, self._fetch, self._service_time)
 
 
@@ -79,7 +79,7 @@ class _Pages(Generic[Row]):
 
     def __init__(
         self,
-        method: Method[..., HistoryPage[Row]],
+        method: MethodSpec[..., HistoryPage[Row]],
         request: Any,  # noqa: ANN401 - one of the table's request classes
         fetch: Fetch[Row],
         service_time: Callable[[], float | None],
@@ -101,6 +101,7 @@ class _Pages(Generic[Row]):
         page = await self._fetch(self._request)
         if page.total_count < self._counted_without_end:
             # The end leaves out rows that were counted without it: go on without.
+            del page  # error trackers record the variables of frames
             self._set_end(None, counted=0)
             page = await self._fetch(self._request)
         offset = (self._request.offset or 0) + len(page.result)
@@ -143,7 +144,7 @@ class _Rows(Generic[Row]):
                 return row
 
     def _new(self, page: HistoryPage[Row]) -> tuple[Row, ...]:
-        """Give the rows of a page that were not given before; those without an id always."""
+        """Return the rows of a page that were not returned before; those without an id always."""
         rows = page.result
         found: set[object] = {*map(self._id, rows)}
         if len(found) != len(rows) or None in found or not found.isdisjoint(self._seen):

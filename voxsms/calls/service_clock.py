@@ -39,7 +39,9 @@ class ServiceClock:
         before any answer, while no answer tells a plausible one, and after this machine's clock was
         set or the machine slept.
         """
-        return self.best() if self._is_known and not self._was_set() else None
+        time = self._clock.time()
+        was_set = abs(time - self._clock.monotonic() - self._apart) > IN_STEP
+        return self.best() if self._is_known and not was_set else None
 
     def best(self) -> float:
         """Return the best guess at the service's time, which a `datetime` can always hold."""
@@ -52,10 +54,12 @@ class ServiceClock:
             header: the header's value, empty if there was none.
             took: the seconds from the request to the answer, within which it was written.
         """
+        if not header:
+            return
         now = self._clock.time()
-        if self._was_set():
-            self._is_known, self._last_date = False, ""
-            self._apart = now - self._clock.monotonic()
+        apart = now - self._clock.monotonic()
+        if abs(apart - self._apart) > IN_STEP:  # the clock was set, or the machine slept
+            self._is_known, self._last_date, self._apart = False, "", apart
         in_doubt = not self._is_known or self._odd is not None
         if not in_doubt and header == self._last_date and now - self._last_time <= IN_STEP:
             return  # nothing new
@@ -70,8 +74,9 @@ class ServiceClock:
 
     def confirm(self) -> None:
         """Believe the last odd `Date`: the service refused a token by the clock that wrote it."""
-        if self._odd is not None:
-            self._offset, self._is_known, self._odd = self._odd, True, None
+        odd = self._odd
+        if odd is not None:
+            self._offset, self._is_known, self._odd = odd, True, None
 
     def _believe(self, offset: float, unsure: float) -> None:
         jump, odd = abs(offset - self._offset), self._odd
@@ -84,7 +89,3 @@ class ServiceClock:
         self._odd = None
         if jump > unsure:
             self._offset = offset
-
-    def _was_set(self) -> bool:
-        """Return whether this machine's clock was set, or the machine slept, since an answer."""
-        return abs(self._clock.time() - self._clock.monotonic() - self._apart) > IN_STEP

@@ -7,25 +7,22 @@ other part of a client.
 from collections.abc import Callable, Coroutine, Mapping
 from copy import copy
 from functools import partial
-from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from voxsms._version import __version__
-from voxsms.api.codec import Answer, Form, read_answer, read_payload, write_request
+from voxsms.api.codec import Answer, FormFields, read_answer, read_payload, write_request
 from voxsms.api.models import Output
-from voxsms.api.registry import Row
-from voxsms.api.spec import Method, Target
+from voxsms.api.spec import AnyMethod, MethodSpec, Target
 from voxsms.calls.auth import Signer
 from voxsms.calls.download import open_target
 from voxsms.calls.hooks import Hooks
-from voxsms.calls.loop import Call, RetryBudget
+from voxsms.calls.loop import Call, RetryBudget, without_frames
 from voxsms.calls.service_clock import ServiceClock
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest, ResponseInvalid
-from voxsms.text.segments import count_fragments
-from voxsms.transport.seam import Timeouts, Transport, is_file
+from voxsms.transport import Timeouts, Transport, is_file
 
 if TYPE_CHECKING:
     from voxsms.pricing import Budget
@@ -73,7 +70,7 @@ class Session:
             "Accept-Encoding": "gzip",
             "User-Agent": f"voxsms/{__version__} {transport.name}",
         }
-        self._closed = Event()
+        self._closings: list[None] = []  # shared by the views
 
     @property
     def account_id(self) -> int | None:
@@ -84,7 +81,7 @@ class Session:
     @property
     def is_closed(self) -> bool:
         """Whether the client, or a view of it, was closed."""
-        return self._closed.is_set()
+        return bool(self._closings)
 
     def with_options(self, options: Options) -> "Session":
         """Return a view with other options."""
@@ -92,27 +89,19 @@ class Session:
         view.options = options
         return view
 
-    def call(self, row: Method[..., R], request: attrs.AttrsInstance) -> Coroutine[Any, Any, R]:
+    def call(self, row: MethodSpec[..., R], request: attrs.AttrsInstance) -> Coroutine[Any, Any, R]:
         """Make a call. Raises what `voxsms.errors` says."""
-        form = self._checked(row, request)
-        if row.sending is None:
-            return Call(self, row, form, partial(read_answer, row)).run()
-        predicted = count_fragments(form[row.sending.text])
-        beside = {"predicted_fragments_count": predicted}
-        reading = partial(read_answer, row, beside=beside)
-        return Call(self, row, form, reading, predicted=predicted).run()
+        return self.read(row, request, partial(read_answer, row))
 
     def read(
-        self, row: Row, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
+        self, row: AnyMethod, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
     ) -> Coroutine[Any, Any, R]:
         """Make a call whose answer is read in another way than into the row's record."""
         return Call(self, row, self._checked(row, request), reading).run()
 
-    async def download(self, row: Row, request: attrs.AttrsInstance, to: Target) -> int:
+    async def download(self, row: AnyMethod, request: attrs.AttrsInstance, to: Target) -> int:
         """Make a call that answers with a file; return its size in bytes."""
-        form, file = self._checked(row, request), open_target(row.cmd, to)
-        if form["output"] == Output.JSON:
-            raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
+        file = open_target(row.cmd, to)
 
         def size(answer: Answer) -> int:
             if not is_file(answer.status, answer.headers.get("content-type", "")):
@@ -120,20 +109,31 @@ class Session:
                 raise ResponseInvalid(row.cmd, "$", "a JSON object where a file was expected")
             return file.written
 
+        call = Call(self, row, self._file_form(row, request), size, file)
         try:
-            written = await Call(self, row, form, size, file).run()
+            written = await call.run()
             await file.finish()
         except BaseException:
             await file.abandon()
             raise
         return written
 
-    def _checked(self, row: Row, request: attrs.AttrsInstance) -> Form:
-        if self.is_closed:
+    def _checked(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
+        if self._closings:
             raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
-        return write_request(row, request)
+        try:
+            return write_request(row, request)
+        except InvalidRequest as error:
+            raise without_frames(error) from None
+
+    def _file_form(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
+        form = self._checked(row, request)
+        if form["output"] != Output.JSON:
+            return form
+        del form  # error trackers record the variables of frames
+        raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
 
     async def aclose(self) -> None:
         """Close the connections; calls made after this are refused."""
-        self._closed.set()
+        self._closings.append(None)
         await self.transport.aclose()

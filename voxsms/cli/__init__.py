@@ -2,20 +2,31 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 _EXTRA = "cyclopts"  # which brings rich
-_USAGE = 2
+_USAGE, _INTERRUPTED = 2, 130  # of `_errors.Exit`, which needs the extra
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run a command, by default the one that the program was called with; give its exit status."""
+    """Run a command, by default the one that the program was called with; return its exit status.
+
+    3 whenever a message may have been sent without an answer, 0 when it was sent.
+    """
     try:
-        # Late: whoever installs voxsms without the extra has this program, but not cyclopts.
+        # Late: who installs voxsms without the extra has this program, but not cyclopts.
         from voxsms.cli.app import run  # noqa: PLC0415
+
+        return run(sys.argv[1:] if tokens is None else tokens)
     except ModuleNotFoundError as missing:
         if missing.name != _EXTRA:
             raise
-        need = f"voxsms: the command line needs {_EXTRA}: pip install 'voxsms[cli]'"
-        print(need, file=sys.stderr)  # noqa: T201 - to a person, at a terminal
-        return _USAGE
-    return run(sys.argv[1:] if tokens is None else tokens)
+        return _end(f"the command line needs {_EXTRA}: pip install 'voxsms[cli]'", _USAGE)
+    except KeyboardInterrupt:  # while modules are imported: a command says it itself
+        return _end("interrupted", _INTERRUPTED)
+
+
+def _end(problem: str, status: int) -> int:
+    with suppress(OSError, AttributeError):  # standard error may be closed
+        sys.stderr.write(f"voxsms: {problem}\n")
+    return status

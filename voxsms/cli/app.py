@@ -1,27 +1,18 @@
 """The program: its commands, and what happens around each of them."""
 
-import os
-import sys
-from collections.abc import Sequence
-from typing import cast
+import signal
+import threading
+import traceback
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Final, cast
 
 from cyclopts import App, Group
 
 from voxsms._version import __version__
-from voxsms.cli import (
-    counting,
-    demo,
-    estimating,
-    exporting,
-    history,
-    looking,
-    prices,
-    sandbox,
-    sending,
-    show,
-    streams,
-)
-from voxsms.cli.endings import Exit, ending_of
+from voxsms.cli import _io
+from voxsms.cli._errors import SENDS, Exit, Sends, advice_on, ending_of, words_of
 
 _HELP = """Voximplant's SMS API, with the price told first and no message sent twice.
 
@@ -38,37 +29,86 @@ app = App(
     group_commands=Group("About", sort_key=3),
     suppress_keyboard_interrupt=False,  # cyclopts would end the program without a word
 )
-for room in (demo, counting, estimating, sending, history, exporting, looking, prices, sandbox):
-    room.add_to(app)
+_COMMANDS: Final = (
+    ("demo", "demo:demo", _io.WITHOUT_ACCOUNT),
+    ("count", "count:count", _io.WITHOUT_ACCOUNT),
+    ("estimate", "estimate:estimate_command", _io.WITHOUT_ACCOUNT),
+    ("sandbox", "sandbox:sandbox", _io.WITHOUT_ACCOUNT),
+    ("methods", "methods:methods", _io.WITHOUT_ACCOUNT),
+    ("send", "send:send", _io.WITH_ACCOUNT),
+    ("a2p", "send:a2p", _io.WITH_ACCOUNT),
+    ("control", "send:control", _io.WITH_ACCOUNT),
+    ("history", "history:history", _io.WITH_ACCOUNT),
+    ("export", "export:export", _io.WITH_ACCOUNT),
+    ("numbers", "numbers:numbers", _io.WITH_ACCOUNT),
+    ("prices", "prices:prices", _io.WITH_ACCOUNT),
+)
+"""Each command, where it is, and its group; a module is imported when a command of it is run."""
+for _name, _place, _group in _COMMANDS:
+    app.command(f"voxsms.cli.{_place}", name=_name, group=_group)
+
+_SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run a command and give its exit status."""
-    with streams.ready():
+    """Run a command and return its exit status."""
+    sends = Sends()
+    SENDS.set(sends)
+    with _io.ready_streams(), _io.shown_warnings(), _stopped_by_signals() as caught:
         try:
-            return _status_of(tokens)
-        except BrokenPipeError:
-            # What is still in the buffer would make Python complain once more when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.NOBODY_READS
+            return _run_command(tokens)
+        except BaseException as error:
+            ending = ending_of(error)
+            with suppress(KeyboardInterrupt):  # a second one, while this is said
+                _report(error, sends, caught)
+            if sends.status is not None:
+                return sends.status
+            if ending is None:
+                raise
+            if caught and ending.status is Exit.INTERRUPTED:
+                return 128 + caught[0]
+            return ending.status
 
 
-def _status_of(tokens: Sequence[str]) -> int:
+def _run_command(tokens: Sequence[str]) -> int:
+    status = app(
+        tokens, exit_on_error=False, print_error=False, verbose=False, result_action="return_value"
+    )
+    _io.flush()
+    return cast("int | None", status) or Exit.DONE
+
+
+def _report(error: BaseException, sends: Sends, caught: Sequence[int]) -> None:
+    ending, advice = ending_of(error), advice_on(error, sends)
+    if ending is None:
+        if sends.status is not None:  # otherwise Python shows it
+            with suppress(OSError):
+                traceback.print_exception(error)
+            _io.complain(repr(error), advice)
+    elif caught and ending.status is Exit.INTERRUPTED:
+        _io.complain(f"stopped by {signal.Signals(caught[0]).name}", advice)
+    elif ending.status is not Exit.NOBODY_READS or advice:
+        _io.complain(words_of(ending.words, error), advice)
+
+
+@contextmanager
+def _stopped_by_signals() -> Generator[list[int]]:
+    """Let SIGTERM and SIGHUP stop a command as Ctrl-C does: it still says what it has sent."""
+    caught: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):  # ignored, as in a background job of a script
+            raise KeyboardInterrupt
+        interrupt(number, frame)
+
+    alone = threading.current_thread() is not threading.main_thread()  # may set no handlers
+    taken = [] if alone else [n for n in _SIGNALS if signal.getsignal(n) is signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, stop)
     try:
-        status = app(
-            tokens,
-            exit_on_error=False,
-            print_error=False,
-            verbose=False,
-            result_action="return_value",
-        )
-        sys.stdout.flush()
-        return cast("int | None", status) or Exit.DONE
-    except BrokenPipeError:
-        raise
-    except (Exception, KeyboardInterrupt) as error:
-        ending = ending_of(error)
-        if ending is None:
-            raise
-        show.complain(ending.words(error), ending.advice(error))
-        return ending.status
+        yield caught
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)

@@ -1,27 +1,33 @@
 """`demo`: what voxsms does, in a few seconds, over real HTTP and without an account."""
 
+import json as json_
+import os
+import subprocess
+import sys
+import tempfile
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Self
+from pathlib import Path
+from typing import IO, Any, Final, Self, cast
 
 import anyio
 import attrs
-from cyclopts import App
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from voxsms.api.spec import MOST_NUMBERS
-from voxsms.cli import show
-from voxsms.cli.counting import marked
-from voxsms.cli.demo_figures import Figures, Leg
-from voxsms.cli.endings import Failed
-from voxsms.cli.looking import table_of_numbers
-from voxsms.cli.place import SandboxProcess
-from voxsms.cli.sending import fragments, refusals
-from voxsms.cli.show import Json
+from voxsms.api.models import A2PSmsHistory, FailedSms, SmsHistory
+from voxsms.api.spec import MAX_NUMBERS
+from voxsms.calls.auth import ServiceAccount
+from voxsms.cli import _io as io
+from voxsms.cli._errors import Exit, Failed, Usage
+from voxsms.cli._io import Json
+from voxsms.cli.count import marked
+from voxsms.cli.numbers import table_of_numbers
+from voxsms.cli.send import fragments, refusals
 from voxsms.client import Client
 from voxsms.pricing import RateTable, Tally, estimate
-from voxsms.text.segments import segment
+from voxsms.text import segment
 
 # Numbers that nobody has: those that Ofcom keeps for drama, and 555-01xx in North America.
 _BRITISH: Final = [f"447700900{n:03}" for n in range(150)]
@@ -38,6 +44,8 @@ _PLAIN: Final = (
 )
 _CURLY: Final = _PLAIN.replace("'", "\u2019")
 _EMOJI: Final = f"{_PLAIN} \U0001f4e6"
+_PATIENCE: Final = 10
+"""Seconds that it may take to end, before it is killed."""
 
 
 def demo(*, json: Json = False) -> None:
@@ -48,13 +56,13 @@ def demo(*, json: Json = False) -> None:
 def _told(*, quiet: bool) -> "Story":
     story = Story(quiet=quiet)
     story.headline("A sandbox of the service, in a process of its own")
-    with SandboxProcess(SETUP) as place:
-        return _ended(place, anyio.run(story.tell, place))
+    with SandboxProcess(SETUP) as sandbox:
+        return _ended(sandbox, anyio.run(story.tell, sandbox))
 
 
-def _ended(place: SandboxProcess, story: "Story") -> "Story":
+def _ended(sandbox: "SandboxProcess", story: "Story") -> "Story":
     """Ask the sandbox for its own word on what it delivered."""
-    ledger = place.ledger()
+    ledger = sandbox.ledger()
     charged = Decimal(ledger["charged"])
     story.figures.delivered = Tally(ledger["deliveries"], ledger["fragments"], charged)
     return story
@@ -62,7 +70,7 @@ def _ended(place: SandboxProcess, story: "Story") -> "Story":
 
 def _end(story: "Story", *, json: bool) -> None:
     if json:
-        show.print_json(attrs.asdict(story.figures))
+        io.print_json(attrs.asdict(story.figures))
     if found := story.figures.disagreements():
         raise Failed("; ".join(["the demo's figures do not agree", *found]))
     story.end()
@@ -73,14 +81,14 @@ class Story:
 
     def __init__(self, *, quiet: bool) -> None:
         self.figures = Figures(Leg("two-way", 1), Leg("A2P", len(RECIPIENTS)), to_refuse=TO_REFUSE)
-        self._console = show.out()
+        self._console = io.out()
         self._console.quiet = quiet
         self._step = 0
 
-    async def tell(self, place: SandboxProcess) -> Self:
+    async def tell(self, sandbox: "SandboxProcess") -> Self:
         """Do it all, in order."""
-        self._console.print(f"It listens on {place.url}; nothing leaves this machine.")
-        async with Client(place.auth, place.url) as client:
+        self._console.print(f"It listens on {sandbox.url}; nothing leaves this machine.")
+        async with Client(sandbox.auth, sandbox.url) as client:
             source = await self._numbers(client)
             rates = await client.rates("a2p_send_sms")
             self._texts(rates)
@@ -95,7 +103,7 @@ class Story:
     def headline(self, words: str) -> None:
         """Begin the next part."""
         self._step += 1
-        self._console.print(Text(f"\n{self._step}  {words}", show.ACCENT))
+        self._console.print(Text(f"\n{self._step}  {words}", io.ACCENT))
 
     async def _numbers(self, client: Client) -> str:
         self.headline("The numbers of the account; SMS is enabled for the first")
@@ -108,12 +116,12 @@ class Story:
     def _texts(self, rates: RateTable) -> None:
         self.headline(f"What a text costs, before it is sent to {len(RECIPIENTS)} numbers")
         columns = ("fragments", f"cost in {rates.currency}")
-        table = show.rows_of("text", "written in", *columns, right=columns)
+        table = io.Rows("text", "written in", *columns, right=columns)
         for text in (_PLAIN, _CURLY, _EMOJI):
             cut, priced = segment(text), estimate(text, RECIPIENTS, rates)
             self.figures.prices.append(priced.cost)
-            figures = (str(cut.fragments_count), show.money(priced.cost))
-            table.add_row(marked(text), cut.encoding, *figures)
+            figures = (str(cut.fragments_count), io.money(priced.cost))
+            table.add(marked(text), cut.encoding, *figures)
         self._console.print(table)
         (found,) = segment(_CURLY).forced_by
         self._console.print(
@@ -131,13 +139,13 @@ class Story:
         self._console.print(Text.assemble(f"message {sent.message_id} to {to}: ", *fragments(sent)))
 
     async def _send_many(self, client: Client, rates: RateTable) -> None:
-        self.headline(f"One A2P text to {len(RECIPIENTS)} numbers, {MOST_NUMBERS} in a request")
+        self.headline(f"One A2P text to {len(RECIPIENTS)} numbers, {MAX_NUMBERS} in a request")
         leg, accepted = self.figures.a2p, list[str]()
         columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=self._console, disable=self._console.quiet) as progress:
             task = progress.add_task("", total=len(RECIPIENTS))
-            for start in range(0, len(RECIPIENTS), MOST_NUMBERS):
-                numbers = RECIPIENTS[start : start + MOST_NUMBERS]
+            for start in range(0, len(RECIPIENTS), MAX_NUMBERS):
+                numbers = RECIPIENTS[start : start + MAX_NUMBERS]
                 sent = await client.a2p_send_sms(
                     src_number=_SENDER_ID, dst_numbers=numbers, text=_PLAIN
                 )
@@ -146,7 +154,7 @@ class Story:
                 leg.refused += sent.failed
                 progress.advance(task, len(numbers))
         leg.estimated = estimate(_PLAIN, accepted, rates).cost
-        refused = show.number(len(leg.refused), "number")
+        refused = io.number(len(leg.refused), "number")
         self._console.print(f"{len(accepted)} messages accepted, {refused} refused:")
         self._console.print(refusals(leg.refused))
 
@@ -155,21 +163,21 @@ class Story:
         statuses: Counter[str] = Counter()
         async for message in client.get_sms_history():
             self.figures.two_way.enter(message)
-        async for row in client.a2p_get_sms_history(count=MOST_NUMBERS):
+        async for row in client.a2p_get_sms_history(count=MAX_NUMBERS):
             self.figures.a2p.enter(row)
             statuses[str(row.delivery_status)] += 1
         read = f"two-way: {self.figures.two_way.history.messages}; A2P: "
         self._console.print(read + ", ".join(f"{n} {status}" for status, n in statuses.items()))
 
     def end(self) -> None:
-        """Tell what it came to; every figure has been compared by now."""
+        """Print what it came to; every figure has been compared by now."""
         self.headline("What it came to")
         self._console.print(self.figures.table())
         self._console.print(
             Text(
                 "Every figure agrees: what was predicted, what the service answered, what the"
                 " histories say, the balance, and the sandbox's own ledger.",
-                show.GOOD,
+                io.GOOD,
             )
         )
         self._console.print(
@@ -177,6 +185,176 @@ class Story:
         )
 
 
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    app.command(demo, group=show.AT_HOME)
+@attrs.define
+class Leg:
+    """What one of the two ways to send came to."""
+
+    name: str
+    asked: int
+    """Numbers that a message was to go to."""
+    accepted: int = 0
+    refused: list[FailedSms] = attrs.field(factory=list)
+    predicted: int = 0
+    """Fragments of the accepted messages, as voxsms counted them before sending."""
+    returned: int = 0
+    """The same, as the service counted them."""
+    estimated: Decimal = Decimal(0)
+    """What the accepted messages cost, by the price list."""
+    history: Tally = attrs.field(factory=Tally)
+    """What the history has of them."""
+
+    def count(self, accepted: int, predicted: int, returned: int) -> None:
+        """Enter one answer of the service; the fragments are those of each message."""
+        self.accepted += accepted
+        self.predicted += accepted * predicted
+        self.returned += accepted * returned
+
+    def enter(self, row: SmsHistory | A2PSmsHistory) -> None:
+        """Enter one row of the history."""
+        self.history += Tally(1, row.fragments, row.cost)
+
+    def comparisons(self) -> Iterator[tuple[str, object, object]]:
+        """Return what has to be equal: what it is, and the two figures."""
+        answered = self.accepted + len(self.refused)
+        yield "numbers asked for, and accepted or refused", self.asked, answered
+        yield "fragments predicted and returned", self.predicted, self.returned
+        yield "messages accepted and in the history", self.accepted, self.history.messages
+        yield "fragments returned and in the history", self.returned, self.history.fragments
+        yield "cost estimated and in the history", self.estimated, self.history.cost
+
+
+@attrs.define
+class Figures:
+    """Everything together."""
+
+    two_way: Leg
+    a2p: Leg
+    to_refuse: Collection[str]
+    """The numbers that the sandbox is set up to refuse."""
+    prices: list[Decimal] = attrs.field(factory=list)
+    """What the three texts would cost: plain, with a curly quote, with an emoji."""
+    currency: str = ""
+    before: Decimal = Decimal(0)
+    after: Decimal = Decimal(0)
+    delivered: Tally = attrs.field(factory=Tally)
+    """What the sandbox really delivered, by its own ledger."""
+
+    @property
+    def history(self) -> Tally:
+        """Both histories."""
+        return self.two_way.history + self.a2p.history
+
+    def disagreements(self) -> list[str]:
+        """Name every two figures that should be equal and are not."""
+        return [f"{what}: {one} and {other}" for what, one, other in self._all() if one != other]
+
+    def _all(self) -> Iterator[tuple[str, object, object]]:
+        for leg in (self.two_way, self.a2p):
+            for what, one, other in leg.comparisons():
+                yield f"{leg.name}: {what}", one, other
+        plain, curly, _ = self.prices
+        yield "twice the price of the plain text, and that with a curly quote", 2 * plain, curly
+        yield "refused numbers", len(self.a2p.refused), len(self.to_refuse)
+        refused = {failed.destination_number for failed in self.a2p.refused}
+        yield "which numbers", sorted(refused), sorted(self.to_refuse)
+        left = self.before - self.history.cost
+        yield "balance before less the cost, and balance after", left, self.after
+        for name, one, other in zip(
+            ("messages", "fragments", "cost"),
+            attrs.astuple(self.history),
+            attrs.astuple(self.delivered),
+            strict=True,
+        ):
+            yield f"{name} in the histories and really delivered", one, other
+
+    def table(self) -> io.Rows:
+        """Return the figures as a table."""
+        legs = (self.two_way, self.a2p)
+        names = [leg.name for leg in legs]
+        table = io.Rows("", *names, "together", right=(*names, "together"))
+        rows: tuple[tuple[str, Callable[[Leg], int]], ...] = (
+            ("messages accepted", lambda leg: leg.accepted),
+            ("numbers refused", lambda leg: len(leg.refused)),
+            ("fragments predicted", lambda leg: leg.predicted),
+            ("fragments returned", lambda leg: leg.returned),
+            ("messages in the history", lambda leg: leg.history.messages),
+        )
+        for name, figure in rows:
+            table.add(name, *(f"{n:,}" for n in (*map(figure, legs), sum(map(figure, legs)))))
+        costs = (*(leg.history.cost for leg in legs), self.history.cost)
+        table.add("cost", *(io.money(cost, self.currency) for cost in costs), style="bold")
+        table.add("balance before", "", "", io.money(self.before, self.currency))
+        table.add("balance after", "", "", io.money(self.after, self.currency))
+        return table
+
+
+class SandboxProcess:
+    """`voxsms sandbox`, run as a program of its own: `with SandboxProcess(options)`.
+
+    It ends when its standard input does. As this process holds the other end, that happens whatever
+    becomes of it: left, interrupted, crashed or killed.
+    """
+
+    url: str
+    auth: ServiceAccount
+
+    def __init__(self, options: Sequence[str]) -> None:
+        self._options = options
+
+    def __enter__(self) -> Self:
+        """Start it, and come back when it listens."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "credentials.json")
+            self._start(file)
+            try:
+                self.url = self._told()["url"]
+                self.auth = ServiceAccount.from_file(file)
+            except BaseException:
+                self._end()
+                raise
+        return self
+
+    def _start(self, file: Path) -> None:
+        always = ("--credentials-file", str(file), "--until-eof", "--json")
+        self._process = subprocess.Popen(  # noqa: S603 - this very program
+            # -P, and the path as it is here: what lies in the current folder is not imported.
+            [sys.executable, "-P", "-m", "voxsms", "sandbox", *always, *self._options],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C at the terminal is for this process, which then ends that one.
+            start_new_session=True,
+        )
+
+    def _told(self) -> Mapping[str, Any]:
+        """Read the next line that it prints."""
+        line = _pipe(self._process.stdout).readline()
+        if not line:
+            status = self._process.wait(_PATIENCE)
+            kind = Usage if status == Exit.USAGE else Failed
+            raise kind(f"the sandbox ended with exit status {status}")
+        return cast("Mapping[str, Any]", json_.loads(line))
+
+    def ledger(self) -> Mapping[str, Any]:
+        """End it, and give what it really delivered."""
+        _pipe(self._process.stdin).close()
+        return self._told()
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._end()
+
+    def _end(self) -> None:
+        with self._process as process:
+            _pipe(process.stdin).close()
+            try:
+                process.wait(_PATIENCE)
+            except BaseException as error:
+                process.kill()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+
+
+def _pipe(end: IO[bytes] | None) -> IO[bytes]:
+    """Return a pipe, which is there: it was asked for."""
+    return cast("IO[bytes]", end)

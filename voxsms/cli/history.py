@@ -10,10 +10,10 @@ from rich.text import Text
 
 from voxsms.api import spec
 from voxsms.api.models import A2PSmsHistory, DeliveryStatus, MessageStatus, SmsHistory
-from voxsms.cli import show
-from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
-from voxsms.cli.mirror import Given, mirror
-from voxsms.cli.show import Json
+from voxsms.cli import _io as io
+from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._io import Json
+from voxsms.cli._mirror import Given, mirror
 from voxsms.pricing import Tally
 
 Row = SmsHistory | A2PSmsHistory
@@ -23,6 +23,11 @@ Limit = Annotated[
 ]
 
 
+history = App(name="history", help="Show the history of messages.")
+
+
+@history.command(name="sms")
+@mirror(spec.GET_SMS_HISTORY)
 async def history_sms(
     *,
     limit: Limit = None,
@@ -35,6 +40,8 @@ async def history_sms(
         await _show(client.get_sms_history(**_enough(given, limit)), limit, json=json)
 
 
+@history.command(name="a2p")
+@mirror(spec.A2P_GET_SMS_HISTORY)
 async def history_a2p(
     *,
     limit: Limit = None,
@@ -49,7 +56,7 @@ async def history_a2p(
 
 def _enough(given: dict[str, Any], limit: int | None) -> dict[str, Any]:
     """Ask for no more rows than are shown."""
-    return given if limit is None else {"count": min(limit, spec.MOST_ROWS), **given}
+    return given if limit is None else {"count": min(limit, spec.MAX_ROWS), **given}
 
 
 class _Printer(Protocol):
@@ -71,7 +78,7 @@ async def _show(rows: AsyncIterable[Row], limit: int | None, *, json: bool) -> N
 
 class _JsonLines:
     def row(self, row: Row) -> None:
-        show.print_json(row)
+        io.print_json(row)
 
     def end(self) -> None:
         pass
@@ -91,11 +98,11 @@ _WIDTHS: Final = {
 """The columns: of a fixed width, as rows are printed before the next one is known."""
 _FIGURES: Final = ("message", "fragments", "cost")
 _STYLES: Final[Mapping[str, str]] = {
-    DeliveryStatus.DELIVERED: show.GOOD,
-    DeliveryStatus.QUEUED: show.FAINT,
-    DeliveryStatus.DISPATCHED: show.FAINT,
-    MessageStatus.SUCCESS: show.GOOD,
-    MessageStatus.WAITING: show.FAINT,
+    DeliveryStatus.DELIVERED: io.GOOD,
+    DeliveryStatus.QUEUED: io.FAINT,
+    DeliveryStatus.DISPATCHED: io.FAINT,
+    MessageStatus.SUCCESS: io.GOOD,
+    MessageStatus.WAITING: io.FAINT,
 }
 
 
@@ -103,13 +110,13 @@ class Lines:
     """A table that is printed line by line, and the sum under it."""
 
     def __init__(self) -> None:
-        self._console = show.out()
+        self._console = io.out()
         self._sum = Tally()
 
     def row(self, row: Row) -> None:
         """Print one message."""
         if not self._sum.messages:
-            self._print({name: name for name in _WIDTHS}, dict.fromkeys(_WIDTHS, show.FAINT))
+            self._print({name: name for name in _WIDTHS}, dict.fromkeys(_WIDTHS, io.FAINT))
         status, style = _status(row)
         self._print(
             {
@@ -119,7 +126,7 @@ class Lines:
                 "from": row.source_number,
                 "to": row.destination_number,
                 "fragments": str(row.fragments),
-                "cost": show.money(row.cost),
+                "cost": io.money(row.cost),
                 "status": status,
                 "text": row.error_message or row.text or "",
             },
@@ -130,7 +137,7 @@ class Lines:
     def _print(self, cells: Mapping[str, str], styles: Mapping[str, str]) -> None:
         line = Text(no_wrap=True)
         for name, width in _WIDTHS.items():
-            cell = show.visible(cells[name])
+            cell = io.visible(cells[name])
             padded = cell.rjust(width) if name in _FIGURES else cell.ljust(width)
             line.append(padded, styles.get(name, ""))
             line.append("  ")
@@ -140,13 +147,11 @@ class Lines:
     def end(self) -> None:
         """Print the sum."""
         if not self._sum.messages:
-            show.say("no messages")
+            io.say("no messages")
             return
-        cost = f"cost {show.money(self._sum.cost)} in the currency of the account"
-        messages = show.number(self._sum.messages, "message")
-        show.say(
-            (f"{messages}, {show.number(self._sum.fragments, 'fragment')}, {cost}", show.FAINT)
-        )
+        cost = f"cost {io.money(self._sum.cost)} in the currency of the account"
+        messages = io.number(self._sum.messages, "message")
+        io.say((f"{messages}, {io.number(self._sum.fragments, 'fragment')}, {cost}", io.FAINT))
 
 
 def _time(row: Row) -> str:
@@ -156,18 +161,10 @@ def _time(row: Row) -> str:
 
 
 def _status(row: Row) -> tuple[str, str]:
-    """Give the status that says most, and its style."""
+    """Return the status that says most, and its style."""
     status: str = row.status_id
     if isinstance(row, A2PSmsHistory) and row.delivery_status is not None:
         status = row.delivery_status
     name = status.name if isinstance(status, MessageStatus) else str(status)
     known = isinstance(status, MessageStatus | DeliveryStatus)
-    return name.lower(), _STYLES.get(status, show.BAD) if known else ""
-
-
-def add_to(app: App) -> None:
-    """Add these commands to the program."""
-    history = App(name="history", help="Show the history of messages.", group=show.WITH_ACCOUNT)
-    mirror(history, spec.GET_SMS_HISTORY, "sms", history_sms)
-    mirror(history, spec.A2P_GET_SMS_HISTORY, "a2p", history_a2p)
-    app.command(history)
+    return name.lower(), _STYLES.get(status, io.BAD) if known else ""

@@ -1,32 +1,32 @@
-"""`prices`: what the service charges, shown and kept in a file of rates."""
+"""`prices`: what the service charges, shown and saved in a file of rates."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from voxsms.api import spec
 from voxsms.api.models import PriceGroup, ResourcePrice
-from voxsms.cli import show
-from voxsms.cli.account import FROM_ENVIRONMENT, OfAccount
-from voxsms.cli.mirror import Given, mirror
-from voxsms.cli.show import Json
-from voxsms.pricing import RESOURCE_TYPES, RateTable
-from voxsms.pricing.money import price_of_one
+from voxsms.cli import _io as io
+from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._io import Json
+from voxsms.cli._mirror import Given, mirror
+from voxsms.pricing import RESOURCE_TYPES, RateTable, price_of_one
 
 Way = Literal["a2p", "send"]
 """The two ways to send, by the names of their commands."""
 METHODS: dict[Way, str] = {"a2p": "a2p_send_sms", "send": "send_sms_message"}
 
 
+@mirror(spec.GET_RESOURCE_PRICE)
 async def prices(
     *,
     way: Annotated[
         Way, Parameter(name="--for", help="Prices of which of the two commands that send.")
     ] = "a2p",
     save: Annotated[
-        Path | None, Parameter(help="Keep them in this file, for `voxsms estimate --rates`.")
+        Path | None, Parameter(help="Save them in this file, for `voxsms estimate --rates`.")
     ] = None,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
@@ -43,34 +43,27 @@ async def prices(
         save.write_text(rates.to_json(), encoding="utf-8")
     if json:
         for price in found:
-            show.print_json(price)
+            io.print_json(price)
         return
     _print_prices(found, info.currency)
     if save is not None:
-        show.say(f"saved in {save}")
+        io.say(f"saved in {save}")
 
 
 def _print_prices(found: Sequence[ResourcePrice], currency: str) -> None:
     price = f"{currency} a fragment"
-    table = show.rows_of(
-        "type", "group", price, "steps", "prefixes", "but not", right=(price, "steps")
-    )
+    table = io.Rows("type", "group", price, "steps", "prefixes", "but not", right=(price, "steps"))
     for resource in found:
         for group in resource.price_groups:
-            table.add_row(resource.resource_type, *_cells(group))
-    show.out().print(table if table.row_count else "no prices")
+            table.add(resource.resource_type, *_cells(group))
+    io.out().print(table if table.row_count else "no prices")
 
 
 def _cells(group: PriceGroup) -> tuple[str, ...]:
     return (
-        show.visible(group.price_group_name),
-        show.money(price_of_one(group.price, group.num_resources_per_price)),
+        io.visible(group.price_group_name),
+        io.money(price_of_one(group.price, group.num_resources_per_price)),
         str(group.quantum),
         " ".join(group.params.allowed),
         " ".join(group.params.forbidden),
     )
-
-
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    mirror(app, spec.GET_RESOURCE_PRICE, "prices", prices)

@@ -14,12 +14,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from voxsms.cli import show
-from voxsms.cli.endings import Failed, Usage
-from voxsms.cli.show import Json
+from voxsms.cli import _io as io
+from voxsms.cli._errors import Failed, Usage
+from voxsms.cli._io import Json
 
 if TYPE_CHECKING:
     from voxsms.sandbox import Sandbox, Settings
@@ -75,7 +75,7 @@ class Setup:
     ] = None
 
     def settings(self) -> "Settings":
-        """Give what was set."""
+        """Return what was set."""
         sandbox = _imported()
         given: dict[str, Any] = {
             name: value
@@ -95,7 +95,7 @@ _AS_IT_COMES: Final = Setup()
 
 
 def _imported() -> Any:  # noqa: ANN401 - a module
-    """Give the package of the sandbox, which needs an extra; so does nothing else here."""
+    """Return the package of the sandbox, which needs an extra; so does nothing else here."""
     try:
         return import_module("voxsms.sandbox")
     except ModuleNotFoundError as missing:
@@ -133,8 +133,8 @@ def sandbox(
             if credentials_file is not None:
                 running.save_credentials(credentials_file)
             facts = _facts(running, settings, credentials_file)
-            show.print_json(facts) if json else _welcome(facts)
-            sys.stdout.flush()  # whoever reads a pipe waits for it
+            io.print_json(facts) if json else _welcome(facts)
+            io.flush()  # a program that reads a pipe waits for it
             told.wait()
         finally:
             running.stop()
@@ -152,7 +152,7 @@ def _start(sandbox: "Sandbox", setup: Setup) -> None:
 
 @contextmanager
 def _until_told(*, until_eof: bool) -> Generator[threading.Event]:
-    """Give what is set by Ctrl-C, by SIGTERM and, if that is asked for, by the end of stdin."""
+    """Yield an event that Ctrl-C and SIGTERM set and, if `until_eof`, the end of stdin."""
     told = threading.Event()
 
     def tell(_signal: int, _frame: FrameType | None) -> None:
@@ -191,19 +191,19 @@ def _facts(running: "Sandbox", settings: "Settings", file: Path | None) -> dict[
 
 
 def _welcome(facts: Mapping[str, Any]) -> None:
-    show.say("The sandbox listens on ", (facts["url"], show.ACCENT), ". Ctrl-C ends it.\n")
-    show.say("numbers    ", ", ".join(facts["numbers"]), ("  (enable one first)", show.FAINT))
-    show.say("SenderIDs  ", ", ".join(facts["sender_ids"]))
-    show.say("balance    ", show.money(facts["balance"], facts["currency"]), "\n")
-    show.say("In another terminal:")
-    show.say(f"  export VOXSMS_BASE_URL={facts['url']}")
+    io.say("The sandbox listens on ", (facts["url"], io.ACCENT), ". Ctrl-C ends it.\n")
+    io.say("numbers    ", ", ".join(facts["numbers"]), ("  (enable one first)", io.FAINT))
+    io.say("SenderIDs  ", ", ".join(facts["sender_ids"]))
+    io.say("balance    ", io.money(facts["balance"], facts["currency"]), "\n")
+    io.say("In another terminal:")
+    io.say(f"  export VOXSMS_BASE_URL={facts['url']}")
     if facts["credentials_file"]:
-        show.say(f"  export VOXIMPLANT_CREDENTIALS={shlex.quote(facts['credentials_file'])}")
-    show.say(f"  export VOXIMPLANT_ACCOUNT_ID={facts['account_id']}")
-    show.say(f"  export VOXIMPLANT_API_KEY={facts['api_key']}")
-    show.say("  voxsms numbers\n")
-    show.say("Any other client:")
-    show.say(
+        io.say(f"  export VOXIMPLANT_CREDENTIALS={shlex.quote(facts['credentials_file'])}")
+    io.say(f"  export VOXIMPLANT_ACCOUNT_ID={facts['account_id']}")
+    io.say(f"  export VOXIMPLANT_API_KEY={facts['api_key']}")
+    io.say("  voxsms numbers\n")
+    io.say("Any other client:")
+    io.say(
         f"  curl {facts['url']}/platform_api/GetPhoneNumbers/"
         f" -d account_id={facts['account_id']} -d api_key={facts['api_key']}"
     )
@@ -215,13 +215,8 @@ def _sum_up(running: "Sandbox", settings: "Settings", *, json: bool) -> None:
     fragments = sum(each.fragments for each in ledger.deliveries)
     if json:
         done = {"deliveries": ledger.count, "fragments": fragments, "charged": ledger.charged}
-        show.print_json(done)
+        io.print_json(done)
         return
-    charged = show.money(ledger.charged, settings.currency)
-    messages = show.number(ledger.count, "message")
-    show.say(f"\n{messages} delivered, {show.number(fragments, 'fragment')}, {charged} charged")
-
-
-def add_to(app: App) -> None:
-    """Add this command to the program."""
-    app.command(sandbox, group=show.AT_HOME)
+    charged = io.money(ledger.charged, settings.currency)
+    messages = io.number(ledger.count, "message")
+    io.say(f"\n{messages} delivered, {io.number(fragments, 'fragment')}, {charged} charged")

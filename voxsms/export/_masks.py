@@ -3,7 +3,7 @@
 An error of the service may name a number in any way of writing: with spaces, dashes, parentheses.
 Here everything that could be one goes, that is five digits and more (the shortest number has five)
 with no letter between them; a date goes with them. In a log that would cost too much of what is to
-be read there, which is why `mask_runs` hides less.
+be read there, which is why `mask_message` hides less.
 """
 
 import re

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from voxsms.calls.hooks import tell
+from voxsms.calls.hooks import call_hook
 from voxsms.export._checkpoint import Saved
 from voxsms.export._plan import Plan
 from voxsms.export._source import Source
@@ -103,4 +103,4 @@ class Progress:
             seconds=self._source.clock.monotonic() - self._began,
             rows_before=self._before,
         )
-        tell(self._on_progress, progress)
+        call_hook(self._on_progress, progress)

@@ -7,13 +7,12 @@ from typing import Any, cast, get_args
 import attrs
 
 from voxsms.api import codec, spec
-from voxsms.api.registry import Row as Method
-from voxsms.api.registry import parameters, request_class
+from voxsms.api.spec import AnyMethod, parameters, request_class
 from voxsms.errors import Fault, InvalidRequest
 
-METHODS: Mapping[str, Method] = {"sms": spec.GET_SMS_HISTORY, "a2p": spec.A2P_GET_SMS_HISTORY}
+METHODS: Mapping[str, AnyMethod] = {"sms": spec.GET_SMS_HISTORY, "a2p": spec.A2P_GET_SMS_HISTORY}
 """The method that reads each kind of history."""
-PAGE_ROWS = spec.MOST_ROWS
+PAGE_ROWS = spec.MAX_ROWS
 """How many rows a page may have."""
 MAX_ROWS = 10_000
 """How many rows a window should hold at the most."""
@@ -29,7 +28,7 @@ _LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
 class Query:
     """A history with its filters, checked."""
 
-    method: Method
+    method: AnyMethod
     filters: Mapping[str, Any]
     """Without those that are absent."""
     from_date: datetime | None

@@ -35,10 +35,10 @@ except ModuleNotFoundError as missing:
     need = "the export needs msgspec: pip install 'voxsms[export]'"
     raise ModuleNotFoundError(need, name=missing.name) from missing
 
-from voxsms.api import registry
 from voxsms.api.codec import Answer, read_payload
 from voxsms.api.decode import Unreadable, read
 from voxsms.api.fast_decode import Int, PageDecoder
+from voxsms.api.spec import AnyMethod
 from voxsms.errors import ResponseInvalid
 
 Row = tuple[str, int, Any]
@@ -190,7 +190,7 @@ class RowReader:
         as_json: whether the content of a row is its own JSON, not a struct of its columns.
     """
 
-    def __init__(self, method: registry.Row, layout: Layout, *, as_json: bool) -> None:
+    def __init__(self, method: AnyMethod, layout: Layout, *, as_json: bool) -> None:
         self._method = method
         self._layout = layout
         self._as_json = as_json

@@ -1,17 +1,24 @@
-"""What a message costs before it is sent: rates, estimates, budgets."""
+"""What a message costs before it is sent: rates, estimates, budgets, and what was charged after.
 
-from voxsms.pricing.budget import Budget, Reservation
-from voxsms.pricing.estimates import estimate, estimate_many
-from voxsms.pricing.invoice import Compared, Comparison, compare_with_history
-from voxsms.pricing.rates import RESOURCE_TYPES, Rate, RateTable
-from voxsms.pricing.tallies import Estimate, Tally
+Pure: no clock, no network. The names below are all there is; the modules are private.
+"""
+
+from voxsms.api.models import PriceGroup, PriceGroupParams
+from voxsms.pricing._budget import Budget, Reservation
+from voxsms.pricing._estimates import Estimate, Tally, estimate, estimate_many
+from voxsms.pricing._money import EXACT, price_of_one, total
+from voxsms.pricing._rates import RESOURCE_TYPES, Rate, RateTable
+from voxsms.pricing._reconcile import Compared, Comparison, compare_with_history
 
 __all__ = [
+    "EXACT",
     "RESOURCE_TYPES",
     "Budget",
     "Compared",
     "Comparison",
     "Estimate",
+    "PriceGroup",
+    "PriceGroupParams",
     "Rate",
     "RateTable",
     "Reservation",
@@ -19,4 +26,6 @@ __all__ = [
     "compare_with_history",
     "estimate",
     "estimate_many",
+    "price_of_one",
+    "total",
 ]

@@ -6,7 +6,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from voxsms.api.registry import METHODS
+from voxsms.api.spec import METHODS
 from voxsms.sandbox import forms
 from voxsms.sandbox.calls import Call
 from voxsms.sandbox.clock import Clock

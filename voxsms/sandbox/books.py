@@ -11,7 +11,7 @@ import attrs
 
 from voxsms.api.models import DeliveryStatus, Direction
 from voxsms.api.wire import TIME_FORMAT
-from voxsms.pricing.money import EXACT, total
+from voxsms.pricing import EXACT, total
 from voxsms.sandbox.clock import Clock
 from voxsms.sandbox.refusal import Refusal
 from voxsms.sandbox.schema import INDEXES, TABLES

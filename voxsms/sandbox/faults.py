@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from voxsms.api.registry import METHODS
+from voxsms.api.spec import METHODS
 
 
 @attrs.frozen
@@ -83,6 +83,12 @@ _KINDS = (
         commits=True,
         options={"code": 2, "msg": ""},
     ),
+    Kind(
+        "commit_then_answer",
+        "Carries the request out and answers with a body and a status that are given.",
+        commits=True,
+        options={"body": "{}", "status": 200},
+    ),
     Kind("commit_then_never", "Carries the request out and never answers.", commits=True),
 )
 
@@ -105,7 +111,8 @@ def _at_least_one(_: object, attribute: "attrs.Attribute[Any]", value: int) -> N
 class Fault:
     """A fault, for how many requests, and of which method; None is any.
 
-    `options` are those of the kind: `seconds`, `code`, `msg`, `status`, `retry_after`, `driven`.
+    `options` are those of the kind: `seconds`, `code`, `msg`, `body`, `status`, `retry_after`,
+    `driven`.
     """
 
     kind: str = attrs.field(validator=_known)

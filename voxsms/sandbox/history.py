@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from voxsms.api.models import DeliveryStatus
-from voxsms.api.spec import MOST_ROWS
+from voxsms.api.spec import MAX_ROWS
 from voxsms.api.wire import TIME_FORMAT
 from voxsms.sandbox.books import Books
 from voxsms.sandbox.schema import FIELDS
@@ -75,7 +75,7 @@ class History:
 
     def page(self, kind: str, values: Mapping[str, Any]) -> Page:
         """Give the page that a request's values ask for."""
-        count = min(values.get("count", MOST_ROWS), self._most_rows)
+        count = min(values.get("count", MAX_ROWS), self._most_rows)
         query = _query(kind, values)
         with self._books.lock:
             self._books.settle()

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import attrs
 
-from voxsms.pricing.money import total
+from voxsms.pricing import total
 
 
 @attrs.frozen(kw_only=True)

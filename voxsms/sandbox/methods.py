@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from voxsms.api import codec
 from voxsms.api.models import Output, SmsCommand
-from voxsms.api.registry import METHODS
-from voxsms.pricing.money import EXACT
+from voxsms.api.spec import METHODS
+from voxsms.pricing import EXACT
 from voxsms.sandbox import prices
 from voxsms.sandbox.books import Books
 from voxsms.sandbox.calls import FILE, Call, Reply, Values

@@ -2,13 +2,13 @@
 
 from voxsms.api import fault_codes
 from voxsms.api.codec import ParameterFault
-from voxsms.api.wire import Trouble
+from voxsms.api.wire import Violation
 
-_BY_TROUBLE = {
-    Trouble.MISSING: 485,
-    Trouble.OUT_OF_RANGE: 497,
-    Trouble.TOO_LONG: 499,
-    Trouble.REVERSED: 123,
+_BY_VIOLATION = {
+    Violation.MISSING: 485,
+    Violation.OUT_OF_RANGE: 497,
+    Violation.TOO_LONG: 499,
+    Violation.REVERSED: 123,
 }
 """Codes that say what is wrong with a parameter; for the rest the parameter has its own."""
 
@@ -28,6 +28,6 @@ class Refusal(Exception):
 
 def of_parameter(found: ParameterFault) -> Refusal:
     """Refuse a bad parameter with the code that the contract has for it."""
-    code = _BY_TROUBLE.get(found.fault.trouble, found.param.refusal)
+    code = _BY_VIOLATION.get(found.fault.violation, found.param.refusal)
     fault = found.for_user()
     return Refusal(code, f"Parameter '{fault.field}' {fault.problem}")

@@ -22,7 +22,7 @@ from voxsms.sandbox.methods import Service
 from voxsms.sandbox.script import FaultScript
 from voxsms.sandbox.server import HOST, ServerThread
 from voxsms.sandbox.settings import Settings
-from voxsms.text.segments import count_fragments
+from voxsms.text import count_fragments
 
 _TWO_YEARS = timedelta(days=730)
 

@@ -13,7 +13,7 @@ from voxsms.sandbox.calls import Values
 from voxsms.sandbox.ledger import Delivery, Ledger
 from voxsms.sandbox.refusal import Refusal
 from voxsms.sandbox.settings import Number, Settings
-from voxsms.text.segments import count_fragments
+from voxsms.text import count_fragments
 
 _SENDING_ERROR = 385
 _SMS_DISABLED = 386

@@ -16,11 +16,11 @@ from voxsms.api.models import (
     PriceGroupParams,
     ResourcePrice,
 )
-from voxsms.api.wire import PhoneForm, WireFault
+from voxsms.api.wire import PhoneType, WireFault
 from voxsms.sandbox.faults import Fault, parse
 
 _COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
-_PHONE = PhoneForm()
+_PHONE = PhoneType()
 
 STATUS_IDS: Mapping[DeliveryStatus, MessageStatus] = MappingProxyType(
     dict.fromkeys(DeliveryStatus, MessageStatus.ERROR)

@@ -111,6 +111,12 @@ async def _commit_then_error(exchange: Exchange, fault: Fault) -> None:
     await exchange.answer(Reply.json(Refusal(fault.option("code"), fault.option("msg")).body()))
 
 
+async def _commit_then_answer(exchange: Exchange, fault: Fault) -> None:
+    exchange.commit()
+    body = str(fault.option("body")).encode()
+    await exchange.answer(Reply(body, "application/json", fault.option("status")))
+
+
 async def _commit_then_never(exchange: Exchange, _: Fault) -> None:
     exchange.commit()
     await exchange.is_left()
@@ -135,6 +141,7 @@ ACTS: Mapping[str, Act] = MappingProxyType(
         "commit_then_html": _commit_then_html,
         "commit_then_500": _commit_then_500,
         "commit_then_error": _commit_then_error,
+        "commit_then_answer": _commit_then_answer,
         "commit_then_never": _commit_then_never,
     }
 )

@@ -1,1 +1,44 @@
-"""What a message is: its alphabet, the fragments it takes, and how it is brought back to fewer."""
+"""What a message is: its alphabet, the fragments it takes, and how it is brought back to fewer.
+
+Pure: no clock, no network. The names below are all there is; the modules are private.
+"""
+
+from voxsms.text._changes import Change
+from voxsms.text._gsm7 import FOREIGN
+from voxsms.text._message import Message
+from voxsms.text._predictions import Cause, Count, Prediction, Predictor, TemplatePredictor
+from voxsms.text._replacements import Homoglyph
+from voxsms.text._segments import (
+    Bounds,
+    Encoding,
+    ForcedBy,
+    Segmentation,
+    count_fragments,
+    find_faults,
+    segment,
+)
+from voxsms.text._template import ForcedByField, RenderedMessage, Room, Template, WorstCase
+
+__all__ = [
+    "FOREIGN",
+    "Bounds",
+    "Cause",
+    "Change",
+    "Count",
+    "Encoding",
+    "ForcedBy",
+    "ForcedByField",
+    "Homoglyph",
+    "Message",
+    "Prediction",
+    "Predictor",
+    "RenderedMessage",
+    "Room",
+    "Segmentation",
+    "Template",
+    "TemplatePredictor",
+    "WorstCase",
+    "count_fragments",
+    "find_faults",
+    "segment",
+]

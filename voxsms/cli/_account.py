@@ -1,0 +1,67 @@
+"""The options of every command that calls the service: with which credentials, and where."""
+
+import os
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import attrs
+from cyclopts import Group, Parameter
+
+from voxsms.calls.auth import ServiceAccount
+from voxsms.client import BASE_URL, Client
+from voxsms.errors import ConnectionFailed, NotSent
+
+_GROUP = Group("Account", sort_key=10)
+_NOT_OF_THE_URL: Final = re.compile("prox(y|ies)|certificate", re.IGNORECASE)
+"""Problems on the way there, which another URL does not solve."""
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """Which account, and where the service is."""
+
+    credentials: Annotated[
+        Path | None,
+        Parameter(
+            group=_GROUP,
+            help="A service account's credentials file. Without it: $VOXIMPLANT_CREDENTIALS, or "
+            "$VOXIMPLANT_ACCOUNT_ID and $VOXIMPLANT_API_KEY.",
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        Parameter(
+            group=_GROUP,
+            help="Where the service is, such as a sandbox. Without it: $VOXSMS_BASE_URL, or "
+            f"{BASE_URL}.",
+        ),
+    ] = None
+
+    @asynccontextmanager
+    async def client(self, **options: Any) -> AsyncGenerator[Client]:  # noqa: ANN401 - those of Client
+        """Open a client; a service that is not there is said to be missing at its URL."""
+        if self.base_url is not None:
+            options["base_url"] = self.base_url
+        async with self._client(**options) as client:
+            try:
+                yield client
+            except (ConnectionFailed, NotSent) as error:
+                if not _NOT_OF_THE_URL.search(error.problem):
+                    url = client.session.base_url
+                    error.add_note(f"Looked for at {url}; --base-url changes that.")
+                raise
+
+    def _client(self, **options: Any) -> Client:  # noqa: ANN401 - those of Client
+        if self.credentials is None:
+            return Client.from_env(**options)
+        options.setdefault("base_url", os.environ.get("VOXSMS_BASE_URL") or BASE_URL)
+        return Client(ServiceAccount.from_file(self.credentials), **options)
+
+
+OfAccount = Annotated[Account, Parameter(name="*")]
+"""The parameters of a command that calls the service."""
+
+FROM_ENVIRONMENT: Final = Account()

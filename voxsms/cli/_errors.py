@@ -1,0 +1,190 @@
+"""How a command ends: what each error says, and the exit status that a script goes by.
+
+    0    done
+    1    refused or failed
+    2    called wrongly: an argument, a file or the environment is not right; nothing was sent
+    3    a message may have been sent and no answer said so
+    130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 nobody reads the output: what a shell
+         says of a program that a signal ended
+
+Once a send is under way its outcome decides, whatever else goes wrong: 3 where it is in doubt, and
+0 where the message was sent, even if nothing can be printed any more.
+"""
+
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
+from cyclopts import CycloptsError
+
+from voxsms.errors import (
+    CredentialsInvalid,
+    InvalidRequest,
+    OutcomeUnknown,
+    PartlyFailed,
+    SmsNotEnabled,
+    TemplateError,
+    VoxSmsError,
+)
+
+if TYPE_CHECKING:
+    from voxsms.calls.hooks import CallEvent
+
+R = TypeVar("R")
+
+
+class Exit(IntEnum):
+    """The exit statuses."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNKNOWN = 3
+    INTERRUPTED = 130
+    NOBODY_READS = 141
+
+
+class Usage(Exception):
+    """A command that was called wrongly: an argument, or a file that one names."""
+
+
+class Failed(Exception):
+    """A command that could not be carried out."""
+
+
+_MAY_BE_SENT: Final = (
+    "The message may have been sent and charged: look at the history before sending it again."
+)
+
+
+class InDoubt(Exception):
+    """An answer that does not tell of every number what became of its message."""
+
+    def __str__(self) -> str:
+        """Say what is in doubt."""
+        return f"{super().__str__()}. {_MAY_BE_SENT}"
+
+
+_MEANWHILE: Final[Mapping[Exit | None, str]] = {
+    Exit.UNKNOWN: _MAY_BE_SENT,
+    Exit.FAILED: "The service had answered before that: it refused some of the numbers.",
+    Exit.DONE: "The message had been sent before that.",
+}
+"""What to say of a send beside an error that came after it, or while it was under way."""
+
+
+@attrs.define
+class Sends:
+    """What a run has sent, as far as it knows."""
+
+    status: Exit | None = None
+    """The exit status that a send decided; None if no message can have left."""
+    calls: "list[CallEvent]" = attrs.field(factory=list)
+    """How calls ended; the client's `on_outcome` adds to it."""
+
+    async def watch(self, send: Awaitable[R]) -> R:
+        """Await a send, and remember what became of it."""
+        self.status = Exit.UNKNOWN  # until more is known: a second Ctrl-C may end it anywhere
+        try:
+            result = await send
+        except VoxSmsError as error:
+            self.status = Exit.UNKNOWN if error.sent == "maybe" else None
+            raise
+        except CancelledError:
+            if self.calls:
+                doubt = self.calls[-1].doubt
+                self.status = Exit.UNKNOWN if doubt else None
+                if doubt:  # that a message may have been sent is greater news than Ctrl-C
+                    raise doubt from None
+            raise
+        self.status = Exit.FAILED if getattr(result, "failed", ()) else Exit.DONE
+        return result
+
+
+SENDS: Final[ContextVar[Sends]] = ContextVar("sends")
+"""Those of the command that is run."""
+
+
+def _refused_by_system(error: OSError) -> str:
+    # Of a renaming the second name is the one that was asked for.
+    place = error.filename2 or error.filename
+    return ": ".join(str(part) for part in (place, error.strerror or error) if part)
+
+
+def _where_to_look(doubt: OutcomeUnknown) -> str:
+    history = "a2p" if doubt.method.startswith("A2P") else "sms"
+    return f"The history tells: voxsms history {history}"
+
+
+def _where_help_is(error: CycloptsError) -> str:
+    return " ".join(("See", "voxsms", *(error.command_chain or ()), "--help"))
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return what was noted on an error on its way."""
+    # asyncio raises Ctrl-C as a new error, out of the cancellation that passed through voxsms; one
+    # that met another on its way out has that behind it.
+    stopped = isinstance(error, KeyboardInterrupt | CancelledError)
+    cause = error.__context__ if stopped else None
+    earlier = [] if cause is None else _notes(cause)
+    return [*earlier, *getattr(error, "__notes__", ())]
+
+
+Saying = str | Callable[..., str]
+"""Words, or what makes them of an error."""
+
+
+def words_of(saying: Saying, error: BaseException) -> str:
+    """Return the words on an error."""
+    return saying if isinstance(saying, str) else saying(error)
+
+
+@attrs.frozen
+class Ending:
+    """How a command ends that met an error of this kind."""
+
+    error: type[BaseException]
+    status: Exit
+    hint: Saying = ""
+    """What to do about it."""
+    words: Saying = str
+    """What happened."""
+
+
+_ENDINGS = (
+    Ending(OutcomeUnknown, Exit.UNKNOWN, _where_to_look),
+    Ending(InDoubt, Exit.UNKNOWN, "The history tells: voxsms history a2p"),
+    Ending(InvalidRequest, Exit.USAGE),
+    Ending(
+        CredentialsInvalid,
+        Exit.USAGE,
+        "Without an account: `voxsms sandbox` runs one to try things with.",
+    ),
+    Ending(TemplateError, Exit.USAGE),
+    Ending(SmsNotEnabled, Exit.FAILED, "To enable it: voxsms control NUMBER enable"),
+    Ending(VoxSmsError, Exit.FAILED),
+    Ending(CycloptsError, Exit.USAGE, _where_help_is),
+    Ending(Usage, Exit.USAGE),
+    Ending(Failed, Exit.FAILED),
+    Ending(KeyboardInterrupt, Exit.INTERRUPTED, words="interrupted"),
+    Ending(BrokenPipeError, Exit.NOBODY_READS, words=_refused_by_system),
+    Ending(OSError, Exit.FAILED, words=_refused_by_system),
+)
+"""The most specific first."""
+_ABOUT_THE_SEND: Final = (OutcomeUnknown, InDoubt, PartlyFailed)
+
+
+def advice_on(error: BaseException, sends: Sends) -> str:
+    """Say what to do about an error, what was noted on it, and what it leaves of a send."""
+    ending = ending_of(error)
+    hint = words_of(ending.hint, error) if ending else ""
+    meanwhile = "" if isinstance(error, _ABOUT_THE_SEND) else _MEANWHILE.get(sends.status, "")
+    return "\n".join(filter(None, [hint, *_notes(error), meanwhile]))
+
+
+def ending_of(error: BaseException) -> Ending | None:
+    """Return how a command ends that met an error; None for one that is a fault of voxsms."""
+    return next((ending for ending in _ENDINGS if isinstance(error, ending.error)), None)

@@ -1,0 +1,300 @@
+"""What commands read and print: texts and files, tables for people, lines of JSON for programs."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Collection, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from decimal import Decimal
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Final, TextIO, cast
+
+import attrs
+from cyclopts import Group, Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from voxsms.cli._errors import Failed, Usage
+
+WITHOUT_ACCOUNT: Final = Group("Without an account", sort_key=1)
+WITH_ACCOUNT: Final = Group("With an account, or a sandbox", sort_key=2)
+
+Json = Annotated[
+    bool,
+    Parameter(
+        negative=(), show_default=False, help="Print JSON, one object a line; money is a string."
+    ),
+]
+
+ACCENT: Final = "bold cyan"
+GOOD: Final = "green"
+BAD: Final = "bold red"
+FAINT: Final = "dim"
+
+LINE_END: Final = "\u23ce"
+"""How a line end is shown."""
+_WIDE: Final = 1000
+"""Columns of an output that is no terminal: nothing is cut or wrapped there."""
+_STANDARD_INPUT: Final = "-"
+
+
+# The standard streams.
+
+
+class Nowhere(TextIOWrapper):
+    """Replaces a stream that is closed: what is written is gone, and there is nothing to read."""
+
+    def __init__(self) -> None:
+        device = os.fdopen(os.open(os.devnull, os.O_RDWR), "r+b", buffering=0)
+        super().__init__(device, write_through=True)
+
+
+@contextmanager
+def ready_streams() -> Generator[None]:
+    """Make sure that all standard streams are there, can show any text, and end quietly.
+
+    Otherwise a file that is opened would get the descriptor of a closed stream, and with it what is
+    meant for that stream.
+    """
+    with ExitStack() as after:
+        for name in ("stdin", "stdout", "stderr"):  # by descriptor: each gets its own back
+            if getattr(sys, name) is None:
+                setattr(sys, name, after.enter_context(Nowhere()))
+                after.callback(setattr, sys, name, None)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
+            after.callback(_settle, cast("TextIO", stream))
+        yield
+
+
+def _settle(stream: TextIO) -> None:
+    """Write what is left, or drop it: Python would try again and end with status 120."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()
+
+
+@contextmanager
+def _standard_output() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failed(f"standard output: {error.strerror}") from error
+
+
+def flush() -> None:
+    """Hand over what was printed: a program that reads a pipe waits for it."""
+    with _standard_output():
+        sys.stdout.flush()
+
+
+# Texts and files that are read.
+
+
+def _refuse_option(_: object, text: str | None) -> None:
+    """Refuse a text that is rather a misspelt option: it would be sent."""
+    if text is not None and text.startswith("--"):
+        raise ValueError("There is no such option; a text like this is given with --file, or `-`.")
+
+
+@attrs.frozen
+class Words:
+    """The text of a message, in one of three ways."""
+
+    text: Annotated[
+        str | None,
+        Parameter(
+            help="The text; `-` is standard input.",
+            allow_leading_hyphen=True,
+            validator=_refuse_option,
+        ),
+    ] = None
+    file: Annotated[
+        Path | None,
+        Parameter(
+            name="--file",
+            allow_leading_hyphen=True,
+            help="A file with the text, in UTF-8. A line end at its end is no part of the text.",
+        ),
+    ] = attrs.field(default=None, kw_only=True)
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a text."""
+        return (self.text, self.file) != (None, None)
+
+    def read(self, *, before: str = "") -> str:
+        """Return the text; `before` is an option that takes all that follows it, text or not."""
+        if (self.text is None) == (self.file is None):
+            place = f" before {before}" if before else ""
+            ways = f"as an argument{place}, with --file, or `-` for standard input"
+            raise Usage(f"give one text: {ways}")
+        if self.text is not None and self.text != _STANDARD_INPUT:
+            return self.text
+        path = self.file or Path(_STANDARD_INPUT)
+        with open_file(path) as file:
+            octets = file.read()
+        try:
+            text = octets.decode("utf-8-sig")  # the mark that Windows puts first forces UTF-16
+        except UnicodeDecodeError as error:
+            name = "standard input" if str(path) == _STANDARD_INPUT else str(path)
+            raise Usage(f"{name}: is not UTF-8 (byte {error.start + 1})") from None
+        # Editors and `echo` put a line end there; as with the shell's $(...), it is not meant.
+        return text.removesuffix("\n").removesuffix("\r")
+
+
+OfText = Annotated[Words, Parameter(name="*")]
+"""The parameters of a command that takes a text."""
+
+NO_TEXT: Final = Words()
+
+
+@contextmanager
+def open_file(path: Path) -> Generator[BinaryIO]:
+    """Open a file that was named on the command line; `-` is standard input."""
+    if str(path) == _STANDARD_INPUT:
+        yield sys.stdin.buffer
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise Usage(f"{path}: {error.strerror}") from None
+    with file:
+        yield file
+
+
+# What is printed for people. Nothing from outside can drive the terminal: each character is seen.
+
+
+def visible(text: str) -> str:
+    """Make every character seen, so that a text from outside cannot drive the terminal."""
+    return text if text.isprintable() else "".join(map(_show, text))
+
+
+def _show(char: str) -> str:
+    if char == "\n":
+        return LINE_END
+    return char if char.isprintable() else f"<U+{ord(char):04X}>"
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the error out: rich would end the program here."""
+        raise  # noqa: PLE0704 - called where the error is being dealt with
+
+
+class _Output(_Console):
+    def print(self, *given: Any, **options: Any) -> None:  # noqa: ANN401 - those of rich
+        """Print, and name standard output if it cannot be written."""
+        with _standard_output():
+            super().print(*given, **options)
+
+
+def _console(kind: type[_Console], file: TextIO) -> _Console:
+    width = None if file.isatty() else _WIDE
+    return kind(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+def out() -> Console:
+    """Return the console of what was asked for."""
+    return _console(_Output, sys.stdout)
+
+
+def err() -> Console:
+    """Return the console of what is said beside it: progress and errors."""
+    return _console(_Console, sys.stderr)
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """Print a line of plain and styled parts."""
+    out().print(_line(*parts), soft_wrap=True)
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((visible(text), style) for text, style in styled))
+
+
+def complain(problem: str, hint: str = "") -> None:
+    """Print what went wrong and what to do about it, if anything can be printed."""
+    lines = [
+        _line(("voxsms: ", BAD), problem),
+        *(_line((line, FAINT)) for line in hint.split("\n")),
+    ]
+    with suppress(OSError):
+        for line in lines:
+            if line:
+                err().print(line, soft_wrap=True)
+
+
+class _Warnings(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        warning, _, hint = record.getMessage().partition("\n")
+        complain(f"warning: {warning}", hint)
+
+
+@contextmanager
+def shown_warnings() -> Generator[None]:
+    """Print what the library warns of."""
+    logger, handler = logging.getLogger("voxsms"), _Warnings(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class Rows(Table):
+    """A table of cells that cannot drive the terminal; the columns in `right` are figures."""
+
+    def __init__(self, *columns: str, right: Collection[str] = ()) -> None:
+        super().__init__(box=None, pad_edge=False, header_style=FAINT)
+        for column in columns:
+            self.add_column(visible(column), justify="right" if column in right else "left")
+
+    def add(self, *cells: str | Text, style: str | None = None) -> None:
+        """Add a row."""
+        shown = (Text(visible(cell)) if isinstance(cell, str) else cell for cell in cells)
+        self.add_row(*shown, style=style)
+
+
+def number(count: int, thing: str) -> str:
+    """Write how many there are of a thing."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def money(amount: Decimal, currency: str = "") -> str:
+    """Write an amount with every digit it has, and at least the four decimals of a balance."""
+    whole, _, decimals = f"{amount:,f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(4, '0')} {currency}".rstrip()
+
+
+# What is printed for programs.
+
+
+def print_json(value: object) -> None:
+    """Print one object as a line of JSON, in ASCII: it is whole whatever the encoding of stdout.
+
+    Decimals are strings, so that no reader rounds them; times are ISO 8601.
+    """
+    with _standard_output():
+        print(json.dumps(value, default=_plain))  # noqa: T201 - the output
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return attrs.asdict(cast("attrs.AttrsInstance", value), recurse=False)

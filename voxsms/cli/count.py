@@ -1,0 +1,143 @@
+"""`count`: what a text takes, where it is cut, and which characters make it expensive."""
+
+from typing import Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from voxsms.cli import _io as io
+from voxsms.cli._io import NO_TEXT, Json, OfText
+from voxsms.text import FOREIGN, Encoding, ForcedBy, Message, Segmentation
+
+_UNITS: Final = {Encoding.GSM7: "septet", Encoding.UTF16: "code unit"}
+_MARK: Final = "bold white on red"
+_MAX_NAMED: Final = 12
+_MAX_INDICES: Final = 3
+_SAID: Final = {"": "nothing: it is not seen", " ": "a space", "\n": "a line end"}
+
+
+def count(words: OfText = NO_TEXT, *, json: Json = False) -> None:
+    """Show the fragments that a text is cut into; each one is charged as a message."""
+    message = Message(words.read())
+    if json:
+        io.print_json(_described(message))
+    elif message.segmentation.fragments_count:
+        _print(message)
+    else:
+        io.say("0 fragments: an empty text cannot be sent")
+
+
+def _described(message: Message) -> dict[str, Any]:
+    cut = message.segmentation
+    return {
+        "encoding": cut.encoding,
+        "fragments_count": cut.fragments_count,
+        "units": cut.units,
+        "units_left": cut.units_left,
+        "bounds": cut.bounds._asdict(),
+        "fragments": cut.fragments,
+        "forced_by": [found._asdict() for found in cut.forced_by],
+        "homoglyphs": [found._asdict() for found in message.homoglyphs],
+        "simplified": _simplified(message),
+    }
+
+
+def _simplified(message: Message) -> dict[str, Any] | None:
+    simple = message.simplified()
+    if simple is message:
+        return None
+    return {
+        "text": simple.text,
+        "fragments_count": simple.segmentation.fragments_count,
+        "changes": [change._asdict() for change in simple.changes],
+    }
+
+
+def _print(message: Message) -> None:
+    cut = message.segmentation
+    io.say(
+        (f"{cut.encoding}, {io.number(cut.fragments_count, 'fragment')}", io.ACCENT),
+        f": {io.number(cut.units, _UNITS[cut.encoding])}, {cut.units_left} left in the last",
+    )
+    _print_fragments(cut)
+    least, most = cut.bounds
+    if least != most:
+        io.say(
+            (f"The service may count {least} to {most} fragments", io.BAD),
+            ": it does not document whether it cuts inside of what a reader takes for a character.",
+        )
+    if cut.forced_by:
+        _print_forcing(message)
+    _print_saving(message)
+
+
+def _print_fragments(cut: Segmentation) -> None:
+    table = Table.grid(padding=(0, 1))
+    for position, fragment in enumerate(cut.fragments, 1):
+        number, rule = Text(f"{position:>3}", io.FAINT), Text("\u2502", io.FAINT)
+        table.add_row(number, rule, marked(fragment))
+    io.out().print(table)
+
+
+def marked(text: str) -> Text:
+    """Show every character of a text, those in colour that GSM-7 cannot carry."""
+    line, done = Text(), 0
+    for found in FOREIGN.finditer(text):
+        line.append(_seen(text[done : found.start()]))
+        line.append(_seen(found.group()), _MARK)
+        done = found.end()
+    return line.append(_seen(text[done:]))
+
+
+def _seen(text: str) -> str:
+    """Show line ends, and what is not seen otherwise."""
+    return io.visible(text).replace(io.LINE_END, f"{io.LINE_END}\n")
+
+
+def _print_forcing(message: Message) -> None:
+    cut = message.segmentation
+    if _in_another_script(cut.text):
+        io.say("Most of its characters are of a script that GSM-7 cannot carry.")
+        return
+    io.say("It takes UTF-16, with 70 units in a message and not 160, for:")
+    table = io.Rows("", "code", "name", "at", "instead")
+    kinds = _by_character(cut.forced_by)
+    for places in kinds[:_MAX_NAMED]:
+        first = places[0]
+        shown, code = Text(io.visible(first.char), _MARK), f"U+{ord(first.char):04X}"
+        at = ", ".join(str(found.index) for found in places[:_MAX_INDICES])
+        more = ", ..." if len(places) > _MAX_INDICES else ""
+        table.add(shown, code, first.name, at + more, _instead(message, places))
+    io.out().print(table)
+    if len(kinds) > _MAX_NAMED:
+        io.say(f"and {len(kinds) - _MAX_NAMED} other characters")
+
+
+def _in_another_script(text: str) -> bool:
+    """Say whether there is no use in naming single characters."""
+    return 2 * len(text.encode("ascii", "ignore")) < len(text)
+
+
+def _by_character(forced_by: tuple[ForcedBy, ...]) -> list[list[ForcedBy]]:
+    places: dict[str, list[ForcedBy]] = {}
+    for found in forced_by:
+        places.setdefault(found.char, []).append(found)
+    return list(places.values())
+
+
+def _instead(message: Message, places: list[ForcedBy]) -> str:
+    """Return what says the same as a character, or what it passes for."""
+    suggestion = places[0].suggestion
+    if suggestion is not None:
+        return _SAID.get(suggestion, suggestion)
+    indices = {found.index for found in places}
+    alike = [found.looks_like for found in message.homoglyphs if found.index in indices]
+    return f"passes for the Latin {alike[0]}" if alike else ""
+
+
+def _print_saving(message: Message) -> None:
+    simple = message.simplified()
+    if simple is not message:
+        fragments = io.number(simple.segmentation.fragments_count, "fragment")
+        io.say(("Simplified it says the same in ", ""), (fragments, io.GOOD), ":")
+        io.out().print(marked(simple.text), soft_wrap=True)

@@ -1,0 +1,173 @@
+"""`export sms` and `export a2p`: a whole history into a file, with its progress."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import attrs
+from cyclopts import App, Parameter
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from voxsms.api import spec
+from voxsms.api.spec import AnyMethod
+from voxsms.cli import _io as io
+from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._errors import Failed, Usage
+from voxsms.cli._io import Json, Nowhere
+from voxsms.cli._mirror import Command, Given, mirror
+
+if TYPE_CHECKING:
+    from voxsms.export import ExportProgress, ExportSummary
+
+Target = Annotated[
+    str,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="A file that ends in .jsonl, .csv or .parquet; or a directory, with / at its end, to "
+        "have a file for each day; or - for standard output.",
+    ),
+]
+Format = Annotated[
+    Literal["jsonl", "csv", "parquet"] | None,
+    Parameter(
+        help="What to write where no suffix says it; by default Parquet to a directory and JSON "
+        "Lines to standard output.",
+    ),
+]
+Windows = Annotated[
+    int,
+    Parameter(help="How many windows of time are read at once, each with up to four requests."),
+]
+_FLAG: Final = Parameter(negative=(), show_default=False)
+Mask = Annotated[
+    bool,
+    _FLAG,
+    Parameter(help="Show numbers as 447***212 and no texts; leave out fields that are not known."),
+]
+Raw = Annotated[
+    bool,
+    _FLAG,
+    Parameter(
+        help="Leave every text in CSV as it is. Otherwise one that a spreadsheet would run as a "
+        "formula gets an apostrophe before the formula."
+    ),
+]
+Restart = Annotated[
+    bool,
+    _FLAG,
+    Parameter(help="Start over, and discard what an earlier run has read for the same file."),
+]
+_HELP: Final = """Write the whole history of {} to a file.
+
+The file appears when it is whole; one that is there is replaced then. If the export is stopped, in
+whatever way, the same command resumes it: what was read is saved beside the file, in .NAME.export.
+The range of time then ends where it ended at first; without --to that is when the export was begun.
+"""
+_MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
+_SHORT: Final = {
+    "from_date": "--from",
+    "to_date": "--to",
+    "delivery_status": "--status",
+    "destination_number": "--number",
+}
+_PAGES: Final = ("count", "offset")  # an export reads all of them
+_BAR: Final = 12
+"""Columns of the bar: everything else fits beside it in 80."""
+
+
+async def _export(
+    kind: Literal["sms", "a2p"],
+    path: Target,
+    *,
+    format: Format = None,  # noqa: A002 - the word for it
+    windows_in_flight: Windows = 4,
+    mask: Mask = False,
+    raw: Raw = False,
+    restart: Restart = False,
+    json: Json = False,
+    account: OfAccount = FROM_ENVIRONMENT,
+    **given: Given,
+) -> None:
+    """Write a whole history to a file; go on where an earlier run was stopped."""
+    try:
+        from voxsms.export import export_history  # noqa: PLC0415 - needs an extra of its own
+    except ModuleNotFoundError as missing:
+        raise Failed(str(missing)) from None
+    options: dict[str, Any] = {
+        **given,
+        "format": format,
+        "windows_in_flight": windows_in_flight,
+        "mask": mask,
+        "raw": raw,
+        "restart": restart,
+    }
+    if path == "-" and isinstance(sys.stdout, Nowhere):
+        raise Usage("path: standard output is closed")
+    async with account.client() as client:
+        with _progress() as tell:
+            summary = await export_history(client, kind, path, on_progress=tell, **options)
+    if path != "-":
+        _tell(summary, json=json)
+
+
+def _tell(summary: "ExportSummary", *, json: bool) -> None:
+    if json:
+        facts = attrs.asdict(summary, recurse=False)
+        io.print_json({**facts, "path": str(summary.path)})
+        return
+    requests = io.number(summary.requests, "request")
+    again = ", resumed from an earlier run" if summary.resumed else ""
+    until = f"until {summary.to_date:%Y-%m-%d %H:%M:%S} UTC"
+    io.say(
+        (io.number(summary.rows, "message"), io.GOOD),
+        f" in {io.visible(str(summary.path))}",
+        (f"  {until}; {requests}, {summary.seconds:.1f} s{again}", io.FAINT),
+    )
+
+
+@contextmanager
+def _progress() -> Generator[Callable[["ExportProgress"], None]]:
+    """Show rows and requests, rows a second and the time left, where somebody looks."""
+    console = io.err()
+    columns = BarColumn(_BAR), TaskProgressColumn(), TextColumn("{task.fields[figures]}")
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None, figures="")
+
+        def tell(progress: "ExportProgress") -> None:
+            bar.update(
+                task,
+                completed=progress.rows,
+                total=progress.total_rows or None,
+                figures=_figures(progress),
+            )
+
+        yield tell
+
+
+def _figures(progress: "ExportProgress") -> str:
+    """Say how far it has come; how fast is told by what this run has read itself."""
+    read = progress.rows - progress.rows_before
+    rate = read / progress.seconds if progress.seconds else 0.0
+    figures = f"{progress.rows:,} rows, {progress.requests:,} requests, {rate:,.0f} rows/s"
+    missing = progress.total_rows - progress.rows
+    if not rate or missing <= 0:
+        return figures
+    return f"{figures}, {timedelta(seconds=round(missing / rate))} left"
+
+
+export = App(name="export", help="Write a whole history to a file.")
+
+
+def _add(kind: Literal["sms", "a2p"], method: AnyMethod) -> None:
+    command: Command = partial(_export, kind)
+    command.__doc__ = _HELP.format(_MESSAGES[kind])
+    export.command(mirror(method, _SHORT, _PAGES)(command), name=kind)
+
+
+_add("sms", spec.GET_SMS_HISTORY)
+_add("a2p", spec.A2P_GET_SMS_HISTORY)

@@ -1,0 +1,95 @@
+"""`send`, `a2p`, `control`: the commands that do something to the world."""
+
+from collections.abc import Iterable
+
+from voxsms.api import spec
+from voxsms.api.models import A2PSendSmsResult, FailedSms, SendSmsMessageResult, SmsCommand
+from voxsms.cli import _io as io
+from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._errors import SENDS, Exit, InDoubt
+from voxsms.cli._io import NO_TEXT, Json, OfText
+from voxsms.cli._mirror import Given, mirror
+
+
+@mirror(spec.SEND_SMS_MESSAGE)
+async def send(
+    words: OfText = NO_TEXT,
+    *,
+    json: Json = False,
+    account: OfAccount = FROM_ENVIRONMENT,
+    **given: Given,
+) -> None:
+    """Send one message between two numbers."""
+    text, sends = words.read(), SENDS.get()
+    async with account.client(on_outcome=sends.calls.append) as client:
+        sent = await sends.watch(client.send_sms_message(sms_body=text, **given))
+        if json:
+            io.print_json(sent)
+            return
+        name = "" if sent.message_id is None else f" {sent.message_id}"
+        io.say(("sent", io.GOOD), f": message{name}, ", *fragments(sent))
+
+
+@mirror(spec.A2P_SEND_SMS)
+async def a2p(
+    words: OfText = NO_TEXT,
+    *,
+    json: Json = False,
+    account: OfAccount = FROM_ENVIRONMENT,
+    **given: Given,
+) -> None:
+    """Send one text to many numbers."""
+    text, sends = words.read(before="--to"), SENDS.get()
+    async with account.client(on_outcome=sends.calls.append) as client:
+        sent = await sends.watch(client.a2p_send_sms(text=text, **given))
+        asked = len(given["dst_numbers"])
+        missing = asked - len(sent.result) - len(sent.failed)
+        if missing > 0:
+            sends.status = Exit.UNKNOWN
+        if json:
+            io.print_json(sent)
+        else:
+            _print_a2p(sent)
+    if missing > 0:
+        raise InDoubt(f"the answer says nothing of {missing} of {asked} numbers")
+    sent.raise_if_failed()
+
+
+def _print_a2p(sent: A2PSendSmsResult) -> None:
+    io.say(("accepted", io.GOOD), f": {len(sent.result)}, each ", *fragments(sent))
+    accepted = io.Rows("message", "to")
+    for message in sent.result:
+        accepted.add(str(message.message_id), message.destination_number)
+    io.out().print(accepted)
+    if sent.failed:
+        io.say(("refused", io.BAD), f": {len(sent.failed)}")
+        io.out().print(refusals(sent.failed))
+
+
+def refusals(refused: Iterable[FailedSms]) -> io.Rows:
+    """Return the numbers that were refused as a table, each with its reason."""
+    table = io.Rows("to", "code", "reason")
+    for failed in refused:
+        table.add(failed.destination_number, str(failed.error_code), failed.error_description)
+    return table
+
+
+def fragments(sent: SendSmsMessageResult | A2PSendSmsResult) -> list[str | tuple[str, str]]:
+    """Say how many fragments the service made, beside how many were predicted."""
+    counted, predicted = sent.fragments_count, sent.predicted_fragments_count
+    style = io.GOOD if counted == predicted else io.BAD
+    return [io.number(counted, "fragment"), (f" (predicted: {predicted})", style)]
+
+
+@mirror(spec.CONTROL_SMS)
+async def control(
+    *, json: Json = False, account: OfAccount = FROM_ENVIRONMENT, **given: Given
+) -> None:
+    """Enable or disable SMS for a number."""
+    async with account.client() as client:
+        done = await client.control_sms(**given)
+    if json:
+        io.print_json(done)
+        return
+    state = "enabled" if given["command"] is SmsCommand.ENABLE else "disabled"
+    io.say("SMS is ", (state, io.GOOD), f" for {given['phone_number']}")

@@ -1,0 +1,190 @@
+"""A text brought back to fewer fragments by characters that say the same.
+
+There are two ways to pay less. *Complete*: every character outside GSM-7 is replaced, and the whole
+message is written in GSM-7. *Shorter*: the message stays in UTF-16, and only what takes fewer code
+units is replaced. The way that takes fewer fragments is chosen, and neither if both save nothing.
+CRLF becomes LF only where that, too, saves a fragment.
+
+Letters are composed first (NFC). What else GSM-7 has is never touched, nor anything in a link.
+"""
+
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, product
+from operator import attrgetter
+from typing import Final
+
+import attrs
+
+from voxsms.text._changes import Change, apply_changes, trim_change
+from voxsms.text._graphemes import Atom, find_atoms, may_join, split_clusters
+from voxsms.text._gsm7 import ALPHABET, FOREIGN, count_septets
+from voxsms.text._replacements import (
+    Homoglyph,
+    find_homoglyphs,
+    remove_accents,
+    remove_marks,
+    replacements,
+    write_fraction,
+)
+from voxsms.text._segments import count_fragments
+
+CRLF: Final = "\r\n"
+_MAX_MARKS: Final = 30  # on one letter, in any real text (UAX 15, stream-safe format)
+# They join, separate or reverse what is beside them. That shows nowhere in a text in GSM-7, but in
+# emoji and in the scripts of other languages they are part of what is written.
+_JOINERS: Final = frozenset(
+    "\u034f\u061c\u180e\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
+    "\ufe0e\ufe0f"
+)
+
+
+def simplify(text: str, *, accents: bool, homoglyphs: bool, always: bool) -> tuple[Change, ...]:
+    """Return the changes that save fragments; none if there is nothing to save."""
+    count = count_fragments(text)
+    if (count <= 1 and not always) or (count_septets(text) is not None and CRLF not in text):
+        return ()
+    lookalikes = {one.index: one for one in (find_homoglyphs(text) if homoglyphs else ())}
+    atoms = find_atoms(text)
+    fewest = count + always
+    best: tuple[Change, ...] = ()
+    line_ends = (always,) if always or CRLF not in text else (False, True)
+    for line_feeds, complete in product(line_ends, (True, False)):
+        rules = Rules(text, atoms, lookalikes, accents, always, line_feeds, complete)
+        changes = rules.find_changes()
+        after = count_fragments(apply_changes(text, changes))
+        # A text of invisible characters stays as it is: nothing at all cannot be sent.
+        if changes and 0 < after < fewest:
+            fewest, best = after, changes
+    return best
+
+
+def _clusters(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the clusters that are not wholly in GSM-7, and CRLF, with their index."""
+    if not may_join(text):
+        yield from ((found.start(), found.group()) for found in FOREIGN.finditer(text))
+        return
+    index = 0
+    for cluster in split_clusters(text):
+        if cluster == CRLF or FOREIGN.search(cluster):
+            yield index, cluster
+        index += len(cluster)
+
+
+def _order_marks(form: str) -> str:
+    """Put marks in the order of their classes (UAX 15); `normalize` takes quadratic time."""
+    decomposed = "".join(unicodedata.normalize("NFD", char) for char in form)
+    runs = groupby(decomposed, key=lambda char: unicodedata.combining(char) > 0)
+    return "".join(
+        "".join(sorted(run, key=unicodedata.combining) if is_marks else run)
+        for is_marks, run in runs
+    )
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+@attrs.frozen
+class Rules:
+    """What may be replaced in a text, and how."""
+
+    text: str
+    atoms: Sequence[Atom]
+    """Where nothing may be replaced."""
+    lookalikes: Mapping[int, Homoglyph]
+    """Letters of another script to swap, by their index."""
+    accents: bool
+    """Remove accents that GSM-7 does not have, too."""
+    always: bool
+    """Replace what makes nothing shorter, too."""
+    line_feeds: bool
+    """Write LF for CRLF."""
+    complete: bool
+    """Bring the whole message to GSM-7; else it stays in UTF-16."""
+
+    def find_changes(self) -> tuple[Change, ...]:
+        """Return the changes by these rules; none if a character stays that GSM-7 cannot carry."""
+        if not (self.complete or self.always or may_join(self.text)):
+            return ()  # what shrinks is invisible, a letter in another type, or to be composed
+        changes: list[Change] = []
+        for index, cluster in _clusters(self.text):
+            form, reason = self.rewrite(index, cluster)
+            if self.complete and FOREIGN.search(form):
+                return ()
+            if form != cluster:
+                changes.append(trim_change(index, cluster, form, reason))
+        return tuple(changes)
+
+    def rewrite(self, index: int, cluster: str) -> tuple[str, str]:
+        """Return what is written for a grapheme cluster, and why."""
+        following = bisect_right(self.atoms, index, key=attrgetter("end"))
+        if any(atom.start < index + len(cluster) for atom in self.atoms[following : following + 1]):
+            return cluster, ""
+        if cluster == CRLF:
+            return ("\n", "line end of two characters") if self.line_feeds else (cluster, "")
+        if self.complete and (fraction := self._fraction(index, cluster)):
+            return fraction, "fraction"
+        reasons: dict[str, None] = {}
+        form = "".join(self._swap(at, char, reasons) for at, char in enumerate(cluster, index))
+        form = self._compose(form, reasons)
+        form = "".join(self._replace(char, reasons) for char in form)
+        form = self._compose(form, reasons)
+        if self.accents and FOREIGN.search(form):
+            form = self._strip(form, reasons)
+        return form, "; ".join(reasons)
+
+    def _fraction(self, index: int, cluster: str) -> str | None:
+        if len(cluster) > 1:
+            return None
+        return write_fraction(cluster, self._visible(index - 1, -1), self._visible(index + 1, 1))
+
+    def _visible(self, index: int, step: int) -> str:
+        """Return the character there, or the next one of which something will be seen."""
+        while 0 <= index < len(self.text):
+            found = replacements().get(self.text[index])
+            if found is None or found.text:
+                return self.text[index]
+            index += step
+        return ""
+
+    def _swap(self, index: int, char: str, reasons: dict[str, None]) -> str:
+        found = self.lookalikes.get(index)
+        if found is None or not self._is_worth(char, found.looks_like):
+            return char
+        reasons[f"look-alike: {found.name}"] = None
+        return found.looks_like
+
+    def _compose(self, form: str, reasons: dict[str, None]) -> str:
+        composed = unicodedata.normalize(
+            "NFC", _order_marks(form) if len(form) > _MAX_MARKS else form
+        )
+        if composed == form or not (
+            self.complete or ALPHABET.issuperset(composed) or _units(composed) < _units(form)
+        ):
+            return form
+        reasons["composed form (NFC)"] = None
+        return composed
+
+    def _replace(self, char: str, reasons: dict[str, None]) -> str:
+        found = replacements().get(char)
+        if found is None or not self._is_worth(char, found.text):
+            return char
+        reasons[found.reason] = None
+        return found.text
+
+    def _strip(self, form: str, reasons: dict[str, None]) -> str:
+        bare = remove_marks("".join(self._bare(char) for char in form))
+        if bare != form:
+            reasons["accent left off"] = None
+        return bare
+
+    def _bare(self, char: str) -> str:
+        bare = None if char in ALPHABET else remove_accents(char)
+        return char if bare is None or not self._is_worth(char, bare) else bare
+
+    def _is_worth(self, char: str, text: str) -> bool:
+        if self.complete:
+            return True
+        return char not in _JOINERS and _units(text) - _units(char) < self.always

@@ -1,0 +1,216 @@
+"""What a connection takes from its environment: certificates, a proxy, and whether a mock is there.
+
+What the environment names and cannot be used is said with the variable's name and the reason. No
+error shows the user or the password of a proxy.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from ssl import SSLContext
+from types import FunctionType
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import attrs
+import httpx
+
+from voxsms.transport._seam import FaultKind, TransportFault
+
+SOCKS = ("socks5", "socks5h")
+_SCHEMES = ("http", "https", *SOCKS)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@attrs.frozen
+class Proxy:
+    """The proxy that a request takes."""
+
+    url: str = attrs.field(repr=False)
+    """It may have a password in it."""
+    named_by: str
+    """What names it, for people: a variable of the environment or an argument."""
+
+    @property
+    def scheme(self) -> str:
+        """How the proxy is spoken to."""
+        return urlsplit(self.url).scheme
+
+    def unusable(self, reason: str) -> TransportFault:
+        """Return the fault of a call that cannot take this proxy."""
+        return TransportFault(
+            FaultKind.CONNECTION, f"the proxy named by {self.named_by} cannot be used: {reason}"
+        )
+
+
+def given_proxy(url: str | None) -> Proxy | None:
+    """Return the proxy that a user gave as an argument."""
+    return None if url is None else Proxy(url, "the argument `proxy`")
+
+
+def proxy_for(url: str, given: Proxy | None = None) -> Proxy | None:
+    """Return the proxy for a URL: the one given, or the one that the environment names.
+
+    Raises:
+        TransportFault: it cannot be used; says what names it, and why.
+    """
+    # No plain text of a proxy's URL in this frame: error trackers show the variables of frames.
+    proxy = given or _proxy_of_environment(url)
+    if proxy and (reason := _problem(proxy.url)):
+        raise proxy.unusable(reason)
+    return proxy
+
+
+def _proxy_of_environment(url: str) -> Proxy | None:
+    parts = urlsplit(url)
+    proxies = getproxies()
+    if _is_direct(parts, proxies.get("no")):
+        return None
+    kind = parts.scheme if proxies.get(parts.scheme) else "all"
+    if not (found := proxies.get(kind)):
+        return None
+    return Proxy(found if "://" in found else f"http://{found}", _named_by(kind, found))
+
+
+def _named_by(kind: str, value: str) -> str:
+    """Return the variable that names a proxy; on some systems the settings do."""
+    names = (name for name, text in os.environ.items() if text == value)
+    of_kind = (name for name in names if name.lower() == f"{kind}_proxy")
+    return next(of_kind, "the system's settings")
+
+
+def _problem(url: str) -> str | None:
+    """Return why a library would misread a URL, or quote it in its error."""
+    if not url.isprintable() or " " in url:
+        return "it has white space or control characters in it"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return (
+            "its host is no name and no address (an IPv6 address must be in brackets);"
+            " write a [ or ] of a password as %5B or %5D"
+        )
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        return "write a /, ? or # of its password as %2F, %3F or %23"
+    if "\\" in url:
+        return "write a \\ of its password as %5C"
+    if parts.scheme not in _SCHEMES:
+        return f"it must begin with {', '.join(f'{scheme}://' for scheme in _SCHEMES)}"
+    try:
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    return None if is_whole else "it must be like http://host:port, with a port from 1 to 65535"
+
+
+def _is_direct(parts: SplitResult, no_proxy: str | None) -> bool:
+    """Return whether a URL is called without a proxy."""
+    host = (parts.hostname or "").rstrip(".")
+    if is_this_machine(host):
+        return True
+    if no_proxy is None:
+        return bool(proxy_bypass(host))  # the system's settings
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    entries = (entry for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry)
+    return any(_matches(entry, host, port) for entry in entries)
+
+
+def _matches(entry: str, host: str, port: int) -> bool:
+    """Return whether an entry of NO_PROXY names a host, as curl and Go read it.
+
+    | entry | names |
+    | --- | --- |
+    | `*` | every host |
+    | `example.com`, `.example.com`, `*.example.com` | the domain and all below it |
+    | `10.0.0.1`, `::1`, `[::1]` | the address |
+    | `10.0.0.0/8`, `fd00::/8` | every address of the network |
+    | any of these with `:8080` (but a network) | only on that port |
+    """
+    if entry == "*":
+        return True
+    try:
+        return ip_address(host) in ip_network(entry, strict=False)
+    except ValueError:  # no address or no network: names are compared
+        pass
+    name, colon, digits = entry.rpartition(":")
+    if colon and digits.isdecimal() and (name.count(":") == 0 or name.endswith("]")):
+        return int(digits) == port and _matches(name, host, port)
+    if entry.startswith("["):
+        return _matches(entry.strip("[]"), host, port) if ":" in host else False
+    domain = entry.removeprefix("*").strip(".")
+    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host is the loopback of this machine."""
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+@cache
+def tls() -> SSLContext:
+    """Return the context with the trusted certificates.
+
+    Loading them takes 15 to 19 ms: once for all connections of all clients.
+
+    Raises:
+        TransportFault: the file or directory that the environment names cannot be read.
+    """
+    name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
+    path = os.environ[name] if name else ""
+    where = f"named by {name} ({path}) " if name else ""
+    # OpenSSL takes a list of directories, and says nothing where there are none.
+    directories = path.split(os.pathsep) if name == "SSL_CERT_DIR" else []
+    if directories and not any(Path(each).is_dir() for each in directories):
+        what = f"the certificates {where}cannot be used: there is no such directory"
+        raise TransportFault(FaultKind.CONNECTION, what)
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        gone = "there is no such file" if path and not Path(path).exists() else _reason(error)
+        what = f"the certificates {where}cannot be used: {gone}"
+        raise TransportFault(FaultKind.CONNECTION, what) from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def is_written_in(function: object, *packages: str) -> bool:
+    """Return whether a function is a library's own, and not what a mock put in its place.
+
+    By where it was written: a mock may have been there before voxsms was.
+    """
+    if type(function) is not FunctionType:
+        return False
+    return str(function.__globals__["__name__"]).partition(".")[0] in packages
+
+
+_QUOTED = re.compile(r"""(bytearray\(|\bb['"]).*""", re.DOTALL)
+
+
+def hide_quotes(error: BaseException) -> None:
+    """Take the bytes of the wire out of the texts of an error and of all those behind it.
+
+    An answer that breaks the rules of HTTP is quoted in the error that says so, which stays the
+    cause of ours: an error tracker would keep half a page of a history.
+    """
+    for each in _chain(error):
+        each.args = tuple(map(_hide, each.args))
+        if isinstance(vars(each).get("message"), str):  # aiohttp's
+            vars(each)["message"] = _hide(vars(each)["message"])
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    found = [error]
+    for each in found:
+        yield each
+        behind = (each.__cause__, each.__context__)
+        found += [e for e in behind if e is not None and not any(e is known for known in found)]
+
+
+def _hide(value: Any) -> Any:  # noqa: ANN401 - errors are made of anything
+    return _QUOTED.sub("...", value) if isinstance(value, str) else value

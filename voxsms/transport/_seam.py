@@ -1,0 +1,239 @@
+"""The seam between the client and whatever carries its requests.
+
+A transport is `send` and `aclose`. It raises `TransportFault` and nothing else, keeps the cause,
+and moves `Evidence.phase` forward as the request goes, so that after a fault, a timeout or a
+cancellation the client knows what can have left the machine. It is given the request as
+`HANDED_OVER`: one that tells nothing of its way is not believed to have sent nothing. One that has
+sent on a way of its own says so (`evidence.reach(Phase.SENDING)`) before it tries another of these.
+"""
+
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from enum import IntEnum, StrEnum
+from http import HTTPStatus
+from ssl import SSLError, SSLObject, SSLZeroReturnError
+from typing import Any, Protocol
+
+import attrs
+
+from voxsms.api.codec import Answer
+
+MAX_BYTES = 32 * 2**20
+"""The largest answer that is read; a full page of the longest texts is a third of it."""
+_PIECE = 2**18
+_GZIP_OR_ZLIB = 47  # zlib's number for: with the header of either
+
+
+class Phase(IntEnum):
+    """How far an attempt has come."""
+
+    QUEUED = 0
+    """On this side of the transport, or told by it to wait for a free connection."""
+    HANDED_OVER = 1
+    """Given to the transport, or to its library, which has reported nothing yet."""
+    CONNECTING = 2
+    SENDING = 3
+    """From here on bytes of the request may have left."""
+    WAITING = 4
+    READING = 5
+
+    @property
+    def words(self) -> str:
+        """The phase as a person would say it."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Phase.QUEUED: "before it was sent",
+    Phase.HANDED_OVER: "while it was handed to the network",
+    Phase.CONNECTING: "while connecting",
+    Phase.SENDING: "while the request was under way",
+    Phase.WAITING: "while waiting for the answer",
+    Phase.READING: "while reading the answer",
+}
+
+
+@attrs.define
+class Evidence:
+    """What is known of one attempt while it is under way and after it failed."""
+
+    phase: Phase = Phase.QUEUED
+    connect_failed: bool = False
+    """The library reported that the connection could not be made."""
+
+    def reach(self, phase: Phase) -> None:
+        """Move forward to a phase; never back, where an earlier way was gone further."""
+        self.phase = max(self.phase, phase)
+
+    def wait(self) -> None:
+        """Say that a request which was handed over waits again, on this side."""
+        if self.phase is Phase.HANDED_OVER:
+            self.phase = Phase.QUEUED
+
+    def proves_not_sent(self, *, reports_progress: bool) -> bool:
+        """Return whether no byte of the request can have left.
+
+        That a library reported nothing proves something only where voxsms set the library up
+        itself (`reports_progress`); a user's client or a mock may send without a word.
+        """
+        if self.phase >= Phase.SENDING:
+            return False
+        return self.phase is Phase.QUEUED or reports_progress or self.connect_failed
+
+
+@attrs.frozen
+class Timeouts:
+    """The limit of each phase of an attempt, in seconds."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    """Without a byte of the answer."""
+    write: float = 10.0
+    pool: float = 10.0
+    """Waiting for a free connection."""
+
+    @classmethod
+    def of(cls, value: "float | Timeouts") -> "Timeouts":
+        """Take one number for all phases, or the four as they are."""
+        return value if isinstance(value, Timeouts) else cls(value, value, value, value)
+
+
+Sink = Callable[[bytes], Awaitable[object]]
+
+
+@attrs.frozen
+class Request:
+    """One attempt: a form on its way to a URL. Keys, numbers and texts stay out of its `repr`."""
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    charges: bool
+    """A repetition would be charged: it takes a fresh connection, and evidence."""
+    timeouts: Timeouts
+    sink: Sink | None = None
+    """Where the body goes, piece by piece, if the answer is a file and no JSON."""
+
+
+class FaultKind(StrEnum):
+    """What went wrong on the way."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    UNREADABLE = "unreadable"
+
+
+class TransportFault(Exception):
+    """An attempt that brought no answer; the cause is the library's own error."""
+
+    def __init__(self, kind: FaultKind, problem: str) -> None:
+        super().__init__(kind, problem)
+        self.kind = kind
+        self.problem = problem
+
+
+class Transport(Protocol):
+    """What carries requests."""
+
+    @property
+    def name(self) -> str:
+        """The library and its version, for the User-Agent header."""
+        ...
+
+    @property
+    def reports_progress(self) -> bool:
+        """Whether a failure that the library did not report happened before the first byte."""
+        ...
+
+    async def send(self, request: Request, evidence: Evidence) -> Answer:
+        """Send once; never repeat. Raises `TransportFault`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+def is_file(status: int, content_type: str) -> bool:
+    """Return whether an answer is the file that was asked for, not an error or a gateway's page."""
+    kind = content_type.lower()
+    return status == HTTPStatus.OK and not any(word in kind for word in ("json", "html"))
+
+
+class BodyReader:
+    """Unpacks an answer's body, and collects it within bounds or hands it to the sink."""
+
+    def __init__(
+        self,
+        request: Request,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        is_unpacked: bool = False,
+    ) -> None:
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if "," in encoding:
+            # Packed twice, a few bytes unpack to gigabytes at one stroke; nobody asked for it.
+            raise TransportFault(FaultKind.UNREADABLE, "an answer that was compressed repeatedly")
+        self._sink = request.sink
+        if self._sink is not None and not is_file(status, headers.get("content-type", "")):
+            self._sink = None
+        is_marked = "content-length" in headers or "transfer-encoding" in headers
+        self._ends_with_connection = not is_marked
+        self._is_packed = not is_unpacked and encoding in ("gzip", "x-gzip", "deflate")
+        self._unpacker: Any = None
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    async def feed(self, part: bytes) -> None:
+        """Take the next piece as it came. Raise `TransportFault` if it cannot be read."""
+        for piece in self._unpack(part) if self._is_packed else (part,):
+            if self._sink is not None:
+                await self._sink(piece)
+                continue
+            self._size += len(piece)
+            if self._size > MAX_BYTES:
+                raise TransportFault(
+                    FaultKind.UNREADABLE, f"an answer of more than {MAX_BYTES // 2**20} MiB"
+                )
+            self._parts.append(piece)
+
+    def _unpack(self, part: bytes) -> Iterator[bytes]:
+        # In pieces, as a few bytes can unpack to gigabytes.
+        is_full = False
+        while part or is_full:
+            if self._unpacker is None or self._unpacker.eof:  # RFC 1952, 2.2: one after the other
+                self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
+            try:
+                piece = self._unpacker.decompress(part, _PIECE)
+            except zlib.error as error:
+                damaged = "the answer's compression is damaged"
+                raise TransportFault(FaultKind.UNREADABLE, damaged) from error
+            part = self._unpacker.unconsumed_tail or self._unpacker.unused_data
+            is_full = len(piece) == _PIECE and not self._unpacker.eof
+            yield piece
+
+    def body(self, tls: SSLObject | None = None) -> bytes:
+        """Return what was collected. Raise `TransportFault` if the end of it did not come.
+
+        A file whose end only the end of the connection marks is whole if TLS says so, too.
+
+        Args:
+            tls: what the answer came through.
+        """
+        is_cut = self._unpacker is not None and not self._unpacker.eof
+        if tls is not None and self._sink is not None and self._ends_with_connection:
+            is_cut = is_cut or not _is_closed(tls)
+        if is_cut:
+            raise TransportFault(FaultKind.CONNECTION, "the answer was cut off")
+        return b"".join(self._parts)
+
+
+def _is_closed(tls: SSLObject) -> bool:
+    """Return whether the other side said that it closes (RFC 8446, 6.1), and was not cut off."""
+    try:
+        return not tls.read(1)
+    except SSLZeroReturnError:
+        return True
+    except SSLError:
+        return False
