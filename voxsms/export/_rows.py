@@ -146,7 +146,7 @@ class Layout:
     def parse(self, line: bytes) -> dict[str, Any]:
         """Return a row's JSON as a dict. Raise `ResponseInvalid`, which does not show the row."""
         try:
-            row: dict[str, Any] = orjson.loads(bytes(line))
+            row: dict[str, Any] = orjson.loads(line)
         except orjson.JSONDecodeError:
             problem = "a number beyond any double"
             raise ResponseInvalid(self.cmd, "result", problem) from None
@@ -269,7 +269,7 @@ class RowReader:
             lines[index] = orjson.dumps(parse(lines[index]) | values)
         if not _has_line_ends(answer.body.rstrip()):
             return lines
-        return [orjson.dumps(parse(e)) if _has_line_ends(bytes(e)) else e for e in lines]
+        return [orjson.dumps(parse(e)) if _has_line_ends(e) else e for e in lines]
 
     def _read_patiently(self, answer: Answer) -> Page:
         cmd, payload = self._method.cmd, read_payload(self._method, answer)
@@ -295,10 +295,10 @@ class RowReader:
 def _raw_lines(answer: Answer, came: Sequence[object]) -> list[bytes]:
     """Return each row as it came, or as the codec made sense of it."""
     try:
-        lines: list[bytes] = _raw_page.decode(answer.body).result
+        # As bytes: a `Raw` keeps the whole answer, and the garbage collector busy with its row.
+        return list(map(bytes, _raw_page.decode(answer.body).result))
     except (msgspec.MsgspecError, RecursionError):
         return [orjson.dumps(row) for row in came]
-    return lines
 
 
 def _digest(line: bytes) -> int:
