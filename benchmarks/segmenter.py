@@ -53,7 +53,7 @@ def _texts(letters: str, extras: list[str], share: float, low: int, high: int) -
 
 
 def corpora() -> list[tuple[str, list[str], float | None]]:
-    """Give the three corpora that have a target, and others that are harder or commoner."""
+    """Return the corpora that have a target, and others that are harder or commoner."""
     latin, cyrillic = "abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщъыьэюя"
     prices = ["[A1]", "{7}", "5€", "12€", "99€", "déjà", "~", "Zürich", "für"]
     greek = "ABΓΔEZHΘIKΛMNΞOΠPΣTYΦXΨΩ"
@@ -64,7 +64,14 @@ def corpora() -> list[tuple[str, list[str], float | None]]:
         ("ASCII, 160-600", _texts(latin, ["Ok"], 0.1, 160, 600), None),
         ("ASCII with brackets, 100-600", _texts(latin, ["[A1]"], 0.2, 100, 600), None),
         ("accents without euro sign, 100-600", _texts(latin, prices[-4:], 0.3, 100, 600), None),
-        ("Greek capitals, 100-600", _texts(greek, ["5€"], 0.1, 100, 600), None),
+        ("Greek capitals, 100-600", _texts(greek, ["Ok"], 0.1, 100, 600), 6.0),
+        ("Greek capitals and euro, 100-600", _texts(greek, ["5€"], 0.1, 100, 600), 6.3),
+        ("Greek capitals, brackets, 100-600", _texts(greek, ["[A1]"], 0.2, 100, 600), None),
+        (
+            "Greek with a few capitals",
+            _texts("αβγδεζηθικλμνξοπρστυφχψωάέή", ["Σας"], 0.1, 100, 600),
+            None,
+        ),
         ("Latin and Cyrillic words, 20-400", _mixed(latin, cyrillic), None),
         ("Latin with one curly quote, 20-400", _quoted(_texts(latin, ["Ok"], 0.1, 20, 400)), None),
     ]

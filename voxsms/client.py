@@ -14,6 +14,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
+    Literal,
     ParamSpec,
     Protocol,
     Self,
@@ -42,6 +43,9 @@ from voxsms.transport._environment import is_this_machine
 from voxsms.transport._httpx import HttpxTransport, UserHttpxTransport
 
 if TYPE_CHECKING:  # prices are asked for by few and loaded by those
+    from datetime import timedelta
+    from decimal import Decimal
+
     from voxsms.pricing import Budget, RateTable
 
 P = ParamSpec("P")
@@ -186,7 +190,11 @@ class Client:
         hooks = Hooks(on_attempt, on_outcome)
         options = Options(Timeouts.of(timeout), max_attempts, deadline, budget)
         faults = _faults_of_parts(auth, base_url, transport, hooks, clock)
-        _check(options, *faults)
+        try:
+            _check(options, *faults)
+        except InvalidRequest:
+            del base_url  # error trackers record the variables of frames; it may hold a password
+            raise
         _warn_of_clear_text(base_url)
         carrier = _transport(transport, clock)
         self.session = Session(auth.signer(), base_url.rstrip("/"), carrier, hooks, clock, options)
@@ -202,7 +210,10 @@ class Client:
             CredentialsInvalid: says which variable, file and field.
         """
         options.setdefault("base_url", variable(os.environ, "VOXSMS_BASE_URL") or BASE_URL)
-        return cls(from_env(os.environ), **options)
+        try:
+            return cls(from_env(os.environ), **options)
+        finally:
+            del options  # error trackers record the variables of frames
 
     def with_options(
         self,
@@ -235,14 +246,63 @@ class Client:
         Args:
             method: `a2p_send_sms` or `send_sms_message`.
         """
-        from voxsms.pricing import RESOURCE_TYPES, RateTable  # noqa: PLC0415
+        from voxsms.pricing import RESOURCE_TYPES  # noqa: PLC0415
 
         if method not in RESOURCE_TYPES:
             known = " or ".join(RESOURCE_TYPES)
             raise InvalidRequest("rates", (Fault("method", f"is not {known}"),))
+        (table,) = await self._rates_of(method)
+        return table
+
+    async def _rates_of(self, *methods: str) -> "list[RateTable]":
+        from voxsms.pricing import RESOURCE_TYPES, RateTable  # noqa: PLC0415
+
         account = await self.get_account_info()
-        prices = await self.get_resource_price(resource_type=RESOURCE_TYPES[method])
-        return RateTable.from_resource_prices(prices, currency=account.currency, method=method)
+        kinds = [kind for method in methods for kind in RESOURCE_TYPES[method]]
+        prices = await self.get_resource_price(resource_type=kinds)
+        return [
+            RateTable.from_resource_prices(prices, currency=account.currency, method=method)
+            for method in methods
+        ]
+
+    async def with_budget(
+        self,
+        *,
+        max_cost: "Decimal | int | str",
+        per: "timedelta | None" = None,
+        max_fragments: int | None = None,
+        unpriced: Literal["refuse", "allow"] = "refuse",
+    ) -> Self:
+        """Return a view of this client with a budget, for which the account's rates are asked.
+
+            sender = await client.with_budget(max_cost="25", per=timedelta(days=1))
+
+        What the view sends by either of the two sends counts; what this client sends does not.
+
+        Args:
+            max_cost: the most that may be spent, in the currency of the account.
+            per: within how much time, at any moment; without it, as long as the view is used.
+            max_fragments: the most fragments that one message may take.
+            unpriced: "allow" lets a number without a known price pass, and counts nothing for it.
+
+        Raises:
+            InvalidRequest: the limits make no sense.
+        """
+        from voxsms.pricing import RESOURCE_TYPES, Budget, RateTable  # noqa: PLC0415
+
+        def make(rates: "list[RateTable]") -> "Budget":
+            return Budget(
+                max_cost=max_cost,
+                per=per,
+                max_fragments=max_fragments,
+                rates=rates,
+                unpriced=unpriced,
+                clock=self.session.clock,
+            )
+
+        methods = tuple(RESOURCE_TYPES)
+        make([RateTable.from_resource_prices((), currency="", method=methods[0])])  # limits first
+        return self.with_options(budget=make(await self._rates_of(*methods)))
 
     async def __aenter__(self) -> Self:
         """Return the client; its connections are opened as they are needed."""
@@ -266,7 +326,10 @@ class Client:
 
     def __repr__(self) -> str:
         """Show where it calls, and nothing that is secret."""
-        return f"<Client {self.session.base_url} over {self.session.transport.name}>"
+        session: Session | None = getattr(self, "session", None)
+        if session is None:  # its arguments were refused
+            return "<Client that was not made>"
+        return f"<Client {session.base_url} over {session.transport.name}>"
 
 
 def _faults_of_parts(

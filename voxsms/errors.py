@@ -33,6 +33,7 @@ a whole phone number or a message text; the data on the attributes is whole. All
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal, Protocol
 
 import attrs
@@ -89,7 +90,30 @@ class CredentialsInvalid(VoxSmsError, ValueError):
 
 
 class BudgetExceeded(VoxSmsError):
-    """The budget does not allow this send; no byte of it left the machine."""
+    """The budget does not allow this send; no byte of it left the machine.
+
+    `cost` is what the send would cost, `left` what the budget still has, `limit` its `max_cost`,
+    all in `currency`. They are None where it is the message that has too many fragments.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        cost: Decimal | None = None,
+        left: Decimal | None = None,
+        limit: Decimal | None = None,
+        currency: str | None = None,
+    ) -> None:
+        super().__init__(problem, cost, left, limit, currency)
+        self.problem = problem
+        self.cost = cost
+        self.left = left
+        self.limit = limit
+        self.currency = currency
+
+    def __str__(self) -> str:
+        """Return what it would cost, and what of the budget is spent."""
+        return self.problem
 
 
 class PriceUnknown(VoxSmsError, LookupError):

@@ -74,6 +74,23 @@ def test_another_script(voxsms: Run) -> None:
     assert "CYRILLIC" not in ran.out
 
 
+@pytest.mark.parametrize(
+    ("text", "saving"),
+    [
+        (
+            "ΚΑΛΗ ΣΑΣ ΗΜΕΡΑ! " * 6,
+            "With capitals of the same shape that GSM-7 has it takes 1 fragment:",
+        ),
+        ("Καλή σας ημέρα! " * 6, "In Greek capitals without accents it takes 1 fragment:"),
+    ],
+)
+def test_greek_may_cost_half(voxsms: Run, text: str, saving: str) -> None:
+    """A Greek text is shown with the capitals by which it costs half."""
+    *_, said, shown = voxsms("count", text.strip()).out.splitlines()
+    assert said == saving
+    assert shown == ("KAΛH ΣAΣ HMEPA! " * 6).strip()
+
+
 def test_very_many_characters(voxsms: Run) -> None:
     """Of many kinds of characters the first ones are named, and how many more there are."""
     ran = voxsms(

@@ -37,6 +37,14 @@ CONTRADICTIONS: dict[str, Answer] = {
     "refused, and a result": answer(SENT | A2P_SENT | {"errors": [REFUSED]}),
     "429 and an id": answer({"message_id": 7}, 429),
     "429 and a result": answer(SENT, 429),
+    "429 and a result that is cut": answer(b'{"result": 1, "message_id": 7, "fragm', 429),
+    "429 and a result in a list": answer([SENT], 429),
+    "429 and a result in an object": answer({"response": SENT}, 429),
+    "an id inside of an error": answer({"error": LATER | {"message_id": 7}}),
+    "an id, then none": answer(b'{"message_id":7,"error":{"code":340},"message_id":null}'),
+    "an error, then another": answer(b'{"error":{"code":515},"error":{"code":340}}'),
+    "an error inside of an error": answer({"error": LATER | {"error": {"code": 515}}}),
+    "too many errors to read": answer({"errors": [REFUSED] * 20_000}),
     "429 and code 515": answer({"error": {"code": 515}}, 429),
     "500 and code 101": answer({"error": REFUSED}, 500),
     "500 and code 340": answer({"error": LATER}, 500),
@@ -103,6 +111,15 @@ async def test_the_status_of_a_gateways_page_is_in_the_words(status: int) -> Non
     hint = {404: "the base URL is probably wrong", 407: "a proxy asks for credentials"}
     assert hint.get(status, "") in str(ended)
     assert "secret" not in str(ended)
+
+
+@pytest.mark.parametrize("code", [101, 340])
+async def test_what_a_refusal_quotes_is_no_part_of_it(code: int) -> None:
+    """The text of an error may quote an answer; a refusal is one still."""
+    quoted = refusal(code, '{"result": 1, "message_id": 7, "error": {"code": 515}}')
+    ended = await end_of(client_of(quoted, max_attempts=1), "send_sms_message")
+    assert isinstance(ended, VoxSmsError)
+    assert ended.sent == "no"
 
 
 @pytest.mark.parametrize("beside", ["result", "message_id", "failed", "fragments_count", "errors"])

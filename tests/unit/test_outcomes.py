@@ -228,6 +228,7 @@ async def test_hooks_are_told_of_each_attempt_and_then_of_the_call() -> None:
         seconds=0.5,
         predicted_fragments_count=1,
         fragments_count=1,
+        message_ids=(1861,),
     )
     assert [e.seconds for e in watched.attempts] == [0.0, 0.0, 0.0]
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from doubles import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +32,9 @@ def _rates(method: str, kind: str, currency: str = "USD", **prices: str) -> Rate
 RATES = _rates("send_sms_message", "SMSOUT", p1="0.1", p44="0.25")
 A2P_RATES = _rates("a2p_send_sms", "A2P_SMS_E212", p7="1")
 
+_NUMBERS = st.lists(st.sampled_from([USA, UK]), min_size=1, max_size=4)
+_ENDS = st.sampled_from(["keep", "release", "settle"])
+
 
 def test_what_is_reserved_is_what_was_estimated() -> None:
     """A send sets aside its price before it goes out."""
@@ -48,6 +53,13 @@ def test_over_the_limit_nothing_is_sent() -> None:
         "this send would cost 0.35 USD; of the budget of 0.6 USD 0.35 USD are spent or set aside"
     )
     assert caught.value.sent == "no"
+    error = caught.value
+    assert (error.cost, error.left, error.limit) == (
+        Decimal("0.35"),
+        Decimal("0.25"),
+        Decimal("0.6"),
+    )
+    assert error.currency == "USD"
     budget.reserve("x", [UK])
     assert budget.spent == Decimal("0.6")
 
@@ -120,8 +132,10 @@ def test_a_message_may_have_so_many_fragments() -> None:
     """`max_fragments` is per message, and needs no rates."""
     budget = Budget(max_fragments=2)
     budget.reserve("x" * 306, [USA, NOWHERE])
-    with pytest.raises(BudgetExceeded, match="takes 3 fragments; the budget allows 2"):
+    with pytest.raises(BudgetExceeded, match="takes 3 fragments; the budget allows 2") as caught:
         budget.reserve("x" * 307, [USA])
+    error = caught.value
+    assert (error.cost, error.left, error.limit, error.currency) == (None, None, None, None)
     assert budget.spent == 0
 
 
@@ -173,6 +187,92 @@ def test_one_budget_for_both_sends() -> None:
         budget.reserve("x", [USA])
 
 
+def test_a_budget_a_day_lets_through_what_a_day_may_cost() -> None:
+    """What was spent longer ago than `per` is free again; one that is refused says what is left."""
+    clock = FakeClock()
+    budget = Budget(max_cost="0.6", per=timedelta(days=1), rates=RATES, clock=clock)
+    budget.reserve("x", [UK])
+    clock.passed += 12 * 3600
+    budget.reserve("x", [UK])
+    with pytest.raises(BudgetExceeded) as caught:
+        budget.reserve("x", [UK])
+    assert str(caught.value) == (
+        "this send would cost 0.25 USD; of the budget of 0.6 USD within 1 day 0.50 USD are spent "
+        "or set aside"
+    )
+    assert caught.value.left == budget.left == Decimal("0.1")
+    clock.passed += 12 * 3600 - 1  # a second less than a day after the first
+    assert budget.spent == Decimal("0.5")
+    clock.passed += 100
+    assert budget.spent == Decimal("0.25")
+    budget.reserve("x", [UK])
+    assert repr(budget) == (
+        "Budget(max_cost=0.6, max_fragments=None, per=1 day, 0:00:00, spent=0.50)"
+    )
+
+
+def test_a_send_that_ends_after_its_time_takes_nothing_from_others() -> None:
+    """What was set aside before the window is forgotten, whatever becomes of it."""
+    clock = FakeClock()
+    budget = Budget(max_cost=1, per=timedelta(minutes=15), rates=RATES, clock=clock)
+    first, second = budget.reserve("x", [UK]), budget.reserve("x", [UK])
+    clock.passed += 1000
+    budget.reserve("x", [USA])
+    first.release()
+    second.settle([UK])
+    assert budget.spent == Decimal("0.1")
+
+
+def test_a_budget_may_start_again() -> None:
+    """After `reset` the whole limit is there, and earlier sends change nothing any more."""
+    budget = Budget(max_cost="0.25", rates=RATES)
+    before = budget.reserve("x", [UK])
+    assert budget.left == 0
+    budget.reset()
+    assert (budget.spent, budget.left) == (Decimal(0), Decimal("0.25"))
+    budget.reserve("x", [UK])
+    before.release()
+    assert budget.spent == Decimal("0.25")
+    assert Budget(rates=RATES).left is None
+
+
+def test_a_reservation_says_what_the_send_costs() -> None:
+    """The prediction, or None where a price is not known."""
+    budget = Budget(rates=RATES, unpriced="allow")
+    assert budget.reserve("x", [USA, UK]).cost == Decimal("0.35")
+    assert budget.reserve("x", [USA, NOWHERE]).cost is None
+    assert Budget(max_fragments=1).reserve("x", [USA]).cost is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.sampled_from([USA, UK]), _ENDS),
+        max_size=40,
+    )
+)
+def test_no_window_of_time_costs_more_than_the_limit(sends: list[tuple[int, str, str]]) -> None:
+    """Whenever one looks, what was sent in the time before costs no more than the limit."""
+    clock, per = FakeClock(), 60
+    budget = Budget(max_cost=1, per=timedelta(seconds=per), rates=RATES, clock=clock)
+    sent: list[tuple[float, Decimal]] = []
+    for wait, number, end in sends:
+        clock.passed += wait
+        cost = RATES.rate_for(number).cost(1)
+        within = sum((c for at, c in sent if clock.passed - at <= per), Decimal(0))
+        late = sum((c for at, c in sent if clock.passed - at <= per * 1.002), Decimal(0))
+        try:
+            reservation = budget.reserve("x", [number])
+        except BudgetExceeded:
+            assert late + cost > 1
+            assert within <= budget.spent <= late
+            continue
+        assert within + cost <= 1
+        if end == "release":
+            reservation.release()
+        else:
+            sent.append((clock.passed, cost))
+
+
 def test_a_text_that_no_message_can_carry_is_refused() -> None:
     """Half a character has no number of fragments."""
     with pytest.raises(InvalidText):
@@ -198,6 +298,20 @@ def test_what_is_no_number_sets_nothing_aside(number: object, problem: str) -> N
         assert budget.spent == 0
     with pytest.raises(InvalidRequest, match=problem):
         Budget(max_fragments=1).reserve("x", [cast("str", number)])
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"per": timedelta(0), "max_cost": 1}, r"per: is .*; it must be a timedelta above 0"),
+        ({"per": 3600, "max_cost": 1}, "per: is 3600; it must be a timedelta above 0"),
+        ({"per": timedelta(1)}, "per: is given without max_cost, which it is the time of"),
+    ],
+)
+def test_a_window_that_makes_no_sense_is_refused(options: dict[str, Any], fault: str) -> None:
+    """A number could be seconds or hours; a window alone limits nothing."""
+    with pytest.raises(InvalidRequest, match=fault):
+        Budget(rates=RATES, **options)
 
 
 @pytest.mark.parametrize(
@@ -272,10 +386,6 @@ def test_many_threads_share_one_budget() -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(send, range(3_000)))
     assert budget.spent == 1_000 * (Decimal("0.25") + Decimal("0.35"))
-
-
-_NUMBERS = st.lists(st.sampled_from([USA, UK]), min_size=1, max_size=4)
-_ENDS = st.sampled_from(["keep", "release", "settle"])
 
 
 @given(st.decimals(0, 5, places=2), st.lists(st.tuples(_NUMBERS, _ENDS, st.integers(0, 4))))

@@ -184,6 +184,13 @@ def test_twice_the_prefixes_are_twice_the_work() -> None:
     assert _calls(400) < 2.2 * _calls(200)
 
 
+def test_a_prefix_longer_than_any_number_is_passed_over() -> None:
+    """It matches none, and to compare one of a megabyte with its own starts takes minutes."""
+    long = "44" * 500_000
+    table = _table(_group(1, allowed=f"44 {long}", forbidden=long))
+    assert table.rate_for("442071838750").price_group_id == 1
+
+
 def test_two_groups_with_the_same_longest_prefix_are_unknown() -> None:
     """Nobody can say which of the two charges, so no price is given, and both are named."""
     table = _table(_group(1, allowed="44 1"), _group(2, allowed="44"), _group(3, allowed="447"))

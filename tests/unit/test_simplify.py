@@ -4,14 +4,14 @@ import json
 import re
 import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voxsms.errors import InvalidText
-from voxsms.text import FOREIGN, Change, Message, count_fragments
+from voxsms.errors import InvalidRequest, InvalidText
+from voxsms.text import FOREIGN, Change, Message, Template, count_fragments
 from voxsms.text._changes import apply_changes, chain_changes, trim_change
 from voxsms.text._graphemes import find_atoms, may_join
 from voxsms.text._gsm7 import ALPHABET, count_septets
@@ -35,6 +35,7 @@ PIECES = st.one_of(
     st.sampled_from(["\u0301", "\u0308", "\u030a", "\u0323", "\u0303", "\u0338", "\u20e3"]),
     st.sampled_from("\u00e1\u015f\u0142\u1ebf\u01d6\u00bd\u00be\u2260\u0131"),
     st.sampled_from("\u0430\u043e\u0439\u0436\u0410\u03bf\u03ac\u0391"),
+    st.sampled_from("ΕΣΧΆΏΐς\u1f08"),
     st.sampled_from(
         ["\U0001f600", "\U0001f468\u200d\U0001f469", "\u2764\ufe0f", "\u1112\u1161\u11ab"]
     ),
@@ -45,13 +46,25 @@ TEXTS = st.lists(PIECES, max_size=30).flatmap(
     lambda pieces: st.integers(1, 12).map(lambda times: "".join(pieces) * times)
 )
 OPTIONS = st.fixed_dictionaries(
-    {"accents": st.booleans(), "homoglyphs": st.booleans(), "always": st.booleans()}
+    {
+        "accents": st.booleans(),
+        "homoglyphs": st.booleans(),
+        "greek": st.sampled_from([False, True, "capitals"]),
+        "always": st.booleans(),
+    }
 )
 
 
-def forced(text: str, **options: bool) -> str:
+def forced(
+    text: str,
+    *,
+    accents: bool = False,
+    homoglyphs: bool = False,
+    greek: bool | Literal["capitals"] = False,
+) -> str:
     """Simplify even where it saves nothing."""
-    return Message(text).simplified(always=True, **options).text
+    message = Message(text)
+    return message.simplified(accents=accents, homoglyphs=homoglyphs, greek=greek, always=True).text
 
 
 def test_a_users_case() -> None:
@@ -89,9 +102,9 @@ def test_faults_of_the_field_are_not_copied(point: str) -> None:
 
 
 @given(TEXTS, OPTIONS)
-@example("\u200b" * 80, {"accents": False, "homoglyphs": False, "always": False})
-@example("e\u0323\u0301\u1d07\u0301" * 40, {"accents": True, "homoglyphs": False, "always": True})
-def test_it_never_costs_more_and_is_done_once(text: str, options: dict[str, bool]) -> None:
+@example("\u200b" * 80, {"always": False})
+@example("e\u0323\u0301\u1d07\u0301" * 40, {"accents": True, "always": True})
+def test_it_never_costs_more_and_is_done_once(text: str, options: dict[str, Any]) -> None:
     """It never takes more fragments, always something can be sent, and twice is as once."""
     simple = Message(text).simplified(**options)
     assert count_fragments(simple.text) <= count_fragments(text)
@@ -100,7 +113,7 @@ def test_it_never_costs_more_and_is_done_once(text: str, options: dict[str, bool
 
 
 @given(TEXTS, OPTIONS)
-def test_the_changes_are_the_whole_truth(text: str, options: dict[str, bool]) -> None:
+def test_the_changes_are_the_whole_truth(text: str, options: dict[str, Any]) -> None:
     """Made in the original, the changes give the text; each says what stood there and why."""
     simple = Message(text).simplified(**options)
     assert simple.original == text
@@ -111,7 +124,7 @@ def test_the_changes_are_the_whole_truth(text: str, options: dict[str, bool]) ->
 
 
 @given(TEXTS, OPTIONS)
-def test_what_gsm7_has_is_not_touched(text: str, options: dict[str, bool]) -> None:
+def test_what_gsm7_has_is_not_touched(text: str, options: dict[str, Any]) -> None:
     """Only characters outside GSM-7 change; a letter inside it only to take in its own accent.
 
     And CRLF becomes LF.
@@ -134,14 +147,14 @@ def test_it_acts_only_where_it_saves(text: str) -> None:
 
 
 @given(st.text(GSM7), OPTIONS)
-def test_a_text_in_gsm7_stays_itself(text: str, options: dict[str, bool]) -> None:
+def test_a_text_in_gsm7_stays_itself(text: str, options: dict[str, Any]) -> None:
     """What is in GSM-7 already comes back as the very same message, but for CRLF."""
     message = Message(text.replace("\r\n", "\n"))
     assert message.simplified(**options) is message
 
 
 @given(TEXTS, OPTIONS)
-def test_links_stay_as_they_are(text: str, options: dict[str, bool]) -> None:
+def test_links_stay_as_they_are(text: str, options: dict[str, Any]) -> None:
     """Each link and mail address is there as before, also if it holds a foreign character."""
     simple = Message(text).simplified(**options)
     for link in LINKS:
@@ -161,7 +174,7 @@ def test_no_letter_is_swapped_silently(text: str, accents: bool, always: bool) -
 
 
 @given(TEXTS, OPTIONS)
-def test_emoji_stay_whole(text: str, options: dict[str, bool]) -> None:
+def test_emoji_stay_whole(text: str, options: dict[str, Any]) -> None:
     """In a message that stays in UTF-16 nothing is taken out that joins characters."""
     simple = Message(text).simplified(**options).text
     if count_septets(simple) is None:
@@ -296,6 +309,71 @@ def test_accents_come_off_only_when_asked() -> None:
 def test_the_nearest_letter(char: str, expected: str | None) -> None:
     """Accents come off from outside in; other letters and signs are no accented Latin ones."""
     assert remove_accents(char) == expected
+
+
+GREEK_MAILING = (
+    "ΑΓΑΠΗΤΕ ΠΕΛΑΤΗ, Η ΠΑΡΑΓΓΕΛΙΑ ΣΑΣ ΕΙΝΑΙ ΕΤΟΙΜΗ ΚΑΙ ΣΑΣ ΠΕΡΙΜΕΝΕΙ ΣΤΟ ΚΑΤΑΣΤΗΜΑ. "
+    "ΕΥΧΑΡΙΣΤΟΥΜΕ ΠΟΥ ΜΑΣ ΠΡΟΤΙΜΗΣΑΤΕ"
+)
+
+
+def test_a_greek_mailing_in_capitals_costs_half() -> None:
+    """A mailing of 111 Greek capitals takes two fragments, and one by the shapes GSM-7 has."""
+    message = Message(GREEK_MAILING)
+    assert message.simplified() is message
+    simple = message.simplified(greek=True)
+    assert [message.segmentation.fragments_count, simple.segmentation.fragments_count] == [2, 1]
+    assert simple.text.startswith("AΓAΠHTE ΠEΛATH, H ΠAPAΓΓEΛIA ΣAΣ EINAI ETOIMH")
+    assert simple.changes[0] == (0, "Α", "A", "Greek capital of the same shape")
+    assert message.segmentation.forced_by[0].suggestion == "A"
+
+
+@pytest.mark.parametrize(
+    ("text", "capitals", "all_in_capitals"),
+    [
+        ("ΆΈΉΊΌΎΏΪΫ", "AEHIOYΩIY", "AEHIOYΩIY"),
+        ("\u0391\u0301 \u03a9\u0301", "A Ω", "A Ω"),  # the accent as a mark of its own
+        ("ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ", "ABΓΔEZHΘIKΛMNΞOΠPΣTYΦXΨΩ", "ABΓΔEZHΘIKΛMNΞOΠPΣTYΦXΨΩ"),
+        ("Καλή σας ημέρα", "Καλή σας ημέρα", "KAΛH ΣAΣ HMEPA"),
+        ("1ος ΐ ς", "1ος ΐ ς", "1OΣ I Σ"),
+        ("\u1f08θῆναι", "\u1f08θῆναι", "AΘHNAI"),  # as it was written until 1982
+        ("«ΝΑΙ» …", '"NAI" ...', '"NAI" ...'),
+        ("ΝΑΙ Жук", "ΝΑΙ Жук", "ΝΑΙ Жук"),
+        ("5 μg", "5 μg", "5 μg"),  # a letter in another alphabet's word is no Greek
+        ("Α www.ΑΒ.gr/Α", "Α www.ΑΒ.gr/Α", "Α www.ΑΒ.gr/Α"),
+    ],
+)
+def test_greek_in_capitals(text: str, capitals: str, all_in_capitals: str) -> None:
+    """Capitals come out by shape and without accents; small letters only if capitals are asked."""
+    assert forced(text, greek=True) == capitals
+    assert forced(text, greek="capitals") == all_in_capitals
+
+
+@given(st.text("ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΆΈΉΊΌΎΏΪΫ ,1", min_size=1, max_size=400))
+def test_no_greek_capital_is_left_out(text: str) -> None:
+    """Any text in Greek capitals comes to GSM-7, a character for a character, read as before."""
+    simple = Message(text).simplified(greek=True, always=True).text
+    assert len(simple) == len(text)
+    assert count_septets(simple) == len(text)
+    bare = unicodedata.normalize("NFD", text)
+    latin = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", "\u0301\u0308")
+    assert simple == bare.translate(latin)
+
+
+def test_greek_from_a_template_costs_half() -> None:
+    """A rendered message is brought to capitals as any other, and tells what it was."""
+    message = Template("Γεια σου {name}! " * 5).render(name="Μαρία")
+    simple = message.simplified(greek="capitals")
+    assert simple.text == "ΓEIA ΣOY MAPIA! " * 5
+    assert simple.original == message.text
+    assert simple.changes[0] == (1, "ε", "E", "Greek in capitals")
+    assert (12, "ί", "I", "Greek in capitals; accent left off") in simple.changes
+
+
+def test_an_unknown_way_to_write_greek_is_refused() -> None:
+    """A slip is told with the values that there are."""
+    with pytest.raises(InvalidRequest, match="greek: is 'Capitals'; it must be True, False or"):
+        Message("a").simplified(greek=cast("Any", "Capitals"))
 
 
 def test_homoglyphs_are_reported() -> None:

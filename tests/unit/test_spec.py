@@ -251,3 +251,9 @@ def test_a_row_takes_a_class_for_its_request() -> None:
 
     with pytest.raises(TypeError, match="Ask: the request of a method is a class"):
         spec.request_class(row(request=ask))
+
+
+def test_help_shows_that_a_send_may_be_refused_in_part() -> None:
+    """The first thing after a send to many is `raise_if_failed`: `result` may be empty."""
+    shown = spec.documentation(spec.A2P_SEND_SMS, spec.A2PSendSms)
+    assert shown.index("sent.raise_if_failed()") < shown.index("sent.result[0]")

@@ -1,19 +1,21 @@
 """A budget and the calls it watches: set aside before, given back or kept by what is known."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
-from doubles import KEY, SENT, FakeClock, Scripted, Turn, answer, refusal
+from doubles import A2P, KEY, SENT, SMS, FakeClock, Scripted, Turn, answer, refusal
 
-from voxsms import Budget, Client, RateTable
+from voxsms import Budget, CallEvent, Client, RateTable
 from voxsms.api.codec import Answer
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.errors import (
     ApiError,
     BudgetExceeded,
+    InvalidRequest,
     NotSent,
     OutcomeUnknown,
     PriceUnknown,
@@ -256,3 +258,90 @@ async def test_a_hundred_sends_at_once_stay_within_the_budget() -> None:
     assert sum(result is None for result in sends) == 25
     assert sum(isinstance(result, BudgetExceeded) for result in sends) == 75
     assert spending.spent == Decimal("1.00")
+
+
+async def test_an_event_has_message_ids_and_the_predicted_cost() -> None:
+    """What a metric of money needs is told of each send, and no text and no number."""
+    events: list[CallEvent] = []
+    spending = Spending(
+        accepted(UK, US), answer(SENT), refusal(340), max_attempts=1, on_outcome=events.append
+    )
+    await spending.send(UK, US, text="x" * 161)
+    await spending.client.send_sms_message(**SMS)
+    with pytest.raises(RateLimited):
+        await spending.send(UK)
+    with pytest.raises(BudgetExceeded):
+        await spending.send(*(f"4477009{n:05}" for n in range(30)))
+    told = [(event.message_ids, event.predicted_cost) for event in events]
+    assert told[:3] == [
+        ((1, 1), Decimal("0.10")),
+        ((1861,), Decimal("0.04")),
+        ((), Decimal("0.04")),
+    ]
+    assert told[-1] == ((), Decimal("1.20"))
+    assert UK not in repr(events)
+    assert "xxx" not in repr(events)
+
+
+async def test_without_rates_no_cost_is_told() -> None:
+    """A budget that only limits fragments knows no price."""
+    events: list[CallEvent] = []
+    client = Client(
+        KEY,
+        transport=Scripted(accepted(UK), answer({"result": 1, "fragments_count": 1})),
+        on_outcome=events.append,
+        budget=Budget(max_fragments=1),
+    )
+    await client.a2p_send_sms(**A2P)
+    await client.send_sms_message(**SMS)
+    assert [(event.message_ids, event.predicted_cost) for event in events] == [
+        ((1,), None),
+        ((), None),
+    ]
+
+
+PRICES = {
+    "result": [
+        {
+            "resource_type": kind,
+            "price_groups": [
+                {
+                    "price_group_id": 1,
+                    "price_group_name": "UK",
+                    "price": price,
+                    "params": {"allowed": ["44"], "forbidden": []},
+                }
+            ],
+        }
+        for kind, price in (("A2P_SMS_E212", "0.04"), ("SMSOUT", "0.5"))
+    ]
+}
+ACCOUNT = {"result": {"account_id": 1, "account_name": "a", "balance": 1, "currency": "EUR"}}
+
+
+async def test_a_budget_asks_for_the_rates_itself() -> None:
+    """One line gives a view that stops at a limit for both sends; the client itself has none."""
+    script = Scripted(
+        answer(ACCOUNT), answer(PRICES), accepted(UK), answer(SENT), accepted(UK), accepted(UK)
+    )
+    clock = FakeClock()
+    client = Client(KEY, transport=script, clock=clock)
+    sender = await client.with_budget(max_cost="0.56", per=timedelta(days=1))
+    await sender.a2p_send_sms(**A2P)
+    await sender.send_sms_message(**SMS)
+    with pytest.raises(BudgetExceeded, match="within 1 day") as caught:
+        await sender.a2p_send_sms(**A2P)
+    assert (caught.value.left, caught.value.currency) == (Decimal("0.02"), "EUR")
+    assert len(script.requests) == 4
+    await client.a2p_send_sms(**A2P)
+    clock.passed += 87_000
+    await sender.a2p_send_sms(**A2P)
+
+
+async def test_limits_that_make_no_sense_are_refused_before_anything_is_asked() -> None:
+    """A slip costs no call."""
+    script = Scripted()
+    client = Client(KEY, transport=script)
+    with pytest.raises(InvalidRequest, match="max_cost: is 'a lot'"):
+        await client.with_budget(max_cost="a lot")
+    assert not script.requests

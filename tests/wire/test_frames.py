@@ -281,10 +281,28 @@ async def test_nor_of_a_call_that_is_cancelled(transport: Any) -> None:  # noqa:
         lambda: from_env({"VOXIMPLANT_ACCOUNT_ID": "x", "VOXIMPLANT_API_KEY": SECRET_KEY}),
         lambda: from_env({"VOXIMPLANT_API_KEY": SECRET_KEY}),
         lambda: from_env({"VOXIMPLANT_CREDENTIALS": "gone.json", "OTHER": SECRET_KEY}),
+        lambda: from_env({"VOXIMPLANT_CREDENTIALS": f"-----BEGIN PRIVATE KEY----- {SECRET_KEY}"}),
+        lambda: from_env({"VOXIMPLANT_CREDENTIALS": f'{{"private_key": "{SECRET_KEY}"}}'}),
+        lambda: ServiceAccount.from_file("A" * 1100 + SECRET_KEY),
     ],
 )
 def test_nor_of_credentials_that_are_wrong(make: Callable[[], object]) -> None:
-    """The environment holds many secrets."""
+    """The environment holds many secrets; a variable may hold the key in place of its path."""
     with pytest.raises(voxsms.CredentialsInvalid) as caught:
         make()
+    assert_nothing_is_shown(caught.value)
+
+
+def test_nor_of_an_address_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused, given as an argument and by the environment."""
+    address = f"https://user:{SECRET_KEY}@api.example"
+    with pytest.raises(voxsms.InvalidRequest, match="must not hold credentials") as caught:
+        Client(ApiKey(1, SECRET_KEY), address)
+    assert_nothing_is_shown(caught.value)
+    monkeypatch.delenv("VOXIMPLANT_CREDENTIALS", raising=False)
+    monkeypatch.setenv("VOXIMPLANT_ACCOUNT_ID", "1")
+    monkeypatch.setenv("VOXIMPLANT_API_KEY", SECRET_KEY)
+    monkeypatch.setenv("VOXSMS_BASE_URL", address)
+    with pytest.raises(voxsms.InvalidRequest, match="must not hold credentials") as caught:
+        Client.from_env()
     assert_nothing_is_shown(caught.value)

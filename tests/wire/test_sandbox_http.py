@@ -165,7 +165,10 @@ def test_nothing_of_a_request_is_logged(
     post("A2PSendSms", src_number="VOXSMS", dst_numbers="447443332212", text="a secret text")
     post("Secret447443332212")
     said = [record.getMessage() for record in caplog.records if record.name == "voxsms"]
-    assert said == ["sandbox: A2PSendSms, fault: commit_then_error", "sandbox: unknown, fault: ok"]
+    assert said == [
+        "sandbox: A2PSendSms, fault: commit_then_error",
+        "sandbox: unknown, refused: 103",
+    ]
     ours = [record for record in caplog.records if not record.name.startswith("http")]
     shown = "\n".join(f"{record.getMessage()} {record.args}" for record in ours)
     for hidden in ("447443332212", "a secret text", voxsms_sandbox.api_key.api_key):

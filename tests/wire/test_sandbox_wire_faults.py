@@ -22,11 +22,15 @@ def connect(sandbox: Sandbox) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=5)
 
 
+def form(sandbox: Sandbox) -> dict[str, str]:
+    """Return an A2P request with the API key."""
+    key = sandbox.api_key
+    return A2P | {"account_id": str(key.account_id), "api_key": key.api_key}
+
+
 def request(sandbox: Sandbox, method: str = "A2PSendSms") -> bytes:
     """Write a request byte by byte as it crosses the wire."""
-    key = sandbox.api_key
-    form = A2P | {"account_id": str(key.account_id), "api_key": key.api_key}
-    body = urlencode(form).encode()
+    body = urlencode(form(sandbox)).encode()
     head = f"POST /platform_api/{method}/ HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"content-type: application/x-www-form-urlencoded\r\n\r\n" + body
 
@@ -152,7 +156,9 @@ def test_a_wait_that_is_asked_for(
 ) -> None:
     """`Retry-After` is there if it was wanted, as it was wanted."""
     voxsms_sandbox.faults.add(kind, retry_after=retry_after)
-    answer = http.post(f"{voxsms_sandbox.url}/platform_api/GetAccountInfo/")
+    answer = http.post(
+        f"{voxsms_sandbox.url}/platform_api/GetAccountInfo/", data=form(voxsms_sandbox)
+    )
     assert answer.headers.get("retry-after") == expected
 
 
@@ -173,7 +179,9 @@ def test_any_error_code(voxsms_sandbox: Sandbox, post: Post, kind: str) -> None:
 def test_a_status_of_a_gateway(voxsms_sandbox: Sandbox, http: httpx.Client) -> None:
     """Any status, in HTML, as a gateway says it."""
     voxsms_sandbox.faults.add("http_error", status=504)
-    answer = http.post(f"{voxsms_sandbox.url}/platform_api/GetAccountInfo/")
+    answer = http.post(
+        f"{voxsms_sandbox.url}/platform_api/GetAccountInfo/", data=form(voxsms_sandbox)
+    )
     assert (answer.status_code, "html" in answer.headers["content-type"]) == (504, True)
 
 

@@ -227,6 +227,8 @@ def _path_in_answer(method: AnyMethod, payload: dict[str, object], path: str) ->
 
 _ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
 """What stands only in an answer to a call that was carried out."""
+_ACCEPTED_ANYWHERE = re.compile(rb'"(%s)"\s*:\s*+(?!null)' % "|".join(_ACCEPTED).encode())
+_ERROR_ANYWHERE = re.compile(rb'"errors?"\s*:')
 
 
 def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
@@ -238,22 +240,47 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
         ResponseInvalid: it is no JSON object, or contradicts itself.
     """
     data = _object_in(answer.body)
+    errors = [] if isinstance(data, str) else _errors_in(data)
+    if errors or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        _check_refusal(method, answer, data, refused_by=errors)
     if isinstance(data, str):
         raise _without_json(method, answer, data)
-    errors = _errors_in(data)
-    found = [name for name in _ACCEPTED if data.get(name) is not None]
-    accepted = found[0] if found else None
-    # An error, or a 429, beside a success is neither: for a send it must stay in doubt.
-    if errors and accepted:
-        path = "error" if data.get("error") else "errors"
-        raise ResponseInvalid(method.cmd, path, f"an error beside {accepted}")
-    if accepted and answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise ResponseInvalid(method.cmd, "$", f"HTTP 429 with {accepted}")
+    if len(errors) > _MAX_ERRORS:  # each takes its time, and two megabytes hold 700,000
+        problem = f"has {len(errors)} errors; at most {_MAX_ERRORS} are read"
+        raise ResponseInvalid(method.cmd, "errors", problem)
     if errors:
         raise max((_api_error(method, answer, error) for error in errors), key=_doubt_left)
     if not _is_success(answer):
         raise _without_json(method, answer, "a JSON object without an error")
     return data
+
+
+_MAX_ERRORS = 1000
+
+
+def _check_refusal(
+    method: AnyMethod, answer: Answer, data: dict[str, object] | str, *, refused_by: list[object]
+) -> None:
+    """Refuse an error, or a 429, beside a success: it is neither, and leaves a send in doubt.
+
+    The body is searched as it came: inside of an error or a list, in JSON that is cut, and under a
+    name that stands there twice, of which a parser tells the last.
+    """
+    accepted = _ACCEPTED_ANYWHERE.search(answer.body)
+    read = {} if isinstance(data, str) else data
+    path = "error" if read.get("error") else "errors"
+    if accepted and refused_by:
+        problem = f"an error beside {accepted[1].decode()}"
+    elif accepted:
+        path, problem = "$", f"HTTP 429 with {accepted[1].decode()}"
+    elif refused_by and len(_ERROR_ANYWHERE.findall(answer.body)) > len(read.keys() & _ERRORS):
+        problem = "has another error inside or beside it"
+    else:
+        return
+    raise ResponseInvalid(method.cmd, path, problem)
+
+
+_ERRORS = {"error", "errors"}
 
 
 def _errors_in(data: Mapping[str, object]) -> list[object]:

@@ -13,10 +13,12 @@ A message to the wrong person cannot be called back, so punctuation is judged be
 | `192.168.100.200` | refused | an IP address |
 | `+44 (0)7700 900123`, `+44 0 7700 900123` | refused | the zero may go or stay |
 | `07700 900123`, `00 44 ...`, `011 44 ...` | no destination | dialled inside one country |
-| `(212) 555-0100`, `212.555.0100` | refused | North America without its `+1` |
+| `(212) 555-0100`, `212-5550100` | refused | North America without its `+1` |
 | `138 1234 5678`, `98765 43210` | refused | China, India without country code |
 | `8 (912) 345-67-89`, `555-0100` | refused | Russia's trunk prefix; one town |
-| `12345-6789`, `123-45-6789` | refused | a postal code, an identity or card number |
+| `12345-6789`, `123-45-6789`, `12-34-56` | refused | an identity, a bank, a postal code |
+| `51.5074 -0.1278` | refused | a place on earth |
+| `447700900123 (2)`, `447700900123-99` | refused | whole already; it says which, or how many |
 | `... x5`, `... ext. 5`, `...;ext=5` | refused | an extension gets no message |
 | `A / B`, `A; B`, `A` and `B` on two lines | refused | two numbers would become one |
 | digits of other scripts, anything else | refused | only ASCII digits may remain |
@@ -55,7 +57,7 @@ _DATE = (
     rf"|(?:{_DAY}(?P<b>[-./ ]){_MONTH}|{_MONTH}(?P<c>[-./ ]){_DAY})(?:(?P=b)|(?P=c)){_YEAR}"
     rf"|(?:{_DAY}(?P<d>[-./]){_MONTH}|{_MONTH}(?P<e>[-./]){_DAY})(?:(?P=d)|(?P=e))\d\d"
 )
-_TIME = r"\d\d?[:.]\d\d(?:[:.]\d\d)?(?:[.,]\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?"
+_TIME = r"\d\d?[:.-]\d\d(?:[:.-]\d\d)?(?:[.,]\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?"
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|\d?\d)"
 _AMOUNT = (
     r"(?!\+\d{1,3}\.\d{4})[+-]?\d+[.,]\d*"  # but RFC 5733 writes +44.7700900123
@@ -64,7 +66,7 @@ _AMOUNT = (
     r"|\d{1,3}(?P<t>[ .])\d{3}(?:(?P=t)\d{3})?|\d\d?(?:\.\d{3}){3}"
 )
 _NATIONAL = (
-    r"[2-9]\d\d([ .-])\d{3}\1\d{4}|\d{3}[ -]\d{4}"  # North America
+    r"[2-9]\d\d(?:([ .-])\d{3}\1\d{4}|[ .-]\d{7})|\d{3}[ -]\d{4}"  # North America
     r"|1\d\d([ .-])\d{4}\2\d{4}"  # China
     r"|\d{5}[ .-]\d{5}"  # India
     r"|\( ?[1-9]\d* ?\)(?:[ .-]*\d){5,9}"  # an area code; after a country code more follow
@@ -83,11 +85,11 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "is in scientific notation, which loses digits; format the column as text",
         ),
         (
-            r"[^.,]*\d[.,]00?",
+            r"[^.,]*\d ?[.,]00?",
             "is a spreadsheet's decimal; format the column as text",
         ),
         (
-            rf"(?:{_DATE})(?:[ T]+{_TIME})?|\d\d?:\d\d(?::\d\d)?|\d\d\.\d\d\.\d\d",
+            rf"(?:{_DATE})(?:[ T-]+{_TIME})?|\d\d?:\d\d(?::\d\d)?|\d\d\.\d\d\.\d\d",
             "looks like a date or a time, not like a phone number",
         ),
         (
@@ -95,8 +97,15 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "looks like an IP address, not like a phone number",
         ),
         (
-            r"\d{5}-\d{3,4}|\d{3}-\d\d-\d{4}|3\d{3}([ -])\d{6}\1\d{4,5}",
+            (
+                r"\d{5}-\d{3,4}|\d{3}-\d\d-\d{4}|3\d{3}([ -])\d{6}\1\d{4,5}"
+                r"|\d\d-\d\d-\d\d(?:[ -]\d{6,8})?"  # a sort code, and an account
+            ),
             "looks like a postal code, an identity or a card number, not like a phone number",
+        ),
+        (
+            r"-?\d{1,3}\.\d{3,} *[ -]\d{1,3}\.\d{3,}",
+            "looks like a place on earth, not like a phone number",
         ),
         (
             rf"\+?(?:[^{_BREAK}\d]*+\d){{5}}[^{_BREAK}]*+[{_BREAK}](?:\D*+\d){{5}}.*",
@@ -105,6 +114,10 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             _AMOUNT,
             "looks like an amount; write a phone number with a leading + or as digits alone",
+        ),
+        (
+            r".*\d{11,}[ .()-]+\d{1,4} ?\)?",
+            "has something behind a number that is whole; give the number alone",
         ),
         (
             r".*\d[ ,;]*(?:#|(?-i:x)|ext(?:n|ension)?)[ .:=]*\d+",

@@ -100,6 +100,8 @@ class MethodSpec(Generic[P, R]):
     """The request class of its `output=` form, where the answer is a file."""
     roles: tuple[str, ...] = ()
     """Any one of these lets a service account call it; documentation, never checked here."""
+    example: str = ""
+    """What `help()` shows of how it is called, where that has a trap."""
 
     @property
     def charges(self) -> bool:
@@ -337,6 +339,11 @@ A2P_SEND_SMS = MethodSpec(
     summary="Send one text to up to 100 numbers",
     sending=Sending(sender="src_number", to="dst_numbers", text="text"),
     roles=("CallsSMS",),
+    example="""
+    sent = await client.a2p_send_sms(src_number="ACME", dst_numbers=numbers, text="See you")
+    sent.raise_if_failed()  # an accepted send may have refused some numbers, or all
+    print(sent.result[0].message_id)  # without the line above `result` may be empty
+""",
 )
 CONTROL_SMS = MethodSpec(
     cmd="ControlSms",
@@ -448,7 +455,7 @@ def documentation(method: AnyMethod, request: RequestClass) -> str:
     """Return what `help()` shows of a call."""
     about = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
     roles = f"\n\nRoles: {', '.join(method.roles)}." if method.roles else ""
-    return "\n".join([f"{getdoc(request)}\n\nArgs:", *about]) + roles
+    return "\n".join([f"{getdoc(request)}\n{method.example}\nArgs:", *about]) + roles
 
 
 def python_name(cmd: str) -> str:

@@ -158,7 +158,10 @@ class ServiceAccount(_Secret):
         Raises:
             CredentialsInvalid: it cannot be read, or a field is missing or wrong.
         """
-        found = _read(path)
+        if not _is_path(os.fspath(path)):
+            del path  # error trackers record the variables of frames
+            raise CredentialsInvalid("must be the path of a credentials file, not its contents")
+        found = _read(Path(path))
         problems = found.problems()
         if problems:
             raise CredentialsInvalid(f"{_named(found.path)}: {'; '.join(problems)}")
@@ -199,6 +202,8 @@ def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
         return ServiceAccount.from_file(path)
     except CredentialsInvalid as problem:
         raise CredentialsInvalid(f"VOXIMPLANT_CREDENTIALS: {problem}") from problem
+    finally:
+        del path  # it may be the file's contents by mistake
 
 
 def variable(environ: Mapping[str, str], name: str) -> str:
@@ -249,13 +254,16 @@ def _named(path: Path) -> str:
     return f"credentials file {str(path)!r}"
 
 
-def _read(path: str | os.PathLike[str]) -> _Found:
-    name = os.fspath(path)
+def _is_path(name: str) -> bool:
+    """Return whether this is a path; to fill a variable with the file's contents is a common slip.
+
+    A path is shown in errors.
+    """
     is_content = "PRIVATE KEY" in name or name.lstrip(_AROUND).startswith("{")
-    if is_content or len(name) > _MAX_PATH_LENGTH or not {"\0", "\n"}.isdisjoint(name):
-        # A variable filled with the file's contents is a common slip; the path would be shown.
-        raise CredentialsInvalid("must be the path of a credentials file, not its contents")
-    file = Path(name)
+    return not is_content and len(name) <= _MAX_PATH_LENGTH and {"\0", "\n"}.isdisjoint(name)
+
+
+def _read(file: Path) -> _Found:
     found = _parsed(_content(file))
     if isinstance(found, str):
         raise CredentialsInvalid(f"{_named(file)}: {found}")

@@ -12,6 +12,7 @@ defect of the program that calls, found before there was a call.
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from typing import TypeVar
 
 import attrs
@@ -57,6 +58,10 @@ class CallEvent:
     """Set for the two sends."""
     fragments_count: int | None = None
     """What the service counted, if it answered; a difference is worth an alarm."""
+    message_ids: tuple[int, ...] = ()
+    """Of an accepted send, those that the answer has."""
+    predicted_cost: Decimal | None = None
+    """Of a send, where a budget knows the rate of every number; in the currency of its rates."""
 
 
 @attrs.frozen
@@ -96,6 +101,7 @@ class CallReport:
         "_method",
         "_predicted",
         "attempts",
+        "predicted_cost",
         "started",
     )
 
@@ -106,6 +112,7 @@ class CallReport:
         self._hooks = hooks
         self._clock = clock
         self._predicted = predicted
+        self.predicted_cost: Decimal | None = None
         self._is_unreported = False  # an attempt is under way of which no hook knows
         self._in_doubt = False
 
@@ -138,6 +145,7 @@ class CallReport:
         *,
         cancelled: bool = False,
         fragments_count: int | None = None,
+        message_ids: tuple[int, ...] = (),
     ) -> None:
         """Report how the call ended."""
         if self._is_unreported:
@@ -168,6 +176,8 @@ class CallReport:
             error if isinstance(error, OutcomeUnknown) else None,
             self._predicted,
             fragments_count,
+            message_ids,
+            self.predicted_cost,
         )
         call_hook(hook, event)
 

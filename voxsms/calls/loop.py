@@ -26,6 +26,7 @@ from voxsms.calls.download import TargetFile
 from voxsms.calls.hooks import CallReport, write_log
 from voxsms.errors import (
     ApiError,
+    BudgetExceeded,
     ConnectionFailed,
     NotSent,
     OutcomeUnknown,
@@ -447,14 +448,18 @@ class Call(Generic[R]):
         if budget is None or sending is None:
             return None
         try:
-            return budget.reserve(
+            reservation = budget.reserve(
                 self._form[sending.text],
                 self._numbers,
                 method=self._method.cmd,
                 fragments=self._predicted,
             )
         except VoxSmsError as error:
+            if isinstance(error, BudgetExceeded):
+                self._report.predicted_cost = error.cost
             raise without_frames(error) from error.__cause__
+        self._report.predicted_cost = reservation.cost
+        return reservation
 
     def _settle(self, result: R, reservation: "Reservation | None") -> None:
         """Settle the reservation of an accepted call, and report what was counted otherwise."""
@@ -462,7 +467,9 @@ class Call(Generic[R]):
             self._report.end(self._outcome, None)
             return
         cmd, counted = self._method.cmd, result.fragments_count
+        ids: tuple[int, ...]
         if isinstance(result, A2PSendSmsResult):
+            ids = tuple(message.message_id for message in result.result)
             accepted, refused = bare_numbers(result.result), bare_numbers(result.failed)
             if reservation is not None and refused:
                 # A number of which the answer says nothing may have been charged.
@@ -471,10 +478,12 @@ class Call(Generic[R]):
                 asked = len(self._numbers)
                 text = "%s: the answer says nothing of %d of %d numbers"
                 write_log(logging.WARNING, text, cmd, missing, asked)
+        else:
+            ids = () if result.message_id is None else (result.message_id,)
         if counted != self._predicted:
             text = "%s: the service counted %d fragments where %d were predicted"
             write_log(logging.WARNING, text, cmd, counted, self._predicted)
-        self._report.end(self._outcome, None, fragments_count=counted)
+        self._report.end(self._outcome, None, fragments_count=counted, message_ids=ids)
 
 
 def without_frames(error: E) -> E:

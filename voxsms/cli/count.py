@@ -127,17 +127,27 @@ def _by_character(forced_by: tuple[ForcedBy, ...]) -> list[list[ForcedBy]]:
 
 def _instead(message: Message, places: list[ForcedBy]) -> str:
     """Return what says the same as a character, or what it passes for."""
-    suggestion = places[0].suggestion
-    if suggestion is not None:
-        return _SAID.get(suggestion, suggestion)
     indices = {found.index for found in places}
     alike = [found.looks_like for found in message.homoglyphs if found.index in indices]
-    return f"passes for the Latin {alike[0]}" if alike else ""
+    if alike:
+        return f"passes for the Latin {alike[0]}"
+    suggestion = places[0].suggestion
+    return "" if suggestion is None else _SAID.get(suggestion, suggestion)
 
 
 def _print_saving(message: Message) -> None:
-    simple = message.simplified()
+    simple, how = message.simplified(), "Simplified it says the same in "
+    if simple is message:
+        simple, how = _in_greek_capitals(message)
     if simple is not message:
         fragments = io.number(simple.segmentation.fragments_count, "fragment")
-        io.say(("Simplified it says the same in ", ""), (fragments, io.GOOD), ":")
+        io.say((how, ""), (fragments, io.GOOD), ":")
         io.out().print(marked(simple.text), soft_wrap=True)
+
+
+def _in_greek_capitals(message: Message) -> tuple[Message, str]:
+    """Return what Greek takes in capitals without accents: GSM-7 has the shape of each."""
+    simple = message.simplified(greek=True)
+    if simple is not message:
+        return simple, "With capitals of the same shape that GSM-7 has it takes "
+    return message.simplified(greek="capitals"), "In Greek capitals without accents it takes "

@@ -5,17 +5,33 @@ A reservation is made before the send and closed after it: given back where the 
 a cancelled call leaves behind.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from threading import Lock
-from typing import Literal
+from typing import Final, Literal, cast
+
+import attrs
 
 from voxsms.api.phone_numbers import digits_or_text
+from voxsms.clock import Clock
 from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
 from voxsms.pricing._money import EXACT, total
 from voxsms.pricing._rates import RateTable, destination_digits, method_name
 from voxsms.text import count_fragments
+
+_SLOTS: Final = 1000
+"""A window of time is kept in so many parts, so that a busy day takes no more memory."""
+
+
+@attrs.define
+class _Slot:
+    """What was spent in one part of the window."""
+
+    number: int
+    amount: Decimal = Decimal(0)
+    is_over: bool = False
 
 
 class Reservation:
@@ -24,13 +40,19 @@ class Reservation:
     The last call counts: to call one again, or one after the other, books nothing twice.
     """
 
+    cost: Decimal | None
+    """What the send is predicted to cost; None where a number has no known price."""
+
     def __init__(
-        self, costs: Sequence[tuple[str, Decimal]], book: Callable[[Decimal], None]
+        self,
+        costs: Sequence[tuple[str, Decimal | None]],
+        book: Callable[[Decimal, _Slot | None], _Slot],
     ) -> None:
-        self._costs = costs
+        self._costs = [(number, cost or Decimal(0)) for number, cost in costs]
         self._book = book
-        self._kept = total(cost for _, cost in costs)
-        book(self._kept)
+        self._kept = total(cost for _, cost in self._costs)
+        self.cost = None if any(cost is None for _, cost in costs) else self._kept
+        self._slot = book(self._kept, None)
 
     def settle(self, accepted: Iterable[str]) -> None:
         """Keep what was predicted for the numbers that the service accepted.
@@ -50,7 +72,7 @@ class Reservation:
         self._keep(Decimal(0))
 
     def _keep(self, amount: Decimal) -> None:
-        self._book(EXACT.subtract(amount, self._kept))
+        self._book(EXACT.subtract(amount, self._kept), self._slot)
         self._kept = amount
 
 
@@ -60,12 +82,18 @@ class Budget:
     Several clients, views and outboxes may share one, in any number of tasks and threads. It counts
     what voxsms predicts, from 0 in each run of the program; the history has what was charged.
 
+        Budget(max_cost="25", per=timedelta(days=1), rates=await client.rates())
+
     Args:
         max_cost: The most that all sends together may cost, in the currency of `rates`.
+        per: Within how much time, at any moment: what is longer ago is not counted (it is forgotten
+            a thousandth of that time late). Without it `max_cost` is for as long as this object is
+            used, or until `reset`.
         max_fragments: The most fragments that one message may take.
         rates: What messages cost, needed for `max_cost`: one table, or one for each send.
         unpriced: `"refuse"` raises `PriceUnknown` for a number without a known price; `"allow"`
             lets it pass and counts nothing for it.
+        clock: For tests: whose `monotonic` says how much time has passed.
 
     Raises:
         InvalidRequest: the limits make no sense; every fault is named.
@@ -75,24 +103,41 @@ class Budget:
         self,
         *,
         max_cost: Decimal | int | str | None = None,
+        per: timedelta | None = None,
         max_fragments: int | None = None,
         rates: RateTable | Sequence[RateTable] | None = None,
         unpriced: Literal["refuse", "allow"] = "refuse",
+        clock: Clock | None = None,
     ) -> None:
         tables = [rates] if isinstance(rates, RateTable) else rates or []
         self.max_cost = None if max_cost is None else _read_amount(max_cost)
+        self.per = per
         self.max_fragments = max_fragments
+        self._clock = clock or Clock()
         self._tables = {table.method: table for table in tables}
         self._refuses = unpriced != "allow"
-        self._spent = Decimal(0)
+        self._slots: deque[_Slot] = deque()
+        self._spent = Decimal(0)  # the sum of the slots
         self._lock = Lock()  # held for arithmetic only, never over a send
         if faults := self._find_faults({table.currency for table in tables}):
             raise InvalidRequest("Budget", tuple(faults))
 
     @property
     def spent(self) -> Decimal:
-        """What is spent or set aside so far; 0 without `rates`."""
-        return self._spent
+        """What is spent or set aside so far, or within `per`; 0 without `rates`."""
+        with self._lock:
+            self._forget_old()
+            return self._spent
+
+    @property
+    def left(self) -> Decimal | None:
+        """How much may still be spent now; None without `max_cost`."""
+        return None if self.max_cost is None else EXACT.subtract(self.max_cost, self.spent)
+
+    def reset(self) -> None:
+        """Start again from 0; sends under way now are counted as before it."""
+        with self._lock:
+            self._forget(len(self._slots))
 
     def reserve(
         self,
@@ -123,7 +168,7 @@ class Budget:
 
     def _find_costs(
         self, fragments: int, numbers: Sequence[str], method: str | None
-    ) -> list[tuple[str, Decimal]]:
+    ) -> list[tuple[str, Decimal | None]]:
         digits = [destination_digits(number) for number in numbers]
         table = self._find_table(method) if self._tables else None
         return [(number, self._find_cost(table, number, fragments)) for number in digits]
@@ -139,25 +184,65 @@ class Budget:
             raise PriceUnknown(f"the budget has rates of {known}, and this send is {asked}")
         return table
 
-    def _find_cost(self, table: RateTable | None, number: str, fragments: int) -> Decimal:
+    def _find_cost(self, table: RateTable | None, number: str, fragments: int) -> Decimal | None:
         if table is None:
-            return Decimal(0)
+            return None
         rate = table.rate_for(number) if self._refuses else table.get(number)
-        return rate.cost(fragments) if rate else Decimal(0)
+        return rate.cost(fragments) if rate else None
 
-    def _book(self, amount: Decimal) -> None:
-        """Add an amount to what is spent, if the limit allows; a negative one is taken back."""
+    def _book(self, amount: Decimal, slot: _Slot | None) -> _Slot:
+        """Add an amount to what is spent, if the limit allows.
+
+        With the slot of a reservation it corrects what that one has set aside: always allowed, and
+        without effect if that is forgotten.
+        """
         with self._lock:
+            self._forget_old()
             before = self._spent
             after = EXACT.add(before, amount)
-            if self.max_cost is None or amount <= 0 or after <= self.max_cost:
+            if slot is None:
+                if self.max_cost is not None and amount > 0 and after > self.max_cost:
+                    raise self._exceeded(amount, before)
+                slot = self._find_slot()
+            if not slot.is_over:
+                slot.amount = EXACT.add(slot.amount, amount)
                 self._spent = after
-                return
+            return slot
+
+    def _exceeded(self, cost: Decimal, spent: Decimal) -> BudgetExceeded:
+        limit = self.max_cost or Decimal(0)
         unit = next(iter(self._tables.values())).currency
-        raise BudgetExceeded(
-            f"this send would cost {amount} {unit}; of the budget of {self.max_cost} {unit} "
-            f"{before} {unit} are spent or set aside"
+        within = "" if self.per is None else f" within {_write_span(self.per)}"
+        return BudgetExceeded(
+            f"this send would cost {cost} {unit}; of the budget of {limit} {unit}{within} "
+            f"{spent} {unit} are spent or set aside",
+            cost=cost,
+            left=max(EXACT.subtract(limit, spent), Decimal(0)),
+            limit=limit,
+            currency=unit,
         )
+
+    def _find_slot(self) -> _Slot:
+        """Return the slot of this moment; without `per` there is one for all time."""
+        number = self._count_slots(self._clock.monotonic())
+        if not self._slots or self._slots[-1].number != number:
+            self._slots.append(_Slot(number))
+        return self._slots[-1]
+
+    def _count_slots(self, seconds: float) -> int:
+        return 0 if self.per is None else int(seconds / self.per.total_seconds() * _SLOTS // 1)
+
+    def _forget_old(self) -> None:
+        if self.per is not None:
+            # A slot goes when its last moment is out of the window.
+            oldest = self._count_slots(self._clock.monotonic()) - _SLOTS
+            self._forget(sum(1 for slot in self._slots if slot.number < oldest))
+
+    def _forget(self, slots: int) -> None:
+        for _ in range(slots):
+            slot = self._slots.popleft()
+            slot.is_over = True
+            self._spent = EXACT.subtract(self._spent, slot.amount)
 
     def _find_faults(self, currencies: set[str]) -> list[Fault]:
         faults: list[Fault] = []
@@ -167,6 +252,11 @@ class Budget:
             faults.append(
                 Fault("rates", f"has several currencies: {', '.join(sorted(currencies))}")
             )
+        per = cast("object", self.per)
+        if per is not None and (not isinstance(per, timedelta) or per <= timedelta()):
+            faults.append(Fault("per", f"is {per!r}; it must be a timedelta above 0"))
+        if per is not None and self.max_cost is None:
+            faults.append(Fault("per", "is given without max_cost, which it is the time of"))
         given: object = self.max_fragments
         if given is not None and (type(given) is not int or given < 1):
             problem = f"is {self.max_fragments!r}; it must be a whole number of at least 1"
@@ -176,7 +266,13 @@ class Budget:
     def __repr__(self) -> str:
         """Show the limits and what is spent."""
         limits = f"max_cost={self.max_cost}, max_fragments={self.max_fragments}"
-        return f"Budget({limits}, spent={self._spent})"
+        per = "" if self.per is None else f", per={self.per}"
+        return f"Budget({limits}{per}, spent={self.spent})"
+
+
+def _write_span(span: timedelta) -> str:
+    """Write `1 day`, `7 days` or, where that is no whole number of days, `0:15:00`."""
+    return str(span).removesuffix(", 0:00:00")
 
 
 def _read_amount(given: object) -> Decimal:

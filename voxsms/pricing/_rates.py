@@ -201,10 +201,16 @@ def _make_territory(group: PriceGroup, kind: str, *, alone: bool) -> Territory[R
     label = name if alone and name else f"{name} ({kind} {group.price_group_id})".lstrip()
     return Territory(
         label,
-        frozenset(prefix.translate(_SEPARATORS) for prefix in group.params.allowed),
-        frozenset(prefix.translate(_SEPARATORS) for prefix in group.params.forbidden),
+        _read_prefixes(group.params.allowed),
+        _read_prefixes(group.params.forbidden),
         _make_rate(group, kind, label),
     )
+
+
+def _read_prefixes(listed: Iterable[str]) -> frozenset[str]:
+    """Return the digits of prefixes; one that is longer than any number matches none."""
+    prefixes = (prefix.translate(_SEPARATORS) for prefix in listed)
+    return frozenset(prefix for prefix in prefixes if len(prefix) <= MAX_DIGITS)
 
 
 def _make_rate(group: PriceGroup, kind: str, label: str) -> Rate | Doubt:

@@ -1,23 +1,37 @@
 """The books of an account: numbers, balance, and every message with what became of it."""
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import attrs
 
 from voxsms.api.models import DeliveryStatus, Direction
 from voxsms.api.wire import TIME_FORMAT
 from voxsms.pricing import EXACT, total
+from voxsms.sandbox import private_files
 from voxsms.sandbox.clock import Clock
 from voxsms.sandbox.refusal import Refusal
 from voxsms.sandbox.schema import INDEXES, TABLES
 from voxsms.sandbox.settings import Number, Settings
 
 _INSUFFICIENT_MONEY = 127
+_IN_MEMORY = ":memory:"
+
+
+def _make_private(path: str | os.PathLike[str]) -> None:
+    """Let the user alone read a database; SQLite gives the files beside it the same mode."""
+    left_behind = (Path(f"{os.fspath(path)}{suffix}") for suffix in ("-journal", "-wal", "-shm"))
+    try:
+        for file in (path, *(each for each in left_behind if each.exists())):
+            private_files.make_private(file)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"unable to open database file: {error.strerror}") from None
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +59,9 @@ class Books:
         self._settings = settings
         self._clock = clock
         self._numbers = {each.number: each for each in settings.numbers}
-        path = settings.database or ":memory:"
+        path = settings.database or _IN_MEMORY
+        if path != _IN_MEMORY:
+            _make_private(path)
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._open()
 

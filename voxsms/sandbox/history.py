@@ -84,7 +84,10 @@ class History:
             return Page(rows, self._total(query))
 
     def _forget_if_changed(self) -> None:
-        if self._version != self._books.version or len(self._places) > self._most_places:
+        if (
+            self._version != self._books.version
+            or max(len(self._places), len(self._totals)) > self._most_places
+        ):
             self._version = self._books.version
             self._totals.clear()
             self._places.clear()

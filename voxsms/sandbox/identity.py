@@ -5,7 +5,7 @@ Source: shared contract, section 1 "Authentication"; the codes are those of sect
 
 import secrets
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import cast
 
 import attrs
@@ -32,16 +32,21 @@ _LEEWAY = 1
 
 @cache
 def _private_key() -> rsa.RSAPrivateKey:
-    """Make a key; one a process, as it takes up to half a second."""
+    """Make a key when first needed; one a process, as it takes up to half a second."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def _pem(key: rsa.RSAPrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()
+@cache
+def _pem() -> str:
+    return (
+        _private_key()
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        .decode()
+    )
 
 
 @attrs.frozen
@@ -58,11 +63,15 @@ class Identity:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._key = _private_key()
         self.account_id = 1_000_000 + secrets.randbelow(9_000_000)
-        self.auth = ServiceAccount(self.account_id, secrets.token_hex(16), _pem(self._key))
+        self._key_id = secrets.token_hex(16)
         self.api_key = ApiKey(self.account_id, secrets.token_hex(20))
         self.callback_salt = secrets.token_hex(20)
+
+    @cached_property
+    def auth(self) -> ServiceAccount:
+        """The service account."""
+        return ServiceAccount(self.account_id, self._key_id, _pem())
 
     def check(self, authorization: str | None, form: Mapping[str, str]) -> None:
         """Let a request pass that carries a good token or the API key, or raise `Refusal`."""
@@ -83,12 +92,12 @@ class Identity:
         if scheme.lower() != "bearer":
             raise Refusal(_INVALID_TOKEN_FORMAT, "No bearer token")
         try:
-            decoded = PyJWS().decode_complete(token, self._key.public_key(), ["RS256"])
+            decoded = PyJWS().decode_complete(token, _private_key().public_key(), ["RS256"])
         except InvalidSignatureError:
             raise Refusal(_AUTHORIZATION_FAILED) from None
-        except InvalidTokenError:
+        except (InvalidTokenError, RecursionError):  # the header's JSON may be nested deeply
             raise Refusal(_INVALID_TOKEN_FORMAT) from None
-        if decoded["header"].get("kid") != self.auth.key_id:
+        if decoded["header"].get("kid") != self._key_id:
             raise Refusal(_AUTHORIZATION_FAILED)
         return _read_claims(decoded["payload"])
 

@@ -52,20 +52,22 @@ class Service:
             "GetAccountInfo": self._get_account_info,
         }
 
+    def admit(self, call: Call) -> None:
+        """Raise `Refusal` if nobody knows the method or the credentials are not good."""
+        if call.method not in METHODS:
+            raise Refusal(_UNKNOWN_COMMAND)
+        self.identity.check(call.authorization, call.form)
+
     def answer(self, call: Call) -> Reply:
-        """Carry a call out, or refuse it."""
+        """Carry an admitted call out, or refuse it."""
         try:
             return self._carry_out(call)
         except Refusal as refusal:
             return Reply.json(refusal.body())
 
     def _carry_out(self, call: Call) -> Reply:
-        row = METHODS.get(call.method)
-        if row is None:
-            raise Refusal(_UNKNOWN_COMMAND)
-        self.identity.check(call.authorization, call.form)
         self._limit_rate()
-        values, faults = codec.read_request(row, call.form)
+        values, faults = codec.read_request(METHODS[call.method], call.form)
         if faults:
             raise of_parameter(faults[0])
         return self._methods[call.method](values)

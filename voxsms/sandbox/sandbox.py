@@ -19,6 +19,7 @@ from voxsms.sandbox.clock import Clock
 from voxsms.sandbox.filling import fill
 from voxsms.sandbox.ledger import Ledger
 from voxsms.sandbox.methods import Service
+from voxsms.sandbox.private_files import make_private
 from voxsms.sandbox.script import FaultScript
 from voxsms.sandbox.server import HOST, ServerThread
 from voxsms.sandbox.settings import Settings
@@ -138,7 +139,7 @@ class Sandbox:
             "key_id": auth.key_id,
             "private_key": auth.private_key,
         }
-        file.touch(mode=0o600)
+        make_private(file)
         file.write_text(json.dumps(credentials))
         return file
 

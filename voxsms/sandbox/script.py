@@ -17,8 +17,9 @@ def _own(fault: Fault) -> Fault:
 class FaultScript:
     """The faults still to come, in order; may be changed from any thread.
 
-    A request meets the first fault that fits its method. One that meets the connection has its turn
-    when it stands first; requests that arrive before it are answered as usual.
+    A request with good credentials meets the first fault that fits its method; one without is
+    refused and uses up none. A fault of the connection has its turn when it stands first; requests
+    that arrive before it are answered as usual.
     """
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:

@@ -10,7 +10,7 @@ from voxsms.text._changes import Change, apply_changes, chain_changes
 from voxsms.text._fitting import Cuts, check_max_fragments, pluralize
 from voxsms.text._replacements import Homoglyph, find_homoglyphs
 from voxsms.text._segments import Segmentation, count_fragments, find_faults, segment
-from voxsms.text._simplify import simplify
+from voxsms.text._simplify import Greek, simplify
 
 
 def check_str(given: object, subject: str) -> None:
@@ -49,7 +49,12 @@ class Message:
         return find_homoglyphs(self.text)
 
     def simplified(
-        self, *, accents: bool = False, homoglyphs: bool = False, always: bool = False
+        self,
+        *,
+        accents: bool = False,
+        homoglyphs: bool = False,
+        greek: Greek = False,
+        always: bool = False,
     ) -> "Message":
         """Return the same in fewer fragments; this message itself if that saves none.
 
@@ -61,17 +66,27 @@ class Message:
         Args:
             accents: Remove accents that GSM-7 does not have, too.
             homoglyphs: Swap what `homoglyphs` reports, too.
+            greek: With True, write Greek capitals without accents and by the letters of the same
+                shape that GSM-7 has, Greek or Latin: a reader sees no difference but the accents.
+                With `"capitals"`, write the small letters of Greek words as capitals, too.
             always: Replace where it saves nothing, too, but never at the cost of a fragment.
 
         Raises:
             InvalidText: the text has a lone surrogate or a bare ESC.
+            InvalidRequest: `greek` is something else.
         """
-        changes = simplify(self.text, accents=accents, homoglyphs=homoglyphs, always=always)
+        asked: object = greek
+        if not (isinstance(asked, bool) or asked == "capitals"):
+            problem = f"is {asked!r}; it must be True, False or 'capitals'"
+            raise InvalidRequest("message", (Fault("greek", problem),))
+        changes = simplify(
+            self.text, accents=accents, homoglyphs=homoglyphs, greek=greek, always=always
+        )
         if not changes:
             return self
         simple = self._with(changes)
         if homoglyphs:  # what was replaced may have made one word of two, and a look-alike plain
-            return simple.simplified(accents=accents, homoglyphs=True, always=always)
+            return simple.simplified(accents=accents, homoglyphs=True, greek=greek, always=always)
         return simple
 
     def fitted(self, *, max_fragments: int, ellipsis: str = "...") -> "Message":

@@ -9,7 +9,7 @@ write it so or not notice it. Left out of the table on purpose, because it would
 - accented letters, and letters of other scripts that look like Latin ones;
 - emoji, and the two characters that reverse the reading order.
 
-Below the table are rules for fractions (always used), accents and look-alikes (on request).
+Below the table are rules for fractions (always used), accents, Greek and look-alikes (on request).
 """
 
 import re
@@ -315,3 +315,33 @@ def _find_homoglyphs(text: str) -> Iterator[Homoglyph]:
 
 def _is_latin(char: str) -> bool:
     return unicodedata.name(char, "").startswith("LATIN ")
+
+
+# --- Greek: capitals, as Greek mailings are written -----------------------------------------------
+
+# GSM-7 has the Greek capitals whose shapes Latin lacks, and no others.
+_CAPITALS: Final = {char: shape for char, shape in _ALIKE.items() if "Α" <= char <= "Χ"}
+_NOT_GREEK: Final = re.compile(r"[^\W\d_\u0370-\u03ff\u1f00-\u1fff]")
+
+
+def write_greek(letter: str, *, capitals: bool = False) -> str | None:
+    """Write a Greek capital as the character of its shape that GSM-7 has, without accents.
+
+    A small letter is written as its capital if `capitals` says so. None for anything else.
+    """
+    decomposed = unicodedata.normalize("NFD", letter)
+    base = decomposed[0]
+    if not unicodedata.name(base, "").startswith("GREEK "):
+        return None
+    if not all(map(unicodedata.combining, decomposed[1:])):
+        return None
+    upper = base.upper() if capitals else base
+    written = _CAPITALS.get(upper, upper)
+    return written if written in ALPHABET else None
+
+
+def find_greek_words(text: str) -> Iterator[range]:
+    """Yield where words are of which every letter is Greek: the m of micrometres is in none."""
+    for word in _WORD.finditer(text):
+        if not _NOT_GREEK.search(word.group()):
+            yield range(*word.span())

@@ -24,8 +24,16 @@ import attrs
 
 from voxsms.errors import Fault, InvalidText
 from voxsms.text._graphemes import split_clusters
-from voxsms.text._gsm7 import ALPHABET, ESC, FOREIGN, MARKS, count_septets, escape_map
-from voxsms.text._replacements import replacements
+from voxsms.text._gsm7 import (
+    ALPHABET,
+    ESC,
+    FOREIGN,
+    MARKS,
+    SIGMA,
+    count_septets,
+    escape_map,
+)
+from voxsms.text._replacements import replacements, write_greek
 
 MAX_FRAGMENTS: Final = 255
 """The header that joins fragments counts them in one octet (3GPP TS 23.040, 9.2.3.24.1)."""
@@ -165,8 +173,9 @@ def count_fragments(text: str) -> int:
     # A text that needs UTF-16 mostly shows it in its first character (strings are ordered by it,
     # and after the alphabet's Greek comes only the euro sign), its last or its middle one. To look
     # there is quicker than to try GSM-7 in vain; a text that hides it is found out below.
-    elif (text >= _AFTER_GREEK and not "€" <= text < _AFTER_EURO) or (
-        "€" not in text and (text[-1] not in ALPHABET or text[len(text) >> 1] not in ALPHABET)
+    elif SIGMA not in text and (
+        (text >= _AFTER_GREEK and not "€" <= text < _AFTER_EURO)
+        or ("€" not in text and (text[-1] not in ALPHABET or text[len(text) >> 1] not in ALPHABET))
     ):
         return _count_utf16(text)
     units = count_septets(text)
@@ -193,7 +202,10 @@ class ForcedBy(NamedTuple):
     name: str
     """Its Unicode name, or `control-0001` and the like where it has none."""
     suggestion: str | None
-    """What says the same in GSM-7 (`""`: it can go, nobody sees it), or None."""
+    """What says the same in GSM-7 (`""`: it can go, nobody sees it), or None.
+
+    For a Greek capital, what `simplified(greek=True)` writes: the letter of its shape.
+    """
 
 
 class Bounds(NamedTuple):
@@ -289,4 +301,5 @@ def _explain(found: re.Match[str]) -> ForcedBy:
     kind = _UNNAMED.get(unicodedata.category(char), "unassigned")
     name = unicodedata.name(char, _CONTROLS.get(char, f"{kind}-{ord(char):04X}"))
     replacement = replacements().get(char)
-    return ForcedBy(found.start(), char, name, replacement.text if replacement else None)
+    suggestion = replacement.text if replacement else write_greek(char)
+    return ForcedBy(found.start(), char, name, suggestion)

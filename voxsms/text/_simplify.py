@@ -5,15 +5,18 @@ message is written in GSM-7. *Shorter*: the message stays in UTF-16, and only wh
 units is replaced. The way that takes fewer fragments is chosen, and neither if both save nothing.
 CRLF becomes LF only where that, too, saves a fragment.
 
-Letters are composed first (NFC). What else GSM-7 has is never touched, nor anything in a link.
+Letters are composed first (NFC). Greek capitals are brought on request to the letters of the same
+shape that GSM-7 has, small Greek letters only if they may become capitals. What else GSM-7 has is
+never touched, nor anything in a link.
 """
 
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, product
+from functools import cached_property
+from itertools import chain, groupby, product
 from operator import attrgetter
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
@@ -22,14 +25,17 @@ from voxsms.text._graphemes import Atom, find_atoms, may_join, split_clusters
 from voxsms.text._gsm7 import ALPHABET, FOREIGN, count_septets
 from voxsms.text._replacements import (
     Homoglyph,
+    find_greek_words,
     find_homoglyphs,
     remove_accents,
     remove_marks,
     replacements,
     write_fraction,
+    write_greek,
 )
 from voxsms.text._segments import count_fragments
 
+Greek = bool | Literal["capitals"]
 CRLF: Final = "\r\n"
 _MAX_MARKS: Final = 30  # on one letter, in any real text (UAX 15, stream-safe format)
 # They join, separate or reverse what is beside them. That shows nowhere in a text in GSM-7, but in
@@ -40,7 +46,9 @@ _JOINERS: Final = frozenset(
 )
 
 
-def simplify(text: str, *, accents: bool, homoglyphs: bool, always: bool) -> tuple[Change, ...]:
+def simplify(
+    text: str, *, accents: bool, homoglyphs: bool, greek: Greek, always: bool
+) -> tuple[Change, ...]:
     """Return the changes that save fragments; none if there is nothing to save."""
     count = count_fragments(text)
     if (count <= 1 and not always) or (count_septets(text) is not None and CRLF not in text):
@@ -51,7 +59,7 @@ def simplify(text: str, *, accents: bool, homoglyphs: bool, always: bool) -> tup
     best: tuple[Change, ...] = ()
     line_ends = (always,) if always or CRLF not in text else (False, True)
     for line_feeds, complete in product(line_ends, (True, False)):
-        rules = Rules(text, atoms, lookalikes, accents, always, line_feeds, complete)
+        rules = Rules(text, atoms, lookalikes, accents, greek, always, line_feeds, complete)
         changes = rules.find_changes()
         after = count_fragments(apply_changes(text, changes))
         # A text of invisible characters stays as it is: nothing at all cannot be sent.
@@ -97,6 +105,8 @@ class Rules:
     """Letters of another script to swap, by their index."""
     accents: bool
     """Remove accents that GSM-7 does not have, too."""
+    greek: Greek
+    """Write Greek capitals, or all of Greek in capitals, by shapes that GSM-7 has."""
     always: bool
     """Replace what makes nothing shorter, too."""
     line_feeds: bool
@@ -131,6 +141,8 @@ class Rules:
         form = self._compose(form, reasons)
         form = "".join(self._replace(char, reasons) for char in form)
         form = self._compose(form, reasons)
+        if self.greek and self.complete and FOREIGN.search(form):
+            form = self._write_greek(index, form, reasons)
         if self.accents and FOREIGN.search(form):
             form = self._strip(form, reasons)
         return form, "; ".join(reasons)
@@ -173,6 +185,20 @@ class Rules:
             return char
         reasons[found.reason] = None
         return found.text
+
+    def _write_greek(self, index: int, form: str, reasons: dict[str, None]) -> str:
+        capitals = self.greek == "capitals" and index in self._greek_letters
+        written = write_greek(form, capitals=capitals)
+        if written is None:
+            return form
+        reasons["Greek in capitals" if form.islower() else "Greek capital of the same shape"] = None
+        if unicodedata.normalize("NFD", form) != form:
+            reasons["accent left off"] = None
+        return written
+
+    @cached_property
+    def _greek_letters(self) -> frozenset[int]:
+        return frozenset(chain.from_iterable(find_greek_words(self.text)))
 
     def _strip(self, form: str, reasons: dict[str, None]) -> str:
         bare = remove_marks("".join(self._bare(char) for char in form))
