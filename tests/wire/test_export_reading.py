@@ -510,6 +510,26 @@ async def test_a_rate_limit_that_does_not_end_ends_the_export(path: Path) -> Non
     assert (await exported(history, path)).resumed
 
 
+async def test_a_row_that_left_between_two_readings_is_not_united_with_the_others(
+    path: Path,
+) -> None:
+    """More rows than are counted are in the window: what was found before is forgotten."""
+    script = [([1, 2], 3), ([], 3), ([3], 2), ([3], 2), ([2, 3], 2)]
+
+    class Leaving(FakeHistory):
+        def answer(self, form: dict[str, str]) -> Answer:
+            if form["count"] == "1":
+                return super().answer(form)
+            numbers, total = script.pop(0)
+            self.messages = [each for each in self.messages if each.row["message_id"] > 3 - total]
+            rows = [each.row for each in self.messages if each.row["message_id"] in numbers]
+            return answer({"result": rows, "total_count": total})
+
+    await exported(Leaving(spread(3)), path)
+    assert ids(lines(path)) == [2, 3]
+    assert script == []
+
+
 @pytest.mark.parametrize("request_", [8, 12, 16, 20])
 async def test_a_row_that_leaves_a_restless_window(path: Path, request_: int) -> None:
     """It is not counted for one that was not found."""
