@@ -207,7 +207,7 @@ def test_every_format_has_the_same_rows(
         reader = RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=format_.as_json)
         read = reader.read(given_answer)
         assert read.total == len(page)
-        known.append([(time, key) for time, key, _ in read.rows])
+        known.append([(row.time, row.key) for row in read.rows])
         found.append(format_.encode(read.rows))
     assert known == [known[0]] * 3
     lines = [orjson.loads(line) for line in found[0].splitlines()]
@@ -290,7 +290,7 @@ def test_no_answer_is_taken_that_is_not_json(place: int, piece: bytes, cut: int)
     if rows is None:
         return
     wanted = orjson.loads(body)["result"]
-    assert [orjson.loads(bytes(line)) for _, _, line in rows] == wanted
+    assert [orjson.loads(row.content) for row in rows] == wanted
 
 
 @pytest.mark.parametrize(
@@ -347,8 +347,8 @@ def test_what_the_contract_names_is_read_quickly(
         {"processed_date": ""},
     ):
         page = reader.read(answer({"result": [row, row | odd], "total_count": 2}))
-        assert [key for _, key, _ in page.rows] == [7, 7]
-        for _, _, content_ in page.rows:
+        assert [row.key for row in page.rows] == [7, 7]
+        for content_ in [row.content for row in page.rows]:
             plain = orjson.loads(bytes(content_)) if reader is READERS["jsonl"] else None
             assert (plain["status_id"] if plain else content_.status_id) == "1"
 

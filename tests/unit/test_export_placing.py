@@ -11,7 +11,7 @@ from histories import START, FakeHistory, Message, ids, lines, small_pages, spre
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxsms.export import _repeats, export_history
+from voxsms.export import _repeats, _rows, export_history
 from voxsms.export._checkpoint import Saved
 from voxsms.export._plan import Window
 from voxsms.export._prove import _place
@@ -24,12 +24,12 @@ Row = tuple[str, int]
 
 def place(window: Window, *rows: Row) -> tuple[list[int], list[int]]:
     """Place rows given by time and key; return the keys of its own rows, and of the strays."""
-    given_ = [(time, key, None) for time, key in rows]
+    given_ = [_rows.Row(time, key, None) for time, key in rows]
     all_timed = are_whole_times([time or None for time, _ in rows])
     found = _place(window, given_, len(rows), all_timed=all_timed)
-    placed = [key for _, key, _ in found.rows], [key for _, key, _ in found.strays]
+    placed = [row.key for row in found.rows], [row.key for row in found.strays]
     again = _place(window, [*given_], len(rows), all_timed=False)
-    assert ([key for _, key, _ in again.rows], [key for _, key, _ in again.strays]) == placed
+    assert ([row.key for row in again.rows], [row.key for row in again.strays]) == placed
     return placed
 
 

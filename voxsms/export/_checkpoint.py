@@ -32,7 +32,7 @@ from voxsms.export import _files as files
 from voxsms.export._lock import Lock
 from voxsms.export._plan import Plan, Window
 from voxsms.export._prove import WindowRows
-from voxsms.export._rows import Row
+from voxsms.export._rows import Row, take
 from voxsms.export.formats import Format
 from voxsms.masking import mask_number
 
@@ -81,12 +81,12 @@ class EncodedWindow:
                 if some := [*group]:
                     content = format_.encode(some)
                     sections.append(Section(day, len(some), is_stray, content))
-        keys = array("q", [key for rows in (found.rows, found.strays) for _, key, _ in rows])
+        keys = array("q", take(found.rows, "key") + take(found.strays, "key"))
         return cls(index, found.total, sections, keys)
 
 
 def _day(row: Row) -> str:
-    return row[0][:_DAY] or NO_DAY
+    return row.time[:_DAY] or NO_DAY
 
 
 @attrs.frozen

@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain, islice
-from operator import itemgetter
+from operator import attrgetter
 
 import attrs
 
 from voxsms.errors import Incomplete
 from voxsms.export._plan import Window
-from voxsms.export._rows import NO_ID, TIME_LENGTH, Page, Row
+from voxsms.export._rows import NO_ID, TIME_LENGTH, Page, Row, take
 from voxsms.export._source import SECOND, Source, gather
 
 _MAX_READINGS = 16
@@ -82,7 +82,7 @@ class _Proof:
     def add(self, pages: Sequence[Page]) -> list[Row] | None:
         """Return the rows if they are now known to be all."""
         rows = [*chain.from_iterable(page.rows for page in pages)]
-        keys = [key for _, key, _ in rows]
+        keys = take(rows, "key")
         distinct = len({*keys})
         without_id = [key for key in keys if key >= NO_ID]
         totals = {page.total for page in pages}
@@ -108,7 +108,7 @@ class _Proof:
 
     def _unite(self, rows: list[Row]) -> list[Row] | None:
         """Return the newest of each row from all the readings, if they are all."""
-        self._newest |= {row[1]: row for row in rows}
+        self._newest |= {row.key: row for row in rows}
         self.found = len(self._newest)
         if self.found > self.total:  # one was given another time and is not of this window any more
             self._newest = {}
@@ -121,16 +121,20 @@ def _place(window: Window, rows: list[Row], total: int, *, all_timed: bool) -> W
     asked_start, start, end, asked_end = map(
         _text, (window.asked_from, window.start, window.end, after)
     )
-    rows.sort(key=itemgetter(0, 1))
+    rows.sort(key=attrgetter("key"))
+    rows.sort(key=attrgetter("time"))
     if all_timed:
         first, own, over, last = (
-            bisect_left(rows, (time,)) for time in (asked_start, start, end, asked_end)
+            bisect_left(rows, time, key=attrgetter("time"))
+            for time in (asked_start, start, end, asked_end)
         )
         return WindowRows(rows[own:over], rows[:first] + rows[last:], total)
     strays = [
-        row for row in rows if len(row[0]) < TIME_LENGTH or not asked_start <= row[0] < asked_end
+        row
+        for row in rows
+        if len(row.time) < TIME_LENGTH or not asked_start <= row.time < asked_end
     ]
-    placed = [row for row in rows if len(row[0]) >= TIME_LENGTH and start <= row[0] < end]
+    placed = [row for row in rows if len(row.time) >= TIME_LENGTH and start <= row.time < end]
     return WindowRows(placed, strays, total)
 
 

@@ -1,4 +1,4 @@
-"""Rows: from an answer's bytes to `(time, key, content)`, with every value tidy.
+"""Rows: from an answer's bytes to time, key and content, with every value tidy.
 
 The time is text, which sorts: `yyyy-MM-dd HH:mm:ss`, less where no more is known, empty where there
 is none. The key tells one row from another: its id, or a digest of it where it has none. The
@@ -41,12 +41,18 @@ from voxsms.api.fast_decode import Int, PageDecoder
 from voxsms.api.spec import AnyMethod
 from voxsms.errors import ResponseInvalid
 
-Row = tuple[str, int, Any]
-"""Time, key and content."""
 NO_ID = 2**62
 """Keys from here on are digests, of rows without an id."""
 TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
 _DATE_LENGTH = len("yyyy-MM-dd")
+
+
+class Row(msgspec.Struct, gc=False):
+    """One row. There are millions: the garbage collector need not look at them."""
+
+    time: str
+    key: int
+    content: Any
 
 
 class Kind(Enum):
@@ -228,7 +234,7 @@ class RowReader:
         keys = self._keys(take(rows, "message_id"), answer, came)
         contents = self._lines(answer, changed or {}, came) if self._as_json else rows
         date = answer.headers.get("date", "")
-        return Page(list(zip(times, keys, contents, strict=True)), total, all_timed, date)
+        return Page(list(map(Row, times, keys, contents)), total, all_timed, date)
 
     def _tidy_time(self, value: str) -> str:
         if are_whole_times([value]):

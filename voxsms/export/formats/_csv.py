@@ -57,7 +57,7 @@ class Csv:
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
         """Return rows as records, a few at a time: the processor's cache holds these."""
-        contents = [content for _, _, content in rows]
+        contents = take(rows, "content")
         starts = range(0, len(contents), _AT_A_TIME)
         return b"".join([self._records(contents[n : n + _AT_A_TIME]) for n in starts])
 

@@ -7,7 +7,7 @@ import orjson
 
 from voxsms.export import _files as files
 from voxsms.export._masks import mask_value
-from voxsms.export._rows import Layout, Row
+from voxsms.export._rows import Layout, Row, take
 
 
 class Jsonl:
@@ -25,7 +25,7 @@ class Jsonl:
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
         """Return each row on a line."""
-        lines = [line for _, _, line in rows]
+        lines = take(rows, "content")
         if self._mask:
             lines = list(map(self._masked, lines))
         return b"\n".join([*lines, b""])

@@ -49,7 +49,7 @@ class Parquet:
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
         """Return rows as an Arrow stream, a few in a batch: the processor's cache holds these."""
-        contents = [content for _, _, content in rows]
+        contents = take(rows, "content")
         starts = range(0, len(contents), _AT_A_TIME)
         return self._stream([self._batch(contents[n : n + _AT_A_TIME]) for n in starts])
 
