@@ -80,7 +80,7 @@ def _call(method: MethodSpec[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
             del args, kwargs  # error trackers record the variables of frames
         return await client.session.call(method, request)
 
-    made = _documented(call, method, request_class(method), method.reply)
+    made = _document(call, method, request_class(method), method.reply)
     return cast("Function[P, Coroutine[Any, Any, R]]", made)
 
 
@@ -99,7 +99,7 @@ def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
         return Pager(method, request, fetch, client.session.service_clock.now)
 
     returns = GenericAlias(Pager, get_args(method.reply))
-    made = _documented(call, method, request_class(method), returns)
+    made = _document(call, method, request_class(method), returns)
     return cast("Function[P, Pager[Row]]", made)
 
 
@@ -115,17 +115,17 @@ def _download(
             del args, kwargs  # error trackers record the variables of frames
         return await client.session.download(method, request, request.path)
 
-    made = _documented(call, method, cast("RequestClass", request_of), int)
+    made = _document(call, method, cast("RequestClass", request_of), int)
     return cast("Function[P, Coroutine[Any, Any, int]]", made)
 
 
-def _documented(
+def _document(
     function: Any,  # noqa: ANN401 - of three kinds
     method: spec.AnyMethod,
     request: RequestClass,
     returns: object,
 ) -> object:
-    """Give a function the name, signature and documentation that the table has for it."""
+    """Set a function's name, signature and documentation to those of the table."""
     function.__name__ = spec.python_name(request.__name__)
     function.__qualname__ = f"Client.{function.__name__}"
     function.__doc__ = documentation(method, request)

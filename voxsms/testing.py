@@ -1,4 +1,4 @@
-"""The pytest plugin: `voxsms_sandbox`, for whoever has voxsms and pytest installed.
+"""The pytest plugin: `voxsms_sandbox`, for everyone who has voxsms and pytest installed.
 
 pytest loads this for each of its users, so nothing heavy is imported before the fixture is used.
 """
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def voxsms_sandbox(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
-    """Give a sandbox of the service, running on loopback, new for each test.
+    """Yield a sandbox of the service, running on loopback, new for each test.
 
     It has money, two numbers that support SMS, the SenderID "VOXSMS" and prices for the prefixes 1,
     44 and 7; `@pytest.mark.voxsms_sandbox(balance=0)` changes what it starts with.

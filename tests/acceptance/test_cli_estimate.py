@@ -366,6 +366,7 @@ def test_a_first_line_that_takes_in_others(
         f'phone,"the\nname"\n{BRITISH},"Dear Ann,\nyour order, 447,\nis here"\n{AMERICAN},\n',
         f'name,phone\n"1 Main St\nSpringfield, IL 62704",{BRITISH}\nBob,{AMERICAN}\n',
         f'phone,text,x\n{BRITISH},"Call\n020 7946 0000\nto book",\n\n{AMERICAN},"\n",\n',
+        f'name,phone\n"Anna\nMaria",{BRITISH}\n"a\nb\nc",{AMERICAN}\n',
     ],
 )
 def test_values_of_several_lines(voxsms: Run, rates: str, recipients: Path, content: str) -> None:
@@ -374,6 +375,26 @@ def test_values_of_several_lines(voxsms: Run, rates: str, recipients: Path, cont
     ran = voxsms("estimate", "hi", "--strict", "--csv", str(recipients), "--rates", rates, "--json")
     assert (ran.status, ran.err) == (0, "")
     assert json.loads(ran.out)["messages"] == 2
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        f'"Bob,{BRITISH}\n",{AMERICAN}\n',
+        f'"Bob,{BRITISH}\n",447700900"028\n',
+        f'"Bob,{BRITISH}\nAnn","",{AMERICAN}\n',
+    ],
+)
+def test_two_stray_quotes_in_neighbouring_lines(
+    voxsms: Run, rates: str, recipients: Path, rows: str
+) -> None:
+    """The second ends what the first begins, and both lines are told as left out."""
+    recipients.write_text(f"name,phone\n{rows}")
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    found = json.loads(voxsms(*words, "--json").out)
+    assert (found["messages"], found["invalid"]) == (0, 2)
+    ran = voxsms(*words, "--strict")
+    assert (ran.status, "lines 2 to 3 were read as one row" in ran.err) == (1, True)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

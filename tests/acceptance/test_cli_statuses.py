@@ -317,13 +317,21 @@ def test_a_command_in_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
     assert "GSM-7" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("strangers", [(), (SmsTransaction(2, "447700900999"),)])
 def test_an_answer_that_does_not_tell_of_every_number(
-    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+    voxsms: Run,
+    account: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    strangers: tuple[SmsTransaction, ...],
 ) -> None:
-    """The message to the others may have been sent: 3, and where to look."""
+    """The message to the others may have been sent: 3, and where to look.
+
+    A number that was not asked for is no answer about one that was.
+    """
 
     async def a2p_send_sms(_: Client, **_given: object) -> A2PSendSmsResult:
-        return A2PSendSmsResult((SmsTransaction(1, TO),), 1, (), predicted_fragments_count=1)
+        told = (SmsTransaction(1, TO), *strangers)
+        return A2PSendSmsResult(told, 1, (), predicted_fragments_count=1)
 
     monkeypatch.setattr(Client, "a2p_send_sms", a2p_send_sms)
     ran = voxsms(*A2P, "447700900002")

@@ -320,6 +320,7 @@ def test_a_window_that_makes_no_sense_is_refused(options: dict[str, Any], fault:
         (0.1, None, RATES, "max_cost: is 0.1; it must be a Decimal, an int or a str of 0 or more"),
         ("a lot", None, RATES, "max_cost: is 'a lot'; it must be"),
         (-1, None, RATES, "max_cost: is -1; it must be"),
+        (True, None, RATES, "max_cost: is True; it must be"),
         (Decimal("NaN"), None, RATES, "max_cost: is Decimal.*; it must be"),
         (1, None, None, "rates: is missing; max_cost needs to know what messages cost"),
         (1, 0, [], "rates: is missing.*; max_fragments: is 0; it must be a whole number"),

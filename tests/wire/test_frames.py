@@ -157,6 +157,8 @@ ACTS: dict[str, Act] = {
     "unreadable": always(json_answer(UNREADABLE)),
     "no JSON": always(http(f"{NUMBER} {TEXT}".encode(), "200 OK", "Content-Type: text/html")),
     "broken JSON": always(http(orjson.dumps(ROW)[:-1], "200 OK")),
+    "damaged gzip": always(http(f"{NUMBER} {TEXT}".encode(), "200 OK", "Content-Encoding: gzip")),
+    "endless line": always(http(b"{}", "200 OK", f"X: {NUMBER} {TEXT * 5000}")),
     "HTML error": always(http(f"{NUMBER} {TEXT}".encode(), "502 Bad Gateway")),
     "hung up": hang_up,
     "too late": hang,

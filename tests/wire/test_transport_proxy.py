@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import ssl
 import sys
 import traceback
@@ -16,7 +17,7 @@ from voxsms import Client, Httpx2Transport, HttpxTransport, Timeouts
 from voxsms.errors import ConnectionFailed, NotSent, OutcomeUnknown
 from voxsms.transport import _aiohttp
 from voxsms.transport._aiohttp import AiohttpTransport
-from voxsms.transport._environment import given_proxy, proxy_for, tls
+from voxsms.transport._environment import given_proxy, no_connection, proxy_for, tls
 
 Make = Callable[..., Any]
 KINDS: dict[str, Make] = {
@@ -130,6 +131,30 @@ def test_no_proxy_is_honoured_in_every_usual_form(
     monkeypatch.setenv("ALL_PROXY", PROXY)
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert (proxy_for(url) is None) is is_direct
+
+
+async def test_what_no_proxy_names_is_called_directly(
+    client: Of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy is not contacted, so that no credentials come to it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read(2**16)
+        writer.write(json_answer())
+        await writer.drain()
+        writer.close()
+
+    service = await asyncio.start_server(answer, "127.0.0.2")
+    async with loopback(close) as proxy, service:
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        url = f"http://127.0.0.2:{service.sockets[0].getsockname()[1]}"
+        monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
+        with pytest.raises(OutcomeUnknown):  # a proxy was given it, and hung up
+            await client(url).send_sms_message(**SMS)
+        assert proxy.connections == 1
+        monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, 127.0.0.0/8")
+        assert (await client(url).send_sms_message(**SMS)).message_id == 1861
+        assert proxy.connections == 1
 
 
 def test_a_proxy_is_shown_without_its_password() -> None:
@@ -249,6 +274,41 @@ async def test_a_proxy_that_nobody_runs_means_not_sent(client: Of) -> None:
     of = client("https://svc.test", proxy="http://127.0.0.1:1")
     with pytest.raises(NotSent):
         await of.send_sms_message(**SMS)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy"])
+async def test_a_proxy_that_does_not_answer_is_named(
+    client: Of, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It is not the service that is missing: the variable that names the proxy is said."""
+    monkeypatch.setenv(name, "http://user:secret@127.0.0.1:1")
+    with pytest.raises(NotSent) as caught:
+        await client("http://example.test").send_sms_message(**SMS)
+    assert caught.value.problem == (
+        f"no connection could be made: nothing listens there (through the proxy named by {name})"
+    )
+
+
+UNTRUSTED = ssl.SSLCertVerificationError()
+UNTRUSTED.verify_message = "self-signed certificate"
+TRUST = "SSL_CERT_FILE names others to trust"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (UNTRUSTED, f": the certificate is not trusted (self-signed certificate); {TRUST}"),
+        (socket.gaierror(), ": the name of the host is not known"),
+        (ConnectionRefusedError(), ": nothing listens there"),
+        (OSError(), ""),
+    ],
+)
+def test_why_no_connection_could_be_made(reason: Exception, words: str) -> None:
+    """What a person can do something about is said, however deep the libraries hide it."""
+    error = RuntimeError()
+    error.__context__ = ValueError()
+    error.__context__.__cause__ = reason
+    assert no_connection(error) == f"no connection could be made{words}"
 
 
 UNUSABLE = {

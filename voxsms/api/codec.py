@@ -307,9 +307,9 @@ def _is_success(answer: Answer) -> bool:
 def _object_in(body: bytes) -> dict[str, object] | str:
     """Return a JSON object, or what is there instead of one; `[]` is PHP's empty object."""
     try:
-        payload = _parsed(body.removeprefix(codecs.BOM_UTF8))
+        payload = _parse(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
-        # In words, not as a cause: orjson's error holds the whole body, be it large or secret.
+        # In words, not as a cause: orjson's error holds the whole body.
         return f"no JSON ({error})"
     if payload == []:
         return {}
@@ -324,7 +324,7 @@ _ESCAPES = re.compile(
 )
 
 
-def _parsed(body: bytes) -> object:
+def _parse(body: bytes) -> object:
     """Parse JSON; half of a surrogate pair, as in a text cut in the middle of one, becomes U+FFFD.
 
     orjson refuses it, and the whole page with it.

@@ -115,7 +115,7 @@ def _valid(credentials: object, attribute: "attrs.Attribute[Any]", value: object
         raise CredentialsInvalid(f"{type(credentials).__name__}: {attribute.name} {problem}")
 
 
-def _stripped(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
+def _strip(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
     """Drop white space around a text, such as the line end of a file that holds a key."""
     return value.strip() if isinstance(value, str) else value
 
@@ -144,7 +144,7 @@ class ServiceAccount(_Secret):
     """The credentials of a service account: each request carries a token signed with its key."""
 
     account_id: int = attrs.field(validator=_valid)
-    key_id: str = attrs.field(validator=_valid, converter=_stripped)
+    key_id: str = attrs.field(validator=_valid, converter=_strip)
     private_key: str = attrs.field(validator=_valid, repr=False)
     """An RSA key in PEM form, parsed when the first token is signed; line ends may be written as
     `\\n`, the way environment variables and JSON hold them."""
@@ -164,7 +164,7 @@ class ServiceAccount(_Secret):
         found = _read(Path(path))
         problems = found.problems()
         if problems:
-            raise CredentialsInvalid(f"{_named(found.path)}: {'; '.join(problems)}")
+            raise CredentialsInvalid(f"{_name_file(found.path)}: {'; '.join(problems)}")
         return cls(**found.fields, path=found.path)
 
     def signer(self) -> Signer:
@@ -178,7 +178,7 @@ class ApiKey(_Secret):
     """An account's API key: older than service accounts, with every right, and still served."""
 
     account_id: int = attrs.field(validator=_valid)
-    api_key: str = attrs.field(validator=_valid, converter=_stripped, repr=False)
+    api_key: str = attrs.field(validator=_valid, converter=_strip, repr=False)
 
     def signer(self) -> Signer:
         """Make a signer that uses the key itself."""
@@ -250,7 +250,7 @@ class _Found:
         return [f"{name} {problem}" for name, problem in checked.items() if problem]
 
 
-def _named(path: Path) -> str:
+def _name_file(path: Path) -> str:
     return f"credentials file {str(path)!r}"
 
 
@@ -266,7 +266,7 @@ def _is_path(name: str) -> bool:
 def _read(file: Path) -> _Found:
     found = _parsed(_content(file))
     if isinstance(found, str):
-        raise CredentialsInvalid(f"{_named(file)}: {found}")
+        raise CredentialsInvalid(f"{_name_file(file)}: {found}")
     account_id = found.get("account_id")
     if isinstance(account_id, str):
         account_id = _number(account_id) or account_id
@@ -280,7 +280,7 @@ def _content(path: Path) -> bytes:
             return file.read(_MAX_FILE_SIZE + 1)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-        raise CredentialsInvalid(f"{_named(path)}: {reason}") from error
+        raise CredentialsInvalid(f"{_name_file(path)}: {reason}") from error
 
 
 def _parsed(content: bytes) -> dict[str, Any] | str:
@@ -406,7 +406,7 @@ def _parse(account: ServiceAccount) -> "RSAPrivateKey":
         problem = "cannot be read as a private key in PEM form"
     if isinstance(key, RSAPrivateKey):
         return key
-    place = f"{_named(account.path)}: " if account.path else ""
+    place = f"{_name_file(account.path)}: " if account.path else ""
     raise CredentialsInvalid(f"{place}private_key (of key_id {account.key_id!r}) {problem}")
 
 

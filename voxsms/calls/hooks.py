@@ -133,7 +133,7 @@ class CallReport:
         hook = self._hooks.on_attempt
         if hook is None:
             return
-        name, code = _named(error)
+        name, code = _name_error(error)
         call_hook(
             hook, AttemptEvent(self._method, self.attempts, outcome, self.seconds, name, code)
         )
@@ -164,7 +164,7 @@ class CallReport:
         hook = self._hooks.on_outcome
         if hook is None:
             return
-        name, code = _named(error)
+        name, code = _name_error(error)
         event = CallEvent(
             self._method,
             self.attempts,
@@ -182,7 +182,7 @@ class CallReport:
         call_hook(hook, event)
 
 
-def _named(error: VoxSmsError | None) -> tuple[str | None, int | None]:
+def _name_error(error: VoxSmsError | None) -> tuple[str | None, int | None]:
     """Return an error's class and code, which is all that hooks see of it."""
     cause = error.__cause__ if isinstance(error, OutcomeUnknown) else error
     code = cause.code if isinstance(cause, ApiError) else None

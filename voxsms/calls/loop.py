@@ -316,7 +316,7 @@ class Call(Generic[R]):
             result = await self._within_deadline()
         except BaseException as error:
             # Cancelled, or worse: the reservation and the hooks learn what is known first.
-            known = error if isinstance(error, VoxSmsError) else self._interrupted(error)
+            known = error if isinstance(error, VoxSmsError) else self._judge_interruption(error)
             if reservation and known.sent == "no":
                 reservation.release()
             cancelled = not isinstance(error, Exception)
@@ -373,7 +373,7 @@ class Call(Generic[R]):
         except TransportFault as fault:
             return self._judge(fault)
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
-            raise self._interrupted(error) from error
+            raise self._judge_interruption(error) from error
         self._evidence.phase = Phase.READING
         session.service_clock.learn(answer.headers.get("date", ""), self._report.seconds)
         try:
@@ -434,7 +434,7 @@ class Call(Generic[R]):
         self._outcome = verdict.outcome
         return verdict
 
-    def _interrupted(self, by: BaseException) -> VoxSmsError:
+    def _judge_interruption(self, by: BaseException) -> VoxSmsError:
         """Return what became of a call that was cancelled, or broken off by a defect."""
         why = (
             f"{type(by).__name__} came up"

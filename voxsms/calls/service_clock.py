@@ -17,7 +17,7 @@ _MAX_TIME = 253_402_300_799.0  # the last second that a `datetime` can hold
 
 
 class ServiceClock:
-    """Tells the service's time; one for each client.
+    """The service's time, one for each client.
 
     Args:
         clock: the clock of this machine.

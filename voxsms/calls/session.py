@@ -97,7 +97,7 @@ class Session:
         self, row: AnyMethod, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
     ) -> Coroutine[Any, Any, R]:
         """Make a call whose answer is read in another way than into the row's record."""
-        return Call(self, row, self._checked(row, request), reading).run()
+        return Call(self, row, self._check(row, request), reading).run()
 
     async def download(self, row: AnyMethod, request: attrs.AttrsInstance, to: Target) -> int:
         """Make a call that answers with a file; return its size in bytes."""
@@ -118,7 +118,7 @@ class Session:
             raise
         return written
 
-    def _checked(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
+    def _check(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
         if self._closings:
             raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
         try:
@@ -127,7 +127,7 @@ class Session:
             raise without_frames(error) from None
 
     def _file_form(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
-        form = self._checked(row, request)
+        form = self._check(row, request)
         if form["output"] != Output.JSON:
             return form
         del form  # error trackers record the variables of frames

@@ -41,7 +41,7 @@ def mirror(
 
     def mirrored(command: Command) -> Command:
         own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
-        given = [p for p in _mirrored(method, short) if p.name not in without]
+        given = [p for p in _mirror_parameters(method, short) if p.name not in without]
         shown = sorted([*own, *given], key=lambda parameter: parameter.kind)
         worn = signature(command).replace(parameters=shown)
 
@@ -57,7 +57,7 @@ def mirror(
     return mirrored
 
 
-def _mirrored(method: AnyMethod, short: Mapping[str, str]) -> list[Shown]:
+def _mirror_parameters(method: AnyMethod, short: Mapping[str, str]) -> list[Shown]:
     """Return a method's parameters; not the text of a send, for which commands have more ways."""
     kind = spec.request_class(method)
     needed, text = spec.required(kind), method.sending and method.sending.text

@@ -97,7 +97,7 @@ class Recipients:
             header = next(self._rows, list[str]())
         except csv.Error as error:
             raise Usage(f"line 1: {error}") from None
-        if len(self._lines) > 1 and (bad := self._swallowing(1, header)):
+        if len(self._lines) > 1 and (bad := self._find_swallowed(1, header)):
             raise Usage(f"line {bad.line}: {bad.reason}")
         return header
 
@@ -121,10 +121,13 @@ class Recipients:
             except csv.Error as error:
                 self._on_bad(self._unreadable(first, error))
                 continue
-            if len(lines) > 1 and (bad := self._swallowing(first, row)):
+            if len(lines) > 1 and (bad := self._find_swallowed(first, row)):
                 self._on_bad(bad)
             elif len(row) == width:
                 yield first, [row[index] for index in wanted]
+            elif len(lines) > 1:
+                problem = f"makes {len(row)} columns of it, and the first line has {width}"
+                self._on_bad(self._refuse_swallowed(first, first, problem))
             elif row:  # an empty line is no row
                 problem = f"has {len(row)} columns, and the first line {width}"
                 self._on_bad(BadRow(first, problem))
@@ -134,13 +137,15 @@ class Recipients:
     def _unreadable(self, first: int, error: csv.Error) -> BadRow:
         if len(self._lines) == 1:
             return BadRow(first, str(error))
-        return self._swallowed(first, first, f"takes in too much ({error})")
+        return self._refuse_swallowed(first, first, f"takes in too much ({error})")
 
-    def _swallowing(self, first: int, row: list[str]) -> BadRow | None:
+    def _find_swallowed(self, first: int, row: list[str]) -> BadRow | None:
         """Return what is wrong with a row of several lines, unless it has a value of several lines.
 
         It is taken for several rows if a quote is not closed at the end of a value, if a line of it
-        by itself is a row with a phone number, or if it has more lines than any message.
+        by itself is a row with a phone number, or if it has more lines than any message. Its last
+        line may well be one, where a value of several lines stands before the number (`Ann",447...`
+        after `"Mary`): only if its first line is one too.
         """
         opened, how = len(self._lines) - 1, ""
         try:
@@ -148,23 +153,35 @@ class Recipients:
         except csv.Error as error:
             how = "is never closed" if "end of data" in str(error) else "is not closed there"
         rows = (index for index, line in enumerate(self._lines) if index and self._is_row(line))
-        if (found := next(rows, None)) is not None:
+        found = next(rows, 0)
+        if found and (found < opened or how or self._is_row(self._lines[0])):
             opened, how = found, how or "takes in what looks like rows"
         if not how and len(self._lines) <= _MAX_LINES:
             return None
         # It is in the line in which the value begins that goes on in the line `opened`.
         ends = accumulate((len(_LINE_END.findall(value)) for value in row), initial=0)
         start = max(end for end in ends if end < opened)
-        return self._swallowed(first, first + start, how or "takes in more lines than a text")
+        return self._refuse_swallowed(
+            first, first + start, how or "takes in more lines than a text"
+        )
 
     def _is_row(self, line: str) -> bool:
-        """Return whether a line by itself has the columns of the first row, and a phone number."""
-        cells = next(csv.reader([line], delimiter=self._delimiter))
-        if self._wanted:
-            cells = [cells[self._wanted[0]]] if len(cells) == len(self.header) else []
-        return any(map(_is_like_number, cells))
+        """Return whether a line by itself has the columns of the first row, and a phone number.
 
-    def _swallowed(self, first: int, opened: int, how: str) -> BadRow:
+        Also if its quotes are read as any other character: it may have a stray one too.
+        """
+        for cells in (
+            next(csv.reader([line], delimiter=self._delimiter)),
+            line.split(self._delimiter),
+        ):
+            numbers = cells
+            if self._wanted:
+                numbers = [cells[self._wanted[0]]] if len(cells) == len(self.header) else []
+            if any(map(_is_like_number, numbers)):
+                return True
+        return False
+
+    def _refuse_swallowed(self, first: int, opened: int, how: str) -> BadRow:
         last = first + len(self._lines) - 1
         lines = sum(1 for line in self._lines if line.strip())
         return BadRow(

@@ -20,14 +20,14 @@ def count(words: OfText = NO_TEXT, *, json: Json = False) -> None:
     """Show the fragments that a text is cut into; each one is charged as a message."""
     message = Message(words.read())
     if json:
-        io.print_json(_described(message))
+        io.print_json(_describe(message))
     elif message.segmentation.fragments_count:
         _print(message)
     else:
         io.say("0 fragments: an empty text cannot be sent")
 
 
-def _described(message: Message) -> dict[str, Any]:
+def _describe(message: Message) -> dict[str, Any]:
     cut = message.segmentation
     return {
         "encoding": cut.encoding,
@@ -38,11 +38,11 @@ def _described(message: Message) -> dict[str, Any]:
         "fragments": cut.fragments,
         "forced_by": [found._asdict() for found in cut.forced_by],
         "homoglyphs": [found._asdict() for found in message.homoglyphs],
-        "simplified": _simplified(message),
+        "simplified": _describe_simplified(message),
     }
 
 
-def _simplified(message: Message) -> dict[str, Any] | None:
+def _describe_simplified(message: Message) -> dict[str, Any] | None:
     simple = message.simplified()
     if simple is message:
         return None

@@ -10,7 +10,7 @@ def methods(*, json: Json = False) -> None:
     """Show the methods of the service that voxsms has: the table all of it is made from."""
     if json:
         for row in METHODS.values():
-            io.print_json(_described(row))
+            io.print_json(_describe(row))
         return
     table = io.Rows("method", "on the wire", "what it does", "charges", "pages")
     for row in METHODS.values():
@@ -19,7 +19,7 @@ def methods(*, json: Json = False) -> None:
     io.out().print(table)
 
 
-def _described(row: AnyMethod) -> dict[str, object]:
+def _describe(row: AnyMethod) -> dict[str, object]:
     kind = spec.request_class(row)
     needed = spec.required(kind)
     return {

@@ -76,7 +76,7 @@ class Setup:
 
     def settings(self) -> "Settings":
         """Return what was set."""
-        sandbox = _imported()
+        sandbox = _import()
         given: dict[str, Any] = {
             name: value
             for name, value in attrs.asdict(self, recurse=False).items()
@@ -94,7 +94,7 @@ class Setup:
 _AS_IT_COMES: Final = Setup()
 
 
-def _imported() -> Any:  # noqa: ANN401 - a module
+def _import() -> Any:  # noqa: ANN401 - a module
     """Return the package of the sandbox, which needs an extra; so does nothing else here."""
     try:
         return import_module("voxsms.sandbox")
@@ -126,7 +126,7 @@ def sandbox(
 ) -> None:
     """Run the service on this machine, with money that is not real, until Ctrl-C."""
     settings = setup.settings()
-    running: Sandbox = _imported().Sandbox(settings)
+    running: Sandbox = _import().Sandbox(settings)
     with _until_told(until_eof=until_eof) as told:
         _start(running, setup)
         try:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from voxsms.api import spec
+from voxsms.api.codec import bare_numbers
 from voxsms.api.models import A2PSendSmsResult, FailedSms, SendSmsMessageResult, SmsCommand
+from voxsms.api.phone_numbers import to_digits
 from voxsms.cli import _io as io
 from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli._errors import SENDS, Exit, InDoubt
@@ -42,16 +44,16 @@ async def a2p(
     text, sends = words.read(before="--to"), SENDS.get()
     async with account.client(on_outcome=sends.calls.append) as client:
         sent = await sends.watch(client.a2p_send_sms(text=text, **given))
-        asked = len(given["dst_numbers"])
-        missing = asked - len(sent.result) - len(sent.failed)
-        if missing > 0:
+        asked = set(map(to_digits, given["dst_numbers"]))
+        missing = len(asked - bare_numbers((*sent.result, *sent.failed)))
+        if missing:
             sends.status = Exit.UNKNOWN
         if json:
             io.print_json(sent)
         else:
             _print_a2p(sent)
-    if missing > 0:
-        raise InDoubt(f"the answer says nothing of {missing} of {asked} numbers")
+    if missing:
+        raise InDoubt(f"the answer says nothing of {missing} of {len(asked)} numbers")
     sent.raise_if_failed()
 
 

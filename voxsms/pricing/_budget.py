@@ -7,6 +7,7 @@ a cancelled call leaves behind.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from threading import Lock
@@ -68,7 +69,7 @@ class Reservation:
         self._keep(total([*known, *left[: (taken - asked).total()]]))
 
     def release(self) -> None:
-        """Give everything back, as nothing can have been sent."""
+        """Take everything off the budget again, as nothing can have been sent."""
         self._keep(Decimal(0))
 
     def _keep(self, amount: Decimal) -> None:
@@ -202,14 +203,14 @@ class Budget:
             after = EXACT.add(before, amount)
             if slot is None:
                 if self.max_cost is not None and amount > 0 and after > self.max_cost:
-                    raise self._exceeded(amount, before)
+                    raise self._refuse(amount, before)
                 slot = self._find_slot()
             if not slot.is_over:
                 slot.amount = EXACT.add(slot.amount, amount)
                 self._spent = after
             return slot
 
-    def _exceeded(self, cost: Decimal, spent: Decimal) -> BudgetExceeded:
+    def _refuse(self, cost: Decimal, spent: Decimal) -> BudgetExceeded:
         limit = self.max_cost or Decimal(0)
         unit = next(iter(self._tables.values())).currency
         within = "" if self.per is None else f" within {_write_span(self.per)}"
@@ -277,11 +278,10 @@ def _write_span(span: timedelta) -> str:
 
 def _read_amount(given: object) -> Decimal:
     """Return a limit of money exactly as it was written; a float is refused."""
-    try:
-        amount = Decimal(given) if isinstance(given, Decimal | int | str) else Decimal("NaN")
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if amount.is_finite() and amount >= 0:
-        return amount
+    if isinstance(given, Decimal | int | str) and not isinstance(given, bool):
+        with suppress(InvalidOperation):
+            amount = Decimal(given)
+            if amount.is_finite() and amount >= 0:
+                return amount
     problem = f"is {given!r}; it must be a Decimal, an int or a str of 0 or more"
     raise InvalidRequest("Budget", (Fault("max_cost", problem),))

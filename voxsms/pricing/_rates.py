@@ -166,9 +166,9 @@ class RateTable:
         try:
             file = _Value(json.loads(text), "rates")
         except (ValueError, RecursionError) as error:
-            raise _damaged("rates", f"is not JSON ({error})") from None
+            raise _refuse("rates", f"is not JSON ({error})") from None
         if (version := file["voxsms_rates"].read_int()) != _VERSION:
-            raise _damaged("voxsms_rates", f"is {version}; this voxsms reads {_VERSION}")
+            raise _refuse("voxsms_rates", f"is {version}; this voxsms reads {_VERSION}")
         return cls.from_resource_prices(
             currency=file["currency"].read_str(),
             method=file["method"].read_str(),
@@ -260,7 +260,7 @@ def _read_price_group(value: "_Value") -> PriceGroup:
     )
 
 
-def _damaged(path: str, problem: str) -> InvalidRequest:
+def _refuse(path: str, problem: str) -> InvalidRequest:
     return InvalidRequest("RateTable.from_json", (Fault(path, problem),))
 
 
@@ -276,7 +276,7 @@ class _Value:
         inside = cast("dict[str, object]", self._read(dict, "an object"))
         path = key if self.path == "rates" else f"{self.path}.{key}"
         if key not in inside:
-            raise _damaged(path, "is missing")
+            raise _refuse(path, "is missing")
         return _Value(inside[key], path)
 
     def items(self) -> list["_Value"]:
@@ -303,10 +303,10 @@ class _Value:
         except InvalidOperation:
             amount = Decimal("NaN")
         if not amount.is_finite():
-            raise _damaged(self.path, "is not a decimal number")
+            raise _refuse(self.path, "is not a decimal number")
         return amount
 
     def _read(self, kind: type, name: str) -> object:
         if type(self.value) is not kind:
-            raise _damaged(self.path, f"is not {name}")
+            raise _refuse(self.path, f"is not {name}")
         return self.value

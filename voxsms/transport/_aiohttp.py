@@ -34,6 +34,7 @@ from voxsms.transport._environment import (
     given_proxy,
     hide_quotes,
     is_written_in,
+    no_connection,
     proxy_for,
     tls,
 )
@@ -58,7 +59,6 @@ from voxsms.transport._seam import (
 _FAULTS: tuple[tuple[type[BaseException], FaultKind, str], ...] = (
     (aiohttp.ConnectionTimeoutError, FaultKind.TIMEOUT, "no connection was made in time"),
     (TimeoutError, FaultKind.TIMEOUT, "no answer came in time"),
-    (aiohttp.ClientConnectorError, FaultKind.CONNECTION, "no connection could be made"),
     (aiohttp.ServerDisconnectedError, FaultKind.CONNECTION, "the server closed the connection"),
     (aiohttp.ClientPayloadError, FaultKind.CONNECTION, "the answer was cut off or damaged"),
 )
@@ -68,6 +68,8 @@ def _fault_of(error: Exception) -> TransportFault:
     hide_quotes(error)
     if isinstance(error, aiohttp.ClientResponseError):
         _hide_request(error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return TransportFault(FaultKind.CONNECTION, no_connection(error))
     for kind_of_error, kind, text in _FAULTS:
         if isinstance(error, kind_of_error):
             return TransportFault(kind, text)
@@ -293,7 +295,10 @@ class AiohttpTransport:
                 proxy=proxy.url if proxy else None,
             )
         except Exception as error:
-            raise _fault_of(error) from error
+            fault = _fault_of(error)
+            if proxy and evidence.phase < Phase.SENDING:
+                fault = proxy.on_the_way(fault)
+            raise fault from error
         async with response:
             evidence.phase = Phase.READING
             return await self._read(response, request, tls)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from ssl import SSLContext
+from socket import gaierror
+from ssl import SSLCertVerificationError, SSLContext
 from types import FunctionType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -44,6 +45,12 @@ class Proxy:
         """Return the fault of a call that cannot take this proxy."""
         return TransportFault(
             FaultKind.CONNECTION, f"the proxy named by {self.named_by} cannot be used: {reason}"
+        )
+
+    def on_the_way(self, fault: TransportFault) -> TransportFault:
+        """Return the fault of a call that came no further than this proxy, and name it."""
+        return TransportFault(
+            fault.kind, f"{fault.problem} (through the proxy named by {self.named_by})"
         )
 
 
@@ -204,6 +211,21 @@ def hide_quotes(error: BaseException) -> None:
             vars(each)["message"] = _hide(vars(each)["message"])
 
 
+def no_connection(error: BaseException) -> str:
+    """Say that no connection could be made, and why where a person can do something about it."""
+    for each in _chain(error):
+        if isinstance(each, SSLCertVerificationError):
+            return (
+                f"no connection could be made: the certificate is not trusted "
+                f"({each.verify_message}); SSL_CERT_FILE names others to trust"
+            )
+        if isinstance(each, gaierror):
+            return "no connection could be made: the name of the host is not known"
+        if isinstance(each, ConnectionRefusedError):
+            return "no connection could be made: nothing listens there"
+    return "no connection could be made"
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     found = [error]
     for each in found:
@@ -213,4 +235,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hide(value: Any) -> Any:  # noqa: ANN401 - errors are made of anything
+    if isinstance(value, bytes | bytearray):  # a line that was too long, in aiohttp's
+        return "..."
     return _QUOTED.sub("...", value) if isinstance(value, str) else value

@@ -24,6 +24,7 @@ from voxsms.transport._environment import (
     given_proxy,
     hide_quotes,
     is_written_in,
+    no_connection,
     proxy_for,
     tls,
 )
@@ -47,7 +48,6 @@ _FAULTS = (
     ("WriteTimeout", FaultKind.TIMEOUT, "the request could not be written in time"),
     ("ReadTimeout", FaultKind.TIMEOUT, "no answer came in time"),
     ("TimeoutException", FaultKind.TIMEOUT, "a limit of time was reached"),
-    ("ConnectError", FaultKind.CONNECTION, "no connection could be made"),
     ("ProxyError", FaultKind.CONNECTION, "the proxy refused the connection"),
     ("DecodingError", FaultKind.UNREADABLE, "the answer's compression is damaged"),
     ("RemoteProtocolError", FaultKind.CONNECTION, "the server closed the connection"),
@@ -83,6 +83,8 @@ class Library:
     def fault_of(self, error: Exception) -> TransportFault:
         """Return the fault that an error of the library is."""
         hide_quotes(error)
+        if isinstance(error, self.httpx.ConnectError):
+            return TransportFault(FaultKind.CONNECTION, no_connection(error))
         for kind_of_error, kind, text in self._faults:
             if isinstance(error, kind_of_error):
                 return TransportFault(kind, text)
@@ -170,16 +172,22 @@ class Watch:
 class Connection:
     """A pool of the library with room for one connection, and the socket below it."""
 
-    def __init__(self, of: Library, pool: Any) -> None:  # noqa: ANN401 - of either module
+    def __init__(self, of: Library, pool: Any, proxy: Proxy | None) -> None:  # noqa: ANN401 - of either module
         self._library = of
         self._pool = pool
+        self._proxy = proxy
         self._socket: Any = None
 
     async def exchange(self, request: Request, evidence: Evidence) -> Answer:
         """Send a request and read its answer."""
-        return await self._library.exchange(
-            self._pool.handle_async_request, request, evidence, self._opened
-        )
+        try:
+            return await self._library.exchange(
+                self._pool.handle_async_request, request, evidence, self._opened
+            )
+        except TransportFault as fault:
+            if self._proxy is None or evidence.phase >= Phase.SENDING:
+                raise
+            raise self._proxy.on_the_way(fault) from fault.__cause__
 
     def _opened(self, socket: object) -> None:
         self._socket = socket
@@ -288,7 +296,7 @@ class HttpxTransport:
                 what = f"the certificates given as `verify` cannot be used: {type(error).__name__}"
                 raise TransportFault(FaultKind.CONNECTION, what) from error
         else:
-            return Connection(self._library, transport)
+            return Connection(self._library, transport, proxy)
         # Not within the handler: the library's error may quote the proxy's password.
         raise proxy.unusable(_why_not(proxy, self._library.name))
 

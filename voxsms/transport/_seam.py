@@ -207,6 +207,7 @@ class BodyReader:
             try:
                 piece = self._unpacker.decompress(part, _PIECE)
             except zlib.error as error:
+                del part  # error trackers record the variables of frames
                 damaged = "the answer's compression is damaged"
                 raise TransportFault(FaultKind.UNREADABLE, damaged) from error
             part = self._unpacker.unconsumed_tail or self._unpacker.unused_data
