@@ -31,7 +31,7 @@ import httpx
 from voxsms.api import spec
 from voxsms.api.models import HistoryPage
 from voxsms.api.spec import MethodSpec, RequestClass, call_signature, documentation, request_class
-from voxsms.api.wire import describe_type
+from voxsms.api.wire import PhoneType, describe_type, find_phone_fault
 from voxsms.calls.auth import Auth, from_env, variable
 from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, write_log
 from voxsms.calls.paging import Pager
@@ -150,6 +150,9 @@ class Client:
         deadline: seconds for a whole call, with its waits and repetitions.
         max_attempts: how often a call may be tried, where trying again is safe.
         budget: what sending may cost; asked before every send.
+        region: a country's two letters, such as `GB`: numbers to send to may be written as inside
+            it (`07700 900123`). Needs the extra `phone`, and so does the next.
+        strict_numbers: refuse numbers that are not possible in their country, and short codes.
         transport: `HttpxTransport` by default; another transport of `voxsms.transport`, or an
             `httpx.AsyncClient` or transport of your own.
         on_attempt: called after each attempt with an `AttemptEvent`.
@@ -181,6 +184,8 @@ class Client:
         deadline: float = 60.0,
         max_attempts: int = 4,
         budget: "Budget | None" = None,
+        region: str | None = None,
+        strict_numbers: bool = False,
         transport: Transport | httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
         on_attempt: Callable[[AttemptEvent], object] | None = None,
         on_outcome: Callable[[CallEvent], object] | None = None,
@@ -188,7 +193,8 @@ class Client:
     ) -> None:
         clock = Clock() if clock is None else clock
         hooks = Hooks(on_attempt, on_outcome)
-        options = Options(Timeouts.of(timeout), max_attempts, deadline, budget)
+        phone = PhoneType.of(region, strict=strict_numbers)
+        options = Options(Timeouts.of(timeout), max_attempts, deadline, budget, phone)
         faults = _faults_of_parts(auth, base_url, transport, hooks, clock)
         try:
             _check(options, *faults)
@@ -222,6 +228,8 @@ class Client:
         max_attempts: int | None = None,
         deadline: float | None = None,
         budget: "Budget | None" = None,
+        region: str | None = None,
+        strict_numbers: bool | None = None,
     ) -> Self:
         """Return a view of this client with other options, which shares its connections.
 
@@ -229,11 +237,17 @@ class Client:
             InvalidRequest: an option cannot be right.
         """
         now = self.session.options
+        numbers = now.phone or PhoneType()
+        phone = PhoneType.of(
+            numbers.region if region is None else region,
+            strict=numbers.strict if strict_numbers is None else strict_numbers,
+        )
         options = Options(
             now.timeouts if timeout is None else Timeouts.of(timeout),
             now.max_attempts if max_attempts is None else max_attempts,
             now.deadline if deadline is None else deadline,
             now.budget if budget is None else budget,
+            phone,
         )
         view = object.__new__(type(self))
         _check(options)
@@ -393,6 +407,8 @@ def _check(options: Options, *others: Fault) -> None:
         faults.append(Fault("deadline", "must be a number of seconds above 0"))
     if type(options.max_attempts) is not int or options.max_attempts < 1:
         faults.append(Fault("max_attempts", "must be a whole number of at least 1"))
+    if options.phone and (fault := find_phone_fault(options.phone)):
+        faults.append(fault)
     if options.budget is not None and not _is_one_with(options.budget, "reserve"):
         faults.append(Fault("budget", f"is {describe_type(options.budget)}; it must be a Budget"))
     if faults:

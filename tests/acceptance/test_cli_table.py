@@ -146,7 +146,7 @@ def test_values_arrive_as_the_wire_has_them(
     """Lists, flags, choices and times given as words reach the service as what they are."""
     seen: dict[str, Any] = {}
 
-    def requested(_: object, request: AttrsInstance) -> FormFields:
+    def requested(_: object, request: AttrsInstance, _phone: object) -> FormFields:
         seen.update(attrs.asdict(request))
         raise InvalidRequest("seen", ())
 

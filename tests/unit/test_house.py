@@ -60,6 +60,7 @@ LIBRARIES: dict[str, set[str]] = {
     "msgspec": {"api.fast_decode", "export"},
     "multidict": {"transport._aiohttp"},
     "orjson": {"*"},
+    "phonenumbers": {"api.phone_numbers"},
     "pyarrow": {"export"},
     "pytest": {"testing"},
     "regex": {"text"},

@@ -4,16 +4,24 @@ Examples: `shared/field`, from public bug reports; numbers from the ranges reser
 """
 
 import re
+import sys
 from datetime import date
 from decimal import Decimal
 
+import phonenumbers
 import pytest
-from hypothesis import given
+from doubles import A2P_SENT, KEY, SENT, Scripted, answer
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import voxsms
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
-from voxsms.api.phone_numbers import digits_or_text, read_phone_number, to_digits
+from voxsms.api.phone_numbers import (
+    digits_or_text,
+    import_phonenumbers,
+    read_phone_number,
+    to_digits,
+)
 
 NUMBER = "447700900123"
 ACCEPTED = [
@@ -280,3 +288,183 @@ def test_no_amount_is_a_number(amount: Decimal, form: str) -> None:
     """A column of amounts in place of the numbers reaches nobody."""
     with pytest.raises(ValueError, match=r"amount|decimal|scientific"):
         read_phone_number(form.format(amount))
+
+
+# --- National numbers and possible ones: the extra `phone` ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "digits"),
+    [
+        ("07700 900123", "GB", "447700900123"),
+        ("(020) 7946 0018", "gb", "442079460018"),
+        ("00 44 7700 900123", "GB", "447700900123"),
+        ("011 44 7700 900123", "US", "447700900123"),
+        ("(212) 555-0100", "US", "12125550100"),
+        ("2125550100", "US", "12125550100"),
+        ("212.555.0100", "US", "12125550100"),
+        ("8 (912) 345-67-89", "RU", "79123456789"),
+        ("89123456789", "RU", "79123456789"),
+        ("138 1234 5678", "CN", "8613812345678"),
+        ("98765 43210", "IN", "919876543210"),
+        ("06 12 34 56 78", "IT", "390612345678"),  # Italy keeps its zero
+        ("501 234 567", "PL", "48501234567"),
+        ("600 123 456", "ES", "34600123456"),
+        ("447700900123", "GB", "447700900123"),
+        ("447700900123", "US", "447700900123"),  # none of the USA, so it has its country code
+        ("+44 7700 900123", "US", "447700900123"),
+        ("12345", "GB", "12345"),  # a short code stays one
+    ],
+)
+def test_a_national_number_is_read_by_its_region(written: str, region: str, digits: str) -> None:
+    """A list as people write it in one country goes out with the country code."""
+    assert read_phone_number(written, region) == digits
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "reason"),
+    [
+        ("555-0100", "US", "is no possible number of US"),
+        ("5550100", "US", "is no possible number of US"),
+        ("07700 90", "GB", "is no possible number of GB"),
+        ("0", "GB", "is no possible number of GB"),
+        ("3612345678", "US", "could be a number of US or one with its country code"),
+        ("1 234,56", "PL", "looks like an amount"),
+        ("1.234.567", "PL", "looks like an amount"),
+        ("2026-11-27", "GB", "looks like a date"),
+        ("+44 (0)7700 900123", "GB", "cannot be guessed"),
+        ("07700 900123.0", "GB", "a spreadsheet's decimal"),
+        ("07700 900123", "UK", "is 'UK'; it must be a country's two letters, such as US, or GB"),
+        ("07700 900123", "", "is ''; it must be"),
+    ],
+)
+def test_a_region_makes_nothing_else_a_number(written: str, region: str, reason: str) -> None:
+    """What could be two numbers is refused, and so is what is none in any country."""
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        read_phone_number(written, region)
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("12345", "is a short code and no phone number"),
+        ("1415555010", "is no possible number: too short for the country code 1"),
+        ("44770090012345", "is no possible number: too long for the country code 44"),
+        ("99912345678", "is no possible number: no country has this code"),
+        ("447700900", None),
+        ("+1 415 555 0100", None),
+    ],
+)
+def test_strict_numbers_are_possible_ones(written: str, reason: str | None) -> None:
+    """The length must be one that the country has; whether anybody has the number is not asked."""
+    if reason is None:
+        assert read_phone_number(written, strict=True) == re.sub(r"\D", "", written)
+    else:
+        with pytest.raises(ValueError, match=reason) as caught:
+            read_phone_number(written, strict=True)
+        assert not re.search(r"\d{7}", str(caught.value))
+
+
+@given(st.sampled_from(["GB", "US", "DE", "RU", "PL", "IT", "BR"]), st.data())
+def test_a_number_reads_the_same_at_home_and_from_abroad(region: str, data: st.DataObject) -> None:
+    """Any valid number written as inside its country comes out as its international digits."""
+    example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    assert example is not None
+    assert example.national_number is not None
+    example.national_number += data.draw(st.integers(-50, 50))
+    assume(phonenumbers.is_valid_number(example))
+    national, e164 = (
+        phonenumbers.format_number(example, form)
+        for form in (
+            phonenumbers.PhoneNumberFormat.NATIONAL,
+            phonenumbers.PhoneNumberFormat.E164,
+        )
+    )
+    assert f"+{read_phone_number(national, region)}" == e164
+    assert f"+{read_phone_number(e164, 'FR', strict=True)}" == e164
+
+
+async def test_a_client_reads_numbers_by_its_region() -> None:
+    """An option of a client and of its views, for every number that something is sent to."""
+    script = Scripted(answer(A2P_SENT), answer(SENT), answer({"result": [], "total_count": 0}))
+    client = voxsms.Client(KEY, transport=script, region="GB")
+    await client.a2p_send_sms(src_number="ACME", dst_numbers=["07443 332212"], text="Hi")
+    strict = client.with_options(strict_numbers=True).with_options(timeout=5)
+    await strict.send_sms_message(source="1 2", destination="(07443) 332212", sms_body="Hi")
+    await strict.get_sms_history(destination_number="07443 332212")
+    sent = [form.get("dst_numbers") or form.get("destination") for form in script.forms[:2]]
+    assert [*sent, script.forms[2]["destination_number"]] == ["447443332212"] * 3
+    with pytest.raises(voxsms.InvalidRequest, match=r"dst_numbers\[1\]: 1\*\*\*5 is a short code"):
+        await strict.a2p_send_sms(
+            src_number="ACME", dst_numbers=["07443 332212", "12345"], text="Hi"
+        )
+    with pytest.raises(voxsms.InvalidRequest, match="is no possible number of US"):
+        await client.with_options(region="US").send_sms_message(
+            source="1", destination="555-0100", sms_body="Hi"
+        )
+    assert len(script.forms) == 3
+
+
+def test_a_region_that_is_none_is_refused_at_once() -> None:
+    """`UK` is a common slip."""
+    with pytest.raises(voxsms.InvalidRequest, match=r"region: is 'UK'; .* or GB for the UK"):
+        voxsms.Client(KEY, region="UK")
+    with pytest.raises(voxsms.InvalidRequest, match="region: is 'UK'"):
+        voxsms.estimate("Hi", [], RATES, region="UK")
+
+
+def test_without_the_extra_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And numbers with their country code need no extra."""
+    import_phonenumbers.cache_clear()
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)
+    for make in (
+        lambda: voxsms.Client(KEY, region="GB"),
+        lambda: voxsms.Client(KEY, strict_numbers=True),
+        lambda: read_phone_number(NUMBER, strict=True),
+    ):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'voxsms\[phone\]'"):
+            make()
+    assert read_phone_number(NUMBER) == NUMBER
+
+
+RATES = voxsms.RateTable.from_resource_prices(
+    [
+        ResourcePrice(
+            "A2P_SMS_E212",
+            (
+                PriceGroup(1, "USA", Decimal("0.1"), params=PriceGroupParams(("1",))),
+                PriceGroup(2, "UK", Decimal("0.2"), params=PriceGroupParams(("44",))),
+            ),
+        )
+    ],
+    currency="USD",
+    method="a2p_send_sms",
+)
+
+
+def test_an_estimate_reads_numbers_as_the_client_will() -> None:
+    """The same options; a bad number is told by its position."""
+    numbers = ["07700 900123", "+1 212 555 0100"]
+    assert voxsms.estimate("Hi", numbers, RATES, region="GB").cost == Decimal("0.3")
+    pairs = [("Hi", number) for number in numbers]
+    assert voxsms.estimate_many(pairs, RATES, region="GB").cost == Decimal("0.3")
+    with pytest.raises(voxsms.InvalidRequest, match=r"destinations\[1\]: .* is a short code"):
+        voxsms.estimate("Hi", [NUMBER, "12345"], RATES, strict_numbers=True)
+    bad: list[int] = []
+    found = voxsms.estimate_many(
+        [("Hi", "1415555"), ("Hi", NUMBER)],
+        RATES,
+        strict_numbers=True,
+        on_bad=lambda position, _: bad.append(position),
+    )
+    assert (bad, found.messages, found.invalid) == ([0], 1, 1)
+
+
+def test_a_short_code_is_not_priced_as_a_phone() -> None:
+    """12345 begins as numbers of the USA do and is none: it is named and costs nothing known."""
+    found = voxsms.estimate("Hi", ["12345", "123456", "1234567", "12125550100"], RATES)
+    assert (found.unpriced, found.short_codes, found.cost) == (2, 2, Decimal("0.2"))
+    assert RATES.get("12345") is None
+    with pytest.raises(voxsms.PriceUnknown, match="it is a short code"):
+        RATES.rate_for("12345")
+    assert voxsms.estimate_many([("Hi", "12345"), ("Hi", "99912345678")], RATES).short_codes == 1

@@ -24,7 +24,7 @@ from voxsms.api.models import (
     SmsTransaction,
 )
 from voxsms.api.spec import AnyMethod, MethodSpec, Param, RequestClass
-from voxsms.api.wire import Violation, WireFault, WireFaults
+from voxsms.api.wire import ListType, PhoneType, Violation, WireFault, WireFaults, WireType
 from voxsms.errors import (
     ApiError,
     Fault,
@@ -84,8 +84,13 @@ class _Shapes(dict[RequestClass, _Shape]):
 _SHAPES = _Shapes()
 
 
-def write_request(method: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
-    """Write a request as form fields, or raise `InvalidRequest` with every fault in it."""
+def write_request(
+    method: AnyMethod, request: attrs.AttrsInstance, phone: PhoneType | None = None
+) -> FormFields:
+    """Write a request as form fields, or raise `InvalidRequest` with every fault in it.
+
+    `phone` says how phone numbers are read, if not as the table says.
+    """
     shape = _SHAPES[type(request)]
     form: FormFields = {}
     faults: list[ParameterFault] = []
@@ -93,14 +98,23 @@ def write_request(method: AnyMethod, request: attrs.AttrsInstance) -> FormFields
         value = getattr(request, name)
         if value is None and name not in shape.required:
             continue
+        wire_type = param.wire_type if phone is None else _with_phone(param.wire_type, phone)
         try:
-            form[name] = param.wire_type.write(value)
+            form[name] = wire_type.write(value)
         except WireFaults as found:
             faults += [ParameterFault(name, param, fault) for fault in found.faults]
     faults += _reversed_span(method, shape, form)
     if faults:
         raise _invalid(method, faults)
     return form
+
+
+def _with_phone(wire_type: WireType, phone: PhoneType) -> WireType:
+    if isinstance(wire_type, PhoneType):
+        return phone
+    if isinstance(wire_type, ListType) and isinstance(wire_type.item, PhoneType):
+        return attrs.evolve(wire_type, item=phone)
+    return wire_type
 
 
 def _reversed_span(

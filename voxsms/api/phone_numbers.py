@@ -23,14 +23,21 @@ A message to the wrong person cannot be called back, so punctuation is judged be
 | `A / B`, `A; B`, `A` and `B` on two lines | refused | two numbers would become one |
 | digits of other scripts, anything else | refused | only ASCII digits may remain |
 
+With a `region` a number may be written as inside that country; what could then be two numbers is
+refused, too. National formats are phonenumbers' to know (extra `phone`), Google's libphonenumber.
+
 Source: E.164 (at most 15 digits, no country code begins with 0) and shared contract, section 2.
 """
 
 import re
+from functools import cache
+from types import ModuleType
 
 from voxsms.masking import mask_number
 
 MIN_DIGITS, MAX_DIGITS = 5, 15
+MAX_SHORT_CODE = 6
+"""Digits of a short code, at most: the shortest number with a country code has 7 (+683 4002)."""
 _MAX_CHARACTERS = 64
 """With all its punctuation; what is longer is not worth a search."""
 
@@ -72,6 +79,8 @@ _NATIONAL = (
     r"|\( ?[1-9]\d* ?\)(?:[ .-]*\d){5,9}"  # an area code; after a country code more follow
     r"|\+?[2-689][ .(-].*"  # Russia's 8: the only country codes of one digit are 1 and 7
 )
+_IS_AMOUNT = "looks like an amount; write a phone number with a leading + or as digits alone"
+_IS_NATIONAL = "is written as inside one country; add the country code and a leading +"
 _GOES_OR_STAYS = (
     "goes in some countries and stays in others; write the number as it is dialled from abroad"
 )
@@ -113,7 +122,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             _AMOUNT,
-            "looks like an amount; write a phone number with a leading + or as digits alone",
+            _IS_AMOUNT,
         ),
         (
             r".*\d{11,}[ .()-]+\d{1,4} ?\)?",
@@ -133,7 +142,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             _NATIONAL,
-            "is written as inside one country; add the country code and a leading +",
+            _IS_NATIONAL,
         ),
     )
 )  # fmt: skip
@@ -147,8 +156,10 @@ _PREFIXES = (
 )
 
 
-def to_digits(text: str) -> str:
+def to_digits(text: str, *, national: bool = False) -> str:
     """Return the digits of a written phone number of any length.
+
+    With `national` it may be written as inside one country.
 
     Raises:
         ValueError: it is none, or could mean something else; the reason, with the number masked.
@@ -158,7 +169,11 @@ def to_digits(text: str) -> str:
         return written
     if len(written) <= _MAX_CHARACTERS:
         for pattern, reason in _REFUSED:
-            if pattern.fullmatch(written):
+            if national and reason is _IS_NATIONAL:
+                continue
+            # Nine digits in groups of three are an amount or a number of Poland or Spain.
+            spaced = national and reason is _IS_AMOUNT
+            if pattern.fullmatch(written.replace(" ", "") if spaced else written):
                 raise ValueError(f"{mask_number(written)!r} {reason}")
         if _NUMBER.fullmatch(written):
             return "".join(filter(str.isdigit, written))
@@ -168,12 +183,26 @@ def to_digits(text: str) -> str:
     raise ValueError(problem)
 
 
-def read_phone_number(text: str) -> str:
+def read_phone_number(text: str, region: str | None = None, *, strict: bool = False) -> str:
     """Return the digits of a number that a message can go to: 5 to 15, the first of them no 0.
 
+    Args:
+        text: The number as it was written.
+        region: The country inside of which it may be written, by its two letters, such as `GB`.
+        strict: Refuse what is no possible number of its country, which short codes are not either.
+
     Raises:
-        ValueError: what is wrong with it, with the number masked.
+        ValueError: what is wrong with it, with the number masked; or with the region.
+        ModuleNotFoundError: `region` or `strict` is given and the extra `phone` is not installed.
     """
+    national = None if region is None else _read_national(text, check_region(region))
+    digits = _read_international(text) if national is None else national
+    if strict and (problem := _find_impossible(digits)):
+        raise ValueError(f"{mask_number(digits)} {problem}")
+    return digits
+
+
+def _read_international(text: str) -> str:
     digits = to_digits(text)
     for prefix, problem in _PREFIXES:
         if digits.startswith(prefix):
@@ -184,6 +213,95 @@ def read_phone_number(text: str) -> str:
             f"a phone number has {MIN_DIGITS} to {MAX_DIGITS}"
         )
     return digits
+
+
+def is_short_code(digits: str) -> bool:
+    """Return whether this is a number inside the networks of one country, such as 12345."""
+    return len(digits) <= MAX_SHORT_CODE
+
+
+# --- National numbers, by phonenumbers ------------------------------------------------------------
+
+
+def check_region(region: object) -> str:
+    """Return a region as phonenumbers knows it, or raise `ValueError`."""
+    if isinstance(region, str) and region.upper() in import_phonenumbers().SUPPORTED_REGIONS:
+        return region.upper()
+    raise ValueError(
+        f"is {region!r}; it must be a country's two letters, such as US, or GB for the UK"
+    )
+
+
+@cache
+def import_phonenumbers() -> ModuleType:
+    """Return the library; it takes a tenth of a second, and few need it."""
+    try:
+        import phonenumbers  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        need = "region and strict_numbers need phonenumbers: pip install 'voxsms[phone]'"
+        raise ModuleNotFoundError(need, name=missing.name) from None
+    return phonenumbers
+
+
+def _read_national(text: str, region: str) -> str | None:
+    """Return the digits of a number written as inside a country; None if it is not."""
+    written = text.strip(_AROUND).translate(_ALIKE)
+    if "+" in written:
+        return None
+    digits = to_digits(text, national=True)
+    inside = _parse(digits, region)
+    if digits.startswith("0") or any(
+        pattern.fullmatch(written) for pattern, reason in _REFUSED if reason is _IS_NATIONAL
+    ):
+        readings = {inside[0]: inside[1]}
+    else:
+        readings = dict((inside, _parse(f"+{digits}", None)))
+    for least in ("valid", "possible"):
+        found = [number for number, standing in readings.items() if standing == least]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(
+                f"{mask_number(digits)} could be a number of {region} or one with its country "
+                "code; write it with a leading +"
+            )
+    if len(readings) == 1 or (inside[1] == "local" and not is_short_code(digits)):
+        raise ValueError(f"{mask_number(digits)} is no possible number of {region}")
+    return None
+
+
+def _parse(number: str, region: str | None) -> tuple[str, str]:
+    """Return the digits with the country code, and how far they are a number."""
+    library = import_phonenumbers()
+    try:
+        parsed = library.parse(number, region)
+    except library.NumberParseException:
+        return "", "none"
+    digits = library.format_number(parsed, library.PhoneNumberFormat.E164).removeprefix("+")
+    if library.is_valid_number(parsed):
+        return digits, "valid"
+    reason = library.is_possible_number_with_reason(parsed)
+    kinds = library.ValidationResult
+    if reason == kinds.IS_POSSIBLE and not parsed.italian_leading_zero:  # a zero that should go
+        return digits, "possible"
+    return digits, "local" if reason == kinds.IS_POSSIBLE_LOCAL_ONLY else "none"
+
+
+def _find_impossible(digits: str) -> str | None:
+    """Return why no country has such a number."""
+    if is_short_code(digits):
+        return "is a short code and no phone number"
+    library = import_phonenumbers()
+    kinds = library.ValidationResult
+    try:
+        parsed = library.parse(f"+{digits}", None)
+    except library.NumberParseException:
+        return "is no possible number: no country has this code"
+    reason = library.is_possible_number_with_reason(parsed)
+    if reason == kinds.IS_POSSIBLE:
+        return None
+    how = {kinds.TOO_SHORT: "too short", kinds.TOO_LONG: "too long"}.get(reason, "not complete")
+    return f"is no possible number: {how} for the country code {parsed.country_code}"
 
 
 def digits_or_text(text: str) -> str:

@@ -13,7 +13,13 @@ from typing import Generic, Protocol, TypeVar, cast
 
 import attrs
 
-from voxsms.api.phone_numbers import digits_or_text, read_phone_number
+from voxsms.api.phone_numbers import (
+    check_region,
+    digits_or_text,
+    import_phonenumbers,
+    read_phone_number,
+)
+from voxsms.errors import Fault
 from voxsms.masking import mask_number
 from voxsms.text import Message, find_faults
 
@@ -96,6 +102,16 @@ def _encodable(text: str) -> str:
 class PhoneType:
     """A phone number that a message can go to; `phone_numbers` has the rule."""
 
+    region: str | None = None
+    """The country inside of which it may be written."""
+    strict: bool = False
+    """Refuse what is no possible number."""
+
+    @classmethod
+    def of(cls, region: str | None, *, strict: bool) -> "PhoneType | None":
+        """Return how numbers are read by these options; None if as the table of methods says."""
+        return cls(region, strict) if region is not None or strict else None
+
     def write(self, value: object) -> str:
         """Take it with `+`, spaces, dots, dashes, parentheses; return its digits."""
         return self.read(_string(value))
@@ -103,9 +119,24 @@ class PhoneType:
     def read(self, text: str) -> str:
         """Return the digits."""
         try:
-            return read_phone_number(text)
+            return read_phone_number(text, self.region, strict=self.strict)
         except ValueError as error:
             raise WireFault(str(error)) from None
+
+
+def find_phone_fault(phone: PhoneType) -> Fault | None:
+    """Return what is wrong with how numbers are to be read.
+
+    Raises:
+        ModuleNotFoundError: the extra `phone` is not installed.
+    """
+    import_phonenumbers()
+    try:
+        if phone.region is not None:
+            check_region(phone.region)
+    except ValueError as error:
+        return Fault("region", str(error))
+    return None
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ from voxsms._version import __version__
 from voxsms.api.codec import Answer, FormFields, read_answer, read_payload, write_request
 from voxsms.api.models import Output
 from voxsms.api.spec import AnyMethod, MethodSpec, Target
+from voxsms.api.wire import PhoneType
 from voxsms.calls.auth import Signer
 from voxsms.calls.download import open_target
 from voxsms.calls.hooks import Hooks
@@ -39,6 +40,8 @@ class Options:
     deadline: float = 60.0
     """Seconds for a whole call, with its waits and repetitions."""
     budget: "Budget | None" = None
+    phone: PhoneType | None = None
+    """How phone numbers are read, if not as the table of methods says."""
 
 
 class Session:
@@ -122,7 +125,7 @@ class Session:
         if self._closings:
             raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
         try:
-            return write_request(row, request)
+            return write_request(row, request, self.options.phone)
         except InvalidRequest as error:
             raise without_frames(error) from None
 

@@ -355,6 +355,9 @@ def _print_unpriced(found: Estimate) -> None:
     more = ", ..." if len(prefixes) > _MAX_ROWS else ""
     unpriced = io.number(found.unpriced, "message")
     io.say((f"no price is known for {unpriced}", io.BAD), f", to {named}{more}")
+    if found.short_codes:
+        codes = io.number(found.short_codes, "message")
+        io.say(f"{codes} of these to short codes (12345), which are no phone numbers")
 
 
 def _print_tallies(

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar, overload
 
 import attrs
 
-from voxsms.api.phone_numbers import digits_or_text
+from voxsms.api.phone_numbers import digits_or_text, is_short_code
 from voxsms.api.spec import TABLE, parameters, python_name, request_class
-from voxsms.api.wire import TextType, WireFaults
+from voxsms.api.wire import PhoneType, TextType, WireFault, WireFaults, find_phone_fault
 from voxsms.errors import Fault, InvalidRequest, TemplateError
 from voxsms.pricing._money import EXACT, total
 from voxsms.pricing._rates import Rate, RateTable
@@ -73,6 +73,8 @@ class Estimate:
     """How many messages have no known price; they are in no cost."""
     unpriced_prefixes: Mapping[str, int]
     """The same by the first three digits of the number, the most first."""
+    short_codes: int = 0
+    """How many of these go to short codes (12345), which have no price of a phone number."""
     pushed_by_character: Mapping[str, Tally]
     """The messages in which a character made further fragments, how many, and what those cost.
 
@@ -94,6 +96,7 @@ class Tallies:
         self._counts: Counter[tuple[Rate | None, Count]] = Counter()
         self._pushed: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
         self._unpriced: Counter[str] = Counter()
+        self._short_codes = 0
 
     def add(self, found: Prediction, rate: Rate | None, messages: int = 1) -> None:
         """Count messages with one text to one price group, or to none that is known."""
@@ -118,7 +121,9 @@ class Tallies:
 
     def add_unpriced(self, number: str) -> None:
         """Remember how a number begins that has no price."""
-        self._unpriced[digits_or_text(number)[:_PREFIX]] += 1
+        digits = digits_or_text(number)
+        self._unpriced[digits[:_PREFIX]] += 1
+        self._short_codes += is_short_code(digits)
 
     def estimate(self, currency: str, fragments_count: int | None, invalid: int = 0) -> Estimate:
         """Multiply and add up."""
@@ -142,6 +147,7 @@ class Tallies:
             by_fragments=by_fragments,
             unpriced=self._unpriced.total(),
             unpriced_prefixes=dict(self._unpriced.most_common()),
+            short_codes=self._short_codes,
             pushed_by_character=self._pushed_by("character"),
             pushed_by_field=self._pushed_by("field"),
             invalid=invalid,
@@ -173,11 +179,18 @@ def _cost(rate: Rate | None, fragments: int, messages: int) -> Decimal:
     return rate.cost(fragments, messages) if rate else Decimal(0)
 
 
-def estimate(text: str | Message, destinations: Iterable[str], rates: RateTable) -> Estimate:
+def estimate(
+    text: str | Message,
+    destinations: Iterable[str],
+    rates: RateTable,
+    *,
+    region: str | None = None,
+    strict_numbers: bool = False,
+) -> Estimate:
     """Return what one text to many numbers will take and cost.
 
     A number without a known price is counted in `unpriced`. A number that is given twice is counted
-    twice.
+    twice. `region` and `strict_numbers` are those of the client that will send.
 
     Raises:
         InvalidRequest: the send of these rates would refuse the text, or some destinations, which
@@ -185,7 +198,8 @@ def estimate(text: str | Message, destinations: Iterable[str], rates: RateTable)
     """
     found = Predictor(_make_check(rates.method)).predict(text)
     tallies = Tallies()
-    for rate, messages in _count_rates(destinations, rates, tallies).items():
+    read = _make_reader("estimate", region, strict=strict_numbers)
+    for rate, messages in _count_rates(destinations, rates, tallies, read).items():
         tallies.add(found, rate, messages)
     return tallies.estimate(rates.currency, found.count.fragments)
 
@@ -210,7 +224,7 @@ def _make_check(method: str) -> Callable[[object], str]:
 
 
 def _count_rates(
-    destinations: Iterable[str], rates: RateTable, tallies: Tallies
+    destinations: Iterable[str], rates: RateTable, tallies: Tallies, read: Callable[[str], str]
 ) -> Counter[Rate | None]:
     if isinstance(destinations, str):
         raise InvalidRequest("estimate", (Fault("destinations", "is a str; it must be a list"),))
@@ -219,7 +233,8 @@ def _count_rates(
     bad = 0
     for position, number in enumerate(destinations):
         try:
-            rate = rates.get(number)
+            digits = read(number)
+            rate = rates.get(digits)
         except InvalidRequest as error:
             bad += 1
             if bad <= _MAX_FAULTS:
@@ -227,12 +242,29 @@ def _count_rates(
             continue
         found[rate] += 1
         if rate is None:
-            tallies.add_unpriced(number)
+            tallies.add_unpriced(digits)
     if bad > _MAX_FAULTS:
         faults.append(Fault("destinations", f"and {bad - _MAX_FAULTS} more"))
     if faults:
         raise InvalidRequest("estimate", tuple(faults))
     return found
+
+
+def _make_reader(subject: str, region: str | None, *, strict: bool) -> Callable[[str], str]:
+    """Make what reads a number as a client with these options does."""
+    phone = PhoneType.of(region, strict=strict)
+    if phone is None:
+        return lambda number: number  # `RateTable` reads it
+    if fault := find_phone_fault(phone):
+        raise InvalidRequest(subject, (fault,))
+
+    def read(number: str) -> str:
+        try:
+            return phone.write(number)
+        except WireFault as fault:
+            raise InvalidRequest(subject, (Fault("destination", fault.problem),)) from None
+
+    return read
 
 
 @overload
@@ -241,10 +273,17 @@ def estimate_many(
     rates: RateTable,
     *,
     on_bad: OnBad | None = None,
+    region: str | None = None,
+    strict_numbers: bool = False,
 ) -> Coroutine[Any, Any, Estimate]: ...
 @overload
 def estimate_many(
-    pairs: Iterable[tuple[str | Message, str]], rates: RateTable, *, on_bad: OnBad | None = None
+    pairs: Iterable[tuple[str | Message, str]],
+    rates: RateTable,
+    *,
+    on_bad: OnBad | None = None,
+    region: str | None = None,
+    strict_numbers: bool = False,
 ) -> Estimate: ...
 @overload
 def estimate_many(
@@ -253,6 +292,8 @@ def estimate_many(
     *,
     template: Template,
     on_bad: OnBad | None = None,
+    region: str | None = None,
+    strict_numbers: bool = False,
 ) -> Coroutine[Any, Any, Estimate]: ...
 @overload
 def estimate_many(
@@ -261,6 +302,8 @@ def estimate_many(
     *,
     template: Template,
     on_bad: OnBad | None = None,
+    region: str | None = None,
+    strict_numbers: bool = False,
 ) -> Estimate: ...
 def estimate_many(
     pairs: Iterable[tuple[Any, str]] | AsyncIterable[tuple[Any, str]],
@@ -268,6 +311,8 @@ def estimate_many(
     *,
     template: Template | None = None,
     on_bad: OnBad | None = None,
+    region: str | None = None,
+    strict_numbers: bool = False,
 ) -> Estimate | Coroutine[Any, Any, Estimate]:
     """Return what a text each to many numbers will take and cost, in constant memory.
 
@@ -280,13 +325,16 @@ def estimate_many(
             may hold more than the fields, and one that lacks a field is a bad pair.
         on_bad: Called with the position and an `InvalidRequest` for each pair that the send would
             refuse; the pair is left out and counted in `Estimate.invalid`.
+        region: That of the client that will send: numbers may be written as inside this country.
+        strict_numbers: Refuse what is no possible number, as that client does.
 
     Raises:
         InvalidRequest: the first pair that the send would refuse, if there is no `on_bad`.
     """
     check = _make_check(rates.method)
     predictor = Predictor(check) if template is None else TemplatePredictor(template, check)
-    stream = _Stream(rates, predictor, on_bad)
+    read = _make_reader("estimate_many", region, strict=strict_numbers)
+    stream = _Stream(rates, predictor, on_bad, read)
     return feed(pairs, stream.add, stream.estimate)
 
 
@@ -298,8 +346,10 @@ class _Stream:
         rates: RateTable,
         predictor: Predictor | TemplatePredictor,
         on_bad: OnBad | None,
+        read: Callable[[str], str],
     ) -> None:
         self._rates = rates
+        self._read = read
         self._predict: Callable[[Any], Prediction] = predictor.predict
         self._on_bad = on_bad
         self._tallies = Tallies()
@@ -311,13 +361,14 @@ class _Stream:
         given, destination = pair
         try:
             found = self._predict(given)
-            rate = self._rates.get(destination)
+            digits = self._read(destination)
+            rate = self._rates.get(digits)
         except (InvalidRequest, TemplateError) as error:
             self._leave_out(error)
             return
         self._tallies.add(found, rate)
         if rate is None:
-            self._tallies.add_unpriced(destination)
+            self._tallies.add_unpriced(digits)
 
     def estimate(self) -> Estimate:
         return self._tallies.estimate(self._rates.currency, None, self._invalid)

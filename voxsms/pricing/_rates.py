@@ -18,7 +18,7 @@ from typing import Final, cast
 import attrs
 
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
-from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS
+from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS, is_short_code
 from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
@@ -39,6 +39,7 @@ The service documents none, so this is voxsms's own rule: `resource_types=` repl
 _WIRE_NAMES: Final = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
 _MAX_PLACES: Final = 30  # on either side of the point: more are no price, and slow to divide
 _PHONE: Final = PhoneType()
+_SHORT_CODE: Final = Doubt("it is a short code, and prices are those of phone numbers")
 _SEPARATORS: Final = str.maketrans("", "", "+ -.()")
 
 
@@ -117,7 +118,7 @@ class RateTable:
             PriceUnknown: there is none, or no single one.
             InvalidRequest: this is no number that a message can go to.
         """
-        found = self._index.find(destination_digits(number))
+        found = self._find(number)
         if isinstance(found, Rate):
             return found
         raise PriceUnknown(
@@ -130,8 +131,12 @@ class RateTable:
         Raises:
             InvalidRequest: this is no number that a message can go to.
         """
-        found = self._index.find(destination_digits(number))
+        found = self._find(number)
         return found if isinstance(found, Rate) else None
+
+    def _find(self, number: str) -> Rate | Doubt:
+        digits = destination_digits(number)
+        return _SHORT_CODE if is_short_code(digits) else self._index.find(digits)
 
     @cached_property
     def _index(self) -> PrefixIndex[Rate]:

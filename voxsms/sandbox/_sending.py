@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 from voxsms.errors import PriceUnknown
 from voxsms.pricing import RateTable
-from voxsms.sandbox.books import Books, Entry
-from voxsms.sandbox.calls import Values
-from voxsms.sandbox.ledger import Delivery, Ledger
-from voxsms.sandbox.refusal import Refusal
-from voxsms.sandbox.settings import Number, Settings
+from voxsms.sandbox._account import Account, NewMessage
+from voxsms.sandbox._calls import Refusal, Values
+from voxsms.sandbox._ledger import Delivery, Ledger
+from voxsms.sandbox._settings import Number, Settings
 from voxsms.text import count_fragments
 
 _SENDING_ERROR = 385
@@ -26,9 +25,9 @@ _NOT_SUPPORTED = 528
 _KINDS = {"SendSmsMessage": "sms", "A2PSendSms": "a2p"}
 
 
-def supporting(books: Books, digits: str, unknown: int) -> Number:
-    """Give a number of the account that supports SMS, or refuse it."""
-    number = books.number(digits)
+def find_supporting(account: Account, digits: str, unknown: int) -> Number:
+    """Return a number of the account that supports SMS, or refuse it."""
+    number = account.number(digits)
     if number is None:
         raise Refusal(unknown)
     if not number.sms_supported:
@@ -39,9 +38,9 @@ def supporting(books: Books, digits: str, unknown: int) -> Number:
 class Sending:
     """Carries out the methods that charge."""
 
-    def __init__(self, settings: Settings, books: Books, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, account: Account, ledger: Ledger) -> None:
         self._settings = settings
-        self._books = books
+        self._account = account
         self._ledger = ledger
         self._rates = {
             method: RateTable.from_resource_prices(
@@ -53,29 +52,29 @@ class Sending:
     def send_sms_message(self, values: Values) -> dict[str, object]:
         """Send one message between two numbers."""
         source = values["source"]
-        if not supporting(self._books, source, unknown=_INVALID_SOURCE).sms_enabled:
+        if not find_supporting(self._account, source, unknown=_INVALID_SOURCE).sms_enabled:
             raise Refusal(_SMS_DISABLED)
         destination, text = values["destination"], values["sms_body"]
-        entry = self._entry("SendSmsMessage", source, destination, text, values)
-        (message_id,) = self._enter("SendSmsMessage", [entry])
-        return {"result": 1, "message_id": message_id, "fragments_count": entry.fragments}
+        message = self._price("SendSmsMessage", source, destination, text, values)
+        (message_id,) = self._send("SendSmsMessage", [message])
+        return {"result": 1, "message_id": message_id, "fragments_count": message.fragments}
 
     def a2p_send_sms(self, values: Values) -> dict[str, object]:
         """Send one text to many numbers, some of which may be refused."""
         sender, text = values["src_number"], values["text"]
         self._check_sender(sender)
-        entries: list[Entry] = []
+        messages: list[NewMessage] = []
         failed: list[tuple[str, Refusal]] = []
         for destination in values["dst_numbers"]:
             try:
-                entries.append(self._entry("A2PSendSms", sender, destination, text, values))
+                messages.append(self._price("A2PSendSms", sender, destination, text, values))
             except Refusal as refusal:
                 failed.append((destination, refusal))
-        if not entries and all(refusal.code == _NO_ROUTE for _, refusal in failed):
+        if not messages and all(refusal.code == _NO_ROUTE for _, refusal in failed):
             raise Refusal(_NO_ROUTE)
-        ids = self._enter("A2PSendSms", entries)
+        ids = self._send("A2PSendSms", messages)
         return {
-            "result": [_accepted(*each) for each in zip(ids, entries, strict=True)],
+            "result": [_accepted(*each) for each in zip(ids, messages, strict=True)],
             "failed": [_failed(*each) for each in failed],
             "fragments_count": count_fragments(text),
         }
@@ -86,13 +85,13 @@ class Sending:
             raise Refusal(_A2P_DISABLED)
         if sender in self._settings.sender_ids:
             return
-        number = self._books.number(sender)
+        number = self._account.number(sender)
         if number is None or not number.sms_enabled:
             raise Refusal(_INVALID_SENDER)
 
-    def _entry(
+    def _price(
         self, method: str, source: str, destination: str, text: str, values: Values
-    ) -> Entry:
+    ) -> NewMessage:
         """Price a message, or refuse its destination."""
         code = self._settings.refused.get(destination)
         if code is not None:
@@ -102,7 +101,7 @@ class Sending:
         except PriceUnknown:
             raise Refusal(_NO_ROUTE) from None
         fragments = count_fragments(text)
-        return Entry(
+        return NewMessage(
             kind=_KINDS[method],
             source=source,
             destination=destination,
@@ -111,26 +110,26 @@ class Sending:
             text=text if values.get("store_body") else None,
         )
 
-    def _enter(self, method: str, entries: Sequence[Entry]) -> list[int]:
+    def _send(self, method: str, messages: Sequence[NewMessage]) -> list[int]:
         """Charge and send all of them or none: from here on they are delivered."""
-        ids, at = self._books.enter(entries)
+        ids, at = self._account.record(messages)
         self._ledger.record(
             Delivery(
                 method=method,
-                source=entry.source,
-                destination=entry.destination,
-                fragments=entry.fragments,
-                cost=entry.cost,
+                source=message.source,
+                destination=message.destination,
+                fragments=message.fragments,
+                cost=message.cost,
                 message_id=message_id,
                 at=at,
             )
-            for message_id, entry in zip(ids, entries, strict=True)
+            for message_id, message in zip(ids, messages, strict=True)
         )
         return ids
 
 
-def _accepted(message_id: int, entry: Entry) -> dict[str, object]:
-    return {"message_id": message_id, "destination_number": entry.destination}
+def _accepted(message_id: int, message: NewMessage) -> dict[str, object]:
+    return {"message_id": message_id, "destination_number": message.destination}
 
 
 def _failed(destination: str, refusal: Refusal) -> dict[str, object]:

@@ -5,6 +5,7 @@ import os
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -13,16 +14,15 @@ import anyio.to_thread
 
 from voxsms.api.models import Direction
 from voxsms.calls.auth import ApiKey, ServiceAccount
-from voxsms.sandbox.app import Endpoint
-from voxsms.sandbox.books import Entry
-from voxsms.sandbox.clock import Clock
-from voxsms.sandbox.filling import fill
-from voxsms.sandbox.ledger import Ledger
-from voxsms.sandbox.methods import Service
-from voxsms.sandbox.private_files import make_private
-from voxsms.sandbox.script import FaultScript
-from voxsms.sandbox.server import HOST, ServerThread
-from voxsms.sandbox.settings import Settings
+from voxsms.sandbox._account import NewMessage
+from voxsms.sandbox._app import make_app
+from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._faults import FaultScript
+from voxsms.sandbox._history import fill
+from voxsms.sandbox._ledger import Ledger
+from voxsms.sandbox._server import HOST, ServerThread
+from voxsms.sandbox._service import Service
+from voxsms.sandbox._settings import Settings
 from voxsms.text import count_fragments
 
 _TWO_YEARS = timedelta(days=730)
@@ -36,7 +36,7 @@ class Sandbox:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.clock = Clock(settings.start)
+        self.clock = SandboxClock(settings.start)
         """What time it is for the service."""
         self.ledger = Ledger()
         """What was really delivered."""
@@ -54,16 +54,18 @@ class Sandbox:
         """Listen; `stop` must follow."""
         if self._thread is not None:
             raise RuntimeError("the sandbox is running already")
-        service = Service(self._settings, self.clock, self.ledger)
-        endpoint = Endpoint(service, self.faults, self.ledger, self.clock)
+        service = Service(self._settings, self.clock, self.ledger, self.faults)
         try:
             thread = ServerThread(
-                endpoint.routed(), self.faults, self._settings.port, self._settings.keep_alive
+                make_app(service),
+                self.faults,
+                self._settings.port,
+                self._settings.keep_alive,
             )
             service.address = f"{HOST}:{thread.port}"
             thread.start()
         except BaseException:
-            service.books.close()
+            service.account.close()
             raise
         self._service, self._thread = service, thread
         return self
@@ -72,7 +74,7 @@ class Sandbox:
         """End the server with every connection, thread and file it has; once is enough."""
         if self._thread is not None:
             self._thread.stop()
-            self._running.books.close()
+            self._running.account.close()
             self._thread = None
 
     def __enter__(self) -> Self:
@@ -129,26 +131,37 @@ class Sandbox:
     @property
     def balance(self) -> Decimal:
         """The money that is left, exactly."""
-        return self._running.books.balance
+        return self._running.account.balance
 
     def save_credentials(self, path: str | os.PathLike[str]) -> Path:
-        """Write the service account's JSON file, readable by the user alone, as clients want it."""
+        """Write the service account's JSON file, readable by the user alone, as clients want it.
+
+        A file that is there already is replaced by a new one: who has the old one open, or could
+        read it, does not see the key.
+        """
         auth, file = self.auth, Path(path)
         credentials = {
             "account_id": auth.account_id,
             "key_id": auth.key_id,
             "private_key": auth.private_key,
         }
-        make_private(file)
-        file.write_text(json.dumps(credentials))
+        target = file.resolve()
+        try:
+            with TemporaryDirectory(dir=target.parent) as directory:  # of mode 0700
+                new = Path(directory) / target.name
+                new.touch(mode=0o600)
+                new.write_text(json.dumps(credentials))
+                new.replace(target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(file)) from error
         return file
 
     def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
-        """Let a message arrive at one of the account's enabled numbers; give its id."""
-        number = self._running.books.number(destination)
+        """Let a message arrive at one of the account's enabled numbers; return its id."""
+        number = self._running.account.number(destination)
         if number is None or not number.sms_enabled:
             raise ValueError("destination: is no number of the account for which SMS is enabled")
-        entry = Entry(
+        message = NewMessage(
             kind="sms",
             source=source,
             destination=destination,
@@ -157,7 +170,7 @@ class Sandbox:
             text=text if store_body else None,
             direction=Direction.IN,
         )
-        (message_id,), _ = self._running.books.enter([entry])
+        (message_id,), _ = self._running.account.record([message])
         return message_id
 
     def fill_history(
@@ -171,11 +184,11 @@ class Sandbox:
     ) -> None:
         """Make up a history of `kind` (`sms` or `a2p`), by default of the last two years.
 
-        The same seed and times give the same rows. Nothing is charged or entered in the ledger.
+        The same seed and times give the same rows. Nothing is charged or recorded in the ledger.
         """
         end = end or self.clock.now()
         start = start or end - _TWO_YEARS
-        books = self._running.books
-        with books.lock, books.db:
-            fill(books.db, kind, rows, start=start, end=end, seed=seed)
-            books.version += 1
+        account = self._running.account
+        with account.lock, account.db:
+            fill(account.db, kind, rows, start=start, end=end, seed=seed)
+            account.version += 1

@@ -61,7 +61,7 @@ class Ledger:
             return Counter(self._requests)
 
     def to(self, number: str) -> tuple[Delivery, ...]:
-        """Give the deliveries to one number."""
+        """Return the deliveries to one number."""
         return tuple(each for each in self.deliveries if each.destination == number)
 
     def record(self, deliveries: Iterable[Delivery]) -> None:
@@ -69,7 +69,7 @@ class Ledger:
         with self._lock:
             self._deliveries += deliveries
 
-    def saw(self, method: str) -> None:
+    def count_request(self, method: str) -> None:
         """Count a request; for the sandbox."""
         with self._lock:
             self._requests[method] += 1

@@ -1,25 +1,29 @@
-"""uvicorn in a thread of its own, with its own loop; ended whole, whatever is still open."""
+"""uvicorn in a thread of its own, with its own loop; ended whole, whatever is still open.
+
+Beneath it the raw layer: what a well-behaved ASGI application cannot do to a connection.
+"""
 
 import asyncio
+import logging
 import socket
+import struct
 import threading
 from concurrent.futures import Future
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from voxsms.sandbox.faults import Fault
-from voxsms.sandbox.protocol import RawProtocol, protocol
-from voxsms.sandbox.script import FaultScript
+from voxsms.sandbox._faults import FaultScript, InjectedFault
 
 HOST = "127.0.0.1"
 _PATIENCE = 5
 """Seconds after which something that takes a moment is taken for stuck."""
 
 
-def _bound(port: int) -> socket.socket:
-    """Give a socket bound before the server starts, so that its port is known and taken."""
+def _bind(port: int) -> socket.socket:
+    """Return a socket bound before the server starts, so that its port is known and taken."""
     # asyncio turns Nagle off only where the protocol is named; with it each answer takes 40 ms.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -29,6 +33,58 @@ def _bound(port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+_LINGER_0 = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: closing sends a RST and drops what was not sent."""
+
+
+class RawProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol with a hand on the transport.
+
+    The application finds it under `scope["state"]["wire"]`.
+    """
+
+    faults: FaultScript
+    """Set by a subclass, one for each server, as uvicorn makes the instances."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, "wire": self}
+        self.logger = logging.getLogger("voxsms")
+        self.access_log = False
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the base class differs from asyncio's
+        """Take a connection, or close it if that is the fault whose turn it is."""
+        super().connection_made(transport)
+        fault = self.faults.connecting()
+        if fault is not None and self.faults.take_connecting(fault):
+            self.close()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
+            self.close()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the next request must open a connection, to meet its fault there."""
+        return self.faults.connecting() is not None
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """Close in good order."""
+        self.transport.close()
+
+    def reset(self) -> None:
+        """Close with a RST."""
+        sock = cast("socket.socket", self.transport.get_extra_info("socket"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        self.transport.abort()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -41,7 +97,7 @@ class _Uvicorn(uvicorn.Server):
         self._faults = faults
         self._listener = listener
         self._port: int = listener.getsockname()[1]
-        self._refusing: Fault | None = None
+        self._refusing: InjectedFault | None = None
         self._looking = asyncio.Lock()
         self._end = asyncio.Event()
         self.ready: Future[None] = Future()
@@ -87,14 +143,14 @@ class _Uvicorn(uvicorn.Server):
             self._close_what_must()
             if self._refusing is not None and self._faults.connecting() is not self._refusing:
                 self._refusing = None
-                self._listener = _bound(self._port)
+                self._listener = _bind(self._port)
                 await super().startup([self._listener])
             await asyncio.sleep(0)  # the loop closes sockets in its next round
 
     def look_soon(self) -> None:
         """Close what must be closed, and open in a moment; in the loop's thread.
 
-        The answer of the request that changed the script is still to come: whoever has it must find
+        The answer of the request that changed the script is still to come: its client must find
         the listener closed.
         """
         self._close_what_must()
@@ -106,14 +162,14 @@ class _Uvicorn(uvicorn.Server):
         fault = self._faults.connecting()
         if fault is None:
             return
-        # It is met on connecting, so nobody may come by a connection that is open.
+        # It is met on connecting, so no connection that is open may be used.
         for connection in self._connections():
             connection.close_if_idle()
         if fault.kind == "refuse":
             self._stop_listening()
             self._open_after(fault)
 
-    def _open_after(self, fault: Fault) -> None:
+    def _open_after(self, fault: InjectedFault) -> None:
         if self._refusing is not fault:
             self._refusing = fault
             later = asyncio.get_running_loop().call_later
@@ -132,11 +188,11 @@ class ServerThread:
 
     def __init__(self, app: ASGIApp, faults: FaultScript, port: int, keep_alive: float) -> None:
         self._faults = faults
-        self._socket = _bound(port)
+        self._socket = _bind(port)
         self.port: int = self._socket.getsockname()[1]
         self._config = uvicorn.Config(
             app,
-            http=protocol(faults),
+            http=type("SandboxProtocol", (RawProtocol,), {"faults": faults}),
             ws="none",
             lifespan="off",
             interface="asgi3",

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
 
 from voxsms.calls.auth import ApiKey, ServiceAccount
-from voxsms.sandbox.clock import Clock
-from voxsms.sandbox.refusal import Refusal
+from voxsms.sandbox._calls import Refusal
+from voxsms.sandbox._clock import SandboxClock
 
 _AUTHORIZATION_FAILED = 100
 _INVALID_ACCOUNT_ID = 115
@@ -31,22 +31,15 @@ _LEEWAY = 1
 
 
 @cache
-def _private_key() -> rsa.RSAPrivateKey:
-    """Make a key when first needed; one a process, as it takes up to half a second."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@cache
-def _pem() -> str:
-    return (
-        _private_key()
-        .private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        .decode()
+def _key() -> tuple[rsa.RSAPrivateKey, str]:
+    """Make a private key and its PEM: one a process, when it is first needed, as it takes long."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )
+    return key, pem.decode()
 
 
 @attrs.frozen
@@ -61,7 +54,7 @@ class _Claims:
 class Identity:
     """An account invented for one sandbox: its credentials and the check of them."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
         self.account_id = 1_000_000 + secrets.randbelow(9_000_000)
         self._key_id = secrets.token_hex(16)
@@ -70,8 +63,8 @@ class Identity:
 
     @cached_property
     def auth(self) -> ServiceAccount:
-        """The service account."""
-        return ServiceAccount(self.account_id, self._key_id, _pem())
+        """A service account; nothing is spent on a key for those who use the API key."""
+        return ServiceAccount(self.account_id, self._key_id, _key()[1])
 
     def check(self, authorization: str | None, form: Mapping[str, str]) -> None:
         """Let a request pass that carries a good token or the API key, or raise `Refusal`."""
@@ -91,8 +84,9 @@ class Identity:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Refusal(_INVALID_TOKEN_FORMAT, "No bearer token")
+        key, _ = _key()
         try:
-            decoded = PyJWS().decode_complete(token, _private_key().public_key(), ["RS256"])
+            decoded = PyJWS().decode_complete(token, key.public_key(), ["RS256"])
         except InvalidSignatureError:
             raise Refusal(_AUTHORIZATION_FAILED) from None
         except (InvalidTokenError, RecursionError):  # the header's JSON may be nested deeply

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 
-class Clock:
+class SandboxClock:
     """Follows real time; `set` makes it stand still, `advance` moves it, `run` lets it go on.
 
     All of it may be called from any thread.
@@ -27,7 +27,7 @@ class Clock:
         return time.time() + self._ahead if self._stands_at is None else self._stands_at
 
     def now(self) -> datetime:
-        """Give the time as an aware UTC `datetime`."""
+        """Return the time as an aware UTC `datetime`."""
         return datetime.fromtimestamp(self.time(), UTC)
 
     def advance(self, seconds: float | timedelta) -> None:

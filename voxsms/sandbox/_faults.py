@@ -1,11 +1,13 @@
-"""Faults as data: every kind there is, and how one is written.
+"""Faults as data: every kind there is, how one is written, and the script of those to come.
 
-What each fault does on the wire stands in `wire_faults.py`, under the same names. "Commits" says
+What each fault does on the wire stands in `_wire_faults.py`, under the same names. "Commits" says
 whether the request is carried out before the fault: whether the ledger then holds a delivery.
 """
 
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -108,7 +110,7 @@ def _at_least_one(_: object, attribute: "attrs.Attribute[Any]", value: int) -> N
 
 
 @attrs.frozen
-class Fault:
+class InjectedFault:
     """A fault, for how many requests, and of which method; None is any.
 
     `options` are those of the kind: `seconds`, `code`, `msg`, `body`, `status`, `retry_after`,
@@ -126,25 +128,25 @@ class Fault:
         if unknown := self.options.keys() - kind.options.keys():
             raise ValueError(f"{self.kind} has no option {', '.join(sorted(unknown))}")
         if kind.connecting and self.method is not None:
-            raise ValueError(f"{self.kind} meets the connection: it can not choose a method")
+            raise ValueError(f"{self.kind} meets the connection: it cannot choose a method")
 
     def option(self, name: str) -> Any:  # noqa: ANN401 - a number, a text or None, by the option
-        """Give an option, or the kind's default for it."""
+        """Return the value of an option, or the kind's default for it."""
         return self.options.get(name, KINDS[self.kind].options[name])
 
 
-OK = Fault("ok")
+OK = InjectedFault("ok")
 _ENTRY = re.compile(
     r"(?P<kind>\w+)(\*(?P<times>\d+))?(@(?P<method>\w+))?(?P<options>(:\w+=[^:]*)*)"
 )
 
 
-def parse(script: str) -> tuple[Fault, ...]:
+def parse(script: str) -> tuple[InjectedFault, ...]:
     """Read a script from its text: `commit_then_close*2@A2PSendSms,rate_limited:retry_after=1`."""
     return tuple(_entry(entry.strip()) for entry in script.split(",") if entry.strip())
 
 
-def _entry(text: str) -> Fault:
+def _entry(text: str) -> InjectedFault:
     found = _ENTRY.fullmatch(text)
     if found is None:
         raise ValueError(
@@ -152,7 +154,7 @@ def _entry(text: str) -> Fault:
         )
     given = (each.partition("=") for each in found["options"].split(":")[1:])
     options = {name: _value(name, value) for name, _, value in given}
-    return Fault(found["kind"], int(found["times"] or 1), found["method"], options)
+    return InjectedFault(found["kind"], int(found["times"] or 1), found["method"], options)
 
 
 _READERS: Mapping[str, Callable[[str], object]] = {
@@ -168,3 +170,100 @@ def _value(name: str, text: str) -> object:
         return _READERS.get(name, str)(text)
     except ValueError:
         raise ValueError(f"{name}: {text!r} is no number") from None
+
+
+class FaultScript:
+    """The faults still to come, in order; may be changed from any thread.
+
+    A request with good credentials meets the first fault that fits its method; one without is
+    refused and uses up none. A fault of the connection has its turn when it stands first; requests
+    that arrive before it are answered as usual.
+    """
+
+    def __init__(self, faults: Iterable[InjectedFault] = ()) -> None:
+        self._lock = threading.RLock()
+        # Each a copy, by whose identity the sandbox knows it.
+        self._entries: deque[InjectedFault] = deque(map(attrs.evolve, faults))
+        self._happened: list[InjectedFault] = []
+        self.on_change: Callable[[], None] | None = None
+        """Called after each change, while a sandbox is running; for the sandbox."""
+
+    def add(
+        self, kind: str, *, times: int = 1, method: str | None = None, **options: object
+    ) -> InjectedFault:
+        """Put a fault at the end of the script."""
+        fault = InjectedFault(kind, times, method, options)
+        self.script([fault])
+        return fault
+
+    def script(self, faults: str | Iterable[InjectedFault | str]) -> None:
+        """Put several at the end, as `InjectedFault`s, as names, or in the text form of `parse`."""
+        given = parse(faults) if isinstance(faults, str) else faults
+        entries = [f for each in given for f in (parse(each) if isinstance(each, str) else [each])]
+        with self._lock:
+            self._entries += map(attrs.evolve, entries)
+        self._changed()
+
+    def clear(self) -> None:
+        """Forget what is still to come; a listener that was closed opens again."""
+        with self._lock:
+            self._entries.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+    @property
+    def pending(self) -> tuple[InjectedFault, ...]:
+        """What is still to come."""
+        with self._lock:
+            return tuple(self._entries)
+
+    @property
+    def happened(self) -> tuple[InjectedFault, ...]:
+        """What was met, one entry a request or connection."""
+        with self._lock:
+            return tuple(self._happened)
+
+    def connecting(self) -> InjectedFault | None:
+        """Return the fault that the next connection meets, if it is its turn; for the sandbox."""
+        with self._lock:
+            first = self._entries[0] if self._entries else OK
+            return first if KINDS[first.kind].connecting else None
+
+    def take(self, method: str) -> InjectedFault:
+        """Take the fault that a request meets, `OK` if none; for the sandbox."""
+        with self._lock:
+            position = self._position(method)
+            if position is None:
+                return OK
+            fault = self._use(position)
+        self._changed()
+        return fault
+
+    def _position(self, method: str) -> int | None:
+        for position, fault in enumerate(self._entries):
+            if KINDS[fault.kind].connecting:
+                return None
+            if fault.method in (None, method):
+                return position
+        return None
+
+    def take_connecting(self, fault: InjectedFault) -> bool:
+        """Use up one time of a fault of the connection if it is still first; for the sandbox."""
+        with self._lock:
+            if self.connecting() is not fault:
+                return False
+            self._use(0)
+        self._changed()
+        return True
+
+    def _use(self, position: int) -> InjectedFault:
+        fault = self._entries[position]
+        if fault.times == 1:
+            del self._entries[position]
+        else:
+            self._entries[position] = attrs.evolve(fault, times=fault.times - 1)
+        self._happened.append(fault)
+        return fault

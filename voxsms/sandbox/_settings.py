@@ -17,7 +17,7 @@ from voxsms.api.models import (
     ResourcePrice,
 )
 from voxsms.api.wire import PhoneType, WireFault
-from voxsms.sandbox.faults import Fault, parse
+from voxsms.sandbox._faults import InjectedFault, parse
 
 _COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
 _PHONE = PhoneType()
@@ -84,7 +84,7 @@ def _prices(given: Iterable[ResourcePrice]) -> tuple[ResourcePrice, ...]:
     return tuple(given)
 
 
-def _faults(given: str | Iterable[Fault]) -> tuple[Fault, ...]:
+def _faults(given: str | Iterable[InjectedFault]) -> tuple[InjectedFault, ...]:
     return parse(given) if isinstance(given, str) else tuple(given)
 
 
@@ -169,13 +169,13 @@ class Settings:
     """Seconds from `DISPATCHED` to the end."""
     rate_limit: int | None = attrs.field(default=None, validator=_above_zero)
     """How many requests a second are answered before code 340; no limit if None."""
-    most_rows: int = attrs.field(default=1000, validator=_above_zero)
+    max_rows: int = attrs.field(default=1000, validator=_above_zero)
     """Rows in a page, whatever `count` asks for: a smaller number makes pages short."""
     start: datetime | None = None
     """The time at which the clock stands; if None it follows real time."""
     database: str | os.PathLike[str] | None = None
     """A file that keeps messages, balance and enabled numbers; if None they are in memory."""
-    faults: tuple[Fault, ...] = attrs.field(default=(), converter=_faults)
+    faults: tuple[InjectedFault, ...] = attrs.field(default=(), converter=_faults)
     """The script of faults to begin with, also in its text form."""
     port: int = attrs.field(default=0, validator=_not_negative)
     """Where to listen on 127.0.0.1; 0 takes a free port."""
