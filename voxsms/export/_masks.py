@@ -27,7 +27,7 @@ _MASKS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def masked(name: str, value: object) -> object:
-    """Mask the value of a field, if it is one that has something to hide."""
+def mask_value(name: str, value: object) -> object:
+    """Return the value of a field, masked if it is one that has something to hide."""
     mask = _MASKS.get(name)
     return value if mask is None or value is None else mask(str(value))

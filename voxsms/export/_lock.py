@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voxsms.errors import Fault, InvalidRequest
+from voxsms.export import _files as files
 
 
 class Lock:
@@ -17,13 +18,13 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         try:
-            path.mkdir(mode=0o700, exist_ok=True)
+            files.make_directory(path)
             _check(path, path.lstat())
-            self._handle = _locked(path)
+            self._handle = _lock(path)
         except BlockingIOError:
             raise _refused("is being written by another export") from None
         except OSError as error:
-            raise _refused(f"can not be written: {path}: {error.strerror}") from error
+            raise _refused(f"cannot be written: {path}: {error.strerror}") from error
 
     def release(self) -> None:
         """Let it go."""
@@ -34,18 +35,21 @@ class Lock:
 def _check(path: Path, found: os.stat_result) -> None:
     """Take no directory of anyone else's: what is in it is read and removed."""
     if not stat.S_ISDIR(found.st_mode):
-        raise _refused(f"can not be written: {path} is in the way and no directory")
+        raise _refused(f"cannot be written: {path} is in the way and no directory")
     if not hasattr(os, "geteuid"):  # Windows: the mode says nothing there
         return
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         problem = "is not a directory that you alone can read and write: remove it or choose"
-        raise _refused(f"can not be written: {path} {problem} another path")
+        raise _refused(f"cannot be written: {path} {problem} another path")
 
 
-def _locked(path: Path) -> int | None:
-    if (fcntl := _fcntl()) is None:
+def _lock(path: Path) -> int | None:
+    try:
+        fcntl: Any = import_module("fcntl")
+    except ModuleNotFoundError:
         return None
-    handle = os.open(path, os.O_RDONLY | _flag("O_DIRECTORY") | _flag("O_NOFOLLOW"))
+    flags = int(getattr(os, "O_DIRECTORY", 0)) | int(getattr(os, "O_NOFOLLOW", 0))
+    handle = os.open(path, os.O_RDONLY | flags)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if path.exists() and os.path.samestat(os.fstat(handle), path.lstat()):
@@ -56,17 +60,6 @@ def _locked(path: Path) -> int | None:
     # The export that had it has just ended and removed it.
     os.close(handle)
     raise BlockingIOError
-
-
-def _fcntl() -> Any:  # noqa: ANN401 - a module
-    try:
-        return import_module("fcntl")
-    except ModuleNotFoundError:
-        return None
-
-
-def _flag(name: str) -> int:
-    return int(getattr(os, name, 0))
 
 
 def _refused(problem: str) -> InvalidRequest:
