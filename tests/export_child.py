@@ -11,7 +11,7 @@ import anyio
 from histories import START, small_pages
 
 from voxsms import ApiKey, Client
-from voxsms.export import assembly, export_history
+from voxsms.export import _files, export_history
 
 
 async def _export(url: str, key: ApiKey, path: str) -> tuple[int, bool]:
@@ -21,8 +21,8 @@ async def _export(url: str, key: ApiKey, path: str) -> tuple[int, bool]:
     return summary.rows, summary.resumed
 
 
-def _die(directory: Path) -> None:
-    if directory.name != "result.tmp":
+def _die_in(place: Path, directory: Path) -> None:
+    if directory == place:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -34,6 +34,6 @@ def run(
     Without its last step the process is killed when the result has just got its name.
     """
     if not last:
-        patch.object(assembly, "sync_directory", _die).start()
+        patch.object(_files, "sync_directory", partial(_die_in, Path(path).parent)).start()
     told.send("began")
     told.send(anyio.run(partial(_export, url, ApiKey(account_id, api_key), path)))

@@ -25,7 +25,7 @@ from voxsms import (
 )
 from voxsms.calls.auth import Auth, Proof
 from voxsms.clock import Clock
-from voxsms.sandbox import KINDS, Fault, Number, Sandbox, serve
+from voxsms.sandbox import KINDS, InjectedFault, Number, Sandbox, serve
 from voxsms.transport import Transport
 from voxsms.transport._aiohttp import AiohttpTransport
 from voxsms.transport._environment import tls
@@ -289,7 +289,7 @@ class Bench:
             met=met,
         )
 
-    def _arm(self, row: Row, method: Method, always: bool) -> Fault:
+    def _arm(self, row: Row, method: Method, always: bool) -> InjectedFault:
         return self._sandbox.faults.add(
             row.kind,
             times=OFTEN if always and row.kind != "refuse" else 1,

@@ -18,7 +18,7 @@ from doubles import KEY, FakeClock, answer, refusal
 from voxsms import Client
 from voxsms.api.codec import Answer
 from voxsms.api.models import DeliveryStatus
-from voxsms.export import query, reading
+from voxsms.export import _query
 from voxsms.transport import Evidence, Phase, Request
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -205,9 +205,9 @@ def spread(
 def small_pages(rows: int, window: int) -> AbstractContextManager[object]:
     """Make pages and windows small, so that few rows need many."""
     stack = ExitStack()
-    stack.enter_context(patch.object(reading, "MAX_ROWS", rows))
-    stack.enter_context(patch.object(query, "MOST_ROWS", window))
-    stack.enter_context(patch.object(query, "_IN_ONE_ANSWER", max(1, rows - rows // 10)))
+    stack.enter_context(patch.object(_query, "PAGE_ROWS", rows))
+    stack.enter_context(patch.object(_query, "MAX_ROWS", window))
+    stack.enter_context(patch.object(_query, "_IN_ONE_ANSWER", max(1, rows - rows // 10)))
     return stack
 
 

@@ -145,7 +145,7 @@ def test_a_slip_is_named(voxsms: Run, filled: Sandbox, words: list[str], problem
 
 @pytest.mark.parametrize(
     ("path", "problem"),
-    [("in the way/all.csv", "there is no directory"), ("all.csv", "not be written: ")],
+    [("in the way/all.csv", "there is no directory"), ("all.csv", "path: cannot be written")],
 )
 def test_a_place_that_cannot_be_written(
     voxsms: Run, filled: Sandbox, tmp_path: Path, path: str, problem: str
@@ -225,7 +225,7 @@ def test_ctrl_c(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
     account.faults.script("ok*25,never*99")
     command = [sys.executable, "-m", "voxsms", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very program
-        while not (work / "windows.log").exists():
+        while not (work / "rows").exists():
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
@@ -234,7 +234,7 @@ def test_ctrl_c(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
     assert err.startswith("voxsms: interrupted\n")
     assert "Traceback" not in err
     assert not path.exists()
-    assert (work / "checkpoint.json").exists()
+    assert (work / "journal").exists()
     account.faults.clear()
     found = json.loads(voxsms(*words, "--json").out)
     assert (found["rows"], found["resumed"]) == (30_000, True)

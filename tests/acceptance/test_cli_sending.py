@@ -165,7 +165,7 @@ def test_ctrl_c_during_a_send(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupted send may have been sent: that is said, where to look, and the status is 3."""
-    monkeypatch.setattr(account.ledger, "saw", _interrupter())
+    monkeypatch.setattr(account.ledger, "count_request", _interrupter())
     ran = voxsms(*SEND, "hi")
     assert (ran.status, ran.out) == (3, "")
     assert "the call was cancelled" in ran.err
@@ -195,7 +195,7 @@ def test_ctrl_c_during_a_read(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupted read leaves nothing to tell."""
-    monkeypatch.setattr(account.ledger, "saw", _interrupter())
+    monkeypatch.setattr(account.ledger, "count_request", _interrupter())
     assert voxsms("numbers") == (130, "", "voxsms: interrupted\n")
 
 

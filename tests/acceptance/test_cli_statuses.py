@@ -157,7 +157,7 @@ def _stopped(
 ) -> tuple[int, str]:
     """Run a command of its own, and stop it when the sandbox has seen its request."""
     seen = threading.Event()
-    monkeypatch.setattr(account.ledger, "saw", lambda _: seen.set())
+    monkeypatch.setattr(account.ledger, "count_request", lambda _: seen.set())
     with subprocess.Popen(  # noqa: S603 - this very program
         [*under, sys.executable, "-m", "voxsms", *words],
         stdout=subprocess.PIPE,
@@ -228,7 +228,9 @@ def test_a_second_ctrl_c_after_the_doubt(
 ) -> None:
     """It comes while connections are closed: the doubt is still told."""
     thread = threading.main_thread().ident or 0
-    monkeypatch.setattr(account.ledger, "saw", lambda _: signal.pthread_kill(thread, signal.SIGINT))
+    monkeypatch.setattr(
+        account.ledger, "count_request", lambda _: signal.pthread_kill(thread, signal.SIGINT)
+    )
     monkeypatch.setattr(Client, "__aexit__", _interrupted_exit())
     ran = voxsms(*SEND)
     assert (ran.status, ran.out) == (3, "")

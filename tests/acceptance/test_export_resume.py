@@ -11,9 +11,12 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from inspect import isfunction
+from itertools import count
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -22,6 +25,7 @@ from typing import Any, NoReturn
 
 import anyio
 import export_child
+import orjson
 import pytest
 from doubles import KEY, NOW
 from histories import START, FakeHistory, Message, small_pages, spread
@@ -29,13 +33,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
-from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest, SmsHistory
+from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest
 from voxsms.api.codec import Answer
-from voxsms.export import ExportProgress, ExportSummary, export_history, packing, windowlog
-from voxsms.export.columns import Layout
-from voxsms.export.csvfile import Csv
-from voxsms.export.growing import GrowingFile
-from voxsms.export.parts import Part
+from voxsms.export import ExportProgress, ExportSummary, _files, export_history
+from voxsms.export._checkpoint import Checkpoint
 from voxsms.sandbox import Sandbox, serve
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,6 @@ KILLS = 20
 ROWS = 700
 NAMES = ["all.jsonl", "all.csv", "all.parquet", "days/"]
 LAST = START + timedelta(days=5)
-LAYOUT = Layout.of("GetSmsHistory", SmsHistory)
 
 
 Damage = tuple[str, float]
@@ -59,9 +59,19 @@ def content_of(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def kept_in(work: Path) -> list[windowlog.Kept]:
-    """Give the windows that stand whole in a work directory."""
-    return list(windowlog.WindowLog(work / "windows.log").load())
+def lines_of(journal: Path) -> list[dict[str, Any]]:
+    """Return what the lines of a journal say that are as they were written."""
+    lines = [line.partition(b" ") for line in journal.read_bytes().splitlines(keepends=True)]
+    return [
+        orjson.loads(text)
+        for crc, _, text in lines
+        if text.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text[:-1])
+    ]
+
+
+def saved_in(work: Path) -> list[dict[str, Any]]:
+    """Return the windows in the journal of a work directory."""
+    return [each for each in lines_of(work / "journal") if "index" in each]
 
 
 def found(place: Path) -> dict[str, bytes]:
@@ -95,7 +105,7 @@ class Runs:
     ) -> tuple[bool, float]:
         """Run one, and kill it after some seconds; tell if it ended, and after how long."""
         place = Path(path)
-        begun = (place.parent / f".{place.name}.export" / "checkpoint.json").exists()
+        begun = (place.parent / f".{place.name}.export" / "journal").exists()
         ours, theirs = self._context.Pipe()
         child = self._context.Process(
             target=export_child.run, args=(*self._account, path, theirs), kwargs={"last": last}
@@ -173,7 +183,7 @@ async def end_but_for_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr("voxsms.export.assembly.sync_directory", fail)
+        patched.setattr(_files, "sync_directory", fail)
         with pytest.raises(OSError, match="Input/output"):
             await export(history(), f"{tmp_path}/days/", format="csv")
     return tmp_path / "days"
@@ -182,15 +192,17 @@ async def end_but_for_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 async def test_an_error_when_the_directory_has_just_got_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next call says that it is done, without a request; a new one is refused."""
+    """The next call says that it is done, without a request; a new one is made again."""
     days = await end_but_for_the_last_step(tmp_path, monkeypatch)
     before = found(days)
-    with pytest.raises(InvalidRequest, match="was written by the run before"):
-        await export(history(), f"{days}/", format="csv", restart=True)
     with pytest.raises(CheckpointMismatch, match="direction: none there, OUT here"):
         await export(history(), f"{days}/", format="csv", direction="OUT")
     summary = await export(history(), f"{days}/", format="csv")
     assert (summary.rows, summary.requests, summary.resumed) == (100, 0, True)
+    assert found(tmp_path) == {f"days/{name}": content for name, content in before.items()}
+    await end_but_for_the_last_step(tmp_path, monkeypatch)
+    summary = await export(history(), f"{days}/", format="csv", restart=True)
+    assert (summary.rows, summary.resumed) == (100, False)
     assert found(tmp_path) == {f"days/{name}": content for name, content in before.items()}
 
 
@@ -200,7 +212,7 @@ async def test_a_directory_that_is_not_the_one_that_was_written(
     """It is not taken for the result; with none in the way the result is made again."""
     days = await end_but_for_the_last_step(tmp_path, monkeypatch)
     (days / "notes.txt").write_text("mine")
-    with pytest.raises(InvalidRequest, match="not an empty directory"):
+    with pytest.raises(InvalidRequest, match="holds more than an export's days"):
         await export(history(), f"{days}/", format="csv")
     shutil.rmtree(days)
     summary = await export(history(), f"{days}/", format="csv")
@@ -212,18 +224,62 @@ async def test_a_directory_that_can_not_get_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The windows stay, and the next call makes the result without reading them again."""
+    replace = _files.replace
 
-    def fail(*_: Path) -> NoReturn:
-        raise OSError(errno.EIO, "Input/output error")
+    def fail(source: Path, target: Path) -> None:
+        if target == tmp_path / "days":
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", fail)
+        patched.setattr(_files, "replace", fail)
         with pytest.raises(OSError, match="Input/output"):
             await export(history(), f"{tmp_path}/days/", format="csv")
-    (work,) = tmp_path.iterdir()
-    assert b"ready" not in (work / "checkpoint.json").read_bytes()
+    assert [each.name for each in tmp_path.iterdir()] == [".days.export"]
     summary = await export(history(), f"{tmp_path}/days/", format="csv")
-    assert (summary.rows, summary.requests, summary.resumed) == (100, 2, True)
+    assert (summary.rows, summary.requests, summary.resumed) == (100, 0, True)
+
+
+async def stop_with_the_old_one_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Fail when the old directory is aside and the new one not in its place; return the old one."""
+    await export(FakeHistory(spread(5, seconds=86400)), f"{tmp_path}/days/", format="csv")
+    replace = _files.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if source.name == "result":
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_files, "replace", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            await export(history(), f"{tmp_path}/days/", format="csv")
+    assert not (tmp_path / "days").exists()
+    return tmp_path / ".days.export" / "old"
+
+
+async def test_a_directory_that_was_not_replaced_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that begins again puts back what an earlier one had set aside."""
+    before = found(await stop_with_the_old_one_aside(tmp_path, monkeypatch))
+    with pytest.raises(ZeroDivisionError):
+        await export(Stop(0, ZeroDivisionError()), f"{tmp_path}/days/", format="csv", restart=True)
+    assert found(tmp_path / "days") == before
+    assert [each.name for each in tmp_path.iterdir()] == ["days"]
+
+
+async def test_what_was_put_into_the_old_directory_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what an export has written goes with it."""
+    old = await stop_with_the_old_one_aside(tmp_path, monkeypatch)
+    day = next(old.iterdir())
+    (day / "notes.txt").write_text("mine")
+    (old / "more.txt").write_text("mine")
+    assert (await export(history(), f"{tmp_path}/days/", format="csv")).rows == 100
+    assert found(old) == {"more.txt": b"mine", f"{day.name}/notes.txt": b"mine"}
+    assert found(old.parent) == {f"old/{name}": content for name, content in found(old).items()}
 
 
 async def export(service: FakeHistory, path: Path | str, **options: Any) -> ExportSummary:  # noqa: ANN401
@@ -275,9 +331,9 @@ def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
         assert not path.exists()
         if work.exists():
             names = {each.name for each in work.iterdir()}
-            assert "checkpoint.json" in names
-            assert names <= {"checkpoint.json", "windows.log", "result.spool"}
-            resumed.add(len(kept_in(work)))
+            assert "journal" in names
+            assert names <= {"journal", "rows"}
+            resumed.add(len(saved_in(work)))
         else:
             assert list(tmp_path.iterdir()) == []
         summary = anyio.run(export, FakeHistory(spread(100, seconds=3600)), path, backend=backend)
@@ -288,19 +344,110 @@ def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
     assert len(resumed) >= 2
 
 
+STEPS = (
+    "make_directory",
+    "create",
+    "append",
+    "truncate",
+    "sync",
+    "sync_directory",
+    "replace",
+    "remove",
+    "remove_directory",
+    "remove_tree",
+)
+"""All that changes anything on the disk: `voxsms/export/_files.py`."""
+
+
+class PoweredOff(BaseException):
+    """The process is dead."""
+
+
+class Machine:
+    """Does so many steps on the disk and then none, whatever is still to be cleared away."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def step(self, function: Any, *given: Any) -> Any:  # noqa: ANN401 - a function of the module
+        """Take a step, if there is one left."""
+        if not self.left:
+            raise PoweredOff
+        self.left -= 1
+        return function(*given)
+
+
+async def export_within(steps: int, path: str, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Export with so many steps on the disk; return whether that was enough."""
+    machine = Machine(steps)
+    with monkeypatch.context() as patched:
+        for name in STEPS:
+            patched.setattr(_files, name, partial(machine.step, getattr(_files, name)))
+        try:
+            await export(FakeHistory(spread(40, seconds=3600)), path)
+        except PoweredOff:
+            return False
+    return True
+
+
+def test_every_step_on_the_disk_goes_through_one_module() -> None:
+    """So that the next test can stop at each of them."""
+    known = {name for name, each in vars(_files).items() if isfunction(each)}
+    assert known == {*STEPS, "open_again"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("has_old", [False, True])
+async def test_stopped_at_each_step_on_the_disk_it_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, has_old: bool
+) -> None:
+    """Between any two steps, the last ones too; and once more in the run that resumes it.
+
+    What was in its place is there or aside until the new one is.
+    """
+    whole, old = tmp_path / "whole", tmp_path / "old"
+    for place in (whole, old):
+        place.mkdir()
+    await export(FakeHistory(spread(40, seconds=3600)), f"{whole}/{name}")
+    await export(FakeHistory(spread(5, seconds=86400)), f"{old}/{name}")
+    before = found(old) if has_old else {}
+    stops = 0
+    for steps in count():
+        place = tmp_path / "stopped"
+        if has_old:
+            shutil.copytree(old, place)
+        else:
+            place.mkdir()
+        if await export_within(steps, f"{place}/{name}", monkeypatch):
+            break
+        stops += 1
+        target, now = name.strip("/"), found(place)
+        shown = {at: content for at, content in now.items() if at.startswith(target)}
+        assert shown in (before, found(whole), {})
+        if not shown:
+            aside = {at.partition("/old/")[2]: now[at] for at in now if "/old/" in at}
+            assert aside == {at.partition("/")[2]: content for at, content in before.items()}
+        await export_within(steps // 2 + 1, f"{place}/{name}", monkeypatch)
+        await export(FakeHistory(spread(40, seconds=3600)), f"{place}/{name}")
+        assert found(place) == found(whole)
+        assert [each.name for each in place.iterdir()] == [target]
+        shutil.rmtree(place)
+    assert stops > 15
+
+
 async def test_what_is_being_written_is_written_before_a_cancelled_export_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread can not be stopped: nothing is cleared away, or handed on, under its hands."""
+    """A thread cannot be stopped: nothing is cleared away, or handed on, under its hands."""
     writing, go_on = threading.Event(), threading.Event()
-    append = windowlog.WindowLog.append
+    save = Checkpoint.save
 
-    def slowly(log: windowlog.WindowLog, *about: Any) -> windowlog.Kept:  # noqa: ANN401
+    def slowly(checkpoint: Checkpoint, *window: Any) -> None:  # noqa: ANN401
         writing.set()
         assert go_on.wait(30)
-        return append(log, *about)
+        save(checkpoint, *window)
 
-    monkeypatch.setattr(windowlog.WindowLog, "append", slowly)
+    monkeypatch.setattr(Checkpoint, "save", slowly)
     task = asyncio.ensure_future(export(history(), tmp_path / "all.jsonl"))
     await asyncio.to_thread(writing.wait, 30)
     task.cancel()
@@ -311,8 +458,8 @@ async def test_what_is_being_written_is_written_before_a_cancelled_export_ends(
     with pytest.raises(asyncio.CancelledError):
         await task
     work = tmp_path / ".all.jsonl.export"
-    assert len(kept_in(work)) == 1
-    assert not list(work.glob("*.tmp"))
+    assert len(saved_in(work)) == 1
+    assert {each.name for each in work.iterdir()} == {"journal", "rows"}
     assert (await export(history(), tmp_path / "all.jsonl")).resumed
 
 
@@ -321,7 +468,7 @@ async def stopped(tmp_path: Path, name: str = "all.jsonl") -> Path:
     with pytest.raises(ZeroDivisionError):
         await export(Stop(18, ZeroDivisionError()), tmp_path / name, windows_in_flight=1)
     work = tmp_path / f".{name.strip('/')}.export"
-    assert len(kept_in(work)) in range(2, 5)
+    assert len(saved_in(work)) in range(2, 5)
     return work
 
 
@@ -359,33 +506,26 @@ async def test_another_account_or_service_does_not_go_on(tmp_path: Path) -> None
 async def test_a_checkpoint_that_can_not_be_read_is_told(tmp_path: Path, content: bytes) -> None:
     """It is left as it is; `restart` begins anew."""
     work = await stopped(tmp_path)
-    (work / "checkpoint.json").write_bytes(content)
-    with pytest.raises(CheckpointMismatch, match="can not be read"):
+    (work / "journal").write_bytes(content)
+    with pytest.raises(CheckpointMismatch, match="cannot be read"):
         await export(history(), tmp_path / "all.jsonl")
-    assert (work / "checkpoint.json").read_bytes() == content
+    assert (work / "journal").read_bytes() == content
     summary = await export(history(), tmp_path / "all.jsonl", restart=True)
     assert (summary.rows, summary.resumed) == (100, False)
 
 
-def kept_again(work: Path, index: int, name: str = "windows.log") -> Path:
-    """Keep the first window of a log once more, as another one; give the log."""
-    log = windowlog.WindowLog(work / name)
-    first, *_ = log.load()
-    found = list(windowlog.read(first, (), Csv(LAYOUT, mask=False, raw=False)))
-    sections = [(each.day, each.rows, len(each.content)) for each in found]
-    pieces = [bytes(each.content) for each in found]
-    names, span = bytes(windowlog.read_names(first)[0]), (first.least, first.greatest)
-    packed = packing.Packed(sections, [], pieces, list(map(zlib.crc32, pieces)), names, span)
-    log.append(index, first.total, packed, None)
-    log.close()
-    return work / name
+def save_again(work: Path, index: int) -> None:
+    """Note the first saved window of a journal once more, as another one."""
+    text = orjson.dumps(saved_in(work)[0] | {"index": index})
+    with (work / "journal").open("ab") as journal:
+        journal.write(b"%08x %b\n" % (zlib.crc32(text), text))
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.parquet"])
 async def test_of_two_readings_of_a_window_the_later_counts(tmp_path: Path, name: str) -> None:
     """A window that was read again stands twice in the log; its rows come once."""
     await export(history(), tmp_path / f"whole {name}")
-    kept_again(await stopped(tmp_path, name), 0)
+    save_again(await stopped(tmp_path, name), 0)
     summary = await export(history(), tmp_path / name)
     assert (summary.rows, summary.resumed) == (100, True)
     assert content_of(tmp_path / name) == content_of(tmp_path / f"whole {name}")
@@ -396,10 +536,14 @@ _PLACES = {"cut": -8, "changed": -1, "changed early": 200}
 
 
 def damaged(path: Path, damage: str, share: float | None = None) -> None:
-    """Leave a file, if it is there, as a failure of power may: at a share of it or a place."""
+    """Leave a file, if it is there, as a failure of power may: at a share of it or a place.
+
+    The journal's first line was synced before anything was read.
+    """
     if not path.exists():
         return
     content = path.read_bytes()
+    synced, content = content.split(b"\n", 1) if path.name == "journal" else (None, content)
     place = int((share or 0) * len(content))
     if share is None:
         place = _PLACES.get(damage, 0) % max(1, len(content))
@@ -413,7 +557,8 @@ def damaged(path: Path, damage: str, share: float | None = None) -> None:
     if damage == "gone":
         path.unlink()
     else:
-        path.write_bytes(spoiled.get(damage, content[:place] + b"\xff" + content[place + 1 :]))
+        left = spoiled.get(damage, content[:place] + b"\xff" + content[place + 1 :])
+        path.write_bytes(left if synced is None else synced + b"\n" + left)
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.parquet"])
@@ -421,15 +566,16 @@ def damaged(path: Path, damage: str, share: float | None = None) -> None:
 async def test_a_window_that_is_damaged_is_read_again(
     tmp_path: Path, name: str, damage: str
 ) -> None:
-    """The log of windows is not synced: after a failure of power anything may be missing in it."""
+    """The journal is not synced: after a failure of power anything may be missing in it."""
     await export(history(), tmp_path / f"whole {name}")
     work = await stopped(tmp_path, name)
-    before = len(kept_in(work))
-    damaged(work / "windows.log", damage)
-    left = {"cut": before - 1, "changed": before - 1, "longer": before}
-    assert len(kept_in(work)) == left.get(damage, 0)
+    before = len(saved_in(work))
+    damaged(work / "journal", damage)
+    if damage != "gone":
+        left = {"longer": before, "empty": 0}
+        assert len(saved_in(work)) == left.get(damage, before - 1)
     summary = await export(history(), tmp_path / name)
-    assert (summary.rows, summary.resumed) == (100, True)
+    assert (summary.rows, summary.resumed) == (100, damage != "gone")
     assert content_of(tmp_path / name) == content_of(tmp_path / f"whole {name}")
 
 
@@ -439,12 +585,12 @@ async def test_a_window_that_is_damaged_is_read_again(
 async def test_a_result_that_is_damaged_is_mended(tmp_path: Path, damage: str) -> None:
     """What an earlier run had written of it is checked before the next goes on."""
     await export(history(), tmp_path / "whole.csv")
-    spool = await stopped(tmp_path, "all.csv") / "result.spool"
-    damaged(spool, damage)
+    rows = await stopped(tmp_path, "all.csv") / "rows"
+    damaged(rows, damage)
     summary = await export(history(), tmp_path / "all.csv")
     assert (summary.rows, summary.resumed) == (100, True)
     assert content_of(tmp_path / "all.csv") == content_of(tmp_path / "whole.csv")
-    assert not spool.parent.exists()
+    assert not rows.parent.exists()
 
 
 async def test_a_window_that_became_empty_and_whose_line_has_no_end(tmp_path: Path) -> None:
@@ -472,16 +618,16 @@ async def test_a_window_that_became_empty_and_whose_line_has_no_end(tmp_path: Pa
                     client, "a2p", path, to_date=LAST, delivery_status=5, windows_in_flight=1
                 )
 
-    log = tmp_path / ".all.parquet.export" / "windows.log"
+    journal = tmp_path / ".all.parquet.export" / "journal"
     for stop in range(5, 40):
-        shutil.rmtree(log.parent, ignore_errors=True)
+        shutil.rmtree(journal.parent, ignore_errors=True)
         with pytest.raises(ZeroDivisionError):
             await export_delivered(leaving(stop))
-        if log.exists():
+        if journal.exists() and saved_in(journal.parent):
             break
-    (kept,) = windowlog.WindowLog(log).load()
-    assert kept.rows == 0
-    log.write_bytes(content_of(log).removesuffix(b"\n"))
+    (saved,) = saved_in(journal.parent)
+    assert saved["keys"] == ""
+    journal.write_bytes(content_of(journal).removesuffix(b"\n"))
     summary = await export_delivered(leaving(10**6))
     assert (summary.rows, summary.resumed) == (70, True)
 
@@ -526,38 +672,44 @@ def test_damage_to_all_files_of_several_runs(
     with TemporaryDirectory() as first, TemporaryDirectory() as second:
         anyio.run(export, history(), f"{first}/{name}")
         work = Path(second, f".{name.strip('/')}.export")
-        for stop, (to_log, to_spool) in zip(stops, damages, strict=False):
+        for stop, (to_journal, to_rows) in zip(stops, damages, strict=False):
             with suppress(ZeroDivisionError):
                 anyio.run(export, Stop(stop, ZeroDivisionError()), f"{second}/{name}")
                 break
-            damaged(work / "windows.log", *to_log)
-            damaged(work / "result.spool", *to_spool)
+            damaged(work / "journal", *to_journal)
+            damaged(work / "rows", *to_rows)
         else:
             anyio.run(export, history(), f"{second}/{name}")
         assert found(Path(second)) == found(Path(first))
 
 
-async def test_a_log_that_changes_under_its_export_is_told(tmp_path: Path) -> None:
-    """Nobody else is to write there; what can not be read any more is no row."""
-    work = await stopped(tmp_path, "all.parquet")
-    kept, *_ = kept_in(work)
-    damaged(work / "windows.log", "begun wrongly")
-    with pytest.raises(OSError, match="a window that was kept can not be read any more"):
-        list(windowlog.read(kept, (), Csv(LAYOUT, mask=False, raw=False)))
+async def test_a_journal_that_changes_under_its_export_is_told(tmp_path: Path) -> None:
+    """Nobody else is to write there; what cannot be read any more is no row."""
+    requests = (await export(history(), tmp_path / "all.parquet")).requests
+
+    def spoil(service: FakeHistory) -> None:
+        if len(service.forms) == requests - 1:
+            damaged(tmp_path / ".all.parquet.export" / "journal", "begun wrongly", 0)
+
+    service = history()
+    service._happens = spoil
+    with pytest.raises(OSError, match="a window that was saved cannot be read any more"):
+        await export(service, tmp_path / "all.parquet")
+    assert (await export(history(), tmp_path / "all.parquet")).rows == 100
 
 
 async def test_what_fails_in_closing_leaves_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk may be noticed only then; the next call goes on."""
-    close = GrowingFile.close
+    """A full disk may be noticed only then; the next call resumes."""
+    close = Checkpoint._close_files
 
-    def full(file: GrowingFile) -> NoReturn:
-        close(file)
+    def full(checkpoint: Checkpoint) -> NoReturn:
+        close(checkpoint)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(GrowingFile, "close", full)
+        patched.setattr(Checkpoint, "_close_files", full)
         with pytest.raises(OSError, match="No space left"):
             await export(Stop(18, ZeroDivisionError()), tmp_path / "all.csv")
     assert (await export(history(), tmp_path / "all.csv")).rows == 100
@@ -566,9 +718,9 @@ async def test_what_fails_in_closing_leaves_no_lock(
 async def test_every_row_is_written_once(tmp_path: Path) -> None:
     """Lines stand in their final place as soon as they are read: a disk needs room for one copy."""
     work = await stopped(tmp_path)
-    begun = content_of(work / "result.spool")
+    begun = content_of(work / "rows")
     assert begun
-    assert b"text" not in content_of(work / "windows.log")
+    assert b"text" not in content_of(work / "journal")
     await export(history(), tmp_path / "all.jsonl")
     assert content_of(tmp_path / "all.jsonl").startswith(begun)
 
@@ -585,7 +737,7 @@ async def test_a_file_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
 async def test_a_window_that_the_plan_does_not_know_is_not_written(tmp_path: Path) -> None:
     """Its rows may stand in another one."""
     work = await stopped(tmp_path)
-    kept_again(work, 99)
+    save_again(work, 99)
     assert (await export(history(), tmp_path / "all.jsonl")).rows == 100
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
 
@@ -593,11 +745,11 @@ async def test_a_window_that_the_plan_does_not_know_is_not_written(tmp_path: Pat
 async def test_a_work_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
     """Nothing behind it is touched."""
     (home := tmp_path / "home").mkdir(mode=0o700)
-    (home / "result.tmp").mkdir()
+    (home / "result").mkdir()
     (tmp_path / ".all.jsonl.export").symlink_to(home)
     with pytest.raises(InvalidRequest, match=r"\.all\.jsonl\.export is in the way"):
         await export(history(), tmp_path / "all.jsonl")
-    assert (home / "result.tmp").is_dir()
+    assert (home / "result").is_dir()
 
 
 async def test_a_work_directory_that_others_can_read_or_own_is_refused(
@@ -689,10 +841,10 @@ async def test_another_version_s_windows_are_not_mixed_in(
 ) -> None:
     """Files of another layout are refused, and removed when the export begins anew."""
     work = await stopped(tmp_path)
-    monkeypatch.setattr("voxsms.export.job.LAYOUT", "3")
-    with pytest.raises(CheckpointMismatch, match="layout: 2 there, 3 here"):
+    monkeypatch.setattr("voxsms.export._run.LAYOUT", "4")
+    with pytest.raises(CheckpointMismatch, match="layout: 3 there, 4 here"):
         await export(history(), tmp_path / "all.jsonl")
-    (work / "windows.log").write_bytes(b"of another layout")
+    (work / "rows").write_bytes(b"of another layout")
     await export(history(), tmp_path / "all.jsonl", restart=True)
     assert [path.name for path in tmp_path.iterdir()] == ["all.jsonl"]
 
@@ -719,22 +871,22 @@ async def test_a_full_disk_leaves_what_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The error is the system's own; later it goes on, behind what is there in part, too."""
-    append, appended = GrowingFile.append, list[Path]()
+    append, appended = _files.append, list[int]()
 
-    def full_at_the_fourth(file: GrowingFile, piece: Sequence[Part]) -> int:
-        appended.append(file.path)
-        if len(appended) != 4:
-            return append(file, piece)
-        file.opened().write(b"".join(piece)[:-5])
-        file.opened().flush()
+    def full_at_last(file: Any, parts: Iterable[bytes]) -> None:  # noqa: ANN401 - a file
+        content = b"".join(parts)
+        appended.append(len(content))
+        if len(appended) != 7:
+            return append(file, [content])
+        append(file, [content[:-5]])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     await export(history(), tmp_path / f"whole {name}")
     with monkeypatch.context() as patched:
-        patched.setattr(GrowingFile, "append", full_at_the_fourth)
+        patched.setattr(_files, "append", full_at_last)
         with pytest.raises(OSError, match="No space left"):
             await export(history(), tmp_path / name)
-    assert {path.name for path in appended} <= {"windows.log", "result.spool"}
+    assert {each.name for each in (tmp_path / f".{name}.export").iterdir()} == {"journal", "rows"}
     assert (await export(history(), tmp_path / name)).resumed
     assert content_of(tmp_path / name) == content_of(tmp_path / f"whole {name}")
 
@@ -744,17 +896,20 @@ async def test_a_full_disk_in_the_last_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The result does not appear half, and is made the next time without another page."""
+    sync, synced = _files.sync, list[object]()
 
-    def full(*_: object) -> NoReturn:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(file: Any) -> None:  # noqa: ANN401 - a file
+        synced.append(file)
+        if len(synced) > 1:  # the first is the journal, when the plan is made
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(file)
 
     with monkeypatch.context() as patched:
-        for module in ("assembly", "days", "spool"):
-            patched.setattr(f"voxsms.export.{module}.sync", full)
+        patched.setattr(_files, "sync", full)
         with pytest.raises(OSError, match="No space left"):
             await export(history(), f"{tmp_path}/{name}")
     (work,) = tmp_path.iterdir()
-    assert not list(work.glob("*.tmp"))
+    assert {each.name for each in work.iterdir()} == {"journal", "rows"}
     summary = await export(history(), f"{tmp_path}/{name}")
     assert (summary.rows, summary.requests, summary.resumed) == (100, 2, True)
 

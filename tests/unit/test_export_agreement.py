@@ -4,13 +4,13 @@ import csv
 import io
 import json
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import attrs
@@ -25,18 +25,14 @@ from profiles import examples
 from voxsms import ResponseInvalid, SmsHistory, VoxSmsError
 from voxsms.api import spec
 from voxsms.api.codec import Answer, read_answer
-from voxsms.export import export_history
-from voxsms.export.columns import Layout, amount_texts, decimal_text
-from voxsms.export.csvfile import Csv
-from voxsms.export.decoding import Decoder
-from voxsms.export.encoding import Encoder, Rows
-from voxsms.export.jsonl import Jsonl
-from voxsms.export.masks import masked
-from voxsms.export.parquet import Parquet
-from voxsms.export.query import checked_query
+from voxsms.export import _rows, export_history
+from voxsms.export._masks import mask_value
+from voxsms.export._rows import Layout, Page, RowReader, amount_text, decimal_text
+from voxsms.export.formats import NAMES, Format, make_format
 
 pytestmark = pytest.mark.slow
 
+pa: Any = pytest.importorskip("pyarrow")
 pq: Any = pytest.importorskip("pyarrow.parquet")
 AT = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
 LAYOUT = Layout.of("GetSmsHistory", SmsHistory)
@@ -201,41 +197,37 @@ def test_every_format_has_the_same_rows(
     given_answer = answer({"result": page, "total_count": len(page)})
     typed = read_answer(spec.GET_SMS_HISTORY, given_answer).result
     texts = ("source_number", "destination_number")
-    wanted = Counter(tuple(masked(n, getattr(row, n)) for n in texts) for row in typed)
+    wanted = Counter(tuple(mask_value(n, getattr(row, n)) for n in texts) for row in typed)
     if not mask:
         wanted = Counter((row.source_number, row.destination_number) for row in typed)
-    query, _ = checked_query("sms", None, None, {})
-    assert query is not None
-    found: list[Rows] = []
-    for format_ in (
-        Jsonl(LAYOUT, mask=mask),
-        Csv(LAYOUT, mask=mask, raw=True),
-        Parquet(LAYOUT, mask=mask),
-    ):
-        encoded, total = Encoder(query, LAYOUT, format_).encode(given_answer)
-        assert total == len(page)
-        found.append(encoded)
-    lines = [orjson.loads(line) for line in found[0].cells.splitlines()]
-    cells = list(csv.reader(io.StringIO(found[1].cells.decode(), newline="")))
+    formats: list[Format] = [make_format(each, LAYOUT, mask=mask, raw=True) for each in NAMES]
+    found: list[bytes] = []
+    known: list[list[tuple[str, int]]] = []
+    for format_ in formats:
+        reader = RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=format_.as_json)
+        read = reader.read(given_answer)
+        assert read.total == len(page)
+        known.append([(row.time, row.key) for row in read.rows])
+        found.append(format_.encode(read.rows))
+    assert known == [known[0]] * 3
+    lines = [orjson.loads(line) for line in found[0].splitlines()]
+    cells = list(csv.reader(io.StringIO(found[1].decode(), newline="")))
+    table = pa.ipc.open_stream(found[2]).read_all().to_pylist()
     assert Counter((line[texts[0]], line[texts[1]]) for line in lines) == wanted
     assert Counter((row[1], row[2]) for row in cells) == wanted
-    assert Counter((row[texts[0]], row[texts[1]]) for row in found[2].cells.to_pylist()) == wanted
-    for other in found[1:]:
-        assert other.names == found[0].names
-        assert other.list_times() == found[0].list_times()
+    assert Counter((row[texts[0]], row[texts[1]]) for row in table) == wanted
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 400])
 def test_a_number_beyond_any_double_is_told(number: str) -> None:
-    """Where a line has to be written anew it can not be; the error does not show the row."""
+    """Where a line has to be written again it cannot be; the error does not show the row."""
     row = Message.sms(1, AT, added_later="here", status_id=1).row
     body = orjson.dumps({"result": [row], "total_count": 1}).replace(b'"here"', number.encode())
-    query, _ = checked_query("sms", None, None, {})
-    assert query is not None
-    for mask in (False, True):
-        encoder = Encoder(query, LAYOUT, Jsonl(LAYOUT, mask=mask))
+    usual = body.replace(b'"status_id":1', b'"status_id":"1"')
+    jsonl = make_format("jsonl", LAYOUT, mask=True, raw=False)
+    for given_ in (body, usual):
         with pytest.raises(ResponseInvalid, match="result: a number beyond any double") as caught:
-            encoder.encode(Answer(200, {}, body, NOW))
+            jsonl.encode(READERS["jsonl"].read(Answer(200, {}, given_, NOW)).rows)
         assert caught.value.__suppress_context__
 
 
@@ -247,15 +239,15 @@ def test_whole_numbers_are_read_to_the_same_bound(name: str) -> None:
         given_ = Answer(200, {}, json.dumps(body).encode(), NOW)
         for read in (
             partial(read_answer, spec.GET_SMS_HISTORY, given_),
-            partial(DECODERS["columns"].decode, given_),
+            partial(READERS["columns"].read, given_),
         ):
             with nullcontext() if taken else pytest.raises(ResponseInvalid, match=name):
                 read()
 
 
-DECODERS = {
-    "jsonl": Decoder(spec.GET_SMS_HISTORY, LAYOUT, {"message_id", "processed_date", "status_id"}),
-    "columns": Decoder(spec.GET_SMS_HISTORY, LAYOUT, [field.name for field in LAYOUT.fields]),
+READERS = {
+    "jsonl": RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=True),
+    "columns": RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=False),
 }
 BODY = orjson.dumps(
     {
@@ -282,20 +274,23 @@ PIECES = (
 )
 
 
-@pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
 @settings(max_examples=examples(400))
 @given(place=st.integers(0, len(BODY) - 1), piece=st.sampled_from(PIECES), cut=st.integers(0, 3))
-def test_no_answer_is_taken_that_is_not_json(
-    decoder: Decoder, place: int, piece: bytes, cut: int
-) -> None:
+def test_no_answer_is_taken_that_is_not_json(place: int, piece: bytes, cut: int) -> None:
     """What orjson refuses the quicker way refuses, too; what is taken is taken byte for byte."""
     body = BODY[:place] + piece + BODY[place + cut :]
+    answer_ = Answer(200, {}, body, NOW)
     try:
-        page = decoder.decode(Answer(200, {}, body, NOW))
+        rows = READERS["jsonl"].read(answer_).rows
     except VoxSmsError:
+        rows = None
+    with suppress(VoxSmsError):
+        READERS["columns"].read(answer_)
+        orjson.loads(body)
+    if rows is None:
         return
     wanted = orjson.loads(body)["result"]
-    assert [orjson.loads(bytes(raw)) for raw in page.raw()] == page.as_dicts() == wanted
+    assert [orjson.loads(row.content) for row in rows] == wanted
 
 
 @pytest.mark.parametrize(
@@ -322,7 +317,7 @@ def test_an_answer_without_rows_is_the_error_it_is_for_the_typed_rows(
     with pytest.raises(VoxSmsError) as typed:
         read_answer(spec.GET_SMS_HISTORY, given_)
     with pytest.raises(VoxSmsError) as exported:
-        DECODERS["columns"].decode(given_)
+        READERS["columns"].read(given_)
     assert type(exported.value) is type(typed.value)
 
 
@@ -330,13 +325,20 @@ def test_a_page_whose_rows_are_an_empty_object_is_empty() -> None:
     """PHP writes an empty list so; both readers take it for one."""
     given_ = answer({"result": {}, "total_count": 0})
     assert read_answer(spec.GET_SMS_HISTORY, given_).result == ()
-    page = DECODERS["columns"].decode(given_)
-    assert (page.raw(), page.as_dicts(), page.total) == ([], [], 0)
+    for reader in READERS.values():
+        assert reader.read(given_) == Page([], 0, all_timed=True)
 
 
-@pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
-def test_what_the_contract_names_is_read_quickly(decoder: Decoder) -> None:
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_what_the_contract_names_is_read_quickly(
+    reader: RowReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Numbers and statuses as numbers, ids as strings, a day or no time: a page needs no dicts."""
+
+    def codec(*_: object) -> NoReturn:
+        raise AssertionError
+
+    monkeypatch.setattr(_rows, "read_payload", codec)
     row: Json = Message.sms(7, AT, status_id="1").row
     for odd in (
         {"source_number": 447443332211, "destination_number": 447443332212, "status_id": 1},
@@ -344,17 +346,18 @@ def test_what_the_contract_names_is_read_quickly(decoder: Decoder) -> None:
         {"processed_date": "2026-03-01"},
         {"processed_date": ""},
     ):
-        page = decoder.decode(answer({"result": [row, row | odd], "total_count": 2}))
-        assert page.dicts is None
-        assert page.column("message_id") == [7, 7]
-        assert page.column("status_id") == ["1", "1"]
+        page = reader.read(answer({"result": [row, row | odd], "total_count": 2}))
+        assert [row.key for row in page.rows] == [7, 7]
+        for content_ in [row.content for row in page.rows]:
+            plain = orjson.loads(bytes(content_)) if reader is READERS["jsonl"] else None
+            assert (plain["status_id"] if plain else content_.status_id) == "1"
 
 
 def test_a_count_may_come_as_a_string() -> None:
     """The contract's looseness, in the figure that everything depends on."""
-    page = DECODERS["columns"].decode(answer({"result": [], "total_count": "0"}))
-    assert (page.total, page.rows, page.raw()) == (0, [], [])
-    created = DECODERS["columns"].decode(answer({"result": [], "total_count": 0}, 201))
+    page = READERS["columns"].read(answer({"result": [], "total_count": "0"}))
+    assert (page.total, page.rows) == (0, [])
+    created = READERS["columns"].read(answer({"result": [], "total_count": 0}, 201))
     assert created.total == 0
 
 
@@ -369,13 +372,6 @@ def test_amounts_are_written_plainly(value: str, text: str) -> None:
 
 def test_amounts_that_are_one_are_written_as_one() -> None:
     """1 and 1.0, 0 and -0.0: the text does not depend on which came first."""
-    assert amount_texts([1, 1.0, 0, -0.0, 0.5, None, "2.50"]) == [
-        "1",
-        "1",
-        "0",
-        "0",
-        "0.5",
-        None,
-        "2.50",
-    ]
-    assert amount_texts([n / 8 for n in range(5000)])[-1] == "624.875"
+    amounts = [1, 1.0, 0, -0.0, 0.5, None, "2.50"]
+    assert list(map(amount_text, amounts)) == ["1", "1", "0", "0", "0.5", None, "2.50"]
+    assert [amount_text(n / 8) for n in range(5000)][-1] == "624.875"

@@ -222,8 +222,40 @@ async def test_a_directory_by_day(tmp_path: Path, format_: str) -> None:
         else:
             found += file.read_bytes().count(b"\n") - (format_ == "csv")
     assert found == 100
-    with pytest.raises(InvalidRequest, match="not an empty directory"):
-        await export(FakeHistory(messages), f"{path}/", format=format_)
+    before = {file: file.read_bytes() for file in files}
+    await export(FakeHistory(messages), f"{path}/", format=format_)
+    assert {file: file.read_bytes() for file in path.glob("*/*")} == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["notes.txt", "day=2026-03-01/notes.txt", "day=2026-03-01", "day=today/part-0.csv", "more/"],
+)
+async def test_a_directory_with_anything_else_in_it_is_not_replaced(
+    tmp_path: Path, name: str
+) -> None:
+    """Whatever a user has put there stays: a name that ends with / may be that of a home."""
+    (days := tmp_path / "days").mkdir()
+    if name.endswith("/"):
+        (days / name).mkdir()
+    else:
+        (days / name).parent.mkdir(exist_ok=True)
+        (days / name).write_text("mine")
+    service = history()
+    with pytest.raises(InvalidRequest, match="path: exists and holds more than an export's days"):
+        await export(service, f"{days}/", format="csv")
+    assert service.forms == []
+    assert left_in(days) == [name.split("/", maxsplit=1)[0]]
+
+
+async def test_a_directory_by_day_replaces_an_older_one(tmp_path: Path) -> None:
+    """As a file replaces a file: nothing of the old one stays."""
+    days = tmp_path / "days"
+    await export(history(), f"{days}/", format="csv")
+    later = FakeHistory(spread(30, seconds=3600, start=START.replace(month=4)))
+    await export(later, f"{days}/", format="csv")
+    assert left_in(days) == ["day=2026-04-01", "day=2026-04-02"]
+    assert left_in(tmp_path) == ["days"]
 
 
 async def test_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,9 +393,9 @@ async def test_bad_input_is_named_before_anything_is_asked_for(
 
 
 async def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
-    """The work directory can not be made: the path is named."""
+    """The work directory cannot be made: the path is named."""
     (tmp_path / ".all.csv.export").write_text("in the way")
-    with pytest.raises(InvalidRequest, match="path: can not be written"):
+    with pytest.raises(InvalidRequest, match="path: cannot be written"):
         await export(history(), tmp_path / "all.csv")
 
 
@@ -409,7 +441,7 @@ async def test_a_stopped_export_goes_on(tmp_path: Path, suffix: str) -> None:
 
 
 async def test_a_checkpoint_of_another_query(tmp_path: Path) -> None:
-    """It is not gone on from and not overwritten, unless that is what was asked for."""
+    """It is not resumed and not overwritten, unless that is what was asked for."""
     path = tmp_path / "all.csv"
     with pytest.raises((Stopped, ExceptionGroup)):
         await export(stopping_at((await export(history(), tmp_path / "w.csv")).requests - 6), path)
@@ -417,9 +449,9 @@ async def test_a_checkpoint_of_another_query(tmp_path: Path) -> None:
     with pytest.raises(CheckpointMismatch, match="belongs to another export"):
         await export(history(), path, direction="OUT")
     assert left_in(tmp_path / ".all.csv.export") == left
-    checkpoint = tmp_path / ".all.csv.export" / "checkpoint.json"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:40])
-    with pytest.raises(CheckpointMismatch, match="can not be read"):
+    journal = tmp_path / ".all.csv.export" / "journal"
+    journal.write_bytes(journal.read_bytes()[:40])
+    with pytest.raises(CheckpointMismatch, match="cannot be read"):
         await export(history(), path)
     assert (await export(history(), path, restart=True)).rows == 100
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.export import Window
-from voxsms.export.plan import DAY, SECOND, days_named, merged, parts, pieces, whole_second
+from voxsms.export._plan import DAY, find_days, merge, pieces, split
+from voxsms.export._source import SECOND, whole_second
 
 spans = st.integers(1, 10**8)
 rows = st.integers(0, 10**6)
@@ -27,17 +28,17 @@ def tiles(windows: list[Window], whole: Window) -> bool:
 def test_parts_are_the_whole(seconds: int, count: int, most: int) -> None:
     """A window is cut into whole seconds that follow each other; into one if it holds few rows."""
     whole = Window(START, START + timedelta(seconds=seconds), count)
-    found = parts(whole, most)
+    found = split(whole, most)
     assert tiles(found, whole)
     assert all(window.span and window.span % SECOND == timedelta(0) for window in found)
     assert len(found) <= (128 if count <= 128 * most else 16)  # the rest is for a second look
     assert (len(found) == 1) == (count <= most or seconds == 1)
 
 
-def test_what_can_not_be_cut_stays() -> None:
+def test_what_cannot_be_cut_stays() -> None:
     """An open start has no length to cut; a second is the least there is."""
     for window in (Window(None, START, 10**6), Window(START, START + SECOND, 10**6)):
-        assert parts(window, 10) == [window]
+        assert split(window, 10) == [window]
     assert list(pieces(Window(None, START), DAY)) == []
 
 
@@ -56,7 +57,7 @@ def test_neighbours_are_joined_as_far_as_they_fit(counts: list[int], days: int |
     """They hold few enough rows, and none is lost; two that would fit are not left apart."""
     first = [Window(START + n * DAY, START + (n + 1) * DAY, rows) for n, rows in enumerate(counts)]
     longest = None if days is None else days * DAY
-    found = merged(first, 20, longest)
+    found = merge(first, 20, longest)
     assert tiles(found, Window(START, first[-1].end))
     assert sum(window.rows for window in found) == sum(counts)
     assert all(window.rows <= 20 for window in found)
@@ -68,10 +69,10 @@ def test_neighbours_are_joined_as_far_as_they_fit(counts: list[int], days: int |
 
 
 def test_an_open_start_is_joined_only_where_any_length_is_taken() -> None:
-    """A limit of days can not be kept from the beginning of time."""
+    """A limit of days cannot be kept from the beginning of time."""
     two = [Window(None, START, 1), Window(START, START + DAY, 1)]
-    assert merged(two, 10, None) == [Window(None, START + DAY, 2)]
-    assert merged(two, 10, DAY) == two
+    assert merge(two, 10, None) == [Window(None, START + DAY, 2)]
+    assert merge(two, 10, DAY) == two
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_an_open_start_is_joined_only_where_any_length_is_taken() -> None:
 )
 def test_days_are_read_from_a_refusal(msg: str, days: int | None) -> None:
     """By the word beside the figure, else by the last figure."""
-    assert days_named(msg) == (None if days is None else days * DAY)
+    assert find_days(msg) == (None if days is None else days * DAY)
 
 
 def test_a_window_is_plain_data() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxsms.export.masks import masked
+from voxsms.export._masks import mask_value
 from voxsms.masking import mask_message, mask_number
 
 DIGITS = st.text("0123456789")
@@ -129,7 +129,7 @@ def test_a_text_of_digits_is_hidden_whole() -> None:
 )
 def test_an_export_hides_a_number_however_it_is_written(number: str) -> None:
     """Numbers have 5 to 15 digits: in a masked export no such run is left in an error."""
-    shown = str(masked("error_message", f"Error send sms to {number}: Code = 1"))
+    shown = str(mask_value("error_message", f"Error send sms to {number}: Code = 1"))
     digits = re.sub(r"\D", "", number)
     assert re.sub(r"\D", "", shown).removesuffix("1") == re.sub(r"\D", "", mask_number(digits))
     assert shown.startswith("Error send sms to ")
@@ -139,11 +139,11 @@ def test_an_export_hides_a_number_however_it_is_written(number: str) -> None:
 @given(st.text() | st.from_regex(r"\A(?:[0-9][ .()-]{0,2}){3,16}\Z"))
 def test_an_export_leaves_no_number_in_an_error(text: str) -> None:
     """Whatever the text."""
-    shown = str(masked("error_message", text))
+    shown = str(mask_value("error_message", text))
     assert not re.search(r"\d(?:[ .()-]{0,3}\d){4}", shown)
 
 
 def test_an_export_keeps_what_is_no_number() -> None:
     """Codes and counts stay readable, and so does what is not there."""
-    assert masked("error_message", "Code = 385, part 2 of 30") == "Code = 385, part 2 of 30"
-    assert masked("error_message", None) is None
+    assert mask_value("error_message", "Code = 385, part 2 of 30") == "Code = 385, part 2 of 30"
+    assert mask_value("error_message", None) is None

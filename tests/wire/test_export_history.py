@@ -158,6 +158,60 @@ async def test_the_range_is_frozen_at_the_service_s_time(path: Path) -> None:
     assert ids(lines(path)) == [1, 2, 3, 4]
 
 
+class Undated(FakeHistory):
+    """Tells no time that can be believed, and is ahead of this machine's clock."""
+
+    date = ""
+
+    def _date(self) -> str:
+        return self.date
+
+
+IMPOSSIBLE = [
+    "",
+    "yesterday",
+    "Mon, 01 Jan 0001 00:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+]
+WRONG = ["Sat, 21 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 11:30:00 GMT"]
+"""Times that can be, and are behind that of the rows."""
+
+
+@pytest.mark.parametrize("date", IMPOSSIBLE + WRONG)
+@pytest.mark.parametrize("ahead", [45, 86_400])
+@pytest.mark.parametrize("times", ["to the second", "none"])
+async def test_no_row_is_hidden_by_the_clock_of_this_machine(
+    path: Path, date: str, ahead: int, times: str
+) -> None:
+    """Where the service tells no time, the range ends behind the last row that a count sees."""
+    seconds = (ahead + 1000) / 500
+    history = Undated(spread(500, seconds=seconds, start=NOW - timedelta(seconds=1000)))
+    history.date = date
+    if times == "none":
+        for message in history.messages[-100:]:
+            message.row["processed_date"] = ""
+    assert (await exported(history, path)).rows == 500
+    assert sorted(ids(lines(path))) == list(range(1, 501))
+    since = NOW + timedelta(seconds=ahead // 2)
+    summary = await exported(history, path, from_date=since)
+    assert summary.rows == sum(message.at >= since for message in history.messages)
+    summary = await exported(history, path, to_date=since)
+    assert summary.rows == sum(message.at <= since for message in history.messages)
+    assert summary.to_date == since
+
+
+@pytest.mark.parametrize("date", IMPOSSIBLE)
+async def test_a_quiet_history_without_a_time_ends_now(path: Path, date: str) -> None:
+    """With nothing behind it the range ends by the clock of this machine."""
+    history = Undated(spread(30))
+    history.date = date
+    summary = await exported(history, path)
+    assert (summary.rows, summary.to_date) == (30, NOW)
+    latest = datetime.max.replace(tzinfo=UTC)
+    assert (await exported(history, path, to_date=latest)).rows == 30
+    assert (await exported(history, path, from_date=latest)).rows == 0
+
+
 async def test_a_range_that_is_over_is_not_waited_for(path: Path) -> None:
     """Nothing more can be sent in the past."""
     history = FakeHistory(spread(3))
@@ -343,5 +397,5 @@ async def test_a_date_alone_at_an_end_is_in_utc(
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert ids(lines(path)) == list(range(1, 201))
+    assert ids(lines(path)) == [*range(2, 201), 1]
     assert history.forms[2]["to_date"] == "2026-02-28 23:59:59"

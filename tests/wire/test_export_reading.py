@@ -1,7 +1,7 @@
 """Rows come in, change and move while they are read: none is lost and none is there twice."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,8 +34,9 @@ from profiles import examples
 from voxsms import Incomplete, RateLimited, ResponseInvalid
 from voxsms.api.codec import Answer
 from voxsms.export import ExportSummary, export_history
-from voxsms.export.encoding import Rows
-from voxsms.export.source import Source
+from voxsms.export._query import check_query
+from voxsms.export._rows import Layout, RowReader
+from voxsms.export._source import Source
 
 pytestmark = pytest.mark.slow
 
@@ -388,6 +389,16 @@ async def test_rows_that_can_not_be_told_apart_are_named(path: Path) -> None:
         await exported(FakeHistory(messages), path)
 
 
+async def test_a_row_that_stays_in_two_windows_is_told(path: Path) -> None:
+    """One id at two times, however often both are read: which one is right cannot be known."""
+    messages = spread(200, seconds=3600, make=Message.a2p)
+    messages[150].row["message_id"] = 11
+    with pytest.raises(Incomplete, match="the same row with two windows, again and again"):
+        await exported(FakeHistory(messages), path, "a2p", delivery_status=5)
+    with pytest.raises(Incomplete, match=r"counts 200 rows and gave 199 different ones\n"):
+        await exported(FakeHistory(messages), path, "a2p", restart=True)
+
+
 async def test_a_whole_that_is_more_than_its_parts_is_incomplete(path: Path) -> None:
     """Where every window seems whole but the last count says otherwise, the export says so, too."""
     history = Boasting(spread(200), lambda form: form["count"] == "1" and "from_date" not in form)
@@ -432,33 +443,12 @@ class Far(FakeHistory):
         return super().answer(form)
 
 
-@pytest.mark.parametrize(("windows", "near", "far"), [(1, 4, 4), (4, 4, 16), (8, 4, 32)])
-async def test_more_pages_are_asked_for_at_a_time_where_answers_take_their_time(
-    path: Path, windows: int, near: int, far: int
-) -> None:
-    """Where they come at once, to have more under way takes memory and brings nothing sooner."""
-    for kind, most in ((FakeHistory, near), (Far, far)):
-        history = kind(spread(3000))
-        place = path.with_name(f"{kind.__name__}.jsonl")
-        assert (await exported(history, place, windows_in_flight=windows)).rows == 3000
-        assert history.most_in_flight == most
-
-
-async def test_fewer_pages_are_asked_for_again_where_answers_come_sooner(path: Path) -> None:
-    """One slow spell of the network does not decide for the rest of a long history."""
-    history, widths = Far(spread(9000)), list[int]()
-
-    def near(_: FakeHistory) -> None:
-        if len(history.forms) == 100:
-            history.delay = 0.0
-        if len(history.forms) % 100 == 0:
-            widths.append(history.most_in_flight)
-            history.most_in_flight = 0
-
-    history._happens = near
-    assert (await exported(history, path)).rows == 9000
-    assert widths[1] == 16
-    assert widths[-2:] == [4, 4]
+@pytest.mark.parametrize(("windows", "most"), [(1, 4), (4, 16), (8, 32)])
+async def test_several_pages_are_asked_for_at_a_time(path: Path, windows: int, most: int) -> None:
+    """Up to four for each window in flight, and never more."""
+    history = Far(spread(3000))
+    assert (await exported(history, path, windows_in_flight=windows)).rows == 3000
+    assert history.most_in_flight == most
 
 
 class Refusing(Far):
@@ -486,6 +476,29 @@ async def test_a_rate_limit_slows_the_export_down(path: Path) -> None:
     assert history.refusals == 0
 
 
+async def test_half_as_many_are_asked_for_when_one_is_refused_and_then_slowly_more() -> None:
+    """One more after fifty that were answered; never more than at first, nor less than one."""
+    history = Refusing(spread(10), 0)
+    history.forms = [{"count": "2"}] * 3
+    query, _ = check_query("sms", None, None, {})
+    assert query is not None
+    layout = Layout.of(query.method.cmd, query.record)
+    reader = RowReader(query.method, layout, as_json=True)
+    async with history.client() as client:
+        once = client.with_options(max_attempts=1).session
+        source = Source(once, query, reader, 5, lambda: None)
+        for refusals, after in ((1, 2), (1, 1), (3, 1)):
+            history.refusals = refusals
+            await source.page(None, None, 0, 1000)
+            assert source.at_once == after
+        widths = [source.at_once]
+        for _ in range(5):
+            for _ in range(50):
+                await source.page(None, None, 0, 1000)
+            widths.append(source.at_once)
+    assert widths == [1, 2, 3, 4, 5, 5]
+
+
 async def test_a_rate_limit_that_does_not_end_ends_the_export(path: Path) -> None:
     """After eight refusals of one page it is an error, and what was read is not lost."""
     history = Refusing(spread(200), 10**9)
@@ -497,30 +510,33 @@ async def test_a_rate_limit_that_does_not_end_ends_the_export(path: Path) -> Non
     assert (await exported(history, path)).resumed
 
 
-async def test_of_many_readings_only_the_newest_rows_are_kept(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_row_that_left_between_two_readings_is_not_united_with_the_others(
+    path: Path,
 ) -> None:
-    """A window that is read again and again takes no more memory for it."""
-    joined: list[int] = []
-    join = Source.join
+    """More rows than are counted are in the window: what was found before is forgotten."""
+    script = [([1, 2], 3), ([], 3), ([3], 2), ([3], 2), ([2, 3], 2)]
 
-    def joining(source: Source, pages: Sequence[Rows], chosen: list[int]) -> Rows:
-        joined.append(sum(map(len, pages)))
-        return join(source, pages, chosen)
+    class Leaving(FakeHistory):
+        def answer(self, form: dict[str, str]) -> Answer:
+            if form["count"] == "1":
+                return super().answer(form)
+            numbers, total = script.pop(0)
+            self.messages = [each for each in self.messages if each.row["message_id"] > 3 - total]
+            rows = [each.row for each in self.messages if each.row["message_id"] in numbers]
+            return answer({"result": rows, "total_count": total})
 
-    monkeypatch.setattr(Source, "join", joining)
-    await exported(FakeHistory(spread(60, seconds=0), order=RestlessTies(3)), path)
-    assert ids(lines(path)) == list(range(1, 61))
-    assert len(joined) > 2
-    assert max(joined) <= 120
+    await exported(Leaving(spread(3)), path)
+    assert ids(lines(path)) == [2, 3]
+    assert script == []
 
 
-async def test_a_row_that_leaves_a_restless_window(path: Path) -> None:
+@pytest.mark.parametrize("request_", [8, 12, 16, 20])
+async def test_a_row_that_leaves_a_restless_window(path: Path, request_: int) -> None:
     """It is not counted for one that was not found."""
     messages = spread(100, seconds=0)
 
     def leave(history: FakeHistory) -> None:
-        if len(history.forms) == 12:
+        if len(history.forms) == request_:
             messages[50].at = START - timedelta(days=5)
             messages[50].row["processed_date"] = messages[50].at.strftime(WIRE)
 

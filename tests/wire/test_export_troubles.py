@@ -6,26 +6,24 @@ import gc
 import io
 import os
 import sys
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import anyio
 import attrs
 import orjson
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from doubles import NOW, refusal
+from doubles import refusal
 from histories import FakeHistory, Json, lines, small_pages, spread
 
 from voxsms import ApiError, InvalidRequest, ResponseInvalid
 from voxsms.api.models import SmsHistory
-from voxsms.export import ExportSummary, checkpoint, export_history, parquet
-from voxsms.export.columns import Layout, amount_texts
-from voxsms.export.csvfile import Csv
-from voxsms.export.days import Days
-from voxsms.export.parts import settle, write_all
-from voxsms.export.planning import Plan
+from voxsms.export import ExportSummary, export_history
+from voxsms.export.formats import _parquet
+from voxsms.export.formats._parquet import Parquet
 
 
 async def export(service: FakeHistory, path: Any, **options: Any) -> ExportSummary:  # noqa: ANN401 - whatever is given
@@ -141,7 +139,7 @@ async def test_a_machine_without_locks(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "open", opening)
     assert (await export(FakeHistory(spread(10)), tmp_path / "all.csv")).rows == 10
     assert True not in directories
-    assert len(directories) == 3
+    assert len(directories) == 2
 
 
 async def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
@@ -160,19 +158,20 @@ async def test_an_empty_history_as_parquet(tmp_path: Path) -> None:
 
 async def test_groups_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large Parquet file is cut into groups of one size, whatever the windows were."""
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 16)
+    monkeypatch.setattr(_parquet, "GROUP_ROWS", 16)
     await export(FakeHistory(spread(100, seconds=3600)), tmp_path / "all.parquet")
     groups = pq.ParquetFile(tmp_path / "all.parquet").metadata
     assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [16] * 6 + [4]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-async def test_rows_without_a_time_stay_once(tmp_path: Path, suffix: str) -> None:
-    """They come with two windows, and stand in the file once."""
-    messages = spread(240, seconds=600)
+@pytest.mark.parametrize("seconds", [1, 600])
+async def test_rows_without_a_time_stay_once(tmp_path: Path, suffix: str, seconds: int) -> None:
+    """They come with two windows, and stand at the end of the file once."""
+    messages = spread(240, seconds=seconds)
     for n, message in enumerate(messages):
         shown = message.row["processed_date"]
-        message.row["processed_date"] = "" if n % 7 == 0 else shown[:10] if n % 5 == 0 else shown
+        message.row["processed_date"] = "" if n % 3 == 0 else shown[:10] if n % 4 == 0 else shown
     path = tmp_path / f"all.{suffix}"
     with small_pages(20, 60):
         async with FakeHistory(messages).client() as client:
@@ -185,7 +184,57 @@ async def test_rows_without_a_time_stay_once(tmp_path: Path, suffix: str) -> Non
     else:
         with path.open(newline="", encoding="utf-8") as file:
             found = list(csv.DictReader(file))
-    assert sorted(int(row["message_id"]) for row in found) == list(range(1, 241))
+    numbers = [int(row["message_id"]) for row in found]
+    placed = [n + 1 for n in range(240) if n % 3 and n % 4]
+    assert numbers[: len(placed)] == placed
+    assert sorted(numbers) == list(range(1, 241))
+
+
+class Slow(io.BytesIO):
+    """A stream that takes its time for the first bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def write(self, content: Any, /) -> int:  # noqa: ANN401 - bytes of any kind
+        """Wait, and take them."""
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return super().write(content)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_export_writes_no_further(backend: str) -> None:
+    """What is being written is written to its end, and then nothing more."""
+    stream = Slow()
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(export, FakeHistory(spread(100)), stream)
+            await anyio.to_thread.run_sync(stream.begun.wait, 30)
+            group.cancel_scope.cancel()
+            for _ in range(20):
+                with anyio.CancelScope(shield=True):
+                    await anyio.lowlevel.checkpoint()
+            stream.go_on.set()
+
+    anyio.run(run, backend=backend)
+    assert 0 < len(stream.getvalue().splitlines()) <= 30
+
+
+async def test_a_closed_client_is_told(tmp_path: Path) -> None:
+    """Before anything is written."""
+    client = FakeHistory().client()
+    await client.aclose()
+    with pytest.raises(InvalidRequest, match="client: is closed"):
+        await export_history(client, "sms", tmp_path / "all.csv")
+    assert content_of(tmp_path) == []
+
+
+def content_of(directory: Path) -> list[Path]:
+    """Return what is in a directory; for tests that are coroutines."""
+    return list(directory.iterdir())
 
 
 async def test_another_refusal_while_the_plan_is_made(tmp_path: Path) -> None:
@@ -206,101 +255,20 @@ async def test_a_refusal_in_the_middle_of_the_plan(tmp_path: Path) -> None:
         await export(Refusing(spread(300, seconds=7200)), tmp_path / "all.csv")
 
 
-def test_amounts_beyond_counting() -> None:
-    """Their texts are remembered, but not all of them for ever."""
-    amounts = [n / 10_000 for n in range(1, 6_000)]
-    assert amount_texts(amounts)[-1] == "0.5999"
-    assert amount_texts(amounts[:1]) == ["0.0001"]
-
-
-def test_days_that_are_given_up(tmp_path: Path) -> None:
-    """The file of the day is closed, whether there is one or not."""
-    layout = Layout.of("GetSmsHistory", SmsHistory)
-    days = Days(tmp_path / "days", Csv(layout, mask=False, raw=False), "csv")
-    days.abandon()
-    days.add("2026-03-01", b"1\r\n")
-    days.abandon()
-    assert (tmp_path / "days" / "day=2026-03-01" / "part-0.csv").exists()
-
-
-def test_a_file_that_could_not_be_written_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is half-written has no name."""
-    work = checkpoint.WorkDirectory(tmp_path)
-
-    def full(_: object) -> NoReturn:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(checkpoint, "sync", full)
-    with pytest.raises(OSError, match="disk"):
-        work.save({}, Plan(NOW, (), ()))
-    assert list(tmp_path.iterdir()) == []
-    work.close()
-
-
-def test_what_a_kill_left_behind(tmp_path: Path) -> None:
-    """What is half-made goes, and only that; a link goes, and not what it leads to."""
-    of_others = ["a.tmp", "of.others", "result.tmp.tmp"]
-    for name in (*of_others, "windows.log", "checkpoint.json.tmp"):
-        (tmp_path / name).write_bytes(b"something")
-    (tmp_path / "result.tmp").mkdir()
-    work = checkpoint.WorkDirectory(tmp_path)
-    work._sweep()
-    assert sorted(each.name for each in tmp_path.iterdir()) == [*of_others, "windows.log"]
-    work.forget()
-    (tmp_path / "result.tmp").symlink_to(tmp_path / "of.others")
-    work._sweep()
-    assert sorted(each.name for each in tmp_path.iterdir()) == of_others
-
-
-@pytest.mark.parametrize("most", [None, 1, 7, 10**6])
-def test_every_part_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
-) -> None:
-    """However much the system takes at a time; also where it takes one part at a time."""
-    real = os.writev
-
-    def grudging(handle: int, parts: list[memoryview]) -> int:
-        taken = b"".join(parts)[:most]
-        return real(handle, [taken])
-
-    if most is None:
-        monkeypatch.delattr(os, "writev")
-    else:
-        monkeypatch.setattr(os, "writev", grudging)
-    parts: list[bytes | memoryview] = [b"one", b"", memoryview(b"two"), b"three" * 20]
-    with (tmp_path / "file").open("wb") as file:
-        file.write(b"head")
-        write_all(file, parts)
-        assert (tmp_path / "file").read_bytes() == b"head" + b"".join(parts)
-
-
-def test_a_file_is_settled_on_every_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where nothing can be said about what need not stay in memory."""
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
-    with (tmp_path / "file").open("wb") as file:
-        settle(file)
-        monkeypatch.delattr(os, "posix_fadvise", raising=False)
-        settle(file)
-        assert synced == [file.fileno()] * 2
-
-
 async def test_a_parquet_file_that_is_given_up_makes_no_noise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error is raised once; nothing is printed when pyarrow's writer is collected."""
     noise: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", noise.append)
-    add = parquet._Groups.add
+    groups = Parquet._groups
 
-    def full(groups: parquet._Groups, part: Any) -> None:  # noqa: ANN401 - encoded rows
-        add(groups, part)
+    def full(format_: Parquet, parts: Iterable[bytes]) -> Iterator[Any]:
+        yield next(groups(format_, parts))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 16)
-    monkeypatch.setattr(parquet._Groups, "add", full)
+    monkeypatch.setattr(sys, "unraisablehook", noise.append)
+    monkeypatch.setattr(_parquet, "GROUP_ROWS", 16)
+    monkeypatch.setattr(Parquet, "_groups", full)
     stream = io.BytesIO()
     for target in (tmp_path / "all.parquet", stream):
         with pytest.raises(OSError, match="No space left"):
@@ -308,12 +276,3 @@ async def test_a_parquet_file_that_is_given_up_makes_no_noise(
     gc.collect()
     assert noise == []
     assert stream.getvalue().count(b"PAR1") == 1  # no footer: it does not look like a whole file
-
-
-def test_rows_are_left_out_of_a_part_of_a_parquet_file() -> None:
-    """Those that another window has, too."""
-    format_ = parquet.Parquet(Layout.of("GetSmsHistory", SmsHistory), mask=False)
-    rows = [{"message_id": n, "text": str(n)} for n in range(5)]
-    part = format_.parts([pa.RecordBatch.from_pylist(rows, schema=format_._schema)])[0]
-    left = pa.ipc.open_stream(pa.py_buffer(format_.without(part, {1, 3}))).read_all()
-    assert left.column("message_id").to_pylist() == [0, 2, 4]

@@ -1,4 +1,4 @@
-"""Charging: fragments times price by group, exact to the last decimal, and the books agree."""
+"""Charging: fragments times price by group, exact to the last decimal, and the account agrees."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -26,7 +26,7 @@ at_noon = pytest.mark.voxsms_sandbox(
 
 
 def ids(answer: dict[str, Any]) -> list[int]:
-    """Give the ids of a page."""
+    """Return the ids of a page."""
     return [row["message_id"] for row in answer["result"]]
 
 
@@ -206,9 +206,9 @@ def test_pages(voxsms_sandbox: Sandbox, post: Post) -> None:
     assert (ids(page), page["total_count"]) == (everything[9:19], 26)
 
 
-@pytest.mark.voxsms_sandbox(most_rows=7, numbers=[str(14155550100 + n) for n in range(9)])
+@pytest.mark.voxsms_sandbox(max_rows=7, numbers=[str(14155550100 + n) for n in range(9)])
 def test_pages_shorter_than_they_were_asked_for(voxsms_sandbox: Sandbox, post: Post) -> None:
-    """`most_rows` makes short pages that are not the last ones."""
+    """`max_rows` makes short pages that are not the last ones."""
     voxsms_sandbox.fill_history("sms", 20)
     answer = post("GetSmsHistory", count=10)
     assert (len(answer["result"]), answer["total_count"]) == (7, 20)
@@ -295,7 +295,7 @@ def test_a_history_is_added_to_what_is_there(voxsms_sandbox: Sandbox, post: Post
         ("sms", 1, NOON - timedelta(days=2), "an end after its start"),
     ],
 )
-def test_a_history_that_can_not_be_made(
+def test_a_history_that_cannot_be_made(
     voxsms_sandbox: Sandbox, kind: str, rows: int, end: datetime, said: str
 ) -> None:
     """A mistake is named."""
@@ -303,11 +303,11 @@ def test_a_history_that_can_not_be_made(
         voxsms_sandbox.fill_history(kind, rows, start=NOON - timedelta(days=1), end=end)
 
 
-def test_remembered_places_do_not_pile_up(voxsms_sandbox: Sandbox, post: Post) -> None:
+def test_bookmarks_do_not_pile_up(voxsms_sandbox: Sandbox, post: Post) -> None:
     """What is remembered to read deep pages quickly is bounded."""
     voxsms_sandbox.fill_history("a2p", 20)
     history = voxsms_sandbox._running._history
-    history._most_places = 5
+    history._max_remembered = 5
     for offset in range(10):
         assert len(ids(post("A2PGetSmsHistory", count=1, offset=offset))) == 1
-    assert len(history._places) <= 6
+    assert len(history._bookmarks) + len(history._totals) <= 7

@@ -16,7 +16,7 @@ TEXT = "Grüße & 100 % \N{GRINNING FACE}\r\nsecond line;\x0c[brackets] +\x00"
 
 
 def credentials(sandbox: Sandbox) -> dict[str, str]:
-    """Give the fields of the API key."""
+    """Return the fields of the API key."""
     return {
         "account_id": str(sandbox.api_key.account_id),
         "api_key": sandbox.api_key.api_key,

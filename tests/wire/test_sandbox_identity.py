@@ -22,7 +22,7 @@ Ask = Callable[..., int | None]
 
 @pytest.fixture
 def ask(voxsms_sandbox: Sandbox, http: httpx.Client) -> Ask:
-    """Give a function that asks for the account and gives the error's code, or None."""
+    """Return a function that asks for the account and gives the error's code, or None."""
 
     def ask(authorization: str | None = None, **form: str) -> int | None:
         headers = {} if authorization is None else {"authorization": authorization}
@@ -101,7 +101,7 @@ def test_a_token_that_was_changed(voxsms_sandbox: Sandbox, ask: Ask) -> None:
 
 @at_noon
 def test_a_token_that_is_none(voxsms_sandbox: Sandbox, ask: Ask) -> None:
-    """447 for whatever can not be read, and for every algorithm but RS256."""
+    """447 for whatever cannot be read, and for every algorithm but RS256."""
     auth = voxsms_sandbox.auth
     claims = {"iss": str(auth.account_id), "iat": T, "exp": T + 60}
     kid = {"kid": auth.key_id}

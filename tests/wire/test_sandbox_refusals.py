@@ -18,7 +18,7 @@ HUNDRED_AND_ONE = ";".join(f"447443332{n}" for n in range(300, 401))
 
 
 def refusal(answer: dict[str, Any]) -> int:
-    """Give the code of an answer that is an error of the documented shape and nothing else."""
+    """Return the code of an answer that is an error of the documented shape and nothing else."""
     assert answer.keys() == {"error"}
     assert answer["error"].keys() == {"code", "msg"}
     assert answer["error"]["msg"]
@@ -73,7 +73,7 @@ def refusal(answer: dict[str, Any]) -> int:
 def test_a_bad_request(
     voxsms_sandbox: Sandbox, post: Post, method: str, fields: dict[str, object], code: int
 ) -> None:
-    """A request that can not be right gets the documented code, and nothing is sent for it."""
+    """A request that cannot be right gets the documented code, and nothing is sent for it."""
     assert refusal(post(method, **fields)) == code
     assert voxsms_sandbox.ledger.count == 0
     assert voxsms_sandbox.balance == 100
@@ -93,7 +93,7 @@ def test_an_account_without_a2p(post: Post) -> None:
 
 @pytest.mark.voxsms_sandbox(balance="0.0680", numbers=ENABLED)
 def test_too_little_money_for_all_of_a_request(voxsms_sandbox: Sandbox, post: Post) -> None:
-    """127: a send that can not be paid in full sends nothing; one that can, to the last, does."""
+    """127: a send that cannot be paid in full sends nothing; one that can, to the last, does."""
     two = f"{DESTINATION};447443332213"  # 0.0340 each
     assert refusal(post("A2PSendSms", **A2P | {"dst_numbers": f"{two};447443332214"})) == 127
     assert (voxsms_sandbox.ledger.count, str(voxsms_sandbox.balance)) == (0, "0.0680")

@@ -19,14 +19,14 @@ import uvicorn
 
 import voxsms
 from voxsms import ServiceAccount
-from voxsms.sandbox import Clock, Delivery, Fault, Ledger, Sandbox, Settings, serve
+from voxsms.sandbox import Delivery, InjectedFault, Ledger, Sandbox, SandboxClock, Settings, serve
 
 Post = Callable[..., dict[str, Any]]
 A2P = {"src_number": "VOXSMS", "dst_numbers": "447443332212", "text": "Hi"}
 
 
 def form(sandbox: Sandbox) -> dict[str, str]:
-    """Give an A2P request with the API key."""
+    """Return an A2P request with the API key."""
     key = sandbox.api_key
     return A2P | {"account_id": str(key.account_id), "api_key": key.api_key}
 
@@ -50,7 +50,7 @@ def test_it_works_under_trio() -> None:
 
 
 def is_listening(sandbox: Sandbox) -> bool:
-    """Tell if something answers at a sandbox's address."""
+    """Return whether something answers at a sandbox's address."""
     host, port = sandbox.url.removeprefix("http://").split(":")
     try:
         socket.create_connection((host, int(port)), timeout=1).close()
@@ -142,15 +142,15 @@ def test_a_start_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not [t for t in threading.enumerate() if t.name == "voxsms-sandbox" and t.is_alive()]
 
 
-def test_a_database_that_can_not_be_opened(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     """A bad path is an error before anything listens."""
     with pytest.raises(Exception, match="unable to open database file"):
-        serve(database=tmp_path / "missing" / "books.sqlite").start()
+        serve(database=tmp_path / "missing" / "account.sqlite").start()
 
 
-def test_a_file_keeps_the_books(tmp_path: Path, post_to: Callable[[Sandbox], Post]) -> None:
+def test_a_file_keeps_the_account(tmp_path: Path, post_to: Callable[[Sandbox], Post]) -> None:
     """Messages, balance and enabled numbers outlive the sandbox in a file; secrets do not."""
-    database = tmp_path / "books.sqlite"
+    database = tmp_path / "account.sqlite"
     with serve(database=database) as sandbox:
         post = post_to(sandbox)
         post("A2PSendSms", **A2P)
@@ -174,7 +174,7 @@ def test_credentials_as_a_file(voxsms_sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_many_threads_at_once(voxsms_sandbox: Sandbox) -> None:
-    """Sends from many threads, and a look at the ledger from another, agree with the books."""
+    """Sends from many threads, and a look at the ledger from another, agree with the account."""
 
     def sender() -> None:
         with httpx.Client(trust_env=False) as client:
@@ -214,7 +214,7 @@ def test_help_shows_every_setting() -> None:
         ({"refused": {"abc": 385}}, "is not a phone number"),
         ({"fates": {"447443332212": "LOST"}}, "LOST"),
         ({"rate_limit": 0}, "rate_limit: is 0; it must be above 0"),
-        ({"most_rows": 0}, "most_rows: is 0"),
+        ({"max_rows": 0}, "max_rows: is 0"),
         ({"keep_alive": 0}, "keep_alive: is 0"),
         ({"port": -1}, "port: is -1; it must not be below 0"),
         ({"dispatch_after": -1}, "dispatch_after: is -1"),
@@ -222,7 +222,7 @@ def test_help_shows_every_setting() -> None:
         ({"start": datetime(2026, 1, 1)}, "aware datetime"),  # noqa: DTZ001 - that is the mistake
     ],
 )
-def test_settings_that_can_not_be(settings: dict[str, Any], said: str) -> None:
+def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
     """Each mistake is named with its setting before anything starts."""
     with pytest.raises(ValueError, match=said):
         serve(**settings)
@@ -235,7 +235,7 @@ def test_settings_in_their_short_forms() -> None:
         numbers=["+44 7443 332211"],
         fates={"+1 415 555 0100": "FAILED"},
         refused={"7 926 333-11-22": 385},
-        faults=[Fault("never")],
+        faults=[InjectedFault("never")],
     )
     assert given.balance == Decimal(5)
     assert [number.number for number in given.numbers] == ["447443332211"]
@@ -246,7 +246,7 @@ def test_settings_in_their_short_forms() -> None:
 
 def test_a_clock_that_is_driven() -> None:
     """It follows real time, stands once it was set, and goes on when told to."""
-    clock = Clock()
+    clock = SandboxClock()
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
     clock.advance(timedelta(hours=1))
     assert timedelta(minutes=59) < clock.now() - datetime.now(UTC) < timedelta(minutes=61)

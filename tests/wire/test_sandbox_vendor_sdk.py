@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 @pytest.fixture
 def sdk(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Sdk:
-    """Give the vendor's client; it only knows https, so its one call of httpx is led to http."""
+    """Return the vendor's client; it only knows https, so its one call of httpx is led to http."""
     url, credentials = server
     post: Callable[..., httpx.Response] = httpx.post
 

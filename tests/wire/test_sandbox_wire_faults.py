@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from voxsms.sandbox import KINDS, Fault, Sandbox, serve
+from voxsms.sandbox import KINDS, InjectedFault, Sandbox, serve
 
 Post = Callable[..., dict[str, Any]]
 A2P = {"src_number": "VOXSMS", "dst_numbers": "447443332212", "text": "Hi"}
@@ -237,7 +237,7 @@ def test_connecting_fails_for_a_while(voxsms_sandbox: Sandbox, post: Post) -> No
 def test_refusing_twice_as_long(voxsms_sandbox: Sandbox) -> None:
     """Two refusals are two spans, one after another."""
     start = time.monotonic()
-    voxsms_sandbox.faults.script([Fault("refuse", options={"seconds": 0.05})] * 2)
+    voxsms_sandbox.faults.script([InjectedFault("refuse", options={"seconds": 0.05})] * 2)
     while voxsms_sandbox.faults.pending:
         with pytest.raises(ConnectionRefusedError):
             connect(voxsms_sandbox)
@@ -291,8 +291,8 @@ def test_faults_of_one_method(voxsms_sandbox: Sandbox, post: Post) -> None:
         None,
     ]
     expected = [
-        Fault("error", 1, None, {"code": 340}),
-        *[Fault("error", n, "A2PSendSms") for n in (2, 1)],
+        InjectedFault("error", 1, None, {"code": 340}),
+        *[InjectedFault("error", n, "A2PSendSms") for n in (2, 1)],
     ]
     assert list(voxsms_sandbox.faults.happened) == expected
 

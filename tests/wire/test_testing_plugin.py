@@ -59,7 +59,7 @@ def test_without_the_extra(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*another exception*")
 
 
-def test_a_sandbox_that_can_not_be_imported(
+def test_a_sandbox_that_cannot_be_imported(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever module is missing, the failing test says which."""

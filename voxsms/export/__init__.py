@@ -3,28 +3,31 @@
     summary = await voxsms.export_history(client, "sms", "history.parquet")
 
 The range of time is frozen, cut into windows that hold few enough rows each, and every window is
-read until arithmetic says that it is whole (`reading.py`). Windows are kept in a directory beside
-the target as they are read, so that a run that was stopped, at any moment and in any way, goes on
-when it is called again; in the end they are put together, in order, and the file appears under its
-name.
+read until arithmetic says that it is whole (`_prove.py`). Rows stay rows until then; a window is
+encoded once and saved in a directory beside the target (`_checkpoint.py`), so that a run that was
+stopped, at any moment and in any way, is resumed when it is called again. In the end the windows
+are put together, in order, and the file appears under its name (`_target.py`).
+
+The two halves of it stand alone: `make_plan` (`_plan.py`) gives frozen windows that can be pickled,
+and `read_window` (`_prove.py`) gives the rows of one of them, proven whole.
 """
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from voxsms.api.models import DeliveryStatus, Direction
 from voxsms.client import Client
 from voxsms.errors import Fault, InvalidRequest
-from voxsms.export.job import ExportProgress, ExportSummary, Job
-from voxsms.export.plan import Window
-from voxsms.export.query import checked_query
-from voxsms.export.run import Export
-from voxsms.export.target import Destination, checked_target
+from voxsms.export._plan import Window
+from voxsms.export._progress import ExportProgress, ExportSummary
+from voxsms.export._query import check_query
+from voxsms.export._run import Export, Job
+from voxsms.export._target import Destination, check_target
 
 __all__ = ["ExportProgress", "ExportSummary", "Window", "export_history"]
 
-_MOST_IN_FLIGHT = 32
+_MAX_IN_FLIGHT = 32
 
 
 async def export_history(
@@ -49,10 +52,13 @@ async def export_history(
 ) -> ExportSummary:
     """Write every row of a history that matches to a file.
 
-    Rows are sorted by time, those of one second by id. A run that was stopped goes on when it is
-    called again in the same way; its range ends where it ended the first time, and the logger
-    `voxsms` warns if that was more than an hour ago. The file is replaced when the new one is
-    whole, and not touched before.
+    Rows are sorted by time, those of one second by id; those without a time to the second come
+    last. A time that no calendar has, such as `0000-00-00 00:00:00`, is none: JSON Lines show it as
+    it came, CSV and Parquet have no value there, as the typed rows, and the logger `voxsms` warns
+    once. A run that was stopped is resumed when it is called again in the same way; its range ends
+    where it ended the first time, and the logger warns if that was more than an hour ago. The file
+    is replaced when the new one is whole, and not touched before; a directory, too, if it holds
+    nothing but what an export by day has written.
 
     Args:
         client: the client to read with.
@@ -61,7 +67,8 @@ async def export_history(
             With `/` at the end a directory with a file for each day. `-` is standard output; a file
             open for bytes may be given, too.
         from_date: only messages of this time and later; from the beginning if left out.
-        to_date: only messages of this time and earlier; by default now, by the service's clock.
+        to_date: only messages of this time and earlier; by default now, by the service's clock
+            (where it tells no time, up to the last row there is).
         direction: only sent or only received messages (`sms`).
         delivery_status: only messages that have come this far when they are read (`a2p`).
         source_number: only messages from this number or SenderID.
@@ -69,14 +76,15 @@ async def export_history(
         message_id: only the messages with these ids.
         format: `jsonl`, `csv` or `parquet`, where no suffix says it.
         by_day: write a directory with a file for each day.
-        windows_in_flight: how many windows are read at a time, each with up to four requests.
+        windows_in_flight: how many windows are read at a time, each with up to four requests; fewer
+            as long as the service says that it is too much.
         mask: hide numbers and texts.
         raw: do not make CSV texts inert that a spreadsheet would run as formulas.
-        restart: begin anew, whatever an earlier run has left.
+        restart: begin again, whatever an earlier run has left.
         on_progress: called with an `ExportProgress` after each page.
 
     Raises:
-        InvalidRequest: an argument can not be right; nothing was asked for or written.
+        InvalidRequest: an argument cannot be right; nothing was asked for or written.
         CheckpointMismatch: what is left beside the target belongs to another export.
         Incomplete: the service did not give as many rows as it counts.
     """
@@ -87,20 +95,17 @@ async def export_history(
         "destination_number": destination_number,
         "message_id": message_id,
     }
-    query, faults = checked_query(kind, from_date, to_date, filters)
-    target, more = checked_target(path, format, by_day=by_day)
-    faults += more + _faults_of_options(client, windows_in_flight)
-    if restart and target is not None and target.rows_in_place is not None:
-        faults.append(Fault("path", "was written by the run before: it is not overwritten"))
+    query, faults = check_query(kind, from_date, to_date, filters)
+    target, more = check_target(path, format, by_day=by_day)
+    faults += more
+    if client.session.is_closed:
+        faults.append(Fault("client", "is closed"))
+    if type(cast("object", windows_in_flight)) is not int or not (
+        1 <= windows_in_flight <= _MAX_IN_FLIGHT
+    ):
+        problem = f"must be a whole number from 1 to {_MAX_IN_FLIGHT}"
+        faults.append(Fault("windows_in_flight", problem))
     if query is None or target is None or faults:
         raise InvalidRequest("export_history", tuple(faults))
     job = Job(query, target, windows_in_flight, mask, raw, restart, on_progress)
-    return await Export(client, job).run()
-
-
-def _faults_of_options(client: Client, windows_in_flight: object) -> list[Fault]:
-    faults = [Fault("client", "is closed")] if client.session.is_closed else []
-    if type(windows_in_flight) is not int or not 1 <= windows_in_flight <= _MOST_IN_FLIGHT:
-        problem = f"must be a whole number from 1 to {_MOST_IN_FLIGHT}"
-        faults.append(Fault("windows_in_flight", problem))
-    return faults
+    return await Export(client.session, job).run()

@@ -14,7 +14,7 @@ from functools import update_wrapper
 from typing import ParamSpec
 
 try:
-    from voxsms.sandbox.sandbox import Sandbox
+    from voxsms.sandbox._sandbox import Sandbox
 except ModuleNotFoundError as missing:
     name = str(missing.name).partition(".")[0]
     if name not in ("starlette", "uvicorn"):
@@ -23,22 +23,21 @@ except ModuleNotFoundError as missing:
         f"the sandbox needs {name}: pip install 'voxsms[sandbox]'", name=name
     ) from None
 
-from voxsms.sandbox.clock import Clock
-from voxsms.sandbox.faults import KINDS, Fault
-from voxsms.sandbox.ledger import Delivery, Ledger
-from voxsms.sandbox.script import FaultScript
-from voxsms.sandbox.settings import PRICES, Number, Settings
+from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._faults import KINDS, FaultScript, InjectedFault
+from voxsms.sandbox._ledger import Delivery, Ledger
+from voxsms.sandbox._settings import PRICES, Number, Settings
 
 __all__ = [
     "KINDS",
     "PRICES",
-    "Clock",
     "Delivery",
-    "Fault",
     "FaultScript",
+    "InjectedFault",
     "Ledger",
     "Number",
     "Sandbox",
+    "SandboxClock",
     "Settings",
     "serve",
 ]
@@ -50,7 +49,7 @@ def _taking(settings: Callable[P, Settings]) -> Callable[P, Sandbox]:
     """Make `serve` take what the settings take; that is said once, there."""
 
     def serve(*args: P.args, **kwargs: P.kwargs) -> Sandbox:
-        """Give a sandbox to be started by `with` or `async with`; see `Settings` for the rest."""
+        """Return a sandbox to be started by `with` or `async with`; see `Settings` for the rest."""
         return Sandbox(settings(*args, **kwargs))
 
     return update_wrapper(serve, settings, assigned=(), updated=())

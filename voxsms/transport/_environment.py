@@ -214,9 +214,10 @@ def hide_quotes(error: BaseException) -> None:
 def no_connection(error: BaseException) -> str:
     """Say that no connection could be made, and why where a person can do something about it."""
     for each in _chain(error):
-        if isinstance(each, SSLCertVerificationError):
+        # aiohttp's own error is of this kind too, and does not say why; the one behind it does.
+        if isinstance(each, SSLCertVerificationError) and hasattr(each, "verify_message"):
             return (
-                f"no connection could be made: the certificate is not trusted "
+                "no connection could be made: the certificate is not trusted "
                 f"({each.verify_message}); SSL_CERT_FILE names others to trust"
             )
         if isinstance(each, gaierror):

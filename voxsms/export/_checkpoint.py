@@ -1,0 +1,402 @@
+"""The directory beside the target in which an export is made, and from which it resumes.
+
+It holds two files that only grow. `rows` has the encoded rows of each window that was proven whole.
+`journal` has a line of JSON for what the export is and its plan, a line for each of these windows
+(where its rows stand, and by which keys they are known), and in the end one that says that the
+result is ready. Of two lines about a window the later counts.
+
+A window's rows are written before its line. Neither is synced before the result is: that would
+write to the disk more than the result has. So after a failure of power anything may be missing; the
+checksum at the beginning of each line, and the one in it of the rows, tell what can be trusted, and
+the rest is read again. Where windows simply follow each other in a file of the format, and stand in
+`rows` in their order, `rows` is the result.
+"""
+
+import zlib
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from errno import EIO
+from itertools import groupby
+from os import SEEK_END
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import attrs
+import orjson
+
+from voxsms.errors import CheckpointMismatch
+from voxsms.export import _files as files
+from voxsms.export._lock import Lock
+from voxsms.export._plan import Plan, Window
+from voxsms.export._prove import WindowRows
+from voxsms.export._rows import Row, take
+from voxsms.export.formats import Format
+from voxsms.masking import mask_number
+
+LAYOUT = "3"
+"""Of the files here: to be raised with every change, so that two versions never mix theirs."""
+ROWS, RESULT = "rows", "result"
+_JOURNAL, _NEW_JOURNAL = "journal", "journal.new"
+NO_DAY = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive, Spark, Arrow and DuckDB call the rows without a value."""
+_DAY = len("yyyy-MM-dd")
+_NUMBERS = ("source_number", "destination_number")
+_MAX_SHOWN = 60
+_WAY_OUT = ". Nothing was changed: choose another file, or begin again with restart (--restart)"
+
+
+@attrs.frozen
+class Section:
+    """Encoded rows that follow each other and go into one file."""
+
+    day: str
+    """Empty if the export is not by day."""
+    rows: int
+    is_stray: bool
+    content: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class EncodedWindow:
+    """A window that is whole, ready to be saved."""
+
+    index: int
+    """Its position in the plan."""
+    total: int
+    """How many rows the service counted, with those of the seconds before and after."""
+    sections: Sequence[Section]
+    """The strays last."""
+    keys: "array[int]"
+    """Of all rows, in order."""
+
+    @classmethod
+    def of(cls, format_: Format, index: int, found: WindowRows, *, by_day: bool) -> "EncodedWindow":
+        """Encode a window."""
+        sections: list[Section] = []
+        for rows, is_stray in ((found.rows, False), (found.strays, True)):
+            for day, group in groupby(rows, _day) if by_day else [("", rows)]:
+                if some := [*group]:
+                    content = format_.encode(some)
+                    sections.append(Section(day, len(some), is_stray, content))
+        keys = array("q", take(found.rows, "key") + take(found.strays, "key"))
+        return cls(index, found.total, sections, keys)
+
+
+def _day(row: Row) -> str:
+    return row.time[:_DAY] or NO_DAY
+
+
+@attrs.frozen
+class Saved:
+    """A window that was saved."""
+
+    index: int
+    rows: int
+    strays: int
+    """How many of the rows no time places."""
+    total: int
+    """How many rows the service counted, with those of the seconds before and after."""
+    least: int
+    """Of the keys; with the greatest it tells which windows can share rows."""
+    greatest: int
+    start: int
+    """Where its rows begin in `rows`."""
+    size: int
+    line: int
+    """Where its line begins in the journal."""
+
+
+class Checkpoint:
+    """The directory of one export, locked while it is in use.
+
+    Args:
+        path: where.
+        format_: what `rows` is written in.
+    """
+
+    def __init__(self, path: Path, format_: Format) -> None:
+        self.path = path
+        self.saved: dict[int, Saved] = {}
+        """The windows that were saved, by their positions in the plan."""
+        self.ready: dict[str, Any] | None = None
+        """What was noted when the result was ready: its name here, and how many rows it has."""
+        self._format = format_
+        self._header = format_.header or b""
+        self._end = len(self._header)
+        """Where the next window begins in `rows`; what is behind it was not saved."""
+        self._lock: Lock | None = None
+        self._rows: BinaryIO | None = None
+        self._journal: BinaryIO | None = None
+        self._is_begun = False
+
+    def open(self) -> None:
+        """Make it and lock it. Raises `InvalidRequest`."""
+        self._lock = Lock(self.path)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether another run could resume this one."""
+        return self._is_begun and (self.path / _JOURNAL).exists()
+
+    def load(self, identity: Mapping[str, str]) -> Plan | None:
+        """Return the plan of the run before, if there was one. Raises `CheckpointMismatch`."""
+        try:
+            journal = (self.path / _JOURNAL).open("rb")
+        except FileNotFoundError:
+            return None
+        with journal:
+            try:
+                head = _parse(journal.readline()) or {}
+                was, plan = dict[str, str](head["identity"]), _read_plan(head["plan"])
+            except (ValueError, KeyError, TypeError):
+                raise CheckpointMismatch(f"{self.path} cannot be read{_WAY_OUT}") from None
+            if differences := "; ".join(_differences(was, identity)):
+                differs = f"belongs to another export ({differences})"
+                raise CheckpointMismatch(f"{self.path} {differs}{_WAY_OUT}")
+            self._is_begun = True
+            self._load_windows(journal, len(plan.windows))
+        return plan
+
+    def _load_windows(self, journal: BinaryIO, windows: int) -> None:
+        """Find the windows that are as they were saved, and go on behind the last one."""
+        line = journal.tell()
+        try:
+            rows = (self.path / ROWS).open("rb")
+        except FileNotFoundError:
+            rows = None
+        with ExitStack() as opened:
+            if rows is not None:
+                opened.enter_context(rows)
+            for text in journal:
+                if (about := _parse(text)) is not None:
+                    self.ready = about.get("ready")
+                if rows is not None and about and about.get("index", windows) < windows:
+                    saved = _saved(about, line)
+                    rows.seek(saved.start)
+                    if zlib.crc32(rows.read(saved.size)) == about["crc"]:
+                        self.saved[saved.index] = saved
+                        self._end = max(self._end, saved.start + saved.size)
+                line += len(text)
+
+    def begin(self, identity: Mapping[str, str], plan: Plan) -> None:
+        """Write the journal's first line; the file has its name only when that is whole."""
+        new = self.path / _NEW_JOURNAL
+        files.remove(new)
+        with files.create(new) as file:
+            files.append(file, [_line({"identity": identity, "plan": attrs.asdict(plan)})])
+            files.sync(file)
+        files.replace(new, self.path / _JOURNAL)
+        self._is_begun = True
+
+    def save(self, window: EncodedWindow) -> None:
+        """Save a window, instead of an earlier reading of it."""
+        contents = [section.content for section in window.sections]
+        crc = 0
+        for content in contents:
+            crc = zlib.crc32(content, crc)
+        about = {
+            "index": window.index,
+            "total": window.total,
+            "start": self._end,
+            "sections": [(s.day, s.rows, len(s.content), s.is_stray) for s in window.sections],
+            "crc": crc,
+            "keys": b64encode(window.keys).decode(),
+        }
+        files.append(self._open_rows(), contents)
+        line = self._append(about)
+        saved = self.saved[window.index] = _saved(about, line)
+        self._end += saved.size
+
+    def _open_rows(self) -> BinaryIO:
+        if self._rows is None:
+            path = self.path / ROWS
+            if self._end == len(self._header):
+                files.remove(path)
+                self._rows = files.create(path, files.UNBUFFERED)
+            else:
+                self._rows = files.open_again(path)
+            files.append(self._rows, [self._header])  # no checksum says that it is what it was
+            files.truncate(self._rows, self._end)
+        return self._rows
+
+    def _open_journal(self) -> BinaryIO:
+        if self._journal is None:
+            self._journal = files.open_again(self.path / _JOURNAL)
+            self._journal.seek(-1, SEEK_END)
+            if self._journal.read() != b"\n":  # an earlier run was stopped in its last line
+                files.append(self._journal, [b"\n"])
+        return self._journal
+
+    def _append(self, about: Mapping[str, Any]) -> int:
+        """Write a line to the journal; return where."""
+        journal = self._open_journal()
+        line = journal.tell()
+        files.append(journal, [_line(about)])
+        return line
+
+    def keys(self, saved: Saved) -> "array[int]":
+        """Return the keys of a window's rows, the strays' last."""
+        return _keys(self._read_line(saved))
+
+    def sections(self, dropped: Mapping[int, Collection[int]], *, stray: bool) -> Iterator[Section]:
+        """Return the rows of all windows in their order, without the strays that are dropped."""
+        with (self.path / ROWS).open("rb") as rows:
+            for _, saved in sorted(self.saved.items()):
+                rows.seek(saved.start)
+                first = 0
+                for day, count, size, is_stray in self._read_line(saved)["sections"]:
+                    content = rows.read(size)
+                    if is_stray != stray:
+                        continue
+                    out = {n - first for n in dropped.get(saved.index, ()) if stray}
+                    out = {n for n in out if 0 <= n < count}
+                    first += count
+                    left = self._format.drop(content, out) if out else content
+                    yield Section(day, count - len(out), is_stray, left)
+
+    def _read_line(self, saved: Saved) -> Mapping[str, Any]:
+        with (self.path / _JOURNAL).open("rb") as journal:
+            journal.seek(saved.line)
+            about = _parse(journal.readline())
+        if about is None:
+            problem = "a window that was saved cannot be read any more"
+            raise OSError(EIO, problem, str(self.path / _JOURNAL))
+        return about
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether `rows` is what a file of the format is: all windows, in order, nothing else."""
+        end = len(self._header)
+        for _, saved in sorted(self.saved.items()):
+            if saved.size and (saved.start != end or saved.strays):
+                return False
+            end += saved.size
+        return self._format.header is not None and end == self._end
+
+    def finish_rows(self) -> None:
+        """Bring `rows` to the disk, which is the result."""
+        files.sync(self._open_rows())
+        self._close_rows()
+
+    def note_ready(self, name: str, rows: int) -> None:
+        """Note that the result is whole, by its name here: from now on it only has to be moved."""
+        self._note({"name": name, "rows": rows})
+
+    def note_gone(self) -> None:
+        """Note that a result that was ready is not: it has to be made again."""
+        self._note(None)
+
+    def _note(self, ready: dict[str, Any] | None) -> None:
+        self.ready = ready
+        self._append({"ready": ready})
+        files.sync(self._open_journal())
+
+    def finish(self) -> None:
+        """Remove all, now that the result is in its place; the journal last, which says so."""
+        self._close_files()
+        files.remove(self.path / ROWS)
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove all that an export has left here; nothing that is not of an export.
+
+        The journal goes first: it must not speak of a result that is half gone.
+        """
+        self._close_files()
+        for name in (_JOURNAL, _NEW_JOURNAL, ROWS):
+            files.remove(self.path / name)
+        files.remove_tree(self.path / RESULT)
+        self._is_begun, self.ready, self._end = False, None, len(self._header)
+        self.saved.clear()
+
+    def close(self) -> None:
+        """Unlock it; leave it if an export can be resumed, and nothing half-written in it."""
+        lock, self._lock = self._lock, None
+        if lock is None:
+            return
+        with ExitStack() as steps:  # each is taken, whatever becomes of those before it
+            steps.callback(lock.release)
+            steps.callback(self._clear)
+            steps.callback(self._close_files)
+
+    def _clear(self) -> None:
+        if not (self.path / _JOURNAL).exists():
+            self.forget()
+            with suppress(OSError):  # something of someone else's is in it
+                files.remove_directory(self.path)
+        elif self.ready is None:
+            files.remove_tree(self.path / RESULT)
+
+    def _close_files(self) -> None:
+        with ExitStack() as steps:
+            steps.callback(self._close_rows)
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                steps.callback(journal.close)
+
+    def _close_rows(self) -> None:
+        rows, self._rows = self._rows, None
+        if rows is not None:
+            rows.close()
+
+
+def _line(about: Mapping[str, Any]) -> bytes:
+    text = orjson.dumps(about)
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Return what a line says, if it is as it was written."""
+    crc, _, text = line.partition(b" ")
+    is_whole = text.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text[:-1])
+    return orjson.loads(text) if is_whole else None
+
+
+def _saved(about: Mapping[str, Any], line: int) -> Saved:
+    keys, sections = _keys(about), about["sections"]
+    return Saved(
+        about["index"],
+        len(keys),
+        sum(rows for _, rows, _, is_stray in sections if is_stray),
+        about["total"],
+        min(keys, default=0),
+        max(keys, default=0),
+        about["start"],
+        sum(size for _, _, size, _ in sections),
+        line,
+    )
+
+
+def _keys(about: Mapping[str, Any]) -> "array[int]":
+    return array("q", b64decode(about["keys"]))
+
+
+def _differences(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*was, *now}):
+        if was.get(name) != now.get(name):
+            yield f"{name}: {_shown(name, was.get(name))} there, {_shown(name, now.get(name))} here"
+
+
+def _shown(name: str, text: str | None) -> str:
+    if text is None:
+        return "none"
+    shown = ";".join(map(mask_number, text.split(";"))) if name in _NUMBERS else text
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
+
+
+def _read_plan(found: dict[str, Any]) -> Plan:
+    windows, spans = (
+        [_read_window(**each) for each in found[name]] for name in ("windows", "spans")
+    )
+    return Plan(_read_time(found["end"]), tuple(windows), tuple(spans), bool(found["is_open"]))
+
+
+def _read_window(start: str | None, end: str, rows: int) -> Window:
+    return Window(None if start is None else _read_time(start), _read_time(end), int(rows))
+
+
+def _read_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,192 @@
+"""One window, read until it is known to be whole.
+
+The service has no snapshots and no documented order of rows: between two pages a row may come in
+and push others over the edge of a page, and rows of one second may change places. What proves a
+window whole is arithmetic: no message is ever taken out of a history, so as many different rows as
+the service counted at the same time or later are all of them, in however many readings they were
+found.
+
+A query by status loses rows as well as gaining them, and rows without an id may be alike. There
+only what stands in one answer counts, or a reading that a second one agrees with.
+
+A row belongs to the window whose half-open interval holds its time. A row without a time to the
+second, or with one outside what was asked for, is a stray: it is saved with the window whose answer
+it came in, and stands at the end of the result once, whatever windows it came with.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import chain, islice
+from operator import attrgetter
+
+import attrs
+
+from voxsms.errors import Incomplete
+from voxsms.export._plan import Window
+from voxsms.export._rows import NO_ID, TIME_LENGTH, Page, Row, take
+from voxsms.export._source import SECOND, Source, gather
+
+_MAX_READINGS = 16
+_FIRST_PAUSE, _MAX_PAUSE = 0.25, 4.0
+_LENGTHS = 8
+"""How many lengths of pages the readings go through, so that the edges lie elsewhere each time."""
+_MAX_STEPS = 64
+"""Pages of one window that are asked for, or wait to be, at the same time."""
+
+
+@attrs.frozen
+class WindowRows:
+    """The rows of a window, all of them."""
+
+    rows: Sequence[Row]
+    """By time, those of one second by key."""
+    strays: Sequence[Row]
+    """The rows that came with it and that no time places in any window."""
+    total: int
+    """How many the service counted, with those of the seconds before and after."""
+
+
+async def read_window(
+    source: Source, window: Window, on_page: Callable[[int], object]
+) -> WindowRows:
+    """Read a window and tell of each page how many rows came.
+
+    Raises `Incomplete` if it cannot be shown to be whole.
+    """
+    proof = _Proof(is_volatile=source.query.is_volatile)
+    for attempt in range(_MAX_READINGS):
+        if attempt:
+            await source.clock.sleep(min(_MAX_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1)))
+        pages = await _read_pages(source, window, attempt, on_page)
+        if (rows := proof.add(pages)) is not None:
+            return _place(window, rows, proof.total, all_timed=proof.all_timed)
+    raise Incomplete(
+        f"{source.query.method.cmd}, {window}: the service counts {proof.total} rows and gave "
+        f"{proof.found} different ones in {_MAX_READINGS} readings"
+    )
+
+
+class _Proof:
+    """What the readings of a window have brought so far."""
+
+    def __init__(self, *, is_volatile: bool) -> None:
+        self.found = self.total = 0
+        self.all_timed = True
+        self._is_volatile = is_volatile
+        self._before: Counter[int] | None = None
+        self._newest: dict[int, Row] = {}
+
+    def add(self, pages: Sequence[Page]) -> list[Row] | None:
+        """Return the rows if they are now known to be all."""
+        rows = [*chain.from_iterable(page.rows for page in pages)]
+        keys = take(rows, "key")
+        distinct = len({*keys})
+        without_id = [key for key in keys if key >= NO_ID]
+        totals = {page.total for page in pages}
+        self.all_timed = self.all_timed and all(page.all_timed for page in pages)
+        self.total = max(totals)
+        self.found = distinct - len({*without_id}) + len(without_id)
+        if totals == {len(rows)} == {self.found} and (
+            len(pages) == 1 or self._is_credible(keys, are_different=len(rows) == distinct)
+        ):
+            return rows
+        return None if self._is_volatile or without_id else self._unite(rows)
+
+    def _is_credible(self, keys: list[int], *, are_different: bool) -> bool:
+        """Return whether several pages can be believed that have as many rows as were counted.
+
+        They can if all rows are different and none can have left meanwhile. Otherwise one may have
+        come twice instead of another, or left as another came in: then a second reading must agree.
+        """
+        if are_different and not self._is_volatile:
+            return True
+        before, self._before = self._before, Counter(keys)
+        return before == self._before
+
+    def _unite(self, rows: list[Row]) -> list[Row] | None:
+        """Return the newest of each row from all the readings, if they are all."""
+        self._newest |= {row.key: row for row in rows}
+        self.found = len(self._newest)
+        if self.found > self.total:  # one was given another time and is not of this window any more
+            self._newest = {}
+        return [*self._newest.values()] if self._newest and self.found == self.total else None
+
+
+def _place(window: Window, rows: list[Row], total: int, *, all_timed: bool) -> WindowRows:
+    """Sort rows, leave out those of the neighbours, set the strays apart."""
+    after = window.asked_to + SECOND
+    asked_start, start, end, asked_end = map(
+        _text, (window.asked_from, window.start, window.end, after)
+    )
+    rows.sort(key=attrgetter("key"))
+    rows.sort(key=attrgetter("time"))
+    if all_timed:
+        first, own, over, last = (
+            bisect_left(rows, time, key=attrgetter("time"))
+            for time in (asked_start, start, end, asked_end)
+        )
+        return WindowRows(rows[own:over], rows[:first] + rows[last:], total)
+    strays = [
+        row
+        for row in rows
+        if len(row.time) < TIME_LENGTH or not asked_start <= row.time < asked_end
+    ]
+    placed = [row for row in rows if len(row.time) >= TIME_LENGTH and start <= row.time < end]
+    return WindowRows(placed, strays, total)
+
+
+def _text(time: datetime | None) -> str:
+    return "" if time is None else time.replace(tzinfo=None).isoformat(" ")
+
+
+async def _read_pages(
+    source: Source, window: Window, attempt: int, on_page: Callable[[int], object]
+) -> list[Page]:
+    """Read pages until they leave no gap, however many rows the service gives at once."""
+
+    async def ask(offset: int, count: int) -> Page:
+        page = await source.page(window.asked_from, window.asked_to, offset, count)
+        on_page(len(page.rows))
+        return page
+
+    full = source.query.page_rows
+    length = full - attempt % _LENGTHS * full // (_LENGTHS + 1)
+    pages: dict[int, Page] = {}
+    gaps = [_Gap(0, max(1, window.rows), is_inner=False)]
+    while gaps:
+        asked = islice(chain.from_iterable(gap.steps(length) for gap in gaps), _MAX_STEPS)
+        got = await gather([partial(ask, *step) for step in asked], source.at_once)
+        pages |= {page.offset: page for page in got if page.rows or not page.offset}
+        if not any(page.rows for page in got):
+            break  # the service counts more rows than it gives
+        gaps = list(_find_gaps(pages))
+    return list(pages.values())
+
+
+@attrs.frozen
+class _Gap:
+    """Offsets of which nothing was read yet."""
+
+    start: int
+    end: int
+    is_inner: bool
+    """Whether rows after it have been read."""
+
+    def steps(self, length: int) -> Iterator[tuple[int, int]]:
+        """Return offset and count of the pages to ask for; the last may bring more than known."""
+        for offset in range(self.start, self.end, length):
+            yield offset, min(length, self.end - offset) if self.is_inner else length
+
+
+def _find_gaps(pages: Mapping[int, Page]) -> Iterator[_Gap]:
+    read = 0
+    for offset in sorted(pages):
+        if read < offset:
+            yield _Gap(read, offset, is_inner=True)
+        read = max(read, pages[offset].end)
+    total = max(page.total for page in pages.values())
+    if read < total:
+        yield _Gap(read, total, is_inner=False)

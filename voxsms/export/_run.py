@@ -1,0 +1,316 @@
+"""One run of an export, from its first request to the file in its place."""
+
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from threading import Event, Lock
+from typing import TypeVar
+
+import attrs
+from anyio import CancelScope, CapacityLimiter, Semaphore, to_thread
+from anyio import Lock as Turn
+
+from voxsms.calls.hooks import logger
+from voxsms.calls.session import Session
+from voxsms.errors import Incomplete
+from voxsms.export._checkpoint import (
+    LAYOUT,
+    RESULT,
+    ROWS,
+    Checkpoint,
+    EncodedWindow,
+    Section,
+)
+from voxsms.export._plan import Plan, count_rows, make_plan
+from voxsms.export._progress import ExportProgress, ExportSummary, Progress
+from voxsms.export._prove import read_window
+from voxsms.export._query import Query
+from voxsms.export._repeats import Repeats, find_repeats
+from voxsms.export._rows import Layout, RowReader
+from voxsms.export._source import SECOND, Source, gather
+from voxsms.export._target import Target
+from voxsms.export.formats import make_format
+
+T = TypeVar("T")
+_PAGES_A_WINDOW = 4
+"""Requests under way for each window in flight, at the most."""
+_PAUSES = 1.0, 2.0, 4.0, 8.0
+"""Seconds before windows are read again because the history grew where it had been read."""
+_MAX_ROUNDS = 20
+"""How often they are, even if it grows all the time."""
+_OLD = timedelta(hours=1)
+"""Of a plan: from here on its range may end too early for who calls again."""
+
+
+@attrs.frozen
+class Job:
+    """What was asked for, checked."""
+
+    query: Query
+    target: Target
+    windows_in_flight: int
+    mask: bool
+    raw: bool
+    restart: bool
+    on_progress: Callable[[ExportProgress], object] | None
+
+    def identity(self, session: Session) -> dict[str, str]:
+        """Return what a checkpoint must agree with to be resumed."""
+        return {
+            **self.query.as_text(),
+            "service": session.base_url,
+            "account": str(session.account_id or ""),
+            "format": self.target.format,
+            "by_day": str(self.target.by_day),
+            "mask": str(self.mask),
+            "raw": str(self.raw),
+            "layout": LAYOUT,
+        }
+
+
+class Export:
+    """One run of an export."""
+
+    def __init__(self, session: Session, job: Job) -> None:
+        self._job = job
+        self._identity = job.identity(session)
+        layout = Layout.of(job.query.method.cmd, job.query.record)
+        self._format = make_format(job.target.format, layout, mask=job.mask, raw=job.raw)
+        reader = RowReader(job.query.method, layout, as_json=self._format.as_json)
+        self._progress = Progress(job.on_progress)
+        max_in_flight = job.windows_in_flight * _PAGES_A_WINDOW
+        self._source = Source(session, job.query, reader, max_in_flight, self._progress.tell)
+        self._progress.start(self._source)
+        self._began = self._source.clock.monotonic()
+        self._threads = CapacityLimiter(1)
+        self._at_work = Lock()
+        self._is_stopped = Event()
+        workplace = job.target.workplace or Path(tempfile.mkdtemp(prefix="voxsms-export-"))
+        self._work = Checkpoint(workplace, self._format)
+
+    async def run(self) -> ExportSummary:
+        """Export. Raises what `voxsms.errors` says, and `OSError` for the disk's own troubles."""
+        try:
+            return await self._run()
+        except BaseException as error:
+            if self._work.can_resume and self._job.target.path is not None:
+                kept = f"What was read is kept in {self._work.path}"
+                error.add_note(f"{kept}: run the same command again.")
+            raise
+        finally:
+            # What was read stays; what is half-written goes, also when the export was cancelled.
+            self._is_stopped.set()
+            with CancelScope(shield=True):
+                await self._block(self._close)
+
+    def _close(self) -> None:
+        if self._job.target.path is None:  # nothing can resume a stream
+            self._work.forget()
+        self._work.close()
+
+    async def _run(self) -> ExportSummary:
+        await self._block(self._work.open)
+        plan, is_resumed = await self._find_plan()
+        if self._work.ready is None:
+            await self._read_all(plan)
+            await self._block(partial(self._assemble, await self._settle(plan)))
+        rows = await self._block(self._put_in_place)
+        return ExportSummary(
+            path=self._job.target.path,
+            rows=rows,
+            requests=self._source.requests,
+            windows=len(plan.windows),
+            seconds=self._source.clock.monotonic() - self._began,
+            from_date=self._job.query.from_date,
+            to_date=plan.end - SECOND,
+            resumed=is_resumed,
+        )
+
+    async def _block(self, work: Callable[[], T]) -> T:
+        """Do what may block in a thread, one thing at a time.
+
+        A task that is cancelled does not wait for its thread; closing does, which comes last.
+        """
+
+        def work_alone() -> T:
+            with self._at_work:
+                return work()
+
+        run = to_thread.run_sync
+        return await run(work_alone, limiter=self._threads, abandon_on_cancel=True)
+
+    async def _find_plan(self) -> tuple[Plan, bool]:
+        """Resume the plan of an earlier run, or make one and write it down."""
+        plan = await self._block(self._load)
+        is_resumed = plan is not None
+        if plan is not None:
+            plan = self._check_age(plan)
+        else:
+            plan = await make_plan(self._source)
+            await self._block(partial(self._work.begin, self._identity, plan))
+        self._progress.begin(plan, self._work.saved.values())
+        return plan, is_resumed
+
+    def _load(self) -> Plan | None:
+        work, target = self._work, self._job.target
+        plan = None if self._job.restart else work.load(self._identity)
+        if plan is None:
+            target.clear(work.path)
+            work.forget()
+        elif work.ready is not None:
+            result = work.path / work.ready["name"]
+            if not result.exists() and not target.is_in_place(result):
+                work.note_gone()
+        return plan
+
+    def _check_age(self, plan: Plan) -> Plan:
+        """See how old a plan is. Nobody may take a stopped run's range for one up to now."""
+        now = self._source.now() or self._source.guess_now()
+        if now - plan.end < _OLD:
+            return plan
+        if self._job.query.to_date is None:
+            logger.warning(
+                "the export resumes an earlier run: its range ends at %s UTC; "
+                "restart=True (--restart) begins again, with what came later",
+                f"{plan.end - SECOND:%Y-%m-%d %H:%M:%S}",
+            )
+        return attrs.evolve(plan, is_open=False)
+
+    async def _read_all(self, plan: Plan) -> None:
+        """Read the windows that no run has read; the empty spans last, and in every run."""
+        missing = {*range(len(plan.windows))} - self._work.saved.keys() - plan.empty_spans
+        await self._read(plan, sorted(missing))
+        await self._read(plan, sorted(plan.empty_spans))
+
+    async def _read(self, plan: Plan, indexes: Iterable[int]) -> None:
+        """Read windows, several at a time, the earliest first, and save them in their order.
+
+        So the file is written once, and has nothing to be put in order in the end.
+        """
+        waiting, unsaved = deque(indexes), deque(indexes)
+        encoded: dict[int, EncodedWindow] = {}
+        room, turn = Semaphore(2 * self._job.windows_in_flight), Turn()
+
+        async def read_some() -> None:
+            while waiting:
+                await room.acquire()
+                if not waiting:
+                    return
+                index = waiting.popleft()
+                encoded[index] = await self._read_one(plan, index)
+                async with turn:
+                    while unsaved and unsaved[0] in encoded:
+                        await self._save(encoded.pop(unsaved.popleft()))
+                        room.release()
+
+        await gather([read_some] * min(self._job.windows_in_flight, len(waiting)))
+
+    async def _read_one(self, plan: Plan, index: int) -> EncodedWindow:
+        if plan.is_open and index == len(plan.windows) - 1:
+            await self._wait_for_the_last_second()
+        on_page = partial(self._progress.add_page, index)
+        found = await read_window(self._source, plan.windows[index], on_page)
+        by_day = self._job.target.by_day
+        encode = partial(EncodedWindow.of, self._format, index, found, by_day=by_day)
+        return await self._block(encode)
+
+    async def _save(self, window: EncodedWindow) -> None:
+        await self._block(partial(self._work.save, window))
+        self._progress.add_window(window.index, len(window.keys))
+
+    async def _wait_for_the_last_second(self) -> None:
+        """Wait until the last second of the range is over: what is sent in it belongs to it."""
+        answered = self._source.answered_at
+        over = (self._began if answered is None else answered) + SECOND.total_seconds()
+        left = over - self._source.clock.monotonic()
+        if left > 0:
+            await self._source.clock.sleep(left)
+
+    async def _settle(self, plan: Plan) -> Repeats:
+        """Count the whole range once more; return the strays that came with several windows.
+
+        Rows can have been entered late, or been given another time, where the history had been
+        read: there it is read again, after a while, as long as that brings something; and in the
+        end everywhere, for counts do not tell of rows that moved by a second between two windows.
+        """
+        calm, before, problem = 0, None, ""
+        for _ in range(_MAX_ROUNDS):
+            counted = await self._count(plan)
+            repeats = await self._block(self._find_repeats)
+            rows = sum(each.rows for each in self._work.saved.values()) - repeats.extra
+            if counted <= rows and not repeats.shared:
+                return repeats
+            problem = self._problem(counted, rows, repeats)
+            found = counted, rows, repeats
+            calm, before = (calm + 1 if found == before else 0), found
+            if calm == len(_PAUSES):
+                break
+            await self._source.clock.sleep(_PAUSES[calm])
+            is_last = calm == len(_PAUSES) - 1
+            everything = range(len(plan.windows))
+            await self._read(plan, everything if is_last else await self._changed(plan, repeats))
+        raise Incomplete(f"{self._job.query.method.cmd}, the whole range: {problem}")
+
+    def _find_repeats(self) -> Repeats:
+        return find_repeats(self._work.saved.values(), self._work.keys)
+
+    def _problem(self, counted: int, rows: int, repeats: Repeats) -> str:
+        if counted <= rows:
+            return "the service gave the same row with two windows, again and again"
+        problem = f"the service counts {counted} rows and gave {rows} different ones"
+        if not repeats.dropped:
+            return problem
+        return (
+            f"{problem}. Rows without a time came with several windows, and those that are alike "
+            "were taken for one: if they have no id either, that is the likely reason"
+        )
+
+    async def _count(self, plan: Plan) -> int:
+        # Rows leave a query by status again: there a count says nothing of what was read before.
+        if self._job.query.is_volatile:
+            return 0
+        empty = [plan.windows[index] for index in plan.empty_spans]
+        known = {(window.start, window.end) for window in empty}
+        spans = [span for span in plan.spans if (span.start, span.end) not in known]
+        read = sum(self._work.saved[index].rows for index in plan.empty_spans)
+        return read + await count_rows(self._source, spans)
+
+    async def _changed(self, plan: Plan, repeats: Repeats) -> list[int]:
+        """Find the windows that may not hold what they held when they were read.
+
+        One that lost a row to another and gained one counts as many as before.
+        """
+        spans = [(window.asked_from, window.asked_to) for window in plan.windows]
+        counts = await gather([partial(self._source.count, *span) for span in spans])
+        saved, doubtful = self._work.saved, repeats.shared | repeats.dropped.keys()
+        return [n for n, each in enumerate(counts) if each.total != saved[n].total or n in doubtful]
+
+    def _assemble(self, repeats: Repeats) -> None:
+        """Make the result, or write it to the stream, of what was saved."""
+        work, target = self._work, self._job.target
+        rows = sum(each.rows for each in work.saved.values()) - repeats.extra
+        if target.path is not None and not target.by_day and work.is_in_order:
+            work.finish_rows()
+            work.note_ready(ROWS, rows)
+            return
+        sections = chain(work.sections({}, stray=False), work.sections(repeats.dropped, stray=True))
+        target.write(self._format, map(self._check_stop, sections), work.path / RESULT)
+        work.note_ready(RESULT, rows)
+
+    def _check_stop(self, section: Section) -> Section:
+        if self._is_stopped.is_set():
+            raise InterruptedError("the export was stopped")
+        return section
+
+    def _put_in_place(self) -> int:
+        """Give the result its name, and leave nothing beside it; return its rows."""
+        work, target = self._work, self._job.target
+        ready = work.ready or {}
+        target.replace(work.path / ready["name"])
+        target.clear(work.path)
+        work.finish()
+        return int(ready["rows"])

@@ -1,0 +1,121 @@
+"""CSV (RFC 4180, UTF-8, with a header): the columns of the typed rows.
+
+A text that a spreadsheet would run as a formula when it opens the file gets an apostrophe in front,
+which spreadsheets take as "this is text": a message that anyone can send must not become a program
+on the machine of who looks at the history. Source: OWASP, CSV Injection.
+
+A formula may begin in the middle of a text, too. Where the decimal sign is a comma, a spreadsheet
+cuts lines at semicolons; a quote that is not at the beginning of its cell means nothing to it then,
+and a line end in quotes is the end of a line. Neither quotes nor an apostrophe in front of the text
+help there, only one before the formula. It is put before `=`; before the other signs only where
+what follows could do harm, that is call something or look elsewhere: with `(`, `|` or `!A1`. Lists
+with dashes, smileys and numbers are what people write, and stay.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
+from typing import Any, BinaryIO
+
+from voxsms.export import _files as files
+from voxsms.export._masks import mask_value
+from voxsms.export._rows import Column, Kind, Layout, Row, amount_text, take
+
+_AT_A_TIME = 1000
+_NEWLINE = "\r\n"
+_find_records = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+\r\n').findall
+"""A quoted cell may hold newlines; a doubled quote in it ends one piece and begins the next."""
+_SPECIAL = ",", '"', "\n", "\r", ";", "\t"
+_CUTS = "\t\r\n"
+_EQUALS, _SIGNS = "=\uff1d", "+@\uff0b\uff20\uff0d-"
+_SPANS = (0, 0x20), (0x7F, 0xA0), (0x2000, 0x200F), (0x2028, 0x202F), (0x205F, 0x206F)
+_UNSEEN = "\xad\u061c\u1680\u180e\u3000\ufeff" + "".join(
+    chr(code) for first, last in _SPANS for code in range(first, last + 1)
+)
+"""What may be passed over before a formula: blanks, controls, marks without a width."""
+_MAY_LEAD = frozenset(_EQUALS + _SIGNS + _UNSEEN)
+_leads_to_formula = re.compile(f"[{_CUTS}]|[{_UNSEEN}]*+[{_EQUALS}{_SIGNS}]").match
+"""OWASP: a tab or a line end in front is reason enough."""
+_HARM = rf"[^;{_CUTS}]*(?:[(|]|![\w$])"
+_pieces = re.compile(
+    f'([;{_CUTS}][;"{_UNSEEN}]*+)([{_EQUALS}](?![{_EQUALS}])|[{_SIGNS}](?={_HARM}))?+'
+)
+"""Where a piece of a text begins; and its first sign, if it is a formula."""
+_is_number_with_plus = re.compile(r"\+[0-9]+").fullmatch
+
+
+class Csv:
+    """Writes rows as cells; `raw` leaves texts as they are."""
+
+    as_json = False
+
+    def __init__(self, layout: Layout, *, mask: bool, raw: bool) -> None:
+        self._columns = layout.columns
+        self._mask = mask
+        self._text = _quote if raw else _make_inert
+        self.header = (",".join(column.name for column in layout.columns) + _NEWLINE).encode()
+
+    def encode(self, rows: Sequence[Row], /) -> bytes:
+        """Return rows as records, a few at a time: the processor's cache holds these."""
+        contents = take(rows, "content")
+        starts = range(0, len(contents), _AT_A_TIME)
+        return b"".join([self._records(contents[n : n + _AT_A_TIME]) for n in starts])
+
+    def _records(self, contents: Sequence[Any]) -> bytes:
+        cells = [self._cells(column, take(contents, column.name)) for column in self._columns]
+        return _NEWLINE.join([*map(",".join, zip(*cells, strict=True)), ""]).encode()
+
+    def _cells(self, column: Column, values: list[Any]) -> list[str]:
+        if self._mask:
+            values = [mask_value(column.name, value) for value in values]
+        if column.kind is Kind.INT:
+            return ["" if value is None else str(value) for value in values]
+        if column.kind is Kind.MONEY:
+            values = list(map(amount_text, values))
+        elif column.kind is Kind.CHOICE:
+            known = {value: column.known.get(value, value) for value in {*values}}
+            texts = self._texts([text or "" for text in known.values()])
+            return list(map(dict(zip(known, texts, strict=True)).__getitem__, values))
+        texts = values if None not in values else [value or "" for value in values]
+        return self._texts(texts) if column.kind is Kind.TEXT else texts
+
+    def _texts(self, texts: list[str]) -> list[str]:
+        together = "".join(texts)
+        if together.isdigit() or not together:
+            return texts
+        quiet = _MAY_LEAD.isdisjoint([text[:1] for text in texts])
+        if quiet and not any(each in together for each in _SPECIAL):
+            return texts
+        return list(map(self._text, texts))
+
+    def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
+        """Return a part without some of its records."""
+        records = _find_records(part)
+        return b"".join([each for index, each in enumerate(records) if index not in indexes])
+
+    def write(self, file: BinaryIO, parts: Iterable[bytes], /) -> None:
+        """Write the header, and one part after the other."""
+        files.append(file, chain([self.header], parts))
+
+
+def _quote(text: str) -> str:
+    if "," in text or '"' in text or "\n" in text or "\r" in text:
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _make_inert(text: str) -> str:
+    if ";" in text or "\n" in text or "\r" in text or "\t" in text:
+        text = _pieces.sub(_mark_formula, text)
+    return _quote(_mark_start(text) if text[:1] in _MAY_LEAD else text)
+
+
+def _mark_formula(beginning: re.Match[str]) -> str:
+    before, sign = beginning.groups()
+    return f"{before}'{sign}" if sign else before
+
+
+def _mark_start(text: str) -> str:
+    if _is_number_with_plus(text):
+        return text[1:]  # a number stays a number: its digits
+    return "'" + text if _leads_to_formula(text) else text

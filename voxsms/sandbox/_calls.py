@@ -1,0 +1,75 @@
+"""A request taken out of HTTP, and the answer or refusal before it is put into it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+from voxsms.api import fault_codes
+from voxsms.api.codec import ParameterFault
+from voxsms.api.wire import Violation
+
+JSON = "application/json"
+FILE = "application/octet-stream"
+
+Values = Mapping[str, Any]
+"""The values of a request's parameters, those left out absent."""
+
+_BY_VIOLATION = {
+    Violation.MISSING: 485,
+    Violation.OUT_OF_RANGE: 497,
+    Violation.TOO_LONG: 499,
+    Violation.REVERSED: 123,
+}
+"""Codes that say what is wrong with a parameter; for the rest the parameter has its own."""
+
+
+@attrs.frozen
+class Call:
+    """A request: the method it names, its form fields, its credentials."""
+
+    method: str
+    form: Mapping[str, str] = attrs.field(repr=False)
+    authorization: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Reply:
+    """An answer."""
+
+    body: bytes = attrs.field(repr=False)
+    content_type: str = JSON
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    @classmethod
+    def json(cls, body: object, headers: Mapping[str, str] | None = None) -> "Reply":
+        """Return an object as JSON."""
+        return cls(orjson.dumps(body), headers=headers or {})
+
+    @classmethod
+    def page(cls, status: int, headers: Mapping[str, str] | None = None) -> "Reply":
+        """Return what a gateway in front of the service says: a status, in HTML."""
+        body = f"<html><head><title>{status}</title></head><body>nginx</body></html>\r\n"
+        return cls(body.encode(), "text/html", status, headers or {})
+
+
+class Refusal(Exception):
+    """What the service answers instead of a result; without a text it says its code's name."""
+
+    def __init__(self, code: int, msg: str = "") -> None:
+        super().__init__(code, msg)
+        self.code = code
+        self.msg = msg or fault_codes.look_up(code).name.replace("_", " ").capitalize()
+
+    @classmethod
+    def of_parameter(cls, found: ParameterFault) -> "Refusal":
+        """Refuse a bad parameter with the code that the contract has for it."""
+        code = _BY_VIOLATION.get(found.fault.violation, found.param.refusal)
+        fault = found.for_user()
+        return cls(code, f"Parameter '{fault.field}' {fault.problem}")
+
+    def reply(self, headers: Mapping[str, str] | None = None) -> Reply:
+        """Return it as an answer."""
+        return Reply.json({"error": {"code": self.code, "msg": self.msg}}, headers)

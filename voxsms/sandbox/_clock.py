@@ -1,0 +1,53 @@
+"""The time in a sandbox: real until someone drives it."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+
+class SandboxClock:
+    """Follows real time; `set` makes it stand still, `advance` moves it, `run` lets it go on.
+
+    All of it may be called from any thread.
+    """
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self._lock = threading.Lock()
+        self._ahead = 0.0
+        self._stands_at: float | None = None
+        if start is not None:
+            self.set(start)
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        with self._lock:
+            return self._time()
+
+    def _time(self) -> float:
+        return time.time() + self._ahead if self._stands_at is None else self._stands_at
+
+    def now(self) -> datetime:
+        """Return the time as an aware UTC `datetime`."""
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def advance(self, seconds: float | timedelta) -> None:
+        """Move forward (or back); a clock that stands goes on standing, there."""
+        step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        with self._lock:
+            if self._stands_at is None:
+                self._ahead += step
+            else:
+                self._stands_at += step
+
+    def set(self, moment: datetime) -> None:
+        """Make it `moment`, an aware `datetime`, and stand still there."""
+        if moment.utcoffset() is None:
+            raise ValueError("the clock of a sandbox needs an aware datetime, such as one in UTC")
+        with self._lock:
+            self._stands_at = moment.timestamp()
+
+    def run(self) -> None:
+        """Go on from here at the pace of real time."""
+        with self._lock:
+            self._ahead = self._time() - time.time()
+            self._stands_at = None

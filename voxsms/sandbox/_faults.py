@@ -1,0 +1,269 @@
+"""Faults as data: every kind there is, how one is written, and the script of those to come.
+
+What each fault does on the wire stands in `_wire_faults.py`, under the same names. "Commits" says
+whether the request is carried out before the fault: whether the ledger then holds a delivery.
+"""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from voxsms.api.spec import METHODS
+
+
+@attrs.frozen
+class Kind:
+    """One kind of fault: its name, what it does, and the options it knows with their defaults."""
+
+    name: str
+    doc: str
+    commits: bool = False
+    """Whether the request is carried out first."""
+    connecting: bool = False
+    """Whether it meets the connection, before any request is there to be looked at."""
+    options: Mapping[str, object] = attrs.field(factory=dict[str, object])
+
+
+_KINDS = (
+    Kind("ok", "Answers as if nothing were wrong: keeps a place in the script.", commits=True),
+    Kind(
+        "refuse",
+        "Does not listen for some seconds of real time, so that connecting fails.",
+        connecting=True,
+        options={"seconds": 0.25},
+    ),
+    Kind("accept_then_close", "Accepts a connection and closes it.", connecting=True),
+    Kind("read_then_close", "Reads the request, carries nothing out, closes without an answer."),
+    Kind("read_then_reset", "Reads the request, carries nothing out, resets the connection."),
+    Kind("never", "Reads the request, carries nothing out, never answers."),
+    Kind(
+        "http_error",
+        "Answers with a status and a page of a gateway; nothing was carried out.",
+        options={"status": 503, "retry_after": None},
+    ),
+    Kind(
+        "http_429",
+        "Answers HTTP 429; nothing was carried out.",
+        options={"retry_after": None},
+    ),
+    Kind(
+        "rate_limited",
+        "Answers with code 340; nothing was carried out.",
+        options={"retry_after": None},
+    ),
+    Kind(
+        "error",
+        "Answers with an error code; nothing was carried out.",
+        options={"code": 2, "msg": "", "retry_after": None},
+    ),
+    Kind(
+        "slow",
+        "Carries the request out and answers after some seconds, real or of the driven clock.",
+        commits=True,
+        options={"seconds": 1.0, "driven": False},
+    ),
+    Kind(
+        "drip",
+        "Carries the request out and answers byte by byte, with a pause after each.",
+        commits=True,
+        options={"seconds": 0.001},
+    ),
+    Kind("commit_then_close", "Carries the request out and closes.", commits=True),
+    Kind("commit_then_reset", "Carries the request out and resets.", commits=True),
+    Kind("commit_then_half", "Carries the request out, answers half, closes.", commits=True),
+    Kind("commit_then_garbage", "Carries the request out, answers no HTTP.", commits=True),
+    Kind("commit_then_html", "Carries the request out, answers HTTP 502 in HTML.", commits=True),
+    Kind("commit_then_500", "Carries the request out, answers HTTP 500 in text.", commits=True),
+    Kind(
+        "commit_then_error",
+        "Carries the request out and answers with an error code.",
+        commits=True,
+        options={"code": 2, "msg": ""},
+    ),
+    Kind(
+        "commit_then_answer",
+        "Carries the request out and answers with a body and a status that are given.",
+        commits=True,
+        options={"body": "{}", "status": 200},
+    ),
+    Kind("commit_then_never", "Carries the request out and never answers.", commits=True),
+)
+
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _KINDS})
+"""Every kind of fault by its name."""
+
+
+def _known(_: object, attribute: "attrs.Attribute[Any]", value: str | None) -> None:
+    known = KINDS if attribute.name == "kind" else METHODS
+    if value is not None and value not in known:
+        raise ValueError(f"{attribute.name}: {value!r} is not one of {', '.join(known)}")
+
+
+def _at_least_one(_: object, attribute: "attrs.Attribute[Any]", value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{attribute.name}: is {value}; it must be at least 1")
+
+
+@attrs.frozen
+class InjectedFault:
+    """A fault, for how many requests, and of which method; None is any.
+
+    `options` are those of the kind: `seconds`, `code`, `msg`, `body`, `status`, `retry_after`,
+    `driven`.
+    """
+
+    kind: str = attrs.field(validator=_known)
+    times: int = attrs.field(default=1, validator=_at_least_one)
+    method: str | None = attrs.field(default=None, validator=_known)
+    options: Mapping[str, object] = attrs.field(factory=dict[str, object])
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the kind knows what is asked of it."""
+        kind = KINDS[self.kind]
+        if unknown := self.options.keys() - kind.options.keys():
+            raise ValueError(f"{self.kind} has no option {', '.join(sorted(unknown))}")
+        if kind.connecting and self.method is not None:
+            raise ValueError(f"{self.kind} meets the connection: it cannot choose a method")
+
+    def option(self, name: str) -> Any:  # noqa: ANN401 - a number, a text or None, by the option
+        """Return the value of an option, or the kind's default for it."""
+        return self.options.get(name, KINDS[self.kind].options[name])
+
+
+OK = InjectedFault("ok")
+_ENTRY = re.compile(
+    r"(?P<kind>\w+)(\*(?P<times>\d+))?(@(?P<method>\w+))?(?P<options>(:\w+=[^:]*)*)"
+)
+
+
+def parse(script: str) -> tuple[InjectedFault, ...]:
+    """Read a script from its text: `commit_then_close*2@A2PSendSms,rate_limited:retry_after=1`."""
+    return tuple(_entry(entry.strip()) for entry in script.split(",") if entry.strip())
+
+
+def _entry(text: str) -> InjectedFault:
+    found = _ENTRY.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{text!r} is no fault; write kind, kind*2, kind@Method, kind:option=value"
+        )
+    given = (each.partition("=") for each in found["options"].split(":")[1:])
+    options = {name: _value(name, value) for name, _, value in given}
+    return InjectedFault(found["kind"], int(found["times"] or 1), found["method"], options)
+
+
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "seconds": float,
+    "code": int,
+    "status": int,
+    "driven": lambda text: text.lower() in ("1", "true", "yes"),
+}
+
+
+def _value(name: str, text: str) -> object:
+    try:
+        return _READERS.get(name, str)(text)
+    except ValueError:
+        raise ValueError(f"{name}: {text!r} is no number") from None
+
+
+class FaultScript:
+    """The faults still to come, in order; may be changed from any thread.
+
+    A request with good credentials meets the first fault that fits its method; one without is
+    refused and uses up none. A fault of the connection has its turn when it stands first; requests
+    that arrive before it are answered as usual.
+    """
+
+    def __init__(self, faults: Iterable[InjectedFault] = ()) -> None:
+        self._lock = threading.RLock()
+        # Each a copy, by whose identity the sandbox knows it.
+        self._entries: deque[InjectedFault] = deque(map(attrs.evolve, faults))
+        self._happened: list[InjectedFault] = []
+        self.on_change: Callable[[], None] | None = None
+        """Called after each change, while a sandbox is running; for the sandbox."""
+
+    def add(
+        self, kind: str, *, times: int = 1, method: str | None = None, **options: object
+    ) -> InjectedFault:
+        """Put a fault at the end of the script."""
+        fault = InjectedFault(kind, times, method, options)
+        self.script([fault])
+        return fault
+
+    def script(self, faults: str | Iterable[InjectedFault | str]) -> None:
+        """Put several at the end, as `InjectedFault`s, as names, or in the text form of `parse`."""
+        given = parse(faults) if isinstance(faults, str) else faults
+        entries = [f for each in given for f in (parse(each) if isinstance(each, str) else [each])]
+        with self._lock:
+            self._entries += map(attrs.evolve, entries)
+        self._changed()
+
+    def clear(self) -> None:
+        """Forget what is still to come; a listener that was closed opens again."""
+        with self._lock:
+            self._entries.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+    @property
+    def pending(self) -> tuple[InjectedFault, ...]:
+        """What is still to come."""
+        with self._lock:
+            return tuple(self._entries)
+
+    @property
+    def happened(self) -> tuple[InjectedFault, ...]:
+        """What was met, one entry a request or connection."""
+        with self._lock:
+            return tuple(self._happened)
+
+    def connecting(self) -> InjectedFault | None:
+        """Return the fault that the next connection meets, if it is its turn; for the sandbox."""
+        with self._lock:
+            first = self._entries[0] if self._entries else OK
+            return first if KINDS[first.kind].connecting else None
+
+    def take(self, method: str) -> InjectedFault:
+        """Take the fault that a request meets, `OK` if none; for the sandbox."""
+        with self._lock:
+            position = self._position(method)
+            if position is None:
+                return OK
+            fault = self._use(position)
+        self._changed()
+        return fault
+
+    def _position(self, method: str) -> int | None:
+        for position, fault in enumerate(self._entries):
+            if KINDS[fault.kind].connecting:
+                return None
+            if fault.method in (None, method):
+                return position
+        return None
+
+    def take_connecting(self, fault: InjectedFault) -> bool:
+        """Use up one time of a fault of the connection if it is still first; for the sandbox."""
+        with self._lock:
+            if self.connecting() is not fault:
+                return False
+            self._use(0)
+        self._changed()
+        return True
+
+    def _use(self, position: int) -> InjectedFault:
+        fault = self._entries[position]
+        if fault.times == 1:
+            del self._entries[position]
+        else:
+            self._entries[position] = attrs.evolve(fault, times=fault.times - 1)
+        self._happened.append(fault)
+        return fault

@@ -1,0 +1,125 @@
+"""Who asks: the credentials of a sandbox, and whether a request carries good ones.
+
+Source: shared contract, section 1 "Authentication"; the codes are those of section 4.
+"""
+
+import secrets
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import cast
+
+import attrs
+import orjson
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
+
+from voxsms.calls.auth import ApiKey, ServiceAccount
+from voxsms.sandbox._calls import Refusal
+from voxsms.sandbox._clock import SandboxClock
+
+_AUTHORIZATION_FAILED = 100
+_INVALID_ACCOUNT_ID = 115
+_INVALID_TOKEN_FORMAT = 447
+_INVALID_TOKEN_TTL = 454
+_ISSUED_IN_FUTURE = 455
+_EXPIRED = 456
+_LONGEST = 3600
+"""Seconds that a token may last."""
+_LEEWAY = 1
+"""Seconds by which a token may come from the future: `iat` has whole seconds only."""
+
+
+@cache
+def _key() -> tuple[rsa.RSAPrivateKey, str]:
+    """Make a private key and its PEM: one a process, when it is first needed, as it takes long."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return key, pem.decode()
+
+
+@attrs.frozen
+class _Claims:
+    """What a token says."""
+
+    issuer: str
+    issued_at: float
+    expires_at: float
+
+
+class Identity:
+    """An account invented for one sandbox: its credentials and the check of them."""
+
+    def __init__(self, clock: SandboxClock) -> None:
+        self._clock = clock
+        self.account_id = 1_000_000 + secrets.randbelow(9_000_000)
+        self._key_id = secrets.token_hex(16)
+        self.api_key = ApiKey(self.account_id, secrets.token_hex(20))
+        self.callback_salt = secrets.token_hex(20)
+
+    @cached_property
+    def auth(self) -> ServiceAccount:
+        """A service account; nothing is spent on a key for those who use the API key."""
+        return ServiceAccount(self.account_id, self._key_id, _key()[1])
+
+    def check(self, authorization: str | None, form: Mapping[str, str]) -> None:
+        """Let a request pass that carries a good token or the API key, or raise `Refusal`."""
+        if authorization is None:
+            self._check_api_key(form)
+        else:
+            self._check_claims(self._claims(authorization))
+
+    def _check_api_key(self, form: Mapping[str, str]) -> None:
+        if form.get("account_id", str(self.account_id)) != str(self.account_id):
+            raise Refusal(_INVALID_ACCOUNT_ID)
+        given = form.get("api_key", "").encode()
+        if not secrets.compare_digest(given, self.api_key.api_key.encode()):
+            raise Refusal(_AUTHORIZATION_FAILED)
+
+    def _claims(self, authorization: str) -> _Claims:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Refusal(_INVALID_TOKEN_FORMAT, "No bearer token")
+        key, _ = _key()
+        try:
+            decoded = PyJWS().decode_complete(token, key.public_key(), ["RS256"])
+        except InvalidSignatureError:
+            raise Refusal(_AUTHORIZATION_FAILED) from None
+        except (InvalidTokenError, RecursionError):  # the header's JSON may be nested deeply
+            raise Refusal(_INVALID_TOKEN_FORMAT) from None
+        if decoded["header"].get("kid") != self._key_id:
+            raise Refusal(_AUTHORIZATION_FAILED)
+        return _read_claims(decoded["payload"])
+
+    def _check_claims(self, claims: _Claims) -> None:
+        if claims.issuer != str(self.account_id):
+            raise Refusal(_INVALID_ACCOUNT_ID)
+        if claims.expires_at - claims.issued_at > _LONGEST:
+            raise Refusal(_INVALID_TOKEN_TTL)
+        now = self._clock.time()
+        if claims.issued_at > now + _LEEWAY:
+            raise Refusal(_ISSUED_IN_FUTURE)
+        if claims.expires_at <= now:
+            raise Refusal(_EXPIRED)
+
+
+def _read_claims(payload: bytes) -> _Claims:
+    try:
+        claims = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        raise Refusal(_INVALID_TOKEN_FORMAT) from None
+    if not isinstance(claims, dict):
+        raise Refusal(_INVALID_TOKEN_FORMAT)
+    said = cast("dict[str, object]", claims)
+    issued_at, expires_at = said.get("iat"), said.get("exp")
+    if not (_is_time(issued_at) and _is_time(expires_at) and "iss" in said):
+        raise Refusal(_INVALID_TOKEN_FORMAT)
+    return _Claims(str(said["iss"]), cast("float", issued_at), cast("float", expires_at))
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

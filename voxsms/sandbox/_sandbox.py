@@ -1,0 +1,194 @@
+"""Sandbox: the account, its server and what a test looks at, from start to end."""
+
+import json
+import os
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.to_thread
+
+from voxsms.api.models import Direction
+from voxsms.calls.auth import ApiKey, ServiceAccount
+from voxsms.sandbox._account import NewMessage
+from voxsms.sandbox._app import make_app
+from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._faults import FaultScript
+from voxsms.sandbox._history import fill
+from voxsms.sandbox._ledger import Ledger
+from voxsms.sandbox._server import HOST, ServerThread
+from voxsms.sandbox._service import Service
+from voxsms.sandbox._settings import Settings
+from voxsms.text import count_fragments
+
+_TWO_YEARS = timedelta(days=730)
+
+
+class Sandbox:
+    """An account with a server on loopback; made by `serve()`.
+
+    A context manager of both kinds: `with` starts and ends it in any program, `async with` does so
+    without holding up asyncio or trio.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.clock = SandboxClock(settings.start)
+        """What time it is for the service."""
+        self.ledger = Ledger()
+        """What was really delivered."""
+        self.faults = FaultScript(settings.faults)
+        """What goes wrong, and when."""
+        self._settings = settings
+        self._service: Service | None = None
+        self._thread: ServerThread | None = None
+
+    def __repr__(self) -> str:
+        """Show where it listens."""
+        return f"<Sandbox {self.url if self._thread else 'not running'}>"
+
+    def start(self) -> Self:
+        """Listen; `stop` must follow."""
+        if self._thread is not None:
+            raise RuntimeError("the sandbox is running already")
+        service = Service(self._settings, self.clock, self.ledger, self.faults)
+        try:
+            thread = ServerThread(
+                make_app(service),
+                self.faults,
+                self._settings.port,
+                self._settings.keep_alive,
+            )
+            service.address = f"{HOST}:{thread.port}"
+            thread.start()
+        except BaseException:
+            service.account.close()
+            raise
+        self._service, self._thread = service, thread
+        return self
+
+    def stop(self) -> None:
+        """End the server with every connection, thread and file it has; once is enough."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._running.account.close()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start it in a thread."""
+        # Shielded: a cancellation between start and body would leave a server running.
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.start)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it, also where the body was cancelled."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.stop)
+
+    @property
+    def _running(self) -> Service:
+        if self._service is None:
+            raise RuntimeError("the sandbox was not started: use `with` or `async with`")
+        return self._service
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for `Client(base_url=)`; no slash at the end."""
+        return f"http://{self._running.address}"
+
+    @property
+    def auth(self) -> ServiceAccount:
+        """A service account of the sandbox's account."""
+        return self._running.identity.auth
+
+    @property
+    def api_key(self) -> ApiKey:
+        """The account's API key."""
+        return self._running.identity.api_key
+
+    @property
+    def callback_salt(self) -> str:
+        """The salt that signs callbacks."""
+        return self._running.identity.callback_salt
+
+    @property
+    def balance(self) -> Decimal:
+        """The money that is left, exactly."""
+        return self._running.account.balance
+
+    def save_credentials(self, path: str | os.PathLike[str]) -> Path:
+        """Write the service account's JSON file, readable by the user alone, as clients want it.
+
+        A file that is there already is replaced by a new one: who has the old one open, or could
+        read it, does not see the key.
+        """
+        auth, file = self.auth, Path(path)
+        credentials = {
+            "account_id": auth.account_id,
+            "key_id": auth.key_id,
+            "private_key": auth.private_key,
+        }
+        target = file.resolve()
+        try:
+            with TemporaryDirectory(dir=target.parent) as directory:  # of mode 0700
+                new = Path(directory) / target.name
+                new.touch(mode=0o600)
+                new.write_text(json.dumps(credentials))
+                new.replace(target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(file)) from error
+        return file
+
+    def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
+        """Let a message arrive at one of the account's enabled numbers; return its id."""
+        number = self._running.account.number(destination)
+        if number is None or not number.sms_enabled:
+            raise ValueError("destination: is no number of the account for which SMS is enabled")
+        message = NewMessage(
+            kind="sms",
+            source=source,
+            destination=destination,
+            fragments=count_fragments(text),
+            cost=Decimal(0),
+            text=text if store_body else None,
+            direction=Direction.IN,
+        )
+        (message_id,), _ = self._running.account.record([message])
+        return message_id
+
+    def fill_history(
+        self,
+        kind: str,
+        rows: int,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Make up a history of `kind` (`sms` or `a2p`), by default of the last two years.
+
+        The same seed and times give the same rows. Nothing is charged or recorded in the ledger.
+        """
+        end = end or self.clock.now()
+        start = start or end - _TWO_YEARS
+        account = self._running.account
+        with account.lock, account.db:
+            fill(account.db, kind, rows, start=start, end=end, seed=seed)
+            account.version += 1

@@ -1,0 +1,240 @@
+"""uvicorn in a thread of its own, with its own loop; ended whole, whatever is still open.
+
+Beneath it the raw layer: what a well-behaved ASGI application cannot do to a connection.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+import threading
+from concurrent.futures import Future
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from voxsms.sandbox._faults import FaultScript, InjectedFault
+
+HOST = "127.0.0.1"
+_PATIENCE = 5
+"""Seconds after which something that takes a moment is taken for stuck."""
+
+
+def _bind(port: int) -> socket.socket:
+    """Return a socket bound before the server starts, so that its port is known and taken."""
+    # asyncio turns Nagle off only where the protocol is named; with it each answer takes 40 ms.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((HOST, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+_LINGER_0 = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: closing sends a RST and drops what was not sent."""
+
+
+class RawProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol with a hand on the transport.
+
+    The application finds it under `scope["state"]["wire"]`.
+    """
+
+    faults: FaultScript
+    """Set by a subclass, one for each server, as uvicorn makes the instances."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, "wire": self}
+        self.logger = logging.getLogger("voxsms")
+        self.access_log = False
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the base class differs from asyncio's
+        """Take a connection, or close it if that is the fault whose turn it is."""
+        super().connection_made(transport)
+        fault = self.faults.connecting()
+        if fault is not None and self.faults.take_connecting(fault):
+            self.close()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
+            self.close()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the next request must open a connection, to meet its fault there."""
+        return self.faults.connecting() is not None
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """Close in good order."""
+        self.transport.close()
+
+    def reset(self) -> None:
+        """Close with a RST."""
+        sock = cast("socket.socket", self.transport.get_extra_info("socket"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        self.transport.abort()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Runs until told to end; its listener is closed while the script of faults says `refuse`."""
+
+    def __init__(
+        self, config: uvicorn.Config, faults: FaultScript, listener: socket.socket
+    ) -> None:
+        super().__init__(config)
+        self._faults = faults
+        self._listener = listener
+        self._port: int = listener.getsockname()[1]
+        self._refusing: InjectedFault | None = None
+        self._looking = asyncio.Lock()
+        self._end = asyncio.Event()
+        self.ready: Future[None] = Future()
+
+    def end(self) -> None:
+        """Let `serve` come to its end; in the loop's thread."""
+        self._end.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            self.should_exit = True
+            self.ready.set_exception(error)
+        else:
+            await self.look()
+            self.ready.set_result(None)
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        await self._end.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - closed with their servers
+        """Cut every connection; what was still being answered ends by that.
+
+        Not only those that uvicorn knows: one that is just being accepted is a task of the loop.
+        """
+        self._stop_listening()
+        async with asyncio.timeout(_PATIENCE):
+            while self.server_state.connections or len(asyncio.all_tasks()) > 1:
+                for connection in self._connections():
+                    connection.transport.abort()
+                await asyncio.sleep(0)
+        self._stop_listening()  # what a look may have opened meanwhile
+
+    def _connections(self) -> list[RawProtocol]:
+        return cast("list[RawProtocol]", list(self.server_state.connections))
+
+    async def look(self) -> None:
+        """Bring listener and connections in line with the script of faults."""
+        async with self._looking:
+            self._close_what_must()
+            if self._refusing is not None and self._faults.connecting() is not self._refusing:
+                self._refusing = None
+                self._listener = _bind(self._port)
+                await super().startup([self._listener])
+            await asyncio.sleep(0)  # the loop closes sockets in its next round
+
+    def look_soon(self) -> None:
+        """Close what must be closed, and open in a moment; in the loop's thread.
+
+        The answer of the request that changed the script is still to come: its client must find
+        the listener closed.
+        """
+        self._close_what_must()
+        task = asyncio.get_running_loop().create_task(self.look())
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
+
+    def _close_what_must(self) -> None:
+        fault = self._faults.connecting()
+        if fault is None:
+            return
+        # It is met on connecting, so no connection that is open may be used.
+        for connection in self._connections():
+            connection.close_if_idle()
+        if fault.kind == "refuse":
+            self._stop_listening()
+            self._open_after(fault)
+
+    def _open_after(self, fault: InjectedFault) -> None:
+        if self._refusing is not fault:
+            self._refusing = fault
+            later = asyncio.get_running_loop().call_later
+            later(fault.option("seconds"), self._faults.take_connecting, fault)
+
+    def _stop_listening(self) -> None:
+        # Not by `Server.close()`: asyncio then drops a connection that it has accepted a moment
+        # before, and leaves its socket open.
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+
+
+class ServerThread:
+    """The thread, from `start` to `stop`."""
+
+    def __init__(self, app: ASGIApp, faults: FaultScript, port: int, keep_alive: float) -> None:
+        self._faults = faults
+        self._socket = _bind(port)
+        self.port: int = self._socket.getsockname()[1]
+        self._config = uvicorn.Config(
+            app,
+            http=type("SandboxProtocol", (RawProtocol,), {"faults": faults}),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,  # the sandbox's own follows its clock
+            timeout_keep_alive=cast("int", keep_alive),  # any number does
+        )
+        self._thread = threading.Thread(target=self._run, name="voxsms-sandbox", daemon=True)
+        self._started: Future[tuple[asyncio.AbstractEventLoop, _Uvicorn]] = Future()
+
+    def start(self) -> None:
+        """Come back when it listens."""
+        self._thread.start()
+        _, server = self._started.result()
+        if error := server.ready.exception():
+            self._thread.join()
+            raise error
+        self._faults.on_change = self._look
+
+    def stop(self) -> None:
+        """Come back when nothing of it is left."""
+        self._faults.on_change = None
+        loop, server = self._started.result()
+        loop.call_soon_threadsafe(server.end)
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Not the loop of a policy that the user has set: resetting needs a real socket.
+        with self._socket, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = _Uvicorn(self._config, self._faults, self._socket)
+        self._started.set_result((asyncio.get_running_loop(), server))
+        await server.serve([self._socket])
+
+    def _look(self) -> None:
+        loop, server = self._started.result()
+        if threading.current_thread() is self._thread:
+            server.look_soon()
+        else:
+            asyncio.run_coroutine_threadsafe(server.look(), loop).result(_PATIENCE)

@@ -1,0 +1,183 @@
+"""What a sandbox starts with; `voxsms.sandbox.serve()` takes these as keyword arguments."""
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from voxsms.api.models import (
+    DeliveryStatus,
+    MessageStatus,
+    PriceGroup,
+    PriceGroupParams,
+    ResourcePrice,
+)
+from voxsms.api.wire import PhoneType, WireFault
+from voxsms.sandbox._faults import InjectedFault, parse
+
+_COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
+_PHONE = PhoneType()
+
+STATUS_IDS: Mapping[DeliveryStatus, MessageStatus] = MappingProxyType(
+    dict.fromkeys(DeliveryStatus, MessageStatus.ERROR)
+    | {
+        DeliveryStatus.QUEUED: MessageStatus.WAITING,
+        DeliveryStatus.DISPATCHED: MessageStatus.WAITING,
+        DeliveryStatus.DELIVERED: MessageStatus.SUCCESS,
+    }
+)
+"""What a message's `status_id` is while its delivery stands there."""
+
+
+def _digits(value: str) -> str:
+    try:
+        return _PHONE.write(value)
+    except WireFault as fault:
+        raise ValueError(f"numbers: {fault.problem}") from None
+
+
+@attrs.frozen(kw_only=True)
+class Number:
+    """A number rented by the sandbox's account."""
+
+    number: str = attrs.field(converter=_digits)
+    sms_supported: bool = True
+    sms_enabled: bool = False
+    """Whether `ControlSms` has enabled it already."""
+    callback_url: str | None = None
+    """Its own `incoming_sms_callback_url`."""
+
+    @property
+    def country(self) -> str:
+        """The code of the number's country, for the prefixes the sandbox knows."""
+        prefixes = (self.number[:length] for length in (2, 1))
+        return next((_COUNTRIES[p] for p in prefixes if p in _COUNTRIES), "ZZ")
+
+
+def _numbers(given: Iterable[str | Number]) -> tuple[Number, ...]:
+    if isinstance(given, str):
+        raise ValueError("numbers: is one string; it must be a list")  # noqa: TRY004 - as below
+    return tuple(n if isinstance(n, Number) else Number(number=n) for n in given)
+
+
+def _money(amount: Decimal | int | str) -> Decimal:
+    try:
+        money = Decimal(amount)
+    except InvalidOperation:
+        raise ValueError("balance: is no amount") from None
+    if not money.is_finite():
+        raise ValueError("balance: is not finite")
+    if money < 0:
+        raise ValueError(f"balance: is {money}; it must not be below 0")
+    return money
+
+
+def _texts(given: Iterable[str]) -> tuple[str, ...]:
+    return tuple(given)
+
+
+def _prices(given: Iterable[ResourcePrice]) -> tuple[ResourcePrice, ...]:
+    return tuple(given)
+
+
+def _faults(given: str | Iterable[InjectedFault]) -> tuple[InjectedFault, ...]:
+    return parse(given) if isinstance(given, str) else tuple(given)
+
+
+def _fates(given: Mapping[str, DeliveryStatus | str]) -> Mapping[str, DeliveryStatus]:
+    return {_digits(number): DeliveryStatus(status) for number, status in given.items()}
+
+
+def _codes(given: Mapping[str, int]) -> Mapping[str, int]:
+    return {_digits(number): int(code) for number, code in given.items()}
+
+
+def _group(
+    id_: int,
+    name: str,
+    price: str,
+    allowed: str,
+    forbidden: tuple[str, ...] = (),
+    per: int = 1,
+) -> PriceGroup:
+    params = PriceGroupParams(allowed=(allowed,), forbidden=forbidden)
+    return PriceGroup(id_, name, Decimal(price), per, 1, params)
+
+
+# The first five are those of the contract's example; the rest complete the three prefixes.
+PRICES = (
+    ResourcePrice(
+        "SMSOUT",
+        (
+            _group(101, "USA", "0.0079", "1", forbidden=("1876", "1809")),
+            _group(102, "United Kingdom", "0.0410", "44"),
+            _group(103, "United Kingdom Mobile", "3.55", "447", per=100),
+            _group(104, "Russia", "0.0550", "7"),
+        ),
+    ),
+    ResourcePrice(
+        "A2P_SMS_E212",
+        (
+            _group(201, "Russia Mobile", "0.0312", "79"),
+            _group(202, "Russia", "0.0420", "7"),
+            _group(203, "USA", "0.0085", "1", forbidden=("1876", "1809")),
+            _group(204, "United Kingdom", "0.0385", "44"),
+            _group(205, "United Kingdom Mobile", "3.40", "447", per=100),
+        ),
+    ),
+)
+"""The prices of a sandbox for the prefixes 1, 44 and 7."""
+
+
+def _above_zero(_: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{attribute.name}: is {value}; it must be above 0")
+
+
+def _not_negative(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name}: is {value}; it must not be below 0")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """An account to try things with: money, two numbers, a SenderID, prices."""
+
+    balance: Decimal = attrs.field(default=Decimal("100.00"), converter=_money)
+    currency: str = "USD"
+    numbers: tuple[Number, ...] = attrs.field(
+        default=(Number(number="447443332211"), Number(number="14155550100")), converter=_numbers
+    )
+    """Rented numbers; one given as a `str` supports SMS and is not enabled yet."""
+    sender_ids: tuple[str, ...] = attrs.field(default=("VOXSMS",), converter=_texts)
+    prices: tuple[ResourcePrice, ...] = attrs.field(default=PRICES, converter=_prices)
+    """A number for which there is no price has no route."""
+    a2p_enabled: bool = True
+    refused: Mapping[str, int] = attrs.field(factory=dict[str, int], converter=_codes)
+    """Destinations that a send refuses, each with its error code, such as 385 or 506."""
+    fates: Mapping[str, DeliveryStatus] = attrs.field(
+        factory=dict[str, DeliveryStatus], converter=_fates
+    )
+    """Destinations whose messages end otherwise than `DELIVERED`."""
+    dispatch_after: float = attrs.field(default=1.0, validator=_not_negative)
+    """Seconds of the sandbox's clock from a send to `DISPATCHED`."""
+    deliver_after: float = attrs.field(default=3.0, validator=_not_negative)
+    """Seconds from `DISPATCHED` to the end."""
+    rate_limit: int | None = attrs.field(default=None, validator=_above_zero)
+    """How many requests a second are answered before code 340; no limit if None."""
+    max_rows: int = attrs.field(default=1000, validator=_above_zero)
+    """Rows in a page, whatever `count` asks for: a smaller number makes pages short."""
+    start: datetime | None = None
+    """The time at which the clock stands; if None it follows real time."""
+    database: str | os.PathLike[str] | None = None
+    """A file that keeps messages, balance and enabled numbers; if None they are in memory."""
+    faults: tuple[InjectedFault, ...] = attrs.field(default=(), converter=_faults)
+    """The script of faults to begin with, also in its text form."""
+    port: int = attrs.field(default=0, validator=_not_negative)
+    """Where to listen on 127.0.0.1; 0 takes a free port."""
+    keep_alive: float = attrs.field(default=5.0, validator=_above_zero)
+    """Seconds after which an idle connection is closed."""
