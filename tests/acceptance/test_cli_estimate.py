@@ -95,6 +95,14 @@ def test_prices_that_would_drive_the_terminal(
     assert ran.out.count("<U+001B>") == 4
 
 
+def test_estimate_names_short_codes(voxsms: Run, rates: str) -> None:
+    """12345 begins like a number of the USA and is not priced as one."""
+    ran = voxsms("estimate", "hello", "--to", AMERICAN, "12345", "--rates", rates)
+    assert ran.status == 1
+    assert "no price is known for 1 message, to 123... (1)" in ran.out
+    assert "1 message of these to short codes (12345), which are no phone numbers" in ran.out
+
+
 def test_estimate_of_one_text(voxsms: Run, rates: str) -> None:
     """One text to a few numbers: in all, by group, by fragments, and who has no price."""
     ran = voxsms("estimate", "hello", "--to", BRITISH, AMERICAN, STRANGE, "--rates", rates)

@@ -338,6 +338,7 @@ def test_a_greek_mailing_in_capitals_costs_half() -> None:
         ("1ος ΐ ς", "1ος ΐ ς", "1OΣ I Σ"),
         ("\u1f08θῆναι", "\u1f08θῆναι", "AΘHNAI"),  # as it was written until 1982
         ("«ΝΑΙ» …", '"NAI" ...', '"NAI" ...'),
+        ("Α\u20e3", "Α\u20e3", "Α\u20e3"),  # in a box: more than a letter
         ("ΝΑΙ Жук", "ΝΑΙ Жук", "ΝΑΙ Жук"),
         ("5 μg", "5 μg", "5 μg"),  # a letter in another alphabet's word is no Greek
         ("Α www.ΑΒ.gr/Α", "Α www.ΑΒ.gr/Α", "Α www.ΑΒ.gr/Α"),

@@ -11,16 +11,19 @@ from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from threading import Lock
-from typing import Final, Literal, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import attrs
 
 from voxsms.api.phone_numbers import digits_or_text
-from voxsms.clock import Clock
 from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
 from voxsms.pricing._money import EXACT, total
 from voxsms.pricing._rates import RateTable, destination_digits, method_name
 from voxsms.text import count_fragments
+
+if TYPE_CHECKING:  # it brings anyio along
+    from voxsms.clock import Clock
 
 _SLOTS: Final = 1000
 """A window of time is kept in so many parts, so that a busy day takes no more memory."""
@@ -108,13 +111,13 @@ class Budget:
         max_fragments: int | None = None,
         rates: RateTable | Sequence[RateTable] | None = None,
         unpriced: Literal["refuse", "allow"] = "refuse",
-        clock: Clock | None = None,
+        clock: "Clock | None" = None,
     ) -> None:
         tables = [rates] if isinstance(rates, RateTable) else rates or []
         self.max_cost = None if max_cost is None else _read_amount(max_cost)
         self.per = per
         self.max_fragments = max_fragments
-        self._clock = clock or Clock()
+        self._now = clock.monotonic if clock else monotonic
         self._tables = {table.method: table for table in tables}
         self._refuses = unpriced != "allow"
         self._slots: deque[_Slot] = deque()
@@ -225,7 +228,7 @@ class Budget:
 
     def _find_slot(self) -> _Slot:
         """Return the slot of this moment; without `per` there is one for all time."""
-        number = self._count_slots(self._clock.monotonic())
+        number = self._count_slots(self._now())
         if not self._slots or self._slots[-1].number != number:
             self._slots.append(_Slot(number))
         return self._slots[-1]
@@ -236,7 +239,7 @@ class Budget:
     def _forget_old(self) -> None:
         if self.per is not None:
             # A slot goes when its last moment is out of the window.
-            oldest = self._count_slots(self._clock.monotonic()) - _SLOTS
+            oldest = self._count_slots(self._now()) - _SLOTS
             self._forget(sum(1 for slot in self._slots if slot.number < oldest))
 
     def _forget(self, slots: int) -> None:
