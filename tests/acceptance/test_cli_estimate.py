@@ -397,6 +397,16 @@ def test_two_stray_quotes_in_neighbouring_lines(
     assert (ran.status, "lines 2 to 3 were read as one row" in ran.err) == (1, True)
 
 
+def test_a_quote_that_is_doubled_in_the_next_line(
+    voxsms: Run, rates: str, recipients: Path
+) -> None:
+    """The line looks like one of other columns, but its number is where numbers are: told."""
+    recipients.write_text(f'phone,name\n{BRITISH},"Ada\n{AMERICAN},""Zoë, Ltd"\n')
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json")
+    found = json.loads(voxsms(*words).out)
+    assert (found["messages"], found["invalid"]) == (0, 2)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     st.lists(st.sampled_from(["4477009{}", '"4477009{}"', '"4477009{}', '4477009{}"']), max_size=9)

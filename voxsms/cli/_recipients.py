@@ -166,7 +166,7 @@ class Recipients:
         )
 
     def _is_row(self, line: str) -> bool:
-        """Return whether a line by itself has the columns of the first row, and a phone number.
+        """Return whether a line by itself has columns, and a phone number where it belongs.
 
         Also if its quotes are read as any other character: it may have a stray one too.
         """
@@ -176,7 +176,9 @@ class Recipients:
         ):
             numbers = cells
             if self._wanted:
-                numbers = [cells[self._wanted[0]]] if len(cells) == len(self.header) else []
+                # How many columns follow proves nothing: a stray quote may join or part them.
+                at, least = self._wanted[0], min(2, len(self.header))
+                numbers = cells[at : at + 1] if len(cells) >= least else []
             if any(map(_is_like_number, numbers)):
                 return True
         return False

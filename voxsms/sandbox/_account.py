@@ -76,7 +76,7 @@ CREATE TABLE IF NOT EXISTS messages (
     fragments INTEGER NOT NULL,
     cost TEXT NOT NULL,         -- a decimal
     status TEXT NOT NULL,
-    fate TEXT NOT NULL,         -- the status it will end with
+    final_status TEXT NOT NULL,         -- the status it will end with
     due REAL,                   -- when its status moves on, seconds since the epoch
     text TEXT,                  -- as JSON
     json TEXT NOT NULL GENERATED ALWAYS AS ({_JSON}) STORED
@@ -244,7 +244,7 @@ class Account:
                 (travel, now),
             )
             ended = self.db.execute(
-                "UPDATE messages SET status = fate, due = NULL"
+                "UPDATE messages SET status = final_status, due = NULL"
                 " WHERE due <= ? AND status = 'DISPATCHED'",
                 (now,),
             )

@@ -132,7 +132,7 @@ drawn AS (
             WHEN r / 11 % 100 < 92 THEN 'DELIVERED' WHEN r / 11 % 100 < 95 THEN 'FAILED'
             WHEN r / 11 % 100 < 97 THEN 'EXPIRED' WHEN r / 11 % 100 < 98 THEN 'REJECTED'
             WHEN r / 11 % 100 < 99 THEN 'ABORTED' ELSE 'UNKNOWN'
-        END AS fate,
+        END AS final_status,
         CASE WHEN r % 2 THEN json_quote('Your code is ' || (r % 900000 + 100000)) END AS text
     FROM scattered
 )
@@ -142,10 +142,10 @@ SELECT
     CASE direction WHEN 'IN' THEN other ELSE :own END,
     CASE direction WHEN 'IN' THEN :own ELSE other END,
     direction,
-    CASE fate WHEN 'REJECTED' THEN 0 ELSE fragments END,
+    CASE final_status WHEN 'REJECTED' THEN 0 ELSE fragments END,
     printf('0.%04d', 385 * fragments),
-    CASE direction WHEN 'IN' THEN 'DELIVERED' ELSE fate END,
-    CASE direction WHEN 'IN' THEN 'DELIVERED' ELSE fate END,
+    CASE direction WHEN 'IN' THEN 'DELIVERED' ELSE final_status END,
+    CASE direction WHEN 'IN' THEN 'DELIVERED' ELSE final_status END,
     NULL,
     text
 FROM drawn

@@ -89,7 +89,7 @@ def _faults(given: str | Iterable[InjectedFault]) -> tuple[InjectedFault, ...]:
 
 
 def _fates(given: Mapping[str, DeliveryStatus | str]) -> Mapping[str, DeliveryStatus]:
-    return {_digits(number): DeliveryStatus(fate) for number, fate in given.items()}
+    return {_digits(number): DeliveryStatus(status) for number, status in given.items()}
 
 
 def _codes(given: Mapping[str, int]) -> Mapping[str, int]:
