@@ -162,7 +162,7 @@ def _of_cell(name: str, cell: str) -> object:
 
 def _same(running: Any, path: Path) -> bool:  # noqa: ANN401 - a sandbox
     """Compare every field of every row with the sandbox's books, not by way of what is measured."""
-    db = running._running.books.db  # noqa: SLF001
+    db = running._running.account.db  # noqa: SLF001
     rows = db.execute("SELECT json FROM messages ORDER BY at, id")
     pairs = zip_longest((orjson.loads(text) for (text,) in rows), _rows_of(path))
     return all(wanted == found for wanted, found in pairs)
