@@ -211,6 +211,13 @@ def test_a_budget_a_day_lets_through_what_a_day_may_cost() -> None:
     )
 
 
+def test_a_window_of_time_needs_no_clock_of_the_users() -> None:
+    """Without one the machine's is taken."""
+    budget = Budget(max_cost="0.25", per=timedelta(days=1), rates=RATES)
+    budget.reserve("x", [UK])
+    assert budget.left == 0
+
+
 def test_a_send_that_ends_after_its_time_takes_nothing_from_others() -> None:
     """What was set aside before the window is forgotten, whatever becomes of it."""
     clock = FakeClock()

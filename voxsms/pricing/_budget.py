@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 import attrs
@@ -22,7 +21,7 @@ from voxsms.pricing._money import EXACT, total
 from voxsms.pricing._rates import RateTable, destination_digits, method_name
 from voxsms.text import count_fragments
 
-if TYPE_CHECKING:  # it brings anyio along
+if TYPE_CHECKING:
     from voxsms.clock import Clock
 
 _SLOTS: Final = 1000
@@ -117,7 +116,7 @@ class Budget:
         self.max_cost = None if max_cost is None else _read_amount(max_cost)
         self.per = per
         self.max_fragments = max_fragments
-        self._now = clock.monotonic if clock else monotonic
+        self._clock = None if per is None else clock or _make_clock()
         self._tables = {table.method: table for table in tables}
         self._refuses = unpriced != "allow"
         self._slots: deque[_Slot] = deque()
@@ -228,18 +227,20 @@ class Budget:
 
     def _find_slot(self) -> _Slot:
         """Return the slot of this moment; without `per` there is one for all time."""
-        number = self._count_slots(self._now())
+        number = self._count_slots()
         if not self._slots or self._slots[-1].number != number:
             self._slots.append(_Slot(number))
         return self._slots[-1]
 
-    def _count_slots(self, seconds: float) -> int:
-        return 0 if self.per is None else int(seconds / self.per.total_seconds() * _SLOTS // 1)
+    def _count_slots(self) -> int:
+        if self.per is None or self._clock is None:
+            return 0
+        return int(self._clock.monotonic() / self.per.total_seconds() * _SLOTS)
 
     def _forget_old(self) -> None:
         if self.per is not None:
             # A slot goes when its last moment is out of the window.
-            oldest = self._count_slots(self._now()) - _SLOTS
+            oldest = self._count_slots() - _SLOTS
             self._forget(sum(1 for slot in self._slots if slot.number < oldest))
 
     def _forget(self, slots: int) -> None:
@@ -272,6 +273,12 @@ class Budget:
         limits = f"max_cost={self.max_cost}, max_fragments={self.max_fragments}"
         per = "" if self.per is None else f", per={self.per}"
         return f"Budget({limits}{per}, spent={self.spent})"
+
+
+def _make_clock() -> "Clock":
+    from voxsms.clock import Clock  # noqa: PLC0415 - anyio comes with it
+
+    return Clock()
 
 
 def _write_span(span: timedelta) -> str:
