@@ -69,7 +69,7 @@ def sync_directory(path: Path) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Give a file or a directory another name; a file that has it goes."""
+    """Rename a file or a directory; a file that has the name goes."""
     source.replace(target)
 
 

@@ -307,7 +307,7 @@ class Export:
         return section
 
     def _put_in_place(self) -> int:
-        """Give the result its name, and leave nothing beside it; return its rows."""
+        """Move the result to its name, and leave nothing beside it; return its rows."""
         work, target = self._work, self._job.target
         ready = work.ready or {}
         target.replace(work.path / ready["name"])

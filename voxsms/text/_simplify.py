@@ -141,6 +141,9 @@ class Rules:
         form = self._compose(form, reasons)
         form = "".join(self._replace(char, reasons) for char in form)
         form = self._compose(form, reasons)
+        after = self.text[index + len(cluster) : index + len(cluster) + 1]
+        if not form and after and unicodedata.combining(after):
+            return cluster, ""  # it would leave a mark to the letter before it
         if self.greek and self.complete and FOREIGN.search(form):
             form = self._write_greek(index, form, reasons)
         if self.accents and FOREIGN.search(form):
