@@ -1,5 +1,6 @@
 """The exit status tells the truth of a send, whatever can be printed and whoever stops it."""
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conftest import Run
 
 from voxsms.api.models import A2PSendSmsResult, SmsTransaction
 from voxsms.cli import _io, main
+from voxsms.cli._errors import Sends
 from voxsms.client import Client
 from voxsms.clock import Clock
 from voxsms.sandbox import Number, Sandbox
@@ -374,3 +376,22 @@ def test_ctrl_c_while_it_is_said(
     monkeypatch.setattr(_io, "say", lambda *_: (tmp_path / "nowhere").stat())
     assert voxsms(*SEND).status == 0
     assert account.ledger.count == 1
+
+
+async def test_a_send_of_which_nothing_is_known_is_in_doubt() -> None:
+    """Stopped before anything was told of it: it may have left."""
+
+    async def stopped() -> None:
+        raise asyncio.CancelledError
+
+    sends = Sends()
+    with pytest.raises(asyncio.CancelledError):
+        await sends.watch(stopped())
+    assert sends.status == 3
+
+
+def test_a_module_that_is_missing_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken installation says what is broken, not that cyclopts is needed."""
+    monkeypatch.setitem(sys.modules, "voxsms.cli.app", None)
+    with pytest.raises(ModuleNotFoundError, match=r"voxsms\.cli\.app"):
+        main(["methods"])

@@ -234,3 +234,11 @@ def test_public_things_say_what_they_are() -> None:
     """Every public class and function has a docstring."""
     silent = [name for name in voxsms.__all__ if not getattr(voxsms, name).__doc__]
     assert silent == []
+
+
+def test_what_is_broken_is_not_told_as_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that needs no extra fails with the module that is missing."""
+    monkeypatch.delitem(vars(voxsms), "Client", raising=False)
+    monkeypatch.setitem(sys.modules, "voxsms.client", None)
+    with pytest.raises(ModuleNotFoundError, match=r"voxsms\.client"):
+        _ = voxsms.Client

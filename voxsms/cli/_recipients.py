@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, count
+from itertools import accumulate
 from typing import BinaryIO, Final, NamedTuple, TextIO
 
 from voxsms.cli._errors import Usage
@@ -111,7 +111,9 @@ class Recipients:
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Read on: the line at which a good row begins, and its columns."""
         wanted, width, lines = self._wanted, len(self.header), self._lines
-        for read in count(1):
+        read = 0
+        while True:
+            read += 1
             lines.clear()
             first = self._rows.line_num + 1
             try:
