@@ -276,7 +276,7 @@ def test_loops_that_were_closed_without_a_word_leave_nothing_open(make: Make) ->
     with serving(RawServer()) as server:
         client = Client(KEY, server.url, transport=make())
         counts: list[int] = []
-        for _ in range(12):
+        for _ in range(5):
             loop = asyncio.new_event_loop()
             assert loop.run_until_complete(send(client)) == 1861
             loop.close()
