@@ -5,7 +5,9 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 import voxsms
@@ -91,6 +93,29 @@ def test_the_ten_lines_run_against_a_sandbox_as_it_comes(
     assert sent == "1 ()"
     assert row.endswith("447443332212 QUEUED 0.034")
     assert voxsms_sandbox.ledger.count == 1
+
+
+async def test_the_example_of_receiving_puts_a_number_on_the_list(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A STOP that is posted twice; another secret's post is refused."""
+    monkeypatch.chdir(tmp_path)
+    (code,) = [code for code in CODE.findall(README) if "webhooks.asgi_app" in code]
+    named: dict[str, Any] = {"callback_salt": "pepper", "account_id": 1, "api_key": "a-key"}
+    exec(code, named)  # noqa: S102
+    fields = {"source_number": "447443332212", "destination_number": "1", "sms_body": "Stop!"}
+    item = {"callback_id": 7, "account_id": 1, "type": "sms_inbound", "sms_inbound": fields}
+    good = item | {"hash": named["secret"].signature(7)}
+    carrier = httpx.ASGITransport(named["app"])
+    async with httpx.AsyncClient(transport=carrier, base_url="http://svc.test") as http:
+        answers = [
+            await http.post("/voximplant/", json={"callbacks": [each]})
+            for each in (item | {"hash": "0" * 32}, good, good)
+        ]
+    assert [answer.status_code for answer in answers] == [403, 200, 200]
+    assert await named["opt_outs"].contains("447443332212")
+    for store in ("opt_outs", "seen"):
+        await named[store].aclose()
 
 
 async def test_the_fixtures_example_passes(voxsms_sandbox: Sandbox) -> None:
