@@ -207,6 +207,14 @@ def test_a_byte_order_mark_is_dropped() -> None:
     assert len(parse(b"\xef\xbb\xbf" + BODY, None)) == 2
 
 
+def test_a_text_that_was_cut_in_the_middle_of_a_character_is_read() -> None:
+    """Half a surrogate pair is no character: it becomes U+FFFD, and the message is not lost."""
+    body = posted({"type": "sms_inbound", "sms_inbound": INBOUND | {"sms_body": "Hi HALF"}})
+    (found,) = parse(body.replace(b"HALF", b"\\ud83d"), SECRET)
+    assert isinstance(found, InboundSms)
+    assert found.sms_body == "Hi \ufffd"
+
+
 def test_every_signature_is_verified_before_anything_is_given_out() -> None:
     """One forged callback among good ones: none of them."""
     good = {"type": "sms_inbound", "sms_inbound": INBOUND}

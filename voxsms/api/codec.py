@@ -321,7 +321,7 @@ def _is_success(answer: Answer) -> bool:
 def _object_in(body: bytes) -> dict[str, object] | str:
     """Return a JSON object, or what is there instead of one; `[]` is PHP's empty object."""
     try:
-        payload = _parse(body.removeprefix(codecs.BOM_UTF8))
+        payload = parse_json(body)
     except orjson.JSONDecodeError as error:
         # In words, not as a cause: orjson's error holds the whole body.
         return f"no JSON ({error})"
@@ -338,11 +338,15 @@ _ESCAPES = re.compile(
 )
 
 
-def _parse(body: bytes) -> object:
+def parse_json(body: bytes) -> object:
     """Parse JSON; half of a surrogate pair, as in a text cut in the middle of one, becomes U+FFFD.
 
-    orjson refuses it, and the whole page with it.
+    orjson refuses it, and the whole page with it. A byte order mark is dropped.
+
+    Raises:
+        orjson.JSONDecodeError: it is no JSON; the error holds the whole body.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -13,6 +13,7 @@ import attrs
 import orjson
 
 from voxsms.api.callbacks import CALLBACKS, Callback, CallbackSpec, UnknownCallback
+from voxsms.api.codec import parse_json
 from voxsms.api.decode import Unreadable, read
 from voxsms.errors import CallbackInvalid, CredentialsInvalid, SignatureInvalid
 
@@ -95,7 +96,7 @@ def _items(body: object) -> list[dict[str, object]]:
     if len(body) > MAX_BODY:
         raise CallbackInvalid(f"body: has {len(body)} bytes; at most {MAX_BODY} are read")
     try:
-        data: object = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+        data = parse_json(body)
     except orjson.JSONDecodeError as error:
         # Not chained: orjson's error holds the whole body.
         raise CallbackInvalid(f"body: is no JSON ({error})") from None
