@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:  # what type checkers know; a test compares it with the table below
     from voxsms import export as export
     from voxsms import pricing as pricing
+    from voxsms import recipients as recipients
     from voxsms import sandbox as sandbox
     from voxsms import testing as testing
     from voxsms import text as text
@@ -155,6 +156,7 @@ _HOMES = {name: f"voxsms.{module}" for module, names in _NAMES.items() for name 
 _ROOMS = {
     "export": ("msgspec",),
     "pricing": (),
+    "recipients": (),
     "sandbox": ("starlette", "uvicorn"),
     "testing": ("pytest",),
     "text": (),
