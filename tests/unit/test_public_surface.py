@@ -34,6 +34,8 @@ PROMISED = [
     "FailedSms",
     "RateTable",
     "export_history",
+    "Outbox",
+    "OutboxUnavailable",
     "Direction",
     "DeliveryStatus",
     "MessageStatus",
@@ -73,7 +75,17 @@ PROMISED = [
     "SignatureInvalid",
     "CallbackInvalid",
 ]
-EXTRAS = ["aiohttp", "httpx2", "starlette", "uvicorn", "cyclopts", "rich", "pyarrow"]
+EXTRAS = [
+    "psycopg",
+    "procrastinate",
+    "aiohttp",
+    "httpx2",
+    "starlette",
+    "uvicorn",
+    "cyclopts",
+    "rich",
+    "pyarrow",
+]
 LATE = ["jwt", "cryptography", "regex", "trio", "pytest", "hypothesis"]
 
 
