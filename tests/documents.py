@@ -137,10 +137,9 @@ def _run_command(page: Page, command: str) -> str:
         with page.here(), redirect_stdout(printed):
             assert main(words[1:]) == 0, command
         return printed.getvalue()
+    shell = ["/bin/bash", "-euo", "pipefail", "-c", command]
     with page.here():
-        ran = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=False
-        )
+        ran = subprocess.run(shell, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     assert ran.returncode == 0, f"{command}\n{ran.stderr}"
     return ran.stdout
 
