@@ -54,7 +54,7 @@ def test_a_whole_history(voxsms: Run, filled: Sandbox, tmp_path: Path, kind: str
 def test_the_words_for_what_is_asked_for(voxsms: Run, filled: Sandbox, tmp_path: Path) -> None:
     """A span, a status and a number by their short names; the figures as JSON."""
     path = tmp_path / "some.csv"
-    words = ["--from", "2026-01-10", "--to", "2026-01-20", "--status", "DELIVERED"]
+    words = ["--since", "2026-01-10", "--until", "2026-01-20", "--status", "DELIVERED"]
     ran = voxsms("export", "a2p", str(path), *words, "--json")
     found = json.loads(ran.out)
     rows = read(path)
@@ -69,7 +69,7 @@ def test_the_words_for_what_is_asked_for(voxsms: Run, filled: Sandbox, tmp_path:
         "resumed": False,
     }
     number = rows[0]["destination_number"]
-    assert voxsms("export", "a2p", str(path), "--number", f"+{number}").status == 0
+    assert voxsms("export", "a2p", str(path), "--to", f"+{number}").status == 0
     assert {row["destination_number"] for row in read(path)} == {number}
     assert filled.ledger.requests.keys() == {"A2PGetSmsHistory"}
 
@@ -131,7 +131,7 @@ def test_standard_output(voxsms: Run, filled: Sandbox) -> None:
     [
         (["history.txt"], "it must be one of .jsonl, .csv, .parquet"),
         (["/no/such/place/history.csv"], "there is no directory"),
-        (["h.csv", "--from", "2026-02-01", "--to", "2026-01-01"], "is later than to_date"),
+        (["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"], "is later than to_date"),
         (["h.csv", "--windows-in-flight", "0"], "windows_in_flight"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_full_disk(voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPa
 def test_a_stopped_export_goes_on(voxsms: Run, filled: Sandbox, tmp_path: Path) -> None:
     """The same command goes on and says so; another one is refused; `--restart` begins anew."""
     path = tmp_path / "all.jsonl"
-    words = ["export", "sms", str(path), "--to", "2026-03-01"]
+    words = ["export", "sms", str(path), "--until", "2026-03-01"]
     with small_pages(100, 300):
         filled.faults.script("ok*30,error*1:code=104")
         assert voxsms(*words).status == 1
@@ -221,7 +221,7 @@ def test_ctrl_c(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
     """It ends with 130 and no traceback; what was read is kept, and the same command goes on."""
     account.fill_history("sms", 30_000, start=START, end=END)
     path, work = tmp_path / "all.jsonl", tmp_path / ".all.jsonl.export"
-    words = ["export", "sms", str(path), "--to", "2026-03-01", "--windows-in-flight", "1"]
+    words = ["export", "sms", str(path), "--until", "2026-03-01", "--windows-in-flight", "1"]
     account.faults.script("ok*25,never*99")
     command = [sys.executable, "-m", "voxsms", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - this very program
@@ -266,7 +266,7 @@ def test_standard_output_is_closed(
 ) -> None:
     """A file is written all the same; rows that were to go there have no way."""
     path = tmp_path / "all.csv"
-    command = f"{sys.executable} -m voxsms export sms {path} --to 2026-03-01 >&-"
+    command = f"{sys.executable} -m voxsms export sms {path} --until 2026-03-01 >&-"
     done = subprocess.run(  # noqa: S603 - as a shell would
         ["/bin/bash", "-c", command], capture_output=True, text=True, check=False
     )
@@ -292,7 +292,7 @@ def test_warnings_are_shown(
         return await original(*given, **options)
 
     monkeypatch.setattr("voxsms.export.export_history", warning)
-    ran = voxsms("export", "sms", str(tmp_path / "all.csv"), "--to", "2026-03-01")
+    ran = voxsms("export", "sms", str(tmp_path / "all.csv"), "--until", "2026-03-01")
     words = "voxsms: warning: the plan is 30 days old\nuse --restart\n"
     assert (ran.status, ran.err) == (0, words)
     assert not logger.handlers
@@ -335,7 +335,7 @@ def test_the_help(voxsms: Run, kind: str, messages: str) -> None:
     words = " ".join(ran.out.split())
     assert f"whole history of {messages}" in words
     assert "the same command resumes it" in words
-    for option in ("--from", "--to", "--number", "--mask", "--raw", "--restart", "--format"):
+    for option in ("--since", "--until", "--to", "--mask", "--raw", "--restart", "--format"):
         assert f"{option} " in ran.out
     assert "aware datetime" not in words
 

@@ -75,7 +75,7 @@ def test_filters_reach_the_service(voxsms: Run) -> None:
     assert {row["direction"] for row in incoming} == {"IN"}
     failed = rows("history", "a2p", "--delivery-status", "failed", "--source-number", "VOXSMS")
     assert {row["delivery_status"] for row in failed} == {"FAILED"}
-    day = rows("history", "sms", "--from-date", "2026-01-05", "--to-date", "2026-01-05")
+    day = rows("history", "sms", "--since", "2026-01-05", "--until", "2026-01-05")
     assert {row["processed_date"][:10] for row in day} == {"2026-01-05"}
     assert max(row["processed_date"] for row in day) > "2026-01-05T23:00"
 
@@ -90,7 +90,7 @@ def test_filters_reach_the_service(voxsms: Run) -> None:
         (["--count", "1001"], "count: is 1001; it must be at most 1000"),
         (["--offset", "-1"], "offset: is -1; it must be at least 0"),
         (["--destination-number", "Ada"], "destination_number: '***' is not a phone number"),
-        (["--from-date", "today"], '"today" is not a time, such as 2026-09-30T14:00'),
+        (["--since", "last week"], '"last week" is not a time: write 2026-11-25, 2026-11-25T14:00'),
         (["--message-id", "0"], "message_id[0]: is 0; it must be at least 1"),
     ],
 )

@@ -64,15 +64,9 @@ _HELP: Final = """Write the whole history of {} to a file.
 
 The file appears when it is whole; one that is there is replaced then. If the export is stopped, in
 whatever way, the same command resumes it: what was read is saved beside the file, in .NAME.export.
-The range of time then ends where it ended at first; without --to that is when the export was begun.
+The range of time then ends where it ended at first; without --until that is when it was begun.
 """
 _MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
-_SHORT: Final = {
-    "from_date": "--from",
-    "to_date": "--to",
-    "delivery_status": "--status",
-    "destination_number": "--number",
-}
 _PAGES: Final = ("count", "offset")  # an export reads all of them
 _BAR: Final = 12
 """Columns of the bar: everything else fits beside it in 80."""
@@ -166,7 +160,7 @@ export = App(name="export", help="Write a whole history to a file.")
 def _add(kind: Literal["sms", "a2p"], method: AnyMethod) -> None:
     command: Command = partial(_export, kind)
     command.__doc__ = _HELP.format(_MESSAGES[kind])
-    export.command(mirror(method, _SHORT, _PAGES)(command), name=kind)
+    export.command(mirror(method, without=_PAGES)(command), name=kind)
 
 
 _add("sms", spec.GET_SMS_HISTORY)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
@@ -15,6 +16,8 @@ class SandboxClock:
         self._lock = threading.Lock()
         self._ahead = 0.0
         self._stands_at: float | None = None
+        self.on_change: Callable[[], None] | None = None
+        """Called after the time was set or moved; for the sandbox."""
         if start is not None:
             self.set(start)
 
@@ -25,6 +28,12 @@ class SandboxClock:
 
     def _time(self) -> float:
         return time.time() + self._ahead if self._stands_at is None else self._stands_at
+
+    @property
+    def stands(self) -> bool:
+        """Whether it goes on only when it is driven."""
+        with self._lock:
+            return self._stands_at is not None
 
     def now(self) -> datetime:
         """Return the time as an aware UTC `datetime`."""
@@ -38,6 +47,7 @@ class SandboxClock:
                 self._ahead += step
             else:
                 self._stands_at += step
+        self._changed()
 
     def set(self, moment: datetime) -> None:
         """Make it `moment`, an aware `datetime`, and stand still there."""
@@ -45,9 +55,15 @@ class SandboxClock:
             raise ValueError("the clock of a sandbox needs an aware datetime, such as one in UTC")
         with self._lock:
             self._stands_at = moment.timestamp()
+        self._changed()
 
     def run(self) -> None:
         """Go on from here at the pace of real time."""
         with self._lock:
             self._ahead = self._time() - time.time()
             self._stands_at = None
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()

@@ -15,9 +15,11 @@ import anyio.to_thread
 
 from voxsms.api.models import Direction
 from voxsms.api.phone_numbers import digits_or_text
+from voxsms.api.wire import PhoneType, SenderType, StringType, WireFault, WireType
 from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox._account import NewMessage
 from voxsms.sandbox._app import make_app
+from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._faults import FaultScript
 from voxsms.sandbox._history import fill
@@ -26,6 +28,7 @@ from voxsms.sandbox._server import HOST, ServerThread
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._settings import Settings
 from voxsms.text import count_fragments
+from voxsms.webhooks import CallbackSecret
 
 _TWO_YEARS = timedelta(days=730)
 _RUNNING: set["Sandbox"] = set()
@@ -34,6 +37,13 @@ _RUNNING: set["Sandbox"] = set()
 def running_urls() -> frozenset[str]:
     """Return where the sandboxes of this process listen."""
     return frozenset(sandbox.url for sandbox in tuple(_RUNNING))
+
+
+def _cross(name: str, type_: WireType, value: str) -> str:
+    try:
+        return type_.write(value)
+    except WireFault as fault:
+        raise ValueError(f"{name}: {fault.problem}") from None
 
 
 class Sandbox:
@@ -76,6 +86,7 @@ class Sandbox:
         except BaseException:
             service.account.close()
             raise
+        service.poster.start()
         self._service, self._server = service, server
         _RUNNING.add(self)
         return self
@@ -90,6 +101,7 @@ class Sandbox:
             server.answer_for_nobody()
         else:
             server.stop()
+        self._running.poster.stop()
         self._running.account.close()
 
     def __enter__(self) -> Self:
@@ -166,6 +178,40 @@ class Sandbox:
         return found
 
     @property
+    def callback_secret(self) -> CallbackSecret:
+        """What callbacks are signed with, for `voxsms.webhooks`."""
+        return self._running.poster.secret
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where callbacks are posted to; may be set while it runs, as when a server is up."""
+        return self._running.poster.url
+
+    @callback_url.setter
+    def callback_url(self, url: str | None) -> None:
+        self._running.poster.url = url
+
+    @property
+    def callbacks(self) -> tuple[CallbackPost, ...]:
+        """What was posted and what was answered, one entry an attempt."""
+        return self._running.poster.log
+
+    def flush_callbacks(self, seconds: float = 10) -> None:
+        """Come back when all callbacks that are due by now have been posted and answered.
+
+        What is to be tried again later is not waited for. Not from the event loop that serves your
+        app: that would wait for itself, so there it is `await sandbox.callbacks_posted()`.
+
+        Raises:
+            TimeoutError: it takes longer than `seconds` of real time.
+        """
+        self._running.poster.flush(seconds)
+
+    async def callbacks_posted(self, seconds: float = 10) -> None:
+        """Do the same as `flush_callbacks` and leave the event loop free."""
+        await anyio.to_thread.run_sync(self.flush_callbacks, seconds)
+
+    @property
     def balance(self) -> Decimal:
         """The money that is left, exactly."""
         return self._running.account.balance
@@ -194,10 +240,22 @@ class Sandbox:
         return file
 
     def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
-        """Let a message arrive at one of the account's enabled numbers; return its id."""
+        """Let a message arrive at one of the account's enabled numbers; return its id.
+
+        It stands in the history, and is posted to the number's callback URL or the account's.
+
+        Raises:
+            ValueError: names the argument that cannot be taken.
+        """
+        source = _cross("source", SenderType(), source)
+        destination = _cross("destination", PhoneType(), destination)
+        text = _cross("text", StringType(), text)
         number = self._running.account.number(destination)
         if number is None or not number.sms_enabled:
-            raise ValueError("destination: is no number of the account for which SMS is enabled")
+            raise ValueError(
+                "destination: is no number of the account for which SMS is enabled "
+                "(client.control_sms, or `voxsms control NUMBER enable`, enables it)"
+            )
         message = NewMessage(
             kind="sms",
             source=source,
@@ -208,6 +266,7 @@ class Sandbox:
             direction=Direction.IN,
         )
         (message_id,), _ = self._running.account.record([message])
+        self._running.poster.tell_inbound(source, destination, text)
         return message_id
 
     def fill_history(
