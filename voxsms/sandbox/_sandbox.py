@@ -19,6 +19,7 @@ from voxsms.sandbox._account import NewMessage
 from voxsms.sandbox._app import make_app
 from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._control import Control
 from voxsms.sandbox._faults import FaultScript
 from voxsms.sandbox._history import fill
 from voxsms.sandbox._ledger import Ledger
@@ -67,7 +68,7 @@ class Sandbox:
         service = Service(self._settings, self.clock, self.ledger, self.faults)
         try:
             thread = ServerThread(
-                make_app(service),
+                make_app(service, Control(self)),
                 self.faults,
                 self._settings.port,
                 self._settings.keep_alive,
@@ -231,6 +232,17 @@ class Sandbox:
         (message_id,), _ = self._running.account.record([message])
         self._running.poster.tell_inbound(source, destination, text)
         return message_id
+
+    def reset(self) -> None:
+        """Forget all that happened: messages, ledger, faults and callbacks; balance and time, too.
+
+        The account, the URL for callbacks and the settings stay.
+        """
+        self._running.account.reset()
+        self._running.poster.reset()
+        self.ledger.reset()
+        self.faults.reset()
+        self.clock.reset()
 
     def fill_history(
         self,
