@@ -21,6 +21,7 @@ from voxsms.sandbox._account import NewMessage
 from voxsms.sandbox._app import make_app
 from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._control import Control
 from voxsms.sandbox._faults import FaultScript
 from voxsms.sandbox._history import fill
 from voxsms.sandbox._ledger import Delivered, Ledger, SentMessage
@@ -82,7 +83,7 @@ class Sandbox:
         try:
             server = self._shared or ServerThread(**settings.server).start()
             service.address = f"{HOST}:{server.port}"
-            server.answer_for(make_app(service), self.faults)
+            server.answer_for(make_app(service, Control(self)), self.faults)
         except BaseException:
             service.account.close()
             raise
@@ -268,6 +269,17 @@ class Sandbox:
         (message_id,), _ = self._running.account.record([message])
         self._running.poster.tell_inbound(source, destination, text)
         return message_id
+
+    def reset(self) -> None:
+        """Forget all that happened: messages, ledger, faults and callbacks; balance and time, too.
+
+        The account, the URL for callbacks and the settings stay.
+        """
+        self._running.account.reset()
+        self._running.poster.reset()
+        self.ledger.reset()
+        self.faults.reset()
+        self.clock.reset()
 
     def fill_history(
         self,
