@@ -31,6 +31,7 @@ _COMMANDS: Final = (
     ("estimate", "estimate:estimate_command", _io.WITHOUT_ACCOUNT, "What a mailing will cost."),
     ("explain", "explain:explain", _io.WITHOUT_ACCOUNT, "What an error code means, what to do."),
     ("sandbox", "sandbox:sandbox", _io.WITHOUT_ACCOUNT, "A service to try things with."),
+    ("receive", "receive:receive", _io.WITHOUT_ACCOUNT, "Have a message arrive at a sandbox."),
     ("methods", "methods:methods", _io.WITHOUT_ACCOUNT, "What the service can do."),
     ("send", "send:send", _io.WITH_ACCOUNT, "Write to one person, who can answer."),
     ("a2p", "send:a2p", _io.WITH_ACCOUNT, "Tell many people something, in your company's name."),
