@@ -30,11 +30,12 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 
+from voxsms._credentials import variable
 from voxsms.api import spec
 from voxsms.api.models import HistoryPage
 from voxsms.api.spec import MethodSpec, RequestClass, call_signature, documentation, request_class
 from voxsms.api.wire import PhoneType, describe_type, find_phone_fault
-from voxsms.calls.auth import Auth, from_env, variable
+from voxsms.calls.auth import Auth, from_env
 from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, write_log
 from voxsms.calls.paging import Pager
 from voxsms.calls.session import Options, Session
