@@ -132,6 +132,9 @@ def _document(
     shown = call_signature(request, returns)
     client = Parameter("self", Parameter.POSITIONAL_ONLY)
     function.__signature__ = shown.replace(parameters=[client, *shown.parameters.values()])
+    # Documentation tools ask for these where a signature would do.
+    function.__annotations__ = {name: p.annotation for name, p in shown.parameters.items()}
+    function.__annotations__["return"] = returns
     return function
 
 

@@ -212,7 +212,7 @@ def test_help_shows_every_setting() -> None:
         ({"numbers": "447443332211"}, "numbers: is one string; it must be a list"),
         ({"numbers": ["12"]}, "12.* has 2 digits|has 2 digits"),
         ({"refused": {"abc": 385}}, "is not a phone number"),
-        ({"fates": {"447443332212": "LOST"}}, "LOST"),
+        ({"outcomes": {"447443332212": "LOST"}}, "LOST"),
         ({"rate_limit": 0}, "rate_limit: is 0; it must be above 0"),
         ({"max_rows": 0}, "max_rows: is 0"),
         ({"keep_alive": 0}, "keep_alive: is 0"),
@@ -229,17 +229,17 @@ def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
 
 
 def test_settings_in_their_short_forms() -> None:
-    """Numbers with punctuation, amounts as text or int, fates by name, faults as text or data."""
+    """Numbers with punctuation, amounts as text or int, outcomes by name, faults as text."""
     given = Settings(
         balance=5,
         numbers=["+44 7443 332211"],
-        fates={"+1 415 555 0100": "FAILED"},
+        outcomes={"+1 415 555 0100": "FAILED"},
         refused={"7 926 333-11-22": 385},
         faults=[InjectedFault("never")],
     )
     assert given.balance == Decimal(5)
     assert [number.number for number in given.numbers] == ["447443332211"]
-    assert given.fates == {"14155550100": "FAILED"}
+    assert given.outcomes == {"14155550100": "FAILED"}
     assert given.refused == {"79263331122": 385}
     assert given.faults == Settings(faults="never").faults
 

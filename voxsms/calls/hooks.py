@@ -39,6 +39,8 @@ class AttemptEvent:
     """The name of the error's class."""
     code: int | None = None
     """The service's error code."""
+    status: int | None = None
+    """The HTTP status, if an answer came."""
 
 
 @attrs.frozen
@@ -103,6 +105,7 @@ class CallReport:
         "attempts",
         "predicted_cost",
         "started",
+        "status",
     )
 
     def __init__(self, method: str, hooks: Hooks, clock: Clock, predicted: int | None) -> None:
@@ -115,11 +118,13 @@ class CallReport:
         self.predicted_cost: Decimal | None = None
         self._is_unreported = False  # an attempt is under way of which no hook knows
         self._in_doubt = False
+        self.status: int | None = None
 
     def begin_attempt(self) -> None:
         """Count another attempt."""
         self.attempts += 1
         self._began, self._is_unreported = self._clock.monotonic(), True
+        self.status = None
 
     @property
     def seconds(self) -> float:
@@ -134,9 +139,10 @@ class CallReport:
         if hook is None:
             return
         name, code = _name_error(error)
-        call_hook(
-            hook, AttemptEvent(self._method, self.attempts, outcome, self.seconds, name, code)
+        event = AttemptEvent(
+            self._method, self.attempts, outcome, self.seconds, name, code, self.status
         )
+        call_hook(hook, event)
 
     def end(
         self,

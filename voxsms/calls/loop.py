@@ -375,6 +375,7 @@ class Call(Generic[R]):
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
             raise self._judge_interruption(error) from error
         self._evidence.phase = Phase.READING
+        self._report.status = answer.status
         session.service_clock.learn(answer.headers.get("date", ""), self._report.seconds)
         try:
             return self._with_prediction(self._read(answer))

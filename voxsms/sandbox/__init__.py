@@ -23,14 +23,17 @@ except ModuleNotFoundError as missing:
         f"the sandbox needs {name}: pip install 'voxsms[sandbox]'", name=name
     ) from None
 
+from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
-from voxsms.sandbox._faults import KINDS, FaultScript, InjectedFault
+from voxsms.sandbox._faults import CALLBACK_KINDS, KINDS, FaultScript, InjectedFault
 from voxsms.sandbox._ledger import Delivery, Ledger
 from voxsms.sandbox._settings import PRICES, Number, Settings
 
 __all__ = [
+    "CALLBACK_KINDS",
     "KINDS",
     "PRICES",
+    "CallbackPost",
     "Delivery",
     "FaultScript",
     "InjectedFault",

@@ -73,3 +73,9 @@ class Ledger:
         """Count a request; for the sandbox."""
         with self._lock:
             self._requests[method] += 1
+
+    def reset(self) -> None:
+        """Forget everything; for the sandbox."""
+        with self._lock:
+            self._deliveries.clear()
+            self._requests.clear()

@@ -13,10 +13,13 @@ import anyio
 import anyio.to_thread
 
 from voxsms.api.models import Direction
+from voxsms.api.wire import PhoneType, SenderType, StringType, WireFault, WireType
 from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox._account import NewMessage
 from voxsms.sandbox._app import make_app
+from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._control import Control
 from voxsms.sandbox._faults import FaultScript
 from voxsms.sandbox._history import fill
 from voxsms.sandbox._ledger import Ledger
@@ -24,8 +27,16 @@ from voxsms.sandbox._server import HOST, ServerThread
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._settings import Settings
 from voxsms.text import count_fragments
+from voxsms.webhooks import CallbackSecret
 
 _TWO_YEARS = timedelta(days=730)
+
+
+def _cross(name: str, type_: WireType, value: str) -> str:
+    try:
+        return type_.write(value)
+    except WireFault as fault:
+        raise ValueError(f"{name}: {fault.problem}") from None
 
 
 class Sandbox:
@@ -57,7 +68,7 @@ class Sandbox:
         service = Service(self._settings, self.clock, self.ledger, self.faults)
         try:
             thread = ServerThread(
-                make_app(service),
+                make_app(service, Control(self)),
                 self.faults,
                 self._settings.port,
                 self._settings.keep_alive,
@@ -67,6 +78,7 @@ class Sandbox:
         except BaseException:
             service.account.close()
             raise
+        service.poster.start()
         self._service, self._thread = service, thread
         return self
 
@@ -74,6 +86,7 @@ class Sandbox:
         """End the server with every connection, thread and file it has; once is enough."""
         if self._thread is not None:
             self._thread.stop()
+            self._running.poster.stop()
             self._running.account.close()
             self._thread = None
 
@@ -129,6 +142,40 @@ class Sandbox:
         return self._running.identity.callback_salt
 
     @property
+    def callback_secret(self) -> CallbackSecret:
+        """What callbacks are signed with, for `voxsms.webhooks`."""
+        return self._running.poster.secret
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where callbacks are posted to; may be set while it runs, as when a server is up."""
+        return self._running.poster.url
+
+    @callback_url.setter
+    def callback_url(self, url: str | None) -> None:
+        self._running.poster.url = url
+
+    @property
+    def callbacks(self) -> tuple[CallbackPost, ...]:
+        """What was posted and what was answered, one entry an attempt."""
+        return self._running.poster.log
+
+    def flush_callbacks(self, seconds: float = 10) -> None:
+        """Come back when all callbacks that are due by now have been posted and answered.
+
+        What is to be tried again later is not waited for. Not from the event loop that serves your
+        app: that would wait for itself, so there it is `await sandbox.callbacks_posted()`.
+
+        Raises:
+            TimeoutError: it takes longer than `seconds` of real time.
+        """
+        self._running.poster.flush(seconds)
+
+    async def callbacks_posted(self, seconds: float = 10) -> None:
+        """Do the same as `flush_callbacks` and leave the event loop free."""
+        await anyio.to_thread.run_sync(self.flush_callbacks, seconds)
+
+    @property
     def balance(self) -> Decimal:
         """The money that is left, exactly."""
         return self._running.account.balance
@@ -157,10 +204,22 @@ class Sandbox:
         return file
 
     def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
-        """Let a message arrive at one of the account's enabled numbers; return its id."""
+        """Let a message arrive at one of the account's enabled numbers; return its id.
+
+        It stands in the history, and is posted to the number's callback URL or the account's.
+
+        Raises:
+            ValueError: names the argument that cannot be taken.
+        """
+        source = _cross("source", SenderType(), source)
+        destination = _cross("destination", PhoneType(), destination)
+        text = _cross("text", StringType(), text)
         number = self._running.account.number(destination)
         if number is None or not number.sms_enabled:
-            raise ValueError("destination: is no number of the account for which SMS is enabled")
+            raise ValueError(
+                "destination: is no number of the account for which SMS is enabled "
+                "(client.control_sms, or `voxsms control NUMBER enable`, enables it)"
+            )
         message = NewMessage(
             kind="sms",
             source=source,
@@ -171,7 +230,19 @@ class Sandbox:
             direction=Direction.IN,
         )
         (message_id,), _ = self._running.account.record([message])
+        self._running.poster.tell_inbound(source, destination, text)
         return message_id
+
+    def reset(self) -> None:
+        """Forget all that happened: messages, ledger, faults and callbacks; balance and time, too.
+
+        The account, the URL for callbacks and the settings stay.
+        """
+        self._running.account.reset()
+        self._running.poster.reset()
+        self.ledger.reset()
+        self.faults.reset()
+        self.clock.reset()
 
     def fill_history(
         self,
