@@ -796,8 +796,8 @@ async def test_another_version_s_windows_are_not_mixed_in(
 ) -> None:
     """Files of another layout are refused, and removed when the export begins anew."""
     work = await stopped(tmp_path)
-    monkeypatch.setattr("voxsms.export._run.LAYOUT", "4")
-    with pytest.raises(CheckpointMismatch, match="layout: 3 there, 4 here"):
+    monkeypatch.setattr("voxsms.export._run.LAYOUT", "5")
+    with pytest.raises(CheckpointMismatch, match="layout: 4 there, 5 here"):
         await export(history(), tmp_path / "all.jsonl")
     (work / "rows").write_bytes(b"of another layout")
     await export(history(), tmp_path / "all.jsonl", restart=True)

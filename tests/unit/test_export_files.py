@@ -1,4 +1,4 @@
-"""What an export writes: three formats, days, streams, masks; and what it refuses to write over."""
+"""What an export writes: formats, days, streams, masks; and what it refuses to write over."""
 
 import csv
 import io
@@ -433,7 +433,7 @@ def stopping_at(request: int) -> FakeHistory:
     return service
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet", "csv.gz", "xlsx"])
 async def test_a_stopped_export_goes_on(tmp_path: Path, suffix: str) -> None:
     """With what was read; the bytes are those of an undisturbed run, and nothing is left beside."""
     whole, path = tmp_path / f"whole.{suffix}", tmp_path / f"all.{suffix}"

@@ -2,6 +2,7 @@
 # ruff: noqa: ASYNC240 - a test has nobody to hold up
 
 import csv
+import errno
 import gzip
 import io
 import sys
@@ -10,6 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from xml.etree import ElementTree as ET
 
 import pyarrow as pa
@@ -17,12 +19,13 @@ import pyarrow.csv as pacsv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from disk import disk_of, found
 from doubles import refusal
 from histories import START, FakeHistory, Json, Message, lines, small_pages, spread
 
 from voxsms import ApiError, InvalidRequest, ResponseInvalid
 from voxsms.api.phone_numbers import find_country, import_phonenumbers
-from voxsms.export import ExportSummary, export_history
+from voxsms.export import ExportSummary, _files, export_history
 from voxsms.export.formats import _xlsx
 
 LAST = START + timedelta(days=30)
@@ -351,6 +354,37 @@ async def test_a_day_was_too_long_for_a_sheet(
     assert sorted(each.name for each in work.iterdir()) == ["journal", "rows"]
     monkeypatch.setattr(_xlsx.Xlsx, "max_rows", 6)
     assert (await export(history(), f"{tmp_path}/days/", format="xlsx")).resumed
+
+
+async def test_a_machine_was_switched_off_while_a_workbook_was_written(tmp_path: Path) -> None:
+    """Or its disk was full: the same command makes it, and no text is left beside it."""
+    await export(history(), tmp_path / "whole.xlsx")
+    with disk_of(1000) as machine:
+        await export(history(), tmp_path / "all.xlsx")
+    resumed: list[bool] = []
+    for left in range(4, 44, 4):
+        (tmp_path / "all.xlsx").unlink()
+        with disk_of(1000 - machine.left - left) as stopped:
+            await export(history(), tmp_path / "all.xlsx")
+        assert stopped.is_off
+        resumed.append((await export(history(), tmp_path / "all.xlsx")).resumed)
+        assert sorted(found(tmp_path)) == ["all.xlsx", "whole.xlsx"]
+        assert len({*found(tmp_path).values()}) == 1
+    assert sum(resumed) > 5
+    append = _files.append
+
+    def full(file: Any, parts: Any) -> None:  # noqa: ANN401 - a file, bytes
+        append(file, parts)
+        if (tmp_path / ".all.xlsx.export" / "result").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        patch.object(_files, "append", full),
+        pytest.raises(OSError, match="No space left") as caught,
+    ):
+        await export(history(), tmp_path / "all.xlsx")
+    assert caught.value.errno == errno.ENOSPC
+    assert (await export(history(), tmp_path / "all.xlsx")).resumed
 
 
 async def test_a_text_that_no_cell_holds(tmp_path: Path) -> None:

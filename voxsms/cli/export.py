@@ -1,5 +1,6 @@
 """`export sms` and `export a2p`: a whole history into a file, with its progress."""
 
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -22,26 +23,57 @@ from voxsms.cli._mirror import Command, Given, mirror
 if TYPE_CHECKING:
     from voxsms.export import ExportProgress, ExportSummary
 
+_FLAG: Final = Parameter(negative=(), show_default=False)
 Target = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True,
-        help="A file that ends in .jsonl, .csv or .parquet; or a directory, with / at its end, to "
-        "have a file for each day; or - for standard output.",
+        help="A file that ends in .jsonl, .csv, .jsonl.gz, .csv.gz, .parquet or .xlsx; or a "
+        "directory, with / at its end, to have a file for each day; or - for standard output.",
     ),
 ]
 Format = Annotated[
-    Literal["jsonl", "csv", "parquet"] | None,
+    Literal["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet", "xlsx"] | None,
     Parameter(
         help="What to write where no suffix says it; by default Parquet to a directory and JSON "
         "Lines to standard output.",
+    ),
+]
+Update = Annotated[
+    bool,
+    _FLAG,
+    Parameter(
+        help="Bring a directory up to date: read its last days again, for statuses change, and "
+        "what came since. The files of these days are replaced one by one, the others stay.",
+    ),
+]
+LookBack = Annotated[
+    timedelta | None,
+    Parameter(
+        converter=lambda _, tokens: _days(tokens[0].value),
+        help="With --update: how long before the last day that is there it begins, such as 7d. "
+        "[default: 3d]",
+    ),
+]
+Rates = Annotated[
+    bool,
+    _FLAG,
+    Parameter(
+        help="Add the country and the price group of each destination, by the account's prices.",
+    ),
+]
+Excel = Annotated[
+    bool,
+    _FLAG,
+    Parameter(
+        help="Write CSV for Excel, which otherwise shows phone numbers as 4.477E+11 and letters "
+        "as others. Where Excel expects semicolons or decimal commas, write .xlsx instead.",
     ),
 ]
 Windows = Annotated[
     int,
     Parameter(help="How many windows of time are read at once, each with up to four requests."),
 ]
-_FLAG: Final = Parameter(negative=(), show_default=False)
 Mask = Annotated[
     bool,
     _FLAG,
@@ -68,6 +100,7 @@ The range of time then ends where it ended at first; without --until that is whe
 """
 _MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
 _PAGES: Final = ("count", "offset")  # an export reads all of them
+_DAYS: Final = re.compile(r"([0-9]{1,5})d?")
 _BAR: Final = 12
 """Columns of the bar: everything else fits beside it in 80."""
 
@@ -77,6 +110,10 @@ async def _export(
     path: Target,
     *,
     format: Format = None,  # noqa: A002 - the word for it
+    update: Update = False,
+    look_back: LookBack = None,
+    with_rates: Rates = False,
+    excel: Excel = False,
     windows_in_flight: Windows = 4,
     mask: Mask = False,
     raw: Raw = False,
@@ -93,6 +130,10 @@ async def _export(
     options: dict[str, Any] = {
         **given,
         "format": format,
+        "update": update,
+        "look_back": look_back,
+        "with_rates": with_rates,
+        "excel": excel,
         "windows_in_flight": windows_in_flight,
         "mask": mask,
         "raw": raw,
@@ -105,6 +146,13 @@ async def _export(
             summary = await export_history(client, kind, path, on_progress=tell, **options)
     if path != "-":
         _tell(summary, json=json)
+
+
+def _days(text: str) -> timedelta:
+    found = _DAYS.fullmatch(text)
+    if found is None:
+        raise ValueError(f'"{text}" is no number of days: write 3d')
+    return timedelta(days=int(found[1]))
 
 
 def _tell(summary: "ExportSummary", *, json: bool) -> None:

@@ -9,6 +9,7 @@ export; nothing is kept in memory.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import chain
@@ -66,14 +67,15 @@ class Xlsx(Format):
         options = {"constant_memory": True, "tmpdir": str(self._temporary)}
         workbook = self._workbook(sink, options)
         workbook.set_properties({"created": _MADE})
-        try:
-            self._fill(workbook, chain.from_iterable(map(bytes.splitlines, parts)))
-        except BaseException:
-            sink.cut()
-            raise
-        finally:
-            _close(workbook)
-            files.remove_tree(self._temporary)
+        with ExitStack() as steps:
+            steps.callback(files.remove_tree, self._temporary)
+            steps.callback(sink.cut)
+            steps.callback(_close, workbook)
+            try:
+                self._fill(workbook, chain.from_iterable(map(bytes.splitlines, parts)))
+            except BaseException:
+                sink.cut()  # there is no other way to have XlsxWriter close its files
+                raise
 
     def _fill(self, workbook: Any, lines: Iterable[bytes]) -> None:  # noqa: ANN401 - it has no types
         sheet = workbook.add_worksheet("history")
@@ -83,6 +85,7 @@ class Xlsx(Format):
             for form in ("yyyy-mm-dd hh:mm:ss", "yyyy-mm-dd")
         )
         sheet.freeze_panes(1, 0)
+        sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})  # they are meant to be
         times = [column.kind is Kind.TIME for column in self._table.columns]
         for place, name in enumerate(self._table.names):
             sheet.set_column(place, place, _WIDTHS.get(name, _WIDTH))
