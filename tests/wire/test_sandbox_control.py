@@ -67,6 +67,7 @@ def test_a_test_in_another_language_looks_at_what_happened(
         "method": "A2PSendSms",
         "source": "VOXSMS",
         "destination": ONE,
+        "text": "Hi",
         "fragments": 1,
         "cost": "0.034",
         "message_id": 1,
