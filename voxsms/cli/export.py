@@ -2,14 +2,14 @@
 
 import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import attrs
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from voxsms.api import spec
@@ -22,6 +22,17 @@ from voxsms.cli._mirror import Command, Given, mirror
 
 if TYPE_CHECKING:
     from voxsms.export import ExportProgress, ExportSummary
+
+_DAYS: Final = re.compile(r"([0-9]{1,5})d?")
+
+
+def _read_days(_: object, tokens: Sequence[Token]) -> timedelta:
+    (token,) = tokens
+    found = _DAYS.fullmatch(token.value)
+    if found is None:
+        raise ValueError(f'"{token.value}" is no number of days: write 3d')
+    return timedelta(days=int(found[1]))
+
 
 _FLAG: Final = Parameter(negative=(), show_default=False)
 Target = Annotated[
@@ -50,7 +61,7 @@ Update = Annotated[
 LookBack = Annotated[
     timedelta | None,
     Parameter(
-        converter=lambda _, tokens: _days(tokens[0].value),
+        converter=_read_days,
         help="With --update: how long before the last day that is there it begins, such as 7d. "
         "[default: 3d]",
     ),
@@ -100,7 +111,6 @@ The range of time then ends where it ended at first; without --until that is whe
 """
 _MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
 _PAGES: Final = ("count", "offset")  # an export reads all of them
-_DAYS: Final = re.compile(r"([0-9]{1,5})d?")
 _BAR: Final = 12
 """Columns of the bar: everything else fits beside it in 80."""
 
@@ -146,13 +156,6 @@ async def _export(
             summary = await export_history(client, kind, path, on_progress=tell, **options)
     if path != "-":
         _tell(summary, json=json)
-
-
-def _days(text: str) -> timedelta:
-    found = _DAYS.fullmatch(text)
-    if found is None:
-        raise ValueError(f'"{text}" is no number of days: write 3d')
-    return timedelta(days=int(found[1]))
 
 
 def _tell(summary: "ExportSummary", *, json: bool) -> None:

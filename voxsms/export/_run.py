@@ -181,7 +181,8 @@ class Export:
             first_day = await self._block(self._find_first_day)
             plan = await make_plan(self._source, _start(first_day) or self._job.query.from_date)
             plan = attrs.evolve(plan, first_day=first_day)
-            self._check_rows(plan)
+            if self._days is None and plan.rows > self._format.max_rows:
+                raise too_long(plan.rows)
             await self._block(partial(self._work.begin, self._identity, plan))
         self._progress.begin(plan, self._work.saved.values())
         return plan, is_resumed
@@ -208,11 +209,6 @@ class Export:
             return None
         first = self._days.find_first(look_back)
         return first if first is None or from_date is None else max(first, from_date.date())
-
-    def _check_rows(self, plan: Plan) -> None:
-        most = self._format.max_rows
-        if most is not None and plan.rows > most and not self._job.target.by_day:
-            raise too_long(plan.rows)
 
     def _check_age(self, plan: Plan) -> Plan:
         """See how old a plan is. Nobody may take a stopped run's range for one up to now."""

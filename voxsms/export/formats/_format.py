@@ -1,5 +1,6 @@
 """What a kind of file has to do: encode rows, and join what was encoded to a file."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
@@ -17,7 +18,7 @@ class Format(ABC):
     """Whether the content of a row is its own JSON, not a struct of its columns."""
     header: bytes | None = b""
     """What a file begins with if the rest is nothing but its parts, one after the other."""
-    max_rows: int | None = None
+    max_rows = sys.maxsize
     """How many rows a file holds at the most."""
 
     @abstractmethod
