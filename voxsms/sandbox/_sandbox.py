@@ -158,11 +158,12 @@ class Sandbox:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The environment variables that let `Client.from_env()` find the account."""
+        """The variables by which `Client.from_env` and `CallbackSecret.from_env` find it."""
         key = self.api_key
         return {
             "VOXIMPLANT_ACCOUNT_ID": str(key.account_id),
             "VOXIMPLANT_API_KEY": key.api_key,
+            "VOXIMPLANT_CALLBACK_SALT": self.callback_salt,
             "VOXSMS_BASE_URL": self.url,
         }
 
