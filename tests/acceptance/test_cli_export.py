@@ -154,8 +154,8 @@ def test_standard_output(voxsms: Run, filled: Sandbox) -> None:
         (["h.csv", "--update"], "end the path with /"),
         (["h.csv", "--look-back", "3"], "needs update=True (--update)"),
         (["/no/such/place/history.csv"], "there is no directory"),
-        (["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"], "is later than to_date"),
-        (["h.csv", "--windows-in-flight", "0"], "windows_in_flight"),
+        (["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"], "--since: is later than --until"),
+        (["h.csv", "--windows-in-flight", "0"], "--windows-in-flight: must be"),
     ],
 )
 def test_a_slip_is_named(voxsms: Run, filled: Sandbox, words: list[str], problem: str) -> None:
@@ -168,7 +168,7 @@ def test_a_slip_is_named(voxsms: Run, filled: Sandbox, words: list[str], problem
 
 @pytest.mark.parametrize(
     ("path", "problem"),
-    [("in the way/all.csv", "there is no directory"), ("all.csv", "path: cannot be written")],
+    [("in the way/all.csv", "there is no directory"), ("all.csv", "PATH: cannot be written")],
 )
 def test_a_place_that_cannot_be_written(
     voxsms: Run, filled: Sandbox, tmp_path: Path, path: str, problem: str
