@@ -154,7 +154,10 @@ def test_standard_output(voxsms: Run, filled: Sandbox) -> None:
         (["h.csv", "--update"], "end the path with /"),
         (["h.csv", "--look-back", "3"], "needs update=True (--update)"),
         (["/no/such/place/history.csv"], "there is no directory"),
-        (["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"], "--since: is later than --until"),
+        (
+            ["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"],
+            "--since: is later than --until",
+        ),
         (["h.csv", "--windows-in-flight", "0"], "--windows-in-flight: must be"),
     ],
 )
