@@ -14,7 +14,7 @@ import pytest
 from canary import Canary, Everything, listening, said_by, said_of
 from fault_matrix import (
     END,
-    README,
+    PAGE,
     ROWS,
     START,
     TRANSPORTS,
@@ -122,8 +122,8 @@ def test_it_is_the_same_on_trio() -> None:
         gc.collect()
     assert Canary(matrix.secrets).heard(log.texts) == heard(matrix) == []
     assert named([cell for cell in sends(matrix) if not is_true(cell)]) == []
-    # The README's table, without what happens if every attempt meets a fault.
-    assert table(matrix.cells) == re.sub(r"; [^|]+(?= \|)", "", shown(README.read_text()))
+    # The documented table, without what happens if every attempt meets a fault.
+    assert table(matrix.cells) == re.sub(r"; [^|]+(?= \|)", "", shown())
 
 
 def test_hooks_are_told_what_the_caller_is(matrix: Matrix) -> None:
@@ -160,12 +160,12 @@ def test_a_reading_recovers_from_a_fault_that_passes(matrix: Matrix) -> None:
     assert {cell.row.words for cell in failed} == lasting
 
 
-def test_the_table_in_the_readme_is_what_was_found(matrix: Matrix) -> None:
+def test_the_documented_table_is_what_was_found(matrix: Matrix) -> None:
     """It is refreshed by `python tests/fault_matrix.py --write`."""
-    text = README.read_text()
+    text = PAGE.read_text()
     assert START in text
     assert END in text.partition(START)[2]
-    assert shown(text) == table(matrix.cells)
+    assert shown() == table(matrix.cells)
 
 
 def test_what_must_not_be_seen_was_really_there(matrix: Matrix) -> None:

@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 at_noon = pytest.mark.voxsms_sandbox(
     start=NOON,
     numbers=[Number(number=OWN, sms_enabled=True)],
-    fates={TWO: "FAILED", "447443332214": "REJECTED", "447443332215": "EXPIRED"},
+    outcomes={TWO: "FAILED", "447443332214": "REJECTED", "447443332215": "EXPIRED"},
 )
 
 
@@ -106,7 +106,7 @@ def test_receiving_needs_an_enabled_number(voxsms_sandbox: Sandbox, post: Post) 
 
 @at_noon
 def test_statuses_move_on_with_the_clock(voxsms_sandbox: Sandbox, post: Post) -> None:
-    """QUEUED, a second later DISPATCHED, three seconds later what the number's fate is."""
+    """QUEUED, a second later DISPATCHED, three seconds later how it ends for the number."""
     numbers = [ONE, TWO, "447443332214", "447443332215"]
     send(post, *numbers)
 
@@ -291,7 +291,7 @@ def test_a_history_is_added_to_what_is_there(voxsms_sandbox: Sandbox, post: Post
     ("kind", "rows", "end", "said"),
     [
         ("mms", 1, NOON, "kind: 'mms' is neither sms nor a2p"),
-        ("sms", 0, NOON, "at least one row"),
+        ("sms", 0, NOON, "1 to 10,000,000"),
         ("sms", 1, NOON - timedelta(days=2), "an end after its start"),
     ],
 )

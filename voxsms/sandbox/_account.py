@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import attrs
 
 from voxsms.api.models import DeliveryStatus, Direction
+from voxsms.api.statuses import advance
 from voxsms.api.wire import TIME_FORMAT
 from voxsms.pricing import EXACT, total
 from voxsms.sandbox._calls import Refusal
@@ -83,6 +84,11 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 """
 
+_MOVE = """
+UPDATE messages SET status = advance(status, {}), due = {} WHERE due <= ? AND status = {}
+RETURNING id, kind, source, destination, status
+"""
+
 INDEXES = """
 CREATE INDEX IF NOT EXISTS by_time ON messages (kind, at);
 CREATE INDEX IF NOT EXISTS by_destination ON messages (kind, destination, at);
@@ -126,6 +132,17 @@ class NewMessage:
     direction: Direction = Direction.OUT
 
 
+@attrs.frozen
+class Moved:
+    """A message whose delivery status moved on."""
+
+    message_id: int
+    kind: str
+    source: str
+    destination: str
+    status: str
+
+
 class Account:
     """State in SQLite behind one lock: every method may be called from any thread."""
 
@@ -133,6 +150,10 @@ class Account:
         self.lock = threading.RLock()
         self.version = 0
         """Goes up whenever a message was recorded or its status moved on."""
+        self.on_moved: Callable[[Sequence[Moved]], None]
+        """Called with the messages whose statuses moved on, in the order in which they did."""
+        self.on_charged: Callable[[Decimal], None]
+        """Called with the balance after messages were recorded; set by the poster, as above."""
         self._settings = settings
         self._clock = clock
         self._numbers = {each.number: each for each in settings.numbers}
@@ -141,6 +162,7 @@ class Account:
             path = os.path.realpath(path)  # a link to a file that is missing is followed, too
             _make_private(Path(path))
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self.db.create_function("advance", 2, advance, deterministic=True)
         try:
             self._create_tables()
         except BaseException:
@@ -158,6 +180,18 @@ class Account:
             if self.db.execute("SELECT 1 FROM account").fetchone() is None:
                 start = str(self._settings.balance)
                 self.db.execute("INSERT INTO account VALUES (?)", (start,))
+
+    def reset(self) -> None:
+        """Forget every message; the balance and the numbers are as in the settings again."""
+        with self.lock, self.db:
+            self.db.execute("BEGIN")
+            self.db.execute("DELETE FROM messages")
+            self.db.execute("UPDATE account SET balance = ?", (str(self._settings.balance),))
+            self.db.executemany(
+                "UPDATE numbers SET sms_enabled = ? WHERE number = ?",
+                [(each.sms_enabled, each.number) for each in self._settings.numbers],
+            )
+            self.version += 1
 
     def close(self) -> None:
         """Close the database."""
@@ -213,6 +247,7 @@ class Account:
             (last,) = self.db.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()
             ids = list(range(last + 1, last + 1 + len(messages)))
             self._insert(zip(ids, messages, strict=True), now)
+        self.on_charged(left)
         return ids, now
 
     def _insert(self, numbered: Iterable[tuple[int, NewMessage]], now: datetime) -> None:
@@ -231,7 +266,7 @@ class Account:
         """Return a new message's status, the one it will end with, and when it moves on."""
         if message.direction is Direction.IN:
             return DeliveryStatus.DELIVERED, DeliveryStatus.DELIVERED, None
-        last = self._settings.fates.get(message.destination, DeliveryStatus.DELIVERED)
+        last = self._settings.outcomes.get(message.destination, DeliveryStatus.DELIVERED)
         return DeliveryStatus.QUEUED, last, due
 
     def settle(self) -> None:
@@ -239,13 +274,18 @@ class Account:
         now, travel = self._clock.time(), self._settings.deliver_after
         with self.lock:
             sent = self.db.execute(
-                "UPDATE messages SET status = 'DISPATCHED', due = due + ?"
-                " WHERE due <= ? AND status = 'QUEUED'",
-                (travel, now),
-            )
+                _MOVE.format("'DISPATCHED'", "due + ?", "'QUEUED'"), (travel, now)
+            ).fetchall()
             ended = self.db.execute(
-                "UPDATE messages SET status = final_status, due = NULL"
-                " WHERE due <= ? AND status = 'DISPATCHED'",
-                (now,),
-            )
-            self.version += bool(sent.rowcount + ended.rowcount)
+                _MOVE.format("final_status", "NULL", "'DISPATCHED'"), (now,)
+            ).fetchall()
+            moved = [Moved(*row) for row in sent + ended]
+            self.version += bool(moved)
+            self.on_moved(moved)
+
+    def next_due(self) -> float | None:
+        """Return when the next status moves on, seconds since the epoch; None if none will."""
+        with self.lock:
+            found = self.db.execute("SELECT min(due) FROM messages WHERE due IS NOT NULL")
+            (due,) = found.fetchone()
+        return None if due is None else float(due)

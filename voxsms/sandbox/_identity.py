@@ -17,6 +17,7 @@ from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
 from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox._calls import Refusal
 from voxsms.sandbox._clock import SandboxClock
+from voxsms.webhooks import CallbackSecret
 
 _AUTHORIZATION_FAILED = 100
 _INVALID_ACCOUNT_ID = 115
@@ -65,6 +66,11 @@ class Identity:
     def auth(self) -> ServiceAccount:
         """A service account; nothing is spent on a key for those who use the API key."""
         return ServiceAccount(self.account_id, self._key_id, _key()[1])
+
+    @property
+    def callback_secret(self) -> CallbackSecret:
+        """What callbacks are signed with."""
+        return CallbackSecret(self.callback_salt, self.account_id, self.api_key.api_key)
 
     def check(self, authorization: str | None, form: Mapping[str, str]) -> None:
         """Let a request pass that carries a good token or the API key, or raise `Refusal`."""

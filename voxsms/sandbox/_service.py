@@ -6,16 +6,22 @@ Money is written as exact JSON numbers.
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
-
-import orjson
 
 from voxsms.api import codec
 from voxsms.api.models import Output, PriceGroup, ResourcePrice, SmsCommand
 from voxsms.api.spec import METHODS
-from voxsms.pricing import EXACT
 from voxsms.sandbox._account import Account
-from voxsms.sandbox._calls import FILE, Call, Refusal, Reply, Values
+from voxsms.sandbox._callbacks import Poster
+from voxsms.sandbox._calls import (
+    ACCOUNT_NAMES,
+    FILE,
+    Call,
+    Refusal,
+    Reply,
+    Values,
+    exact_number,
+    shown_balance,
+)
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._faults import FaultScript
 from voxsms.sandbox._history import History
@@ -31,7 +37,6 @@ _RATE_LIMIT = 340
 _INVALID_RESOURCE_TYPE = 429
 
 _FIRST_PHONE_ID = 11
-_BALANCE_SHOWN = Decimal("0.0001")
 _TYPES = re.compile(
     "SMSOUT|SMSOUT_INTERNATIONAL|SMSOUT_RU_INTERNATIONAL|A2P_SMS_E212|SMSINPUT|SMS_IN_MOB_[A-Z]{2}"
 )
@@ -49,6 +54,7 @@ class Service:
         self.faults = faults
         self.identity = Identity(clock)
         self.account = Account(settings, clock)
+        self.poster = Poster(settings, self.account, clock, faults, self.identity.callback_secret)
         self.address = ""
         """Where it listens, for `GetAccountInfo`."""
         self._settings = settings
@@ -126,21 +132,21 @@ class Service:
         return Reply.json({"result": _select_prices(self._settings.prices, values)})
 
     def _get_account_info(self, _: Values) -> Reply:
-        balance = self.account.balance.quantize(_BALANCE_SHOWN, context=EXACT)
         account = {
             "account_id": self.identity.account_id,
-            "account_name": "sandbox",
-            "account_email": "sandbox@voxsms.example",
+            **ACCOUNT_NAMES,
             "api_key": self.identity.api_key.api_key,
             "created": "2020-01-01 00:00:00",
             "active": True,
             "frozen": False,
-            "balance": _exact_number(balance),
+            "balance": exact_number(shown_balance(self.account.balance)),
             "credit_limit": 0,
             "currency": self._settings.currency,
             "a2p_sms_enabled": self._settings.a2p_enabled,
             "callback_salt": self.identity.callback_salt,
         }
+        if self.poster.url is not None:
+            account["callback_url"] = self.poster.url
         return Reply.json({"result": account, "api_address": self.address})
 
 
@@ -165,11 +171,6 @@ def _phone(phone_id: int, number: Number) -> dict[str, object]:
     if number.callback_url is not None:
         phone["incoming_sms_callback_url"] = number.callback_url
     return phone
-
-
-def _exact_number(amount: Decimal) -> orjson.Fragment:
-    """Write an amount as a JSON number with every digit it has."""
-    return orjson.Fragment(f"{amount:f}")
 
 
 def _select_prices(prices: Iterable[ResourcePrice], values: Values) -> list[dict[str, object]]:
@@ -216,7 +217,7 @@ def _group(group: PriceGroup, requested: Sequence[str]) -> dict[str, object]:
     return {
         "price_group_id": group.price_group_id,
         "price_group_name": group.price_group_name,
-        "price": _exact_number(group.price),
+        "price": exact_number(group.price),
         "num_resources_per_price": group.num_resources_per_price,
         "quantum": group.quantum,
         "params": {"allowed": group.params.allowed} | {k: v for k, v in params.items() if v},

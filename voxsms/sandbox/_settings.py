@@ -1,6 +1,7 @@
 """What a sandbox starts with; `voxsms.sandbox.serve()` takes these as keyword arguments."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -21,6 +22,10 @@ from voxsms.sandbox._faults import InjectedFault, parse
 
 _COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
 _PHONE = PhoneType()
+# No user's name in it: what is posted is signed instead.
+_URL = re.compile(
+    r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?(/[!-~]*)?", re.ASCII | re.IGNORECASE
+)
 
 STATUS_IDS: Mapping[DeliveryStatus, MessageStatus] = MappingProxyType(
     dict.fromkeys(DeliveryStatus, MessageStatus.ERROR)
@@ -40,6 +45,18 @@ def _digits(value: str) -> str:
         raise ValueError(f"numbers: {fault.problem}") from None
 
 
+def check_url(url: str | None) -> str | None:
+    """Return where callbacks are posted to, or raise `ValueError`."""
+    if url is None:
+        return None
+    if not _URL.fullmatch(url):
+        raise ValueError(
+            "callback_url: is no URL with http or https and a host, such as "
+            "http://127.0.0.1:8000/callbacks"
+        )
+    return url
+
+
 @attrs.frozen(kw_only=True)
 class Number:
     """A number rented by the sandbox's account."""
@@ -48,7 +65,7 @@ class Number:
     sms_supported: bool = True
     sms_enabled: bool = False
     """Whether `ControlSms` has enabled it already."""
-    callback_url: str | None = None
+    callback_url: str | None = attrs.field(default=None, converter=check_url)
     """Its own `incoming_sms_callback_url`."""
 
     @property
@@ -64,16 +81,24 @@ def _numbers(given: Iterable[str | Number]) -> tuple[Number, ...]:
     return tuple(n if isinstance(n, Number) else Number(number=n) for n in given)
 
 
-def _money(amount: Decimal | int | str) -> Decimal:
+def _money(field: str, amount: Decimal | int | str) -> Decimal:
     try:
         money = Decimal(amount)
     except InvalidOperation:
-        raise ValueError("balance: is no amount") from None
+        raise ValueError(f"{field}: is no amount") from None
     if not money.is_finite():
-        raise ValueError("balance: is not finite")
+        raise ValueError(f"{field}: is not finite")
     if money < 0:
-        raise ValueError(f"balance: is {money}; it must not be below 0")
+        raise ValueError(f"{field}: is {money}; it must not be below 0")
     return money
+
+
+def _balance(given: Decimal | int | str) -> Decimal:
+    return _money("balance", given)
+
+
+def _min_balance(given: Decimal | int | str) -> Decimal:
+    return _money("min_balance", given)
 
 
 def _texts(given: Iterable[str]) -> tuple[str, ...]:
@@ -88,7 +113,7 @@ def _faults(given: str | Iterable[InjectedFault]) -> tuple[InjectedFault, ...]:
     return parse(given) if isinstance(given, str) else tuple(given)
 
 
-def _fates(given: Mapping[str, DeliveryStatus | str]) -> Mapping[str, DeliveryStatus]:
+def _outcomes(given: Mapping[str, DeliveryStatus | str]) -> Mapping[str, DeliveryStatus]:
     return {_digits(number): DeliveryStatus(status) for number, status in given.items()}
 
 
@@ -147,7 +172,7 @@ def _not_negative(_: object, attribute: "attrs.Attribute[Any]", value: float) ->
 class Settings:
     """An account to try things with: money, two numbers, a SenderID, prices."""
 
-    balance: Decimal = attrs.field(default=Decimal("100.00"), converter=_money)
+    balance: Decimal = attrs.field(default=Decimal("100.00"), converter=_balance)
     currency: str = "USD"
     numbers: tuple[Number, ...] = attrs.field(
         default=(Number(number="447443332211"), Number(number="14155550100")), converter=_numbers
@@ -159,14 +184,18 @@ class Settings:
     a2p_enabled: bool = True
     refused: Mapping[str, int] = attrs.field(factory=dict[str, int], converter=_codes)
     """Destinations that a send refuses, each with its error code, such as 385 or 506."""
-    fates: Mapping[str, DeliveryStatus] = attrs.field(
-        factory=dict[str, DeliveryStatus], converter=_fates
+    outcomes: Mapping[str, DeliveryStatus] = attrs.field(
+        factory=dict[str, DeliveryStatus], converter=_outcomes
     )
     """Destinations whose messages end otherwise than `DELIVERED`."""
     dispatch_after: float = attrs.field(default=1.0, validator=_not_negative)
     """Seconds of the sandbox's clock from a send to `DISPATCHED`."""
     deliver_after: float = attrs.field(default=3.0, validator=_not_negative)
     """Seconds from `DISPATCHED` to the end."""
+    callback_url: str | None = attrs.field(default=None, converter=check_url)
+    """Where callbacks are posted to, signed; those of a number with its own URL go there."""
+    min_balance: Decimal = attrs.field(default=Decimal(1), converter=_min_balance)
+    """A charge that leaves less than this posts `min_balance`, once."""
     rate_limit: int | None = attrs.field(default=None, validator=_above_zero)
     """How many requests a second are answered before code 340; no limit if None."""
     max_rows: int = attrs.field(default=1000, validator=_above_zero)
@@ -181,3 +210,8 @@ class Settings:
     """Where to listen on 127.0.0.1; 0 takes a free port."""
     keep_alive: float = attrs.field(default=5.0, validator=_above_zero)
     """Seconds after which an idle connection is closed."""
+
+    @property
+    def server(self) -> Mapping[str, Any]:
+        """Those that are of the server, and not of the account."""
+        return {"port": self.port, "keep_alive": self.keep_alive}
