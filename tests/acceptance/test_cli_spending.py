@@ -146,5 +146,5 @@ def test_ctrl_c_at_the_question(
 def test_a_question_in_a_thread(voxsms: Run, account: Sandbox) -> None:
     """A program that calls `main` in a thread of its own is asked, too."""
     with ThreadPoolExecutor(1) as pool:
-        ran = pool.submit(voxsms, *A2P, OTHER, stdin=b"y\n").result()
+        ran = pool.submit(lambda: voxsms(*A2P, OTHER, stdin=b"y\n")).result()
     assert (ran.status, account.ledger.count) == (0, 2)
