@@ -4,7 +4,7 @@
         await client.send_sms_message(source="...", destination="...", sms_body="...")
 
 Nothing is loaded before it is used: `import voxsms` alone costs next to nothing. What the functions
-of text and pricing bring along (`Change`, `Room`, `Comparison`, ...) is in `voxsms.text` and
+of text and pricing bring along (`Segmentation`, `Estimate`, `Room`, ...) is in `voxsms.text` and
 `voxsms.pricing`.
 """
 
@@ -72,14 +72,11 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms.errors import VoxSmsError as VoxSmsError
     from voxsms.export import export_history as export_history
     from voxsms.pricing import Budget as Budget
-    from voxsms.pricing import Estimate as Estimate
-    from voxsms.pricing import Rate as Rate
     from voxsms.pricing import RateTable as RateTable
     from voxsms.pricing import estimate as estimate
     from voxsms.pricing import estimate_many as estimate_many
     from voxsms.text import Encoding as Encoding
     from voxsms.text import Message as Message
-    from voxsms.text import Segmentation as Segmentation
     from voxsms.text import Template as Template
     from voxsms.text import count_fragments as count_fragments
     from voxsms.text import segment as segment
@@ -144,8 +141,8 @@ _NAMES = {
         "VoxSmsError",
     ),
     "export": ("export_history",),
-    "pricing": ("Budget", "Estimate", "Rate", "RateTable", "estimate", "estimate_many"),
-    "text": ("Encoding", "Message", "Segmentation", "Template", "count_fragments", "segment"),
+    "pricing": ("Budget", "RateTable", "estimate", "estimate_many"),
+    "text": ("Encoding", "Message", "Template", "count_fragments", "segment"),
     "transport._aiohttp": ("AiohttpTransport",),
     "transport._httpx": ("Httpx2Transport", "HttpxTransport"),
     "transport": ("Timeouts",),

@@ -191,7 +191,8 @@ def test_over_tls_a_person_is_told_what_to_set(
     assert (status, err) == (0, "")
     for words in (
         "The sandbox listens on https://127.0.0.1:",
-        f"callbacks  {url}, with the salt sandbox-callback-salt",
+        f"callbacks  {url}",
+        "export VOXIMPLANT_CALLBACK_SALT=sandbox-callback-salt",
         f"export SSL_CERT_FILE={file}",
         f"export REQUESTS_CA_BUNDLE={file}",
         f"export NODE_EXTRA_CA_CERTS={file}",

@@ -15,6 +15,7 @@ ROOT = Path(str(voxsms.__file__)).parent
 
 # Each room and the floor it stands on; a room may use those of its own floor and those below.
 FLOORS = {
+    "_credentials": 0,
     "_version": 0,
     "clock": 0,
     "errors": 0,
@@ -67,6 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     "rich": {"cli"},
     "starlette": {"sandbox", "webhooks"},
     "uvicorn": {"sandbox", "cli"},
+    "xlsxwriter": {"export"},
     "yarl": {"transport._aiohttp"},
 }
 PURE = ("text", "api", "pricing", "errors", "masking")

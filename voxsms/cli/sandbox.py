@@ -345,7 +345,7 @@ def _welcome(facts: Mapping[str, Any]) -> None:
     io.say("SenderIDs  ", ", ".join(facts["sender_ids"]))
     io.say("balance    ", io.money(facts["balance"], facts["currency"]))
     if facts["callback_url"]:
-        io.say("callbacks  ", facts["callback_url"], ", with the salt ", facts["callback_salt"])
+        io.say("callbacks  ", facts["callback_url"])
     io.say("")
     io.say("In another terminal:")
     if facts["credentials_file"]:

@@ -160,7 +160,7 @@ class Sandbox:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The environment variables that let `Client.from_env()` find the account.
+"""The variables by which `Client.from_env` and `CallbackSecret.from_env` find it.
 
         With TLS also those by which clients in Python, Node and others trust its certificate.
         """
@@ -169,6 +169,7 @@ class Sandbox:
         return {
             "VOXIMPLANT_ACCOUNT_ID": str(key.account_id),
             "VOXIMPLANT_API_KEY": key.api_key,
+            "VOXIMPLANT_CALLBACK_SALT": self.callback_salt,
             "VOXSMS_BASE_URL": self.url,
             **trusted,
         }
