@@ -160,7 +160,7 @@ class Sandbox:
 
     @property
     def env(self) -> Mapping[str, str]:
-"""The variables by which `Client.from_env` and `CallbackSecret.from_env` find it.
+        """The variables by which `Client.from_env` and `CallbackSecret.from_env` find it.
 
         With TLS also those by which clients in Python, Node and others trust its certificate.
         """
