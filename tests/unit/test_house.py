@@ -67,7 +67,7 @@ LIBRARIES: dict[str, set[str]] = {
     "regex": {"text"},
     "rich": {"cli"},
     "starlette": {"sandbox", "webhooks"},
-    "uvicorn": {"sandbox", "cli"},
+    "uvicorn": {"sandbox", "cli", "testing"},
     "yarl": {"transport._aiohttp"},
 }
 PURE = ("text", "api", "pricing", "errors", "masking")
