@@ -130,6 +130,7 @@ def heard(event: CallEvent) -> None:
 async def clients() -> None:
     """Each way of making one."""
     assert_type(Client.from_env(), Client)
+    assert_type(Client.from_env(timeout=5, max_attempts=2, region="GB"), Client)
     account = voxsms.ServiceAccount.from_file("credentials.json")
     async with Client(account, timeout=5, deadline=9.5, on_outcome=heard) as client:
         assert_type(client, Client)

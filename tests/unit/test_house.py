@@ -68,6 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     "rich": {"cli"},
     "starlette": {"sandbox", "webhooks"},
     "uvicorn": {"sandbox", "cli", "testing"},
+    "xlsxwriter": {"export"},
     "yarl": {"transport._aiohttp"},
 }
 PURE = ("text", "api", "pricing", "errors", "masking")

@@ -221,7 +221,7 @@ def _is_path(name: str) -> bool:
 
 
 def _read(file: Path) -> _Found:
-    found = _parsed(_content(file))
+    found = _parse_object(_content(file))
     if isinstance(found, str):
         raise CredentialsInvalid(f"{_name_file(file)}: {found}")
     account_id = found.get("account_id")
@@ -240,7 +240,7 @@ def _content(path: Path) -> bytes:
         raise CredentialsInvalid(f"{_name_file(path)}: {reason}") from error
 
 
-def _parsed(content: bytes) -> dict[str, Any] | str:
+def _parse_object(content: bytes) -> dict[str, Any] | str:
     """Return the JSON object in a file, or why it cannot be read, without quoting it."""
     if len(content) > _MAX_FILE_SIZE:
         return f"is larger than {_MAX_FILE_SIZE} bytes, which no credentials file is"

@@ -478,12 +478,21 @@ class Call(Generic[R]):
             if missing := len({*self._numbers} - accepted - refused):
                 asked = len(self._numbers)
                 text = "%s: the answer says nothing of %d of %d numbers"
-                write_log(logging.WARNING, text, cmd, missing, asked)
+                write_log(logging.WARNING, text, cmd, missing, asked, method=cmd)
         else:
             ids = () if result.message_id is None else (result.message_id,)
         if counted != self._predicted:
             text = "%s: the service counted %d fragments where %d were predicted"
-            write_log(logging.WARNING, text, cmd, counted, self._predicted)
+            write_log(
+                logging.WARNING,
+                text,
+                cmd,
+                counted,
+                self._predicted,
+                method=cmd,
+                fragments_count=counted,
+                predicted_fragments_count=self._predicted,
+            )
         self._report.end(self._outcome, None, fragments_count=counted, message_ids=ids)
 
 
