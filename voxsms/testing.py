@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -185,7 +185,12 @@ def serve_app(app: Callable[..., Any]) -> Generator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=_PATIENCE)
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+
+        def run() -> None:
+            with suppress(SystemExit):  # which uvicorn raises if the lifespan failed
+                server.run([listener])
+
+        thread = threading.Thread(target=run, name="voxsms-app", daemon=True)
         thread.start()
         while not server.started and thread.is_alive():
             time.sleep(_TICK)
