@@ -291,7 +291,7 @@ def test_a_history_is_added_to_what_is_there(voxsms_sandbox: Sandbox, post: Post
     ("kind", "rows", "end", "said"),
     [
         ("mms", 1, NOON, "kind: 'mms' is neither sms nor a2p"),
-        ("sms", 0, NOON, "at least one row"),
+        ("sms", 0, NOON, "1 to 10,000,000"),
         ("sms", 1, NOON - timedelta(days=2), "an end after its start"),
     ],
 )

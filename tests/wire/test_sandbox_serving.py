@@ -75,9 +75,14 @@ def test_nothing_is_left_when_the_body_raised() -> None:
     assert threading.active_count() == threads
 
 
+def servers() -> set[threading.Thread]:
+    """Give the threads of the sandboxes that run."""
+    return {each for each in threading.enumerate() if each.name == "voxsms-sandbox"}
+
+
 async def test_nothing_is_left_when_the_body_was_cancelled() -> None:
     """The end is shielded: a cancelled test leaves no server behind."""
-    sandbox, running = serve(), asyncio.Event()
+    sandbox, running, threads = serve(), asyncio.Event(), servers()
 
     async def body() -> None:
         async with sandbox:
@@ -90,7 +95,7 @@ async def test_nothing_is_left_when_the_body_was_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not is_listening(sandbox)
-    assert not [t for t in threading.enumerate() if t.name == "voxsms-sandbox"]
+    assert servers() == threads
 
 
 def test_what_it_shows_of_itself() -> None:
@@ -137,9 +142,10 @@ def test_a_start_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no sockets left")
 
     monkeypatch.setattr(uvicorn.Server, "startup", fail)
+    threads = servers()
     with pytest.raises(OSError, match="no sockets left"):
         serve().start()
-    assert not [t for t in threading.enumerate() if t.name == "voxsms-sandbox" and t.is_alive()]
+    assert servers() == threads
 
 
 def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -270,6 +276,7 @@ def test_a_ledger_adds_exactly() -> None:
             method="A2PSendSms",
             source="VOXSMS",
             destination=f"44744333221{n}",
+            text="Hi",
             fragments=1,
             cost=cost,
             message_id=n,

@@ -34,6 +34,7 @@ _COMMANDS: Final = (
     ("count", "count:count", _io.WITHOUT_ACCOUNT),
     ("estimate", "estimate:estimate_command", _io.WITHOUT_ACCOUNT),
     ("sandbox", "sandbox:sandbox", _io.WITHOUT_ACCOUNT),
+    ("receive", "receive:receive", _io.WITHOUT_ACCOUNT),
     ("methods", "methods:methods", _io.WITHOUT_ACCOUNT),
     ("send", "send:send", _io.WITH_ACCOUNT),
     ("a2p", "send:a2p", _io.WITH_ACCOUNT),

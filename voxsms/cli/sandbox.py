@@ -64,6 +64,13 @@ class Setup:
             "such as commit_then_close*2@A2PSendSms,rate_limited:retry_after=1"
         ),
     ] = None
+    callback_url: Annotated[
+        str | None,
+        Parameter(
+            help="Where to post callbacks: messages that arrive (`voxsms receive`), delivery "
+            "statuses, a low balance."
+        ),
+    ] = None
     rate_limit: Annotated[
         int | None, Parameter(help="Answer more requests a second than this with code 340.")
     ] = None
@@ -182,6 +189,7 @@ def _facts(running: "Sandbox", settings: "Settings", file: Path | None) -> dict[
         "account_id": running.api_key.account_id,
         "api_key": running.api_key.api_key,
         "callback_salt": running.callback_salt,
+        "callback_url": running.callback_url,
         "credentials_file": None if file is None else str(file.absolute()),
         "numbers": [each.number for each in settings.numbers],
         "sender_ids": settings.sender_ids,
@@ -191,17 +199,25 @@ def _facts(running: "Sandbox", settings: "Settings", file: Path | None) -> dict[
 
 
 def _welcome(facts: Mapping[str, Any]) -> None:
-    io.say("The sandbox listens on ", (facts["url"], io.ACCENT), ". Ctrl-C ends it.\n")
+    first = facts["numbers"][0] if facts["numbers"] else "NUMBER"
+    io.say("The sandbox listens on ", (facts["url"], io.ACCENT), ". Ctrl-C ends it.")
+    io.say("")
     io.say("numbers    ", ", ".join(facts["numbers"]), ("  (enable one first)", io.FAINT))
     io.say("SenderIDs  ", ", ".join(facts["sender_ids"]))
-    io.say("balance    ", io.money(facts["balance"], facts["currency"]), "\n")
+    io.say("balance    ", io.money(facts["balance"], facts["currency"]))
+    if facts["callback_url"]:
+        io.say("callbacks  ", facts["callback_url"], ", with the salt ", facts["callback_salt"])
+    io.say("")
     io.say("In another terminal:")
     io.say(f"  export VOXSMS_BASE_URL={facts['url']}")
     if facts["credentials_file"]:
         io.say(f"  export VOXIMPLANT_CREDENTIALS={shlex.quote(facts['credentials_file'])}")
     io.say(f"  export VOXIMPLANT_ACCOUNT_ID={facts['account_id']}")
     io.say(f"  export VOXIMPLANT_API_KEY={facts['api_key']}")
-    io.say("  voxsms numbers\n")
+    io.say(f"  voxsms control {first} enable")
+    if facts["callback_url"]:
+        io.say(f"  voxsms receive 447700900123 {first} STOP")
+    io.say("")
     io.say("Any other client:")
     io.say(
         f"  curl {facts['url']}/platform_api/GetPhoneNumbers/"

@@ -181,6 +181,18 @@ class Account:
                 start = str(self._settings.balance)
                 self.db.execute("INSERT INTO account VALUES (?)", (start,))
 
+    def reset(self) -> None:
+        """Forget every message; the balance and the numbers are as in the settings again."""
+        with self.lock, self.db:
+            self.db.execute("BEGIN")
+            self.db.execute("DELETE FROM messages")
+            self.db.execute("UPDATE account SET balance = ?", (str(self._settings.balance),))
+            self.db.executemany(
+                "UPDATE numbers SET sms_enabled = ? WHERE number = ?",
+                [(each.sms_enabled, each.number) for each in self._settings.numbers],
+            )
+            self.version += 1
+
     def close(self) -> None:
         """Close the database."""
         with self.lock:

@@ -191,6 +191,13 @@ class Poster:
                 connection.sock.shutdown(socket.SHUT_RDWR)
             self._thread.join(_TICK)
 
+    def reset(self) -> None:
+        """Forget what was posted and what is to be posted."""
+        with self._lock:
+            self._is_low = False
+            for each in (self._items, self._held, self._posts, self._log):
+                each.clear()
+
     def flush(self, seconds: float) -> None:
         """Come back when all that is due by now has been posted, or raise `TimeoutError`."""
         with self._idle:

@@ -18,8 +18,17 @@ class SandboxClock:
         self._stands_at: float | None = None
         self.on_change: Callable[[], None] | None = None
         """Called after the time was set or moved; for the sandbox."""
-        if start is not None:
-            self.set(start)
+        self._start = start
+        self.reset()
+
+    def reset(self) -> None:
+        """Make it what it was at first."""
+        if self._start is not None:
+            self.set(self._start)
+            return
+        with self._lock:
+            self._ahead, self._stands_at = 0.0, None
+        self._changed()
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -40,9 +49,19 @@ class SandboxClock:
         return datetime.fromtimestamp(self.time(), UTC)
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Move forward (or back); a clock that stands goes on standing, there."""
+        """Move forward (or back); a clock that stands goes on standing, there.
+
+        Raises:
+            ValueError: that is before the year 1 or after 9999.
+        """
         step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
         with self._lock:
+            try:
+                datetime.fromtimestamp(self._time() + step, UTC)
+            except (ValueError, OverflowError, OSError):
+                raise ValueError(
+                    "the clock cannot go there: it knows the years 1 to 9999"
+                ) from None
             if self._stands_at is None:
                 self._ahead += step
             else:

@@ -233,6 +233,12 @@ class FaultScript:
             self._entries.clear()
         self._changed()
 
+    def reset(self) -> None:
+        """Forget what happened, too."""
+        with self._lock:
+            self._happened.clear()
+        self.clear()
+
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change()

@@ -153,6 +153,8 @@ FROM drawn
 
 _OWN = {"sms": "447443332211", "a2p": "VOXSMS"}
 _INDEX_NAMES = ("by_time", "by_destination", "by_due")
+MAX_FILL = 10_000_000
+"""Rows that are made up at once; a million are 250 MB."""
 _SEEDS = 100_000  # more would leave 64 bits
 
 
@@ -168,8 +170,8 @@ def fill(
     """Record settled messages of one kind between two times; nothing is charged or delivered."""
     if kind not in _OWN:
         raise ValueError(f"kind: {kind!r} is neither sms nor a2p")
-    if rows < 1 or end <= start:
-        raise ValueError("a history needs at least one row, and an end after its start")
+    if not 1 <= rows <= MAX_FILL or end <= start:
+        raise ValueError(f"rows: a history needs 1 to {MAX_FILL:,}, and an end after its start")
     (last,) = db.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()
     arguments = {
         "kind": kind,

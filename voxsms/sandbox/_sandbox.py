@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,15 +14,17 @@ import anyio
 import anyio.to_thread
 
 from voxsms.api.models import Direction
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.wire import PhoneType, SenderType, StringType, WireFault, WireType
 from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox._account import NewMessage
 from voxsms.sandbox._app import make_app
 from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._control import Control
 from voxsms.sandbox._faults import FaultScript
 from voxsms.sandbox._history import fill
-from voxsms.sandbox._ledger import Ledger
+from voxsms.sandbox._ledger import Delivered, Ledger, SentMessage
 from voxsms.sandbox._server import HOST, ServerThread
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._settings import Settings
@@ -29,6 +32,12 @@ from voxsms.text import count_fragments
 from voxsms.webhooks import CallbackSecret
 
 _TWO_YEARS = timedelta(days=730)
+_RUNNING: set["Sandbox"] = set()
+
+
+def running_urls() -> frozenset[str]:
+    """Return where the sandboxes of this process listen."""
+    return frozenset(sandbox.url for sandbox in tuple(_RUNNING))
 
 
 def _cross(name: str, type_: WireType, value: str) -> str:
@@ -43,9 +52,13 @@ class Sandbox:
 
     A context manager of both kinds: `with` starts and ends it in any program, `async with` does so
     without holding up asyncio or trio.
+
+    Args:
+        settings: what the account has.
+        server: a server that is running and answers for nobody, instead of one of its own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, server: ServerThread | None = None) -> None:
         self.clock = SandboxClock(settings.start)
         """What time it is for the service."""
         self.ledger = Ledger()
@@ -54,40 +67,43 @@ class Sandbox:
         """What goes wrong, and when."""
         self._settings = settings
         self._service: Service | None = None
-        self._thread: ServerThread | None = None
+        self._shared = server
+        self._server: ServerThread | None = None
 
     def __repr__(self) -> str:
         """Show where it listens."""
-        return f"<Sandbox {self.url if self._thread else 'not running'}>"
+        return f"<Sandbox {self.url if self._server else 'not running'}>"
 
     def start(self) -> Self:
         """Listen; `stop` must follow."""
-        if self._thread is not None:
+        if self._server is not None:
             raise RuntimeError("the sandbox is running already")
-        service = Service(self._settings, self.clock, self.ledger, self.faults)
+        settings = self._settings
+        service = Service(settings, self.clock, self.ledger, self.faults)
         try:
-            thread = ServerThread(
-                make_app(service),
-                self.faults,
-                self._settings.port,
-                self._settings.keep_alive,
-            )
-            service.address = f"{HOST}:{thread.port}"
-            thread.start()
+            server = self._shared or ServerThread(**settings.server).start()
+            service.address = f"{HOST}:{server.port}"
+            server.answer_for(make_app(service, Control(self)), self.faults)
         except BaseException:
             service.account.close()
             raise
         service.poster.start()
-        self._service, self._thread = service, thread
+        self._service, self._server = service, server
+        _RUNNING.add(self)
         return self
 
     def stop(self) -> None:
-        """End the server with every connection, thread and file it has; once is enough."""
-        if self._thread is not None:
-            self._thread.stop()
-            self._running.poster.stop()
-            self._running.account.close()
-            self._thread = None
+        """End it with every connection, thread and file it has; once is enough."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        _RUNNING.discard(self)
+        if server is self._shared:
+            server.answer_for_nobody()
+        else:
+            server.stop()
+        self._running.poster.stop()
+        self._running.account.close()
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -139,6 +155,28 @@ class Sandbox:
     def callback_salt(self) -> str:
         """The salt that signs callbacks."""
         return self._running.identity.callback_salt
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment variables that let `Client.from_env()` find the account."""
+        key = self.api_key
+        return {
+            "VOXIMPLANT_ACCOUNT_ID": str(key.account_id),
+            "VOXIMPLANT_API_KEY": key.api_key,
+            "VOXSMS_BASE_URL": self.url,
+        }
+
+    @property
+    def messages(self) -> Delivered[SentMessage]:
+        """What was delivered, in order: `assert sandbox.messages == [("447443332212", "Hi")]`."""
+        return self.ledger.messages
+
+    def delivered_to(self, number: str) -> Delivered[str]:
+        """Return the texts that were delivered to a number, in order."""
+        digits, messages = digits_or_text(number), self.messages
+        found = Delivered(each.text for each in messages if each.destination == digits)
+        found.elsewhere = [each for each in messages if each.destination != digits]
+        return found
 
     @property
     def callback_secret(self) -> CallbackSecret:
@@ -231,6 +269,17 @@ class Sandbox:
         (message_id,), _ = self._running.account.record([message])
         self._running.poster.tell_inbound(source, destination, text)
         return message_id
+
+    def reset(self) -> None:
+        """Forget all that happened: messages, ledger, faults and callbacks; balance and time, too.
+
+        The account, the URL for callbacks and the settings stay.
+        """
+        self._running.account.reset()
+        self._running.poster.reset()
+        self.ledger.reset()
+        self.faults.reset()
+        self.clock.reset()
 
     def fill_history(
         self,

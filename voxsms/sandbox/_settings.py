@@ -210,3 +210,8 @@ class Settings:
     """Where to listen on 127.0.0.1; 0 takes a free port."""
     keep_alive: float = attrs.field(default=5.0, validator=_above_zero)
     """Seconds after which an idle connection is closed."""
+
+    @property
+    def server(self) -> Mapping[str, Any]:
+        """Those that are of the server, and not of the account."""
+        return {"port": self.port, "keep_alive": self.keep_alive}
