@@ -84,14 +84,16 @@ def test_filters_reach_the_service(voxsms: Run) -> None:
     ("words", "problem"),
     [
         (
-            ["--from-date", "2026-02-01", "--to-date", "2026-01-01"],
-            "from_date: is later than to_date",
+            ["--since", "2026-02-01", "--until", "2026-01-01"],
+            "voxsms: --since: is later than --until\n",
         ),
-        (["--count", "1001"], "count: is 1001; it must be at most 1000"),
-        (["--offset", "-1"], "offset: is -1; it must be at least 0"),
-        (["--destination-number", "Ada"], "destination_number: '***' is not a phone number"),
+        (["--count", "1001"], "--count: is 1001; it must be at most 1000"),
+        (["--offset", "-1"], "--offset: is -1; it must be at least 0"),
+        (["--to", "Ada"], "--to: '***' is not a phone number"),
         (["--since", "last week"], '"last week" is not a time: write 2026-11-25, 2026-11-25T14:00'),
-        (["--message-id", "0"], "message_id[0]: is 0; it must be at least 1"),
+        (["--to", "2026-02-01"], "Dates are given with --since and --until."),
+        (["--from", "2026-02-01"], '"2026-02-01" is a date: those are given with --since'),
+        (["--message-id", "0"], "--message-id, value 1: is 0; it must be at least 1"),
     ],
 )
 def test_filters_that_cannot_be(
@@ -101,6 +103,8 @@ def test_filters_that_cannot_be(
     ran = voxsms("history", "sms", *words)
     assert ran.status == 2
     assert problem in ran.err
+    assert "_" not in ran.err
+    assert "sent" not in ran.err
     assert account.ledger.requests == {}
 
 
