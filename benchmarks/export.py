@@ -144,11 +144,13 @@ def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
     elif path.suffix == ".csv":
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
+                assert row.pop("currency") == "USD"  # the account's, not the row's
                 yield {name: _of_cell(name, cell) for name, cell in row.items() if cell}
     else:
         parquet: Any = import_module("pyarrow.parquet")
         for batch in parquet.ParquetFile(path).iter_batches():
             for row in batch.to_pylist():
+                assert row.pop("currency") == "USD"
                 time_ = f"{row['processed_date']:%Y-%m-%d %H:%M:%S}"
                 row |= {"cost": float(row["cost"]), "processed_date": time_}
                 yield {name: value for name, value in row.items() if value is not None}

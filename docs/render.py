@@ -12,7 +12,7 @@ import voxsms
 from voxsms.api import fault_codes, spec
 from voxsms.calls import loop
 from voxsms.cli.app import app
-from voxsms.sandbox import KINDS
+from voxsms.sandbox import CALLBACK_KINDS, KINDS
 
 PAGES = {
     "client": (
@@ -179,7 +179,7 @@ def fault_table() -> str:
                 "yes" if kind.commits else "no",
                 ", ".join(f"`{name}={value!r}`" for name, value in kind.options.items()),
             )
-            for kind in KINDS.values()
+            for kind in (*KINDS.values(), *CALLBACK_KINDS.values())
         ),
     )
 

@@ -53,12 +53,9 @@ class Page:
         self.sandbox = self.cleanup.enter_context(voxsms.sandbox.serve())
         directory = Path(self.cleanup.enter_context(TemporaryDirectory()))
         credentials = self.sandbox.save_credentials(directory / "credentials.json")
-        key = self.sandbox.api_key
         self.environment = {
             "VOXIMPLANT_CREDENTIALS": str(credentials),
-            "VOXIMPLANT_ACCOUNT_ID": str(key.account_id),
-            "VOXIMPLANT_API_KEY": key.api_key,
-            "VOXSMS_BASE_URL": self.sandbox.url,
+            **self.sandbox.env,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self.directory = directory

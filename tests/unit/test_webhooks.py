@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import pickle
 import random
+import traceback
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -267,8 +269,38 @@ def test_a_secret_that_cannot_be_right(made: Callable[[], object], field: str) -
 
 
 def test_a_secret_is_not_shown() -> None:
-    """Neither salt nor key."""
+    """Neither salt nor key, nor is it pickled."""
     assert repr(SECRET) == "CallbackSecret()"
+    with pytest.raises(TypeError, match="holds a secret"):
+        pickle.dumps(SECRET)
+    with pytest.raises(CredentialsInvalid) as found:
+        CallbackSecret("pepper-of-the-tests", 0, "k-of-the-tests")
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(found.value.__traceback__)]
+    assert "of-the-tests" not in repr(frames[1:])  # the first is this test's own
+
+
+ENV = {
+    "VOXIMPLANT_CALLBACK_SALT": "'pepper-of-the-tests'\n",
+    "VOXIMPLANT_ACCOUNT_ID": "1",
+    "VOXIMPLANT_API_KEY": "k-of-the-tests",
+}
+
+
+def test_the_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a client, with quotes and blanks around it; what is missing is named."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    assert CallbackSecret.from_env() == SECRET
+    monkeypatch.setenv("VOXIMPLANT_ACCOUNT_ID", "one")
+    with pytest.raises(CredentialsInvalid, match="account_id: must be a whole number") as found:
+        CallbackSecret.from_env()
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(found.value.__traceback__)]
+    assert "of-the-tests" not in repr(frames[1:])
+    monkeypatch.setenv("VOXIMPLANT_API_KEY", " ")
+    monkeypatch.delenv("VOXIMPLANT_CALLBACK_SALT")
+    missing = "VOXIMPLANT_CALLBACK_SALT and VOXIMPLANT_API_KEY must be set"
+    with pytest.raises(CredentialsInvalid, match=f"^{missing}$"):
+        CallbackSecret.from_env()
 
 
 def mutated(chance: random.Random) -> bytes:

@@ -5,7 +5,6 @@ until something changes or the next thing is due.
 """
 
 import itertools
-import logging
 import socket
 import threading
 import time
@@ -26,10 +25,10 @@ from voxsms.sandbox._account import Account, Moved
 from voxsms.sandbox._calls import ACCOUNT_NAMES, JSON, exact_number, shown_balance
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._faults import FaultScript
+from voxsms.sandbox._log import log_post
 from voxsms.sandbox._settings import Settings, check_url
 from voxsms.webhooks import CallbackSecret
 
-_LOG = logging.getLogger("voxsms")
 RETRY_AFTER = (1.0, 5.0, 30.0, 300.0, 3600.0)
 """Seconds of the sandbox's clock between the attempts of a post; the contract documents none."""
 MAX_IN_POST = 100
@@ -335,7 +334,8 @@ class Poster:
             status=status,
             problem=problem,
         )
-        _LOG.debug("sandbox: posted %d callbacks, answer: %s", len(made.callbacks), status)
+        answer = f"HTTP {status}" if status else f"no answer ({problem.partition(':')[0]})"
+        log_post((item.callback.type for item in post.items), answer, post.attempt)
         with self._lock:
             self._log.append(made)
             is_forged = post.items[0].fault == "callback_forged"

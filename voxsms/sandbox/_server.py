@@ -10,7 +10,10 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self, cast
 
 import attrs
@@ -19,19 +22,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from voxsms.sandbox._faults import FaultScript, InjectedFault
+from voxsms.sandbox._tls import write_certificates
 
-HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
 _PATIENCE = 5
 """Seconds after which something that takes a moment is taken for stuck."""
+_TURNS = 100
+"""Turns of the loop in which everything that is answered has noticed that it was cut."""
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     """Return a socket bound before the server starts, so that its port is known and taken."""
     # asyncio turns Nagle off only where the protocol is named; with it each answer takes 40 ms.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((HOST, port))
+        sock.bind((host, port))
     except OSError:
         sock.close()
         raise
@@ -113,7 +120,7 @@ class _Uvicorn(uvicorn.Server):
         self._tenant = tenant
         self._main = asyncio.current_task()
         self._listener = listener
-        self._port: int = listener.getsockname()[1]
+        self._address: tuple[str, int] = listener.getsockname()[:2]
         self._refusing: InjectedFault | None = None
         self._looking = asyncio.Lock()
         self._end = asyncio.Event()
@@ -150,10 +157,15 @@ class _Uvicorn(uvicorn.Server):
         Not only those that uvicorn knows: one that is just being accepted is a task of the loop.
         """
         own = {self._main, asyncio.current_task()}
+        turns = 0
         async with asyncio.timeout(_PATIENCE):
             while self.server_state.connections or asyncio.all_tasks() - own:
                 for connection in self._connections():
                     connection.transport.abort()
+                if turns > _TURNS:  # a handshake of TLS waits for its client
+                    for task in asyncio.all_tasks() - own:
+                        task.cancel()
+                turns += 1
                 await asyncio.sleep(0)
 
     async def answer_for(self, tenant: _Tenant) -> None:
@@ -172,7 +184,7 @@ class _Uvicorn(uvicorn.Server):
             first = self._tenant.faults.connecting()
             if self._refusing is not None and first is not self._refusing:
                 self._refusing = None
-                self._listener = _bind(self._port)
+                self._listener = _bind(*self._address)
                 await super().startup([self._listener])
             await asyncio.sleep(0)  # the loop closes sockets in its next round
 
@@ -216,12 +228,30 @@ class _Uvicorn(uvicorn.Server):
 class ServerThread:
     """The thread, from `start` to `stop`; between them it answers for whom it is told to."""
 
-    def __init__(self, port: int = 0, keep_alive: float = 5.0) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        keep_alive: float = 5.0,
+        host: str = _LOOPBACK,
+        host_names: Iterable[str] = (),
+        *,
+        tls: bool = False,
+    ) -> None:
         self._tenant = _Tenant()
-        self._socket = _bind(port)
+        self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
+        self._files = TemporaryDirectory(prefix="voxsms-sandbox-") if tls else None
+        scheme = "https" if tls else "http"
+        reached = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared
+        self.url = f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
+        """Where it is reached from this machine; no slash at the end."""
+        certificate = None
+        if self._files is not None:
+            write_certificates(Path(self._files.name), [host, *host_names])
+            certificate = Path(self._files.name, "server.pem")
         self._config = uvicorn.Config(
             self._answer,
+            ssl_certfile=certificate,
             http=type("SandboxProtocol", (RawProtocol,), {"tenant": self._tenant}),
             ws="none",
             lifespan="off",
@@ -235,6 +265,11 @@ class ServerThread:
         )
         self._thread = threading.Thread(target=self._run, name="voxsms-sandbox", daemon=True)
         self._started: Future[tuple[asyncio.AbstractEventLoop, _Uvicorn]] = Future()
+
+    @property
+    def certificate(self) -> Path | None:
+        """The certificate of the authority that signs for it; None without TLS."""
+        return None if self._files is None else Path(self._files.name, "ca.pem")
 
     def start(self) -> Self:
         """Come back when it listens."""
@@ -251,6 +286,8 @@ class ServerThread:
         loop, server = self._started.result()
         loop.call_soon_threadsafe(server.end)
         self._thread.join()
+        if self._files is not None:
+            self._files.cleanup()
 
     def answer_for(self, app: ASGIApp, faults: FaultScript) -> None:
         """Let an account answer from now on."""
