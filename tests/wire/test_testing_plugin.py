@@ -3,15 +3,18 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Post
+from starlette.applications import Starlette
 
 import voxsms
 from voxsms import sandbox
 from voxsms.sandbox import Sandbox
+from voxsms.testing import serve_app
 
 pytest_plugins = ["pytester"]
 
@@ -173,6 +176,21 @@ async def test_retries_do_not_wait_in_a_test(voxsms_env: Sandbox) -> None:
             await client.get_account_info()
     assert [fault.kind for fault in voxsms_env.faults.happened] == ["rate_limited"]
     assert voxsms.Clock.sleep is before
+
+
+@asynccontextmanager
+async def broken_lifespan(_: Starlette) -> AsyncGenerator[None]:
+    """Fail while the app starts."""
+    raise OSError("the database is gone")
+    yield
+
+
+def test_an_app_that_does_not_start_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Its test does not wait for it, and the log has the reason."""
+    app = Starlette(lifespan=broken_lifespan)
+    with pytest.raises(RuntimeError, match="could not be started"), serve_app(app):
+        pass
+    assert "the database is gone" in caplog.text
 
 
 def send_three(post: Post) -> None:
