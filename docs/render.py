@@ -49,7 +49,9 @@ PAGES = {
     "pricing": ("voxsms.pricing",),
     "export": ("voxsms.export",),
     "webhooks": ("voxsms.webhooks",),
+    "outbox": ("voxsms.outbox",),
     "sandbox": ("voxsms.sandbox",),
+    "testing": ("voxsms.testing.no_waiting",),
     "transport": (
         "voxsms.HttpxTransport",
         "voxsms.Httpx2Transport",
@@ -58,7 +60,7 @@ PAGES = {
     ),
 }
 """The public names on each page of the reference; the name of a door stands for all of its own."""
-DOORS = ("text", "pricing", "export", "webhooks", "sandbox", "transport")
+DOORS = ("text", "pricing", "export", "webhooks", "outbox", "sandbox", "transport")
 
 
 def write_all(target: Path) -> None:
