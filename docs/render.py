@@ -11,6 +11,7 @@ import rich.console
 import voxsms
 from voxsms.api import fault_codes, spec
 from voxsms.calls import loop
+from voxsms.cli._codes import EXPLANATIONS
 from voxsms.cli.app import app
 from voxsms.sandbox import CALLBACK_KINDS, KINDS
 
@@ -160,11 +161,17 @@ def error_tree() -> str:
 
 
 def code_table() -> str:
-    """Return the service's codes and what each becomes."""
+    """Return the service's codes: what each means, what to do, and what it is raised as."""
     return table(
-        ("code", "name", "error", "what became of the request"),
+        ("code", "name", "meaning", "what to do", "error", "what became of the request"),
         (
-            (str(row.code), f"`{row.name}`", f"{{class}}`voxsms.{row.error.__name__}`", row.outcome)
+            (
+                str(row.code),
+                f"`{row.name}`",
+                *EXPLANATIONS[row.code],
+                f"{{class}}`voxsms.{row.error.__name__}`",
+                row.outcome,
+            )
             for row in fault_codes.CODES.values()
         ),
     )
