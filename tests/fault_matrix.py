@@ -1,6 +1,6 @@
 """The fault matrix: every fault of the sandbox, met by calls of every kind on three transports.
 
-`python tests/fault_matrix.py` prints the table, `--write` puts it into README.md.
+`python tests/fault_matrix.py` prints the table, `--write` puts it into the documentation.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from voxsms.transport import Transport
 from voxsms.transport._aiohttp import AiohttpTransport
 from voxsms.transport._environment import tls
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs/why/never-twice.md"
 START, END = "<!-- fault matrix -->", "<!-- end -->"
 SOURCE = Number(number="447443332211", sms_enabled=True)
 TRANSPORTS: Mapping[str, Callable[[], Transport]] = MappingProxyType(
@@ -383,21 +383,21 @@ def _place(of_row: list[Cell], method: Method) -> str:
     return "; ".join(dict.fromkeys(each for each in found if each))
 
 
-def shown(readme: str) -> str:
-    """Give the table in the README."""
-    return readme.partition(f"{START}\n")[2].partition(END)[0]
+def shown() -> str:
+    """Return the table in the documentation."""
+    return PAGE.read_text().partition(f"{START}\n")[2].partition(END)[0]
 
 
 def main() -> None:
     """Make the matrix and show or write it."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--write", action="store_true", help="put it into README.md")
+    arguments.add_argument("--write", action="store_true", help="put it into the documentation")
     found = table(anyio.run(run).cells)
     if not arguments.parse_args().write:
         sys.stdout.write(found)
         return
-    readme = README.read_text()
-    README.write_text(readme.replace(f"{START}\n{shown(readme)}{END}", f"{START}\n{found}{END}"))
+    before = f"{START}\n{shown()}{END}"
+    PAGE.write_text(PAGE.read_text().replace(before, f"{START}\n{found}{END}"))
 
 
 if __name__ == "__main__":

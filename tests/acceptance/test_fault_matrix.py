@@ -15,7 +15,7 @@ from fault_matrix import (
     END,
     OF_EACH_KIND,
     OF_THE_WIRE,
-    README,
+    PAGE,
     ROWS,
     SHOWN,
     START,
@@ -171,12 +171,12 @@ def test_a_reading_recovers_from_a_fault_that_passes(matrix: Matrix) -> None:
     assert {cell.row.words for cell in failed} == lasting
 
 
-def test_the_table_in_the_readme_is_what_was_found(matrix: Matrix) -> None:
+def test_the_documented_table_is_what_was_found(matrix: Matrix) -> None:
     """It is refreshed by `python tests/fault_matrix.py --write`."""
-    text = README.read_text()
+    text = PAGE.read_text()
     assert START in text
     assert END in text.partition(START)[2]
-    assert shown(text) == table(matrix.cells)
+    assert shown() == table(matrix.cells)
 
 
 def test_what_must_not_be_seen_was_really_there(matrix: Matrix) -> None:

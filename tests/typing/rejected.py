@@ -86,6 +86,8 @@ def clients(key: voxsms.ApiKey) -> None:
     Client(key, transport="httpx")  # rejected
     Client(key, on_outcome=lambda: None)  # rejected
     Client(key).with_options(base_url="https://x.test")  # rejected
+    Client.from_env(retries=3)  # rejected
+    Client.from_env(timeout="5")  # rejected
     Timeouts(total=5)  # rejected
     voxsms.nonsense  # rejected
     voxsms.count_fragments(7)  # rejected
