@@ -250,7 +250,11 @@ def test_an_assertion_that_fails_says_what_differs(voxsms_sandbox: Sandbox, post
         wrong: object = "Hi"
         assert voxsms_sandbox.messages == wrong
 
-    assert "delivered" not in " ".join(failed(with_no_list)[1:])
+    def with_another_question() -> None:
+        assert voxsms_sandbox.messages != list(voxsms_sandbox.messages)
+
+    for assertion in (with_no_list, with_another_question):  # pytest's own words will do
+        assert "delivered" not in " ".join(failed(assertion)[1:])
 
 
 OF_ONES_OWN = """
