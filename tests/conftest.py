@@ -87,10 +87,6 @@ def voxsms(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def account(voxsms_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+def account(voxsms_env: Sandbox) -> Sandbox:
     """Give a sandbox whose account the commands of `voxsms` find in the environment."""
-    key = voxsms_sandbox.api_key
-    monkeypatch.setenv("VOXIMPLANT_ACCOUNT_ID", str(key.account_id))
-    monkeypatch.setenv("VOXIMPLANT_API_KEY", key.api_key)
-    monkeypatch.setenv("VOXSMS_BASE_URL", voxsms_sandbox.url)
-    return voxsms_sandbox
+    return voxsms_env

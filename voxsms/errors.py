@@ -23,6 +23,7 @@
     ├── PartlyFailed              an accepted send in which some numbers were refused
     ├── Incomplete                an export that cannot prove itself whole
     ├── CheckpointMismatch        a checkpoint that belongs to another export
+    ├── OutboxUnavailable         an outbox that cannot be opened, read or written
     ├── SignatureInvalid          a callback whose signature is wrong
     └── CallbackInvalid           a callback that cannot be read
 
@@ -309,6 +310,14 @@ class Incomplete(VoxSmsError):
 
 class CheckpointMismatch(VoxSmsError):
     """A checkpoint that belongs to another export; nothing was overwritten."""
+
+
+class OutboxUnavailable(VoxSmsError):
+    """An outbox that cannot be opened, read or written; says why.
+
+    What stands in it is not lost: a message that was under way is `sending` there, and becomes
+    `unknown`. Nothing is sent that is not on record.
+    """
 
 
 class SignatureInvalid(VoxSmsError):

@@ -91,7 +91,7 @@ def test_sent_and_nothing_at_all_can_be_printed(
 @pytest.mark.parametrize("redirected", [">/dev/full", ">/dev/full 2>&-"])
 def test_partly_refused_and_nothing_can_be_printed(account: Sandbox, redirected: str) -> None:
     """Some numbers were refused: 1, as if it had been printed."""
-    status, _, err = _shell((*A2P, "18765550142"), redirected)
+    status, _, err = _shell((*A2P, "18765550142", "--yes"), redirected)
     assert status == 1
     assert ("it refused some of the numbers" in err) is ("2>" not in redirected)
     assert account.ledger.count == 1
@@ -338,7 +338,7 @@ def test_an_answer_that_does_not_tell_of_every_number(
         return A2PSendSmsResult(told, 1, (), predicted_fragments_count=1)
 
     monkeypatch.setattr(Client, "a2p_send_sms", a2p_send_sms)
-    ran = voxsms(*A2P, "447700900002")
+    ran = voxsms(*A2P, "447700900002", "--yes")
     assert ran.status == 3
     assert TO in ran.out
     assert ran.err == (

@@ -34,6 +34,8 @@ PROMISED = [
     "FailedSms",
     "RateTable",
     "export_history",
+    "Outbox",
+    "OutboxUnavailable",
     "Direction",
     "DeliveryStatus",
     "MessageStatus",
@@ -41,12 +43,9 @@ PROMISED = [
     "Encoding",
     "count_fragments",
     "segment",
-    "Segmentation",
     "Message",
-    "Rate",
     "estimate",
     "estimate_many",
-    "Estimate",
     "Budget",
     "VoxSmsError",
     "InvalidRequest",
@@ -73,7 +72,17 @@ PROMISED = [
     "SignatureInvalid",
     "CallbackInvalid",
 ]
-EXTRAS = ["aiohttp", "httpx2", "starlette", "uvicorn", "cyclopts", "rich", "pyarrow"]
+EXTRAS = [
+    "psycopg",
+    "procrastinate",
+    "aiohttp",
+    "httpx2",
+    "starlette",
+    "uvicorn",
+    "cyclopts",
+    "rich",
+    "pyarrow",
+]
 LATE = ["jwt", "cryptography", "regex", "trio", "pytest", "hypothesis"]
 
 
@@ -104,9 +113,10 @@ def test_the_promised_names_are_there(name: str) -> None:
 
 
 IN_DOORS = {
-    "pricing": ["Comparison", "PriceGroup", "PriceGroupParams", "compare_with_history"],
+    "pricing": ["Comparison", "Estimate", "PriceGroup", "PriceGroupParams", "Rate",
+                "compare_with_history"],
     "text": ["Bounds", "Change", "ForcedBy", "ForcedByField", "Homoglyph", "RenderedMessage",
-             "Room", "WorstCase"],
+             "Room", "Segmentation", "WorstCase"],
 }  # fmt: skip
 """What a user meets and never makes, or needs rarely."""
 
@@ -117,7 +127,7 @@ def test_what_is_met_and_not_made_is_in_the_doors() -> None:
         room = getattr(voxsms, door)
         assert {*names} <= {*room.__all__}
         assert not [name for name in names if hasattr(voxsms, name)]
-    assert len(voxsms.__all__) < 70
+    assert len(voxsms.__all__) <= 66
 
 
 def names_for_type_checkers() -> dict[str, str]:

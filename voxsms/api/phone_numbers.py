@@ -243,6 +243,21 @@ def import_phonenumbers() -> ModuleType:
     return phonenumbers
 
 
+def find_country(digits: str) -> str | None:
+    """Return the two letters of the country of a number; None if it is of none, or a short code."""
+    library = import_phonenumbers()
+    if is_short_code(digits):
+        return None
+    try:
+        parsed = library.parse(f"+{digits}", None)
+    except library.NumberParseException:
+        return None
+    # A number that is not in use is of the country to which most of its code belongs.
+    main = library.region_code_for_country_code(parsed.country_code)
+    found: str = library.region_code_for_number(parsed) or main
+    return found if found.isalpha() else None  # 001 stands for the whole world
+
+
 def _read_national(text: str, region: str) -> str | None:
     """Return the digits of a number written as inside a country; None if it is not."""
     written = text.strip(_AROUND).translate(_ALIKE)

@@ -1,14 +1,15 @@
-"""THE TABLE worn as command parameters: a command has its method's names, types and help from it.
+"""THE TABLE worn as command parameters: they have their names, types and help from it.
 
 A command is a function with `**given`, which stands for the parameters of its method.
 """
 
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, time
+import re
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from inspect import Parameter as Shown
 from inspect import signature
-from types import GenericAlias, MappingProxyType
+from types import GenericAlias
 from typing import Annotated, Any, Final, cast
 
 from cyclopts import Parameter, Token
@@ -20,28 +21,30 @@ Command = Callable[..., Coroutine[Any, Any, None]]
 Given = Any
 """The value of a parameter that the table has; the client checks it."""
 
-_TIMES: Final = "such as 2026-09-30 or 2026-09-30T14:00+02:00; UTC where no zone is given"
+_TIMES: Final = "2026-11-25, 2026-11-25T14:00, today, yesterday or -7d (7 days ago)"
 _IN_PYTHON: Final = "; an aware datetime."
-_WHOLE_DAY: Final = ", and a day alone counts to its end"
-_A_DAY: Final = len("2026-09-30")
+_IN_UTC: Final = "in UTC unless a zone is given"
+_WHOLE_DAY: Final = "; a day counts to its end"
+_A_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAYS_AGO: Final = re.compile(r"-([0-9]{1,5})d")
 _LAST_SECOND: Final = time(23, 59, 59)
+_SHORT_NAMES: Final = {
+    "from_date": "--since",
+    "to_date": "--until",
+    "source_number": "--from",
+    "destination_number": "--to",
+    "delivery_status": "--status",
+}
+"""The second names of parameters: one word for one thing, whatever the method calls it."""
 _annotated: Any = Annotated  # with types that are known at run time only
 
 
-def mirror(
-    method: AnyMethod,
-    short: Mapping[str, str] = MappingProxyType({}),
-    without: Collection[str] = (),
-) -> Callable[[Command], Command]:
-    """Put the parameters of a method in place of the `**given` of a command, and its help.
-
-    `short` gives parameters a second name; those in `without` are left out, and the help is then
-    the command's own.
-    """
+def mirror(method: AnyMethod, without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Put the parameters of a method, but for those in `without`, in place of a `**given`."""
 
     def mirrored(command: Command) -> Command:
         own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
-        given = [p for p in _mirror_parameters(method, short) if p.name not in without]
+        given = [p for p in _mirror_parameters(method) if p.name not in without]
         shown = sorted([*own, *given], key=lambda parameter: parameter.kind)
         worn = signature(command).replace(parameters=shown)
 
@@ -51,32 +54,30 @@ def mirror(
 
         vars(called)["__signature__"] = worn
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-        called.__doc__ = command.__doc__ if without else spec.request_class(method).__doc__
         return called
 
     return mirrored
 
 
-def _mirror_parameters(method: AnyMethod, short: Mapping[str, str]) -> list[Shown]:
+def _mirror_parameters(method: AnyMethod) -> list[Shown]:
     """Return a method's parameters; not the text of a send, for which commands have more ways."""
     kind = spec.request_class(method)
     needed, text = spec.required(kind), method.sending and method.sending.text
     return [
-        _parameter(method, name, param, short.get(name), needed=name in needed)
+        _parameter(method, name, param, needed=name in needed)
         for name, param in spec.parameters(kind).items()
         if name != text
     ]
 
 
-def _parameter(
-    method: AnyMethod, name: str, param: Param, short: str | None, *, needed: bool
-) -> Shown:
+def _parameter(method: AnyMethod, name: str, param: Param, *, needed: bool) -> Shown:
     last = method.span is not None and name == method.span[1]
     hint, reading = _option(param.wire_type, last=last)
     doc = (
         _doc_of_time(param, last=last) if isinstance(param.wire_type, wire.TimeType) else param.doc
     )
-    option = Parameter(help=doc, alias=short or _short_name(method, name), **reading)
+    short, of_the_wire = _short_name(method, name), f"--{name.replace('_', '-')}"
+    option = Parameter(name=(short, of_the_wire) if short else None, help=doc, **reading)
     if needed:
         kind = Shown.KEYWORD_ONLY if method.charges else Shown.POSITIONAL_OR_KEYWORD
         return Shown(name, kind, annotation=_annotated[hint, option])
@@ -85,13 +86,12 @@ def _parameter(
 
 def _doc_of_time(param: Param, *, last: bool) -> str:
     about = param.doc.removesuffix(_IN_PYTHON)
-    return f"{about}, {_TIMES}{_WHOLE_DAY if last else ''}."
+    return f"{about}: {_TIMES}; {_IN_UTC}{_WHOLE_DAY if last else ''}."
 
 
 def _short_name(method: AnyMethod, name: str) -> str | None:
-    """Return the sender and the destinations the same two names for every send."""
     if method.sending is None:
-        return None
+        return _SHORT_NAMES.get(name)
     return {method.sending.sender: "--from", method.sending.to: "--to"}.get(name)
 
 
@@ -101,15 +101,20 @@ def _option(form: wire.WireType, *, last: bool = False) -> tuple[Any, dict[str, 
         item, _ = _option(form.item)
         return GenericAlias(list, item), {"consume_multiple": True, "negative": ()}
     if isinstance(form, wire.ChoiceType):
-        return cast("Any", form).choices, {"converter": _reader(form.read)}
+        return cast("Any", form).choices, {"converter": reader(form.read)}
     if isinstance(form, wire.TimeType):
-        return datetime, {"converter": _reader(lambda text: moment(text, last=last))}
+        read = reader(lambda text: moment(text, last=last))
+        return datetime, {"converter": read, "allow_leading_hyphen": True}
+    if isinstance(form, wire.SenderType):
+        return str, {"converter": reader(_sender)}
     if isinstance(form, wire.BoolType):
         return bool, {}
     return (int if isinstance(form, wire.IntType) else str), {}
 
 
-def _reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], object]:
+def reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], object]:
+    """Make a converter of one word; what is wrong with it stands after it in the message."""
+
     def convert(_: object, tokens: Sequence[Token]) -> object:
         (token,) = tokens
         try:
@@ -120,12 +125,35 @@ def _reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], o
     return convert
 
 
+def _sender(text: str) -> str:
+    """Refuse a day: read as a number it would find nothing, without a word."""
+    if _A_DAY.match(text):
+        raise ValueError("is a date: those are given with --since and --until")
+    return text
+
+
 def moment(text: str, *, last: bool = False) -> datetime:
-    """Read a time; a day alone is its first second, or its last one where a span ends."""
+    """Read a time; a day is its first second, or its last one where a span ends.
+
+    Days ago are whole days, too: a command that is repeated on the same day is the same command,
+    and an export that was stopped is resumed by it.
+    """
+    day = _day(text)
+    if day is not None:
+        return datetime.combine(day, _LAST_SECOND if last else time(), UTC)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("is not a time, such as 2026-09-30T14:00") from None
-    if last and len(text) <= _A_DAY:
-        found = datetime.combine(found, _LAST_SECOND)
+        raise ValueError(f"is not a time: write {_TIMES}") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _day(text: str) -> date | None:
+    ago = _DAYS_AGO.fullmatch(text)
+    days = int(ago[1]) if ago else {"today": 0, "yesterday": 1}.get(text)
+    if days is not None:
+        return datetime.now(UTC).date() - timedelta(days)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
