@@ -129,6 +129,15 @@ async def test_a_client_of_the_environment_calls_the_sandbox(
     assert voxsms_env.messages == [("447443332212", "Hi")]
 
 
+@pytest.mark.voxsms_sandbox(tls=True)
+@pytest.mark.parametrize("which", ["first", "second"])
+async def test_each_test_over_tls_trusts_its_own_sandbox(voxsms_env: Sandbox, which: str) -> None:
+    """Also the second one of a process: what the environment names is looked at each time."""
+    assert voxsms_env.url.startswith("https://"), which
+    async with voxsms.Client.from_env() as client:
+        assert (await client.get_account_info()).balance == 100
+
+
 REAL = voxsms.ApiKey(1, "k-of-the-tests")
 
 
