@@ -85,7 +85,7 @@ _IS_NATIONAL = "is written as inside one country; add the country code and a lea
 _GOES_OR_STAYS = (
     "goes in some countries and stays in others; write the number as it is dialled from abroad"
 )
-_ZERO_GOES = (
+ZERO_GOES = (
     "20|27|31|32|33|40|41|43|44|46|49|51|53|54|55|57|58|60|61|63|64|66|84|86|90|91|92|93|94|"
     "95|98|211|212|213|218|231|232|233|234|243|249|251|252|254|255|256|260|261|262|263|264|"
     "265|291|353|355|358|359|370|373|374|377|380|381|382|383|385|386|387|389|421|423|590|591|"
@@ -152,7 +152,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             f"cannot be guessed: a zero after the country code {_GOES_OR_STAYS}",
         ),
         (
-            rf"(?:\+ ?|\(\+ ?|\+\()(?:{_ZERO_GOES})\)?[ .-]*\(?0.*",
+            rf"(?:\+ ?|\(\+ ?|\+\()(?:{ZERO_GOES})\)?[ .-]*\(?0.*",
             "has a zero after the country code; leave it out, as when dialled from abroad",
         ),
         (
