@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxsms import Client, DeliveryStatus
+from voxsms.outbox import Guards, Outbox
 from voxsms.sandbox import Number, Sandbox
 from voxsms.testing import serve_app
 from voxsms.webhooks import (
@@ -101,6 +102,24 @@ async def test_who_says_stop_gets_no_more(voxsms_env: Sandbox, service: Service)
     await converse(service, voxsms_env)
     assert service.told == ["DISPATCHED", "DELIVERED"]
     assert [post.status for post in voxsms_env.callbacks] == [200, 200, 200]
+
+
+@at_noon
+async def test_who_says_stop_gets_no_mailing(
+    voxsms_env: Sandbox, service: Service, tmp_path: Path
+) -> None:
+    """An outbox that is given the same list refuses the number; another gets the message."""
+    await converse(service, voxsms_env)
+    requests = voxsms_env.ledger.requests["A2PSendSms"]
+    mailing = [("Come again", number) for number in (ANN, "447443332213")]
+    guards = Guards(opt_outs=service.opt_outs)
+    async with Outbox.open(tmp_path / "mailing.db") as outbox, Client.from_env() as client:
+        await outbox.add(mailing, source="VOXSMS")
+        summary = await outbox.run(client, guards=guards)
+    assert (summary.sent, summary.refused) == (1, 1)
+    assert voxsms_env.ledger.requests["A2PSendSms"] == requests + 1
+    assert "Come again" not in voxsms_env.delivered_to(ANN)
+    await service.opt_outs.aclose()
 
 
 @at_noon

@@ -73,7 +73,7 @@ def test_a_mark_that_is_misspelt_is_told(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "a mark of test_fault: kind: 'comit_then_close' is not one of ok, refuse*",
-            "a mark of test_setting: *unexpected keyword argument 'balanse'",
+            "a mark of test_setting: *unexpected keyword argument 'balanse'*",
         ]
     )
     result.stdout.no_fnmatch_line("*testing.py*")
