@@ -69,7 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     "regex": {"text"},
     "rich": {"cli"},
     "starlette": {"sandbox", "webhooks"},
-    "uvicorn": {"sandbox", "cli"},
+    "uvicorn": {"sandbox", "cli", "testing"},
     "xlsxwriter": {"export"},
     "yarl": {"transport._aiohttp"},
 }
