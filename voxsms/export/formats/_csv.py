@@ -79,6 +79,8 @@ class Csv(Format):
         elif column.kind is Kind.CHOICE:
             known = {value: column.known.get(value, value) for value in {*values}}
             texts = self._texts([text or "" for text in known.values()])
+            if len(known) == 1:
+                return texts * len(values)
             return list(map(dict(zip(known, texts, strict=True)).__getitem__, values))
         texts = values if None not in values else [value or "" for value in values]
         return self._texts(texts) if column.kind is Kind.TEXT else texts

@@ -83,7 +83,7 @@ class Parquet(Format):
                 # As the column has it, a time has no zone; it is in UTC.
                 return self._times(values).cast(pa.timestamp("us")).cast(type_)
             if column.kind is Kind.CHOICE:
-                return self._known(column, pa.array(values, type_))
+                return self._choices_of(column, values)
             if column.kind is Kind.MONEY:
                 return self._amounts(values)
             if column.kind is Kind.INT:
@@ -112,14 +112,15 @@ class Parquet(Format):
         buffers = [None, self._pa.py_buffer(figures)]
         return self._pa.Array.from_buffers(self._types[Kind.INT], len(values), buffers)
 
-    def _known(self, column: Column, texts: Arrow) -> Arrow:
+    def _choices_of(self, column: Column, values: list[Any]) -> Arrow:
         """Return choices in the case in which they are known; nearly always they are in it."""
-        encoded = texts.dictionary_encode()
-        different: list[str] = encoded.dictionary.to_pylist()
-        known = [column.known.get(value, value) for value in different]
-        if known == different:
-            return texts
-        return self._pa.array(known, texts.type).take(encoded.indices)
+        pa, type_ = self._pa, self._types[Kind.CHOICE]
+        known = {value: column.known.get(value, value) for value in {*values}}
+        if len(known) == 1:
+            return pa.repeat(pa.scalar(*known.values(), type_), len(values))
+        if any(value != name for value, name in known.items()):
+            values = list(map(known.__getitem__, values))
+        return pa.array(values, type_)
 
     def _amounts(self, values: list[Any]) -> Arrow:
         """Return a column of amounts, of which each is looked at once: prices repeat."""
@@ -165,18 +166,22 @@ class Parquet(Format):
         """Write a Parquet file with groups of rows of one size."""
         pa, sink, choices = self._pa, Sink(file), self._choices
         parquet: Any = import_module("pyarrow.parquet")
+        money = pa.decimal128(_FIGURES, scale)
         types = dict.fromkeys(choices, pa.dictionary(pa.int32(), pa.string()))
-        types |= dict.fromkeys(self._money, pa.decimal128(_FIGURES, scale))
+        types |= dict.fromkeys(self._money, money)
         schema = pa.schema([f.with_type(types.get(f.name, f.type)) for f in self._schema])
         repeated = [*choices, *self._money, *_REPEATED]
         writer = parquet.ParquetWriter(sink, schema, use_dictionary=repeated, compression="zstd")
         try:
             for group in self._groups(parts):
-                for name in choices:
-                    index = schema.get_field_index(name)
-                    encoded = group.column(index).dictionary_encode()
-                    group = group.set_column(index, name, encoded)  # noqa: PLW2901 - the same rows
-                writer.write_table(group.cast(schema), row_group_size=GROUP_ROWS)
+                columns = dict(zip(schema.names, group.columns, strict=True))
+                for name in (*choices, *self._money):
+                    columns[name] = columns[name].dictionary_encode()
+                for name in self._money:  # each amount is cast once
+                    (encoded,) = columns[name].chunks
+                    columns[name] = encoded.dictionary.cast(money).take(encoded.indices)
+                table = pa.table(columns, schema)
+                writer.write_table(table, row_group_size=GROUP_ROWS)
                 # What a group took is given back: memory is not to grow with the history.
                 pa.default_memory_pool().release_unused()
             writer.close()
