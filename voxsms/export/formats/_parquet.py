@@ -166,29 +166,33 @@ class Parquet(Format):
         """Write a Parquet file with groups of rows of one size."""
         pa, sink, choices = self._pa, Sink(file), self._choices
         parquet: Any = import_module("pyarrow.parquet")
-        money = pa.decimal128(_FIGURES, scale)
         types = dict.fromkeys(choices, pa.dictionary(pa.int32(), pa.string()))
-        types |= dict.fromkeys(self._money, money)
+        types |= dict.fromkeys(self._money, pa.decimal128(_FIGURES, scale))
         schema = pa.schema([f.with_type(types.get(f.name, f.type)) for f in self._schema])
         repeated = [*choices, *self._money, *_REPEATED]
         writer = parquet.ParquetWriter(sink, schema, use_dictionary=repeated, compression="zstd")
         try:
             for group in self._groups(parts):
-                columns = dict(zip(schema.names, group.columns, strict=True))
-                for name in (*choices, *self._money):
-                    columns[name] = columns[name].dictionary_encode()
-                for name in self._money:  # each amount is cast once
-                    (encoded,) = columns[name].chunks
-                    columns[name] = encoded.dictionary.cast(money).take(encoded.indices)
-                table = pa.table(columns, schema)
-                writer.write_table(table, row_group_size=GROUP_ROWS)
+                writer.write_table(self._as_written(group, schema), row_group_size=GROUP_ROWS)
                 # What a group took is given back: memory is not to grow with the history.
+                del group  # before the next one is made
                 pa.default_memory_pool().release_unused()
             writer.close()
         finally:
             # Without this pyarrow would add a footer when an unfinished writer is collected.
             sink.cut()
             writer.is_open = False
+
+    def _as_written(self, group: Arrow, schema: Arrow) -> Arrow:
+        """Return a group with the types of the file: each choice stored, and amount cast, once."""
+        columns = dict(zip(schema.names, group.columns, strict=True))
+        for name in self._choices:
+            columns[name] = columns[name].dictionary_encode()
+        for name in self._money:
+            (encoded,) = columns[name].dictionary_encode().chunks
+            amounts = encoded.dictionary.cast(schema.field(name).type)
+            columns[name] = amounts.take(encoded.indices)
+        return self._pa.table(columns, schema)
 
     def _groups(self, parts: Iterable[bytes]) -> Iterator[Arrow]:
         """Return tables of one size, each in one piece, or a dictionary's order would vary."""
