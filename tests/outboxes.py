@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from doubles import KEY, FakeClock, Scripted, Turn, answer, refusal
 
@@ -50,6 +51,7 @@ class Service(Scripted):
     def __init__(self, *turns: Turn, phase: Phase = Phase.READING) -> None:
         super().__init__(*turns, phase=phase)
         self.tells_prices = True
+        self.history: Any = None
         self.sent: list[str] = []
         """The numbers of each send that was answered by the script or accepted."""
 
@@ -60,6 +62,9 @@ class Service(Scripted):
             return answer(ACCOUNT)
         if method == "GetResourcePrice":
             return answer(PRICES) if self.tells_prices else refusal(104)
+        if method.endswith("History"):
+            page: Answer = self.history.page(dict(parse_qsl(request.body.decode())))
+            return page
         self.requests.append(request)
         form = self.forms[-1]
         evidence.reach(Phase.SENDING)

@@ -3,12 +3,15 @@
     async with voxsms.Outbox.open("mailing.db") as outbox:
         await outbox.add(rows, source="ACME", key="november")
         summary = await outbox.run(client)
+        await outbox.reconcile(client)
 
 An intent is one message to one number. Intents with the same text go together in a chunk, which is
 one call. `run_chunk` is the whole protocol (`_chunks.py`): whatever calls it, and how often, a
-chunk that was begun is not begun again.
+chunk that was begun is not begun again. What is in doubt is settled by the history
+(`_reconcile.py`).
 """
 
+from voxsms.calls.resolve import Resolution
 from voxsms.outbox._chunks import ChunkOutcome, run_chunk
 from voxsms.outbox._guards import Guards, QuietHours
 from voxsms.outbox._outbox import Outbox
@@ -20,7 +23,9 @@ from voxsms.outbox._states import (
     Intent,
     OutboxProgress,
     OutboxSummary,
+    Reconciled,
     State,
+    Tracked,
 )
 
 __all__ = [
@@ -34,7 +39,10 @@ __all__ = [
     "OutboxProgress",
     "OutboxSummary",
     "QuietHours",
+    "Reconciled",
+    "Resolution",
     "Run",
     "State",
+    "Tracked",
     "run_chunk",
 ]

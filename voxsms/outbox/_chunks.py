@@ -27,6 +27,7 @@ from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.spec import A2P_SEND_SMS, SEND_SMS_MESSAGE, A2PSendSms, SendSmsMessage
 from voxsms.calls.hooks import CallEvent, Hooks, call_hook, write_log
 from voxsms.calls.loop import delay_after
+from voxsms.calls.resolve import EARLY, LATE
 from voxsms.client import Client
 from voxsms.clock import Clock, Moment
 from voxsms.errors import (
@@ -48,7 +49,7 @@ from voxsms.errors import (
 from voxsms.masking import mask_message
 from voxsms.outbox import _sql as sql
 from voxsms.outbox._guards import Guards
-from voxsms.outbox._states import TRANSITIONS, Event, State
+from voxsms.outbox._states import TRANSITIONS, Event, State, write_amount
 from voxsms.outbox._store import Database
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ MARGIN: Final = 5.0
 """Seconds by which the clocks of a process and of the database may go apart during a send."""
 PATIENCE: Final = 0.25
 """Seconds a claimed chunk may wait for its slot; one that would wait longer is not claimed."""
-EARLY, LATE = 2.0, 60.0
-"""Seconds before a send began, and after it was given up, in which the service may date it."""
 
 
 @attrs.frozen
@@ -367,7 +366,14 @@ class Sender:
     def _window(self, began: float | None) -> tuple[float, float] | None:
         """Return when the service may say it was sent; None where its time is not known."""
         ended = self._session.service_clock.now()
-        return None if began is None or ended is None else (began - EARLY, ended + LATE)
+        return (
+            None
+            if began is None or ended is None
+            else (
+                began - EARLY.total_seconds(),
+                ended + LATE.total_seconds(),
+            )
+        )
 
     async def _write(
         self,
@@ -424,7 +430,7 @@ def read_result(
 
     def accepted(position: int, number: str, message_id: int | None) -> Told:
         rate = prices.get(number) if prices else None
-        cost = format(rate.cost(fragments).normalize(), "f") if rate else None
+        cost = write_amount(rate.cost(fragments)) if rate else None
         return (position, message_id, fragments, cost, None, None)
 
     if isinstance(result, SendSmsMessageResult):

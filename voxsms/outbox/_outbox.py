@@ -2,23 +2,35 @@
 
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, cast
 
+from voxsms.api.callbacks import A2PDelivery, Callback
 from voxsms.api.wire import PhoneType, describe_type, find_phone_fault
+from voxsms.calls.resolve import SETTLE_AFTER
 from voxsms.client import Client
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
 from voxsms.outbox import _sql as sql
 from voxsms.outbox._add import Key, Reader, Row, Spool, Terms, read_rows
-from voxsms.outbox._chunks import Prices, move
+from voxsms.outbox._chunks import Prices, expire, move
 from voxsms.outbox._guards import Guards
+from voxsms.outbox._reconcile import StatusNote, note_statuses, reconcile, track
 from voxsms.outbox._run import Run, RunOptions
-from voxsms.outbox._states import RESENDABLE, Added, Intent, OutboxProgress, OutboxSummary, State
+from voxsms.outbox._states import (
+    RESENDABLE,
+    Added,
+    Intent,
+    OutboxProgress,
+    OutboxSummary,
+    Reconciled,
+    State,
+    Tracked,
+)
 from voxsms.outbox._store import Database, Place, SqliteFile, Store
 from voxsms.pricing import Budget, total
 from voxsms.text import Template
@@ -224,6 +236,42 @@ class Outbox:
         if state is not None and state not in [*State]:
             raise _no_state("intents", "state", state, State)
         return _Intents(self.store, state or "")
+
+    async def reconcile(
+        self, client: Client, *, settle_after: timedelta = SETTLE_AFTER
+    ) -> Reconciled:
+        """Settle what is `unknown` by the history: what of it was sent, and what was not.
+
+        A message of the history is taken for an intent if source, number and time fit, and
+        fragments and text as far as they are there. As many messages as intents: all were sent.
+        Fewer or more: `ambiguous`. None: it is asked again the next time, and after `settle_after`
+        it is `presumed_not_sent`. Call it again as long as the result's `open` is not 0.
+
+        Raises:
+            VoxSmsError: the history could not be read; what was settled before is settled.
+        """
+        await self.store.write(expire)
+        return await reconcile(self.store, client.session, settle_after)
+
+    async def track(self, client: Client) -> Tracked:
+        """Read the delivery statuses of what was sent, and what it did cost, from the history.
+
+        Two-way messages have none there: `DELIVERED` stands for success, `FAILED` for an error,
+        `DISPATCHED` for waiting. A final status is never overwritten.
+
+        Raises:
+            VoxSmsError: the history could not be read.
+        """
+        return await track(self.store, client.session)
+
+    async def on_callback(self, callback: Callback) -> None:
+        """Take a delivery status that the service posts; a handler for `voxsms.webhooks`.
+
+        Callbacks of other kinds, and of messages that are not in this outbox, are passed over.
+        """
+        if isinstance(callback, A2PDelivery):
+            told = StatusNote(callback.id, callback.status)
+            await self.store.write(note_statuses, "a2p_send_sms", [told])
 
     async def resend(self, states: Iterable[StateName] = (State.PRESUMED_NOT_SENT,)) -> int:
         """Put what is in these states back to `pending`, and return how many intents that were.

@@ -210,3 +210,54 @@ def find_resendable(states: tuple[State, ...]) -> str:
         SELECT position, chunk, destination FROM voxsms_intents
         WHERE {_in(states)} AND chunk IS NOT NULL ORDER BY chunk, position
     """
+
+
+# --- what the history says ------------------------------------------------------------------------
+
+READ_NOW: Final = "SELECT NOW"
+_DOUBT: Final = """
+SELECT i.position, i.destination, i.state, c.method, c.source, c.text, c.claimed_at, c.expires_at,
+    c.since, c.until, i.at
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+"""
+DOUBTS: Final = f"{_DOUBT} WHERE i.state IN ('unknown', 'ambiguous') ORDER BY i.position"
+# Their rows in the history, too, are not known by their ids yet.
+UNDER_WAY: Final = f"{_DOUBT} WHERE i.state = 'pending' AND c.state = 'sending'"
+SENT_WITHOUT_ID: Final = f"{_DOUBT} WHERE i.state = 'sent' AND i.message_id IS NULL"
+KNOWN_IDS: Final = """
+SELECT message_id FROM voxsms_intents
+WHERE message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS)
+"""
+
+
+@cache
+def resolve_intents(event: Event) -> str:
+    """Return the statement that has what the history says happen to intents, by the rule."""
+    before, after = TRANSITIONS[event]
+    return f"""
+        UPDATE voxsms_intents SET state = '{after}', message_id = CAST($1 AS BIGINT),
+            fragments = CAST($2 AS INTEGER), cost = $3, delivery_status = $4, error = $5,
+            at = coalesce(at, NOW)
+        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND {_in(before)}
+    """
+
+
+ON_THE_WAY: Final = """
+SELECT i.message_id, c.method, c.source, c.claimed_at, i.at
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.state = 'sent' AND i.message_id IS NOT NULL AND (i.cost IS NULL
+    OR coalesce(i.delivery_status, '') NOT IN
+        ('DELIVERED', 'FAILED', 'EXPIRED', 'REJECTED', 'ABORTED'))
+"""
+STATUSES: Final = """
+SELECT i.message_id, i.delivery_status
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS) AND c.method = :method
+"""
+# Ids are of a method: those of the other may be the same.
+NOTE_STATUSES: Final = """
+UPDATE voxsms_intents SET delivery_status = $1, cost = coalesce($2, cost),
+    fragments = coalesce(CAST($3 AS INTEGER), fragments)
+FROM ROWS WHERE message_id = CAST($0 AS BIGINT)
+    AND chunk IN (SELECT id FROM voxsms_chunks WHERE method = :method)
+"""

@@ -128,6 +128,37 @@ class OutboxSummary:
 
 
 @attrs.frozen(kw_only=True)
+class Reconciled:
+    """What the history said of the intents in doubt."""
+
+    sent: int
+    """The history has them: they have their ids and costs now."""
+    ambiguous: int
+    """The history has another number of messages than it could be, and nobody can tell which."""
+    presumed_not_sent: int
+    """The history does not have them, after long enough."""
+    open: int
+    """The history does not have them yet."""
+    wait: float
+    """Seconds after which the absence of all that is open proves something; 0 if nothing is."""
+
+
+@attrs.frozen(kw_only=True)
+class Tracked:
+    """How far the messages have come."""
+
+    changed: int
+    """Messages of which the history told a status or a cost."""
+    open: int
+    """Messages that have no final status yet."""
+
+
+def write_amount(amount: Decimal) -> str:
+    """Return an amount of money as it is stored: exactly, and no longer than it must be."""
+    return format(amount.normalize(), "f")
+
+
+@attrs.frozen(kw_only=True)
 class OutboxProgress(OutboxSummary):
     """How a run goes."""
 

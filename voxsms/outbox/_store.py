@@ -201,7 +201,8 @@ class SqliteFile:
             raise OutboxUnavailable(
                 f"{self}: is another program's SQLite file; an outbox has a file of its own"
             )
-        database.execute("PRAGMA journal_mode = WAL", {})
+        with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
+            database.execute("PRAGMA journal_mode = WAL", {})
         database.begin(durable=True)
         if not count_tables():  # another process may have made them meanwhile
             database.execute(f"PRAGMA application_id = {_APPLICATION_ID}", {})

@@ -69,7 +69,7 @@ class Evidence:
         Raises:
             TransportFault: it is too late for the first byte.
         """
-        if self.phase < Phase.SENDING <= phase:
+        if self.may_begin is not None and self.phase < Phase.SENDING <= phase:
             self.refuse_if_late()
         self.phase = max(self.phase, phase)
 
