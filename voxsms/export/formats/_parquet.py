@@ -115,6 +115,8 @@ class Parquet(Format):
     def _known(self, column: Column, values: list[Any]) -> Arrow:
         """Return choices in the case in which they are known; nearly always they are in it."""
         known = {value: column.known.get(value, value) for value in {*values}}
+        if len(known) == 1:
+            return self._pa.repeat(self._pa.scalar(*known.values(), self._pa.string()), len(values))
         if any(value != text for value, text in known.items()):
             values = [known[value] for value in values]
         return self._pa.array(values, self._pa.string())
