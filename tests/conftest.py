@@ -25,10 +25,12 @@ sys.dont_write_bytecode = False
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C as a terminal gives it, also where a shell in the background ignores it."""
+    """Take signals as from a terminal, also in the background of a shell and under `nohup`."""
     # The commands that are tested as processes inherit what is set here.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_xdist_auto_num_workers() -> int:
