@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:  # what type checkers know; a test compares it with the table below
     from voxsms import export as export
+    from voxsms import outbox as outbox
     from voxsms import pricing as pricing
     from voxsms import sandbox as sandbox
     from voxsms import testing as testing
@@ -57,6 +58,7 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms.errors import InvalidRequest as InvalidRequest
     from voxsms.errors import InvalidText as InvalidText
     from voxsms.errors import NotSent as NotSent
+    from voxsms.errors import OutboxUnavailable as OutboxUnavailable
     from voxsms.errors import OutcomeUnknown as OutcomeUnknown
     from voxsms.errors import PartlyFailed as PartlyFailed
     from voxsms.errors import PermissionDenied as PermissionDenied
@@ -71,6 +73,7 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms.errors import TimedOut as TimedOut
     from voxsms.errors import VoxSmsError as VoxSmsError
     from voxsms.export import export_history as export_history
+    from voxsms.outbox import Outbox as Outbox
     from voxsms.pricing import Budget as Budget
     from voxsms.pricing import RateTable as RateTable
     from voxsms.pricing import estimate as estimate
@@ -126,6 +129,7 @@ _NAMES = {
         "InvalidRequest",
         "InvalidText",
         "NotSent",
+        "OutboxUnavailable",
         "OutcomeUnknown",
         "PartlyFailed",
         "PermissionDenied",
@@ -141,6 +145,7 @@ _NAMES = {
         "VoxSmsError",
     ),
     "export": ("export_history",),
+    "outbox": ("Outbox",),
     "pricing": ("Budget", "RateTable", "estimate", "estimate_many"),
     "text": ("Encoding", "Message", "Template", "count_fragments", "segment"),
     "transport._aiohttp": ("AiohttpTransport",),
@@ -151,6 +156,7 @@ _NAMES = {
 _HOMES = {name: f"voxsms.{module}" for module, names in _NAMES.items() for name in names}
 _ROOMS = {
     "export": ("msgspec",),
+    "outbox": (),
     "pricing": (),
     "sandbox": ("starlette", "uvicorn"),
     "testing": ("pytest",),

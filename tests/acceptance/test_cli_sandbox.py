@@ -24,8 +24,8 @@ from conftest import Run
 import voxsms.sandbox
 from voxsms.calls.auth import ServiceAccount
 from voxsms.cli import _io, main
-from voxsms.cli.sandbox import _Lines
-from voxsms.sandbox import running_urls
+from voxsms.cli.sandbox import _kinds, _Lines
+from voxsms.sandbox import CALLBACK_KINDS, KINDS, running_urls
 
 pytestmark = pytest.mark.slow
 
@@ -303,24 +303,34 @@ def test_without_eof_it_goes_on(http: httpx.Client) -> None:
         assert answer["error"]["code"] == 103
 
 
+def test_somebody_asked_which_faults_there_are(voxsms: Run) -> None:
+    """The help lists every kind, and shows how they are written."""
+    lines = voxsms("sandbox", "--help").out.splitlines()
+    shown = "".join(line.strip("│ ") + " " for line in lines)
+    for kind in (*KINDS, *CALLBACK_KINDS):
+        assert f" {kind}" in shown
+    assert "kind*times@Method:option=value" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "status", "problem"),
     [
-        (["--faults", "earthquake"], 2, "'earthquake' is not one of"),
-        (["--balance", "much"], 2, "balance: is no amount"),
-        (["--number", "Ada"], 2, "numbers: '***' is not a phone number"),
+        (["--faults", "earthquake"], 2, "--faults: kind: 'earthquake' is not one of ok, refuse"),
+        (["--faults", "error:cod=1"], 2, "--faults: error has no option cod"),
+        (["--balance", "much"], 2, "--balance: is no amount"),
+        (["--number", "Ada"], 2, "--number: '***' is not a phone number"),
         (["--refuse", "14155550142"], 2, '"14155550142" is not of the form NUMBER=CODE'),
         (["--refuse", "14155550142=x"], 2, "is not of the form NUMBER=CODE"),
         (["--refuse", "Ada=385"], 2, "'***' is not a phone number"),
-        (["--rate-limit", "0"], 2, "rate_limit: is 0; it must be above 0"),
-        (["--deliver-after", "-1"], 2, "deliver_after: is -1.0; it must not be below 0"),
+        (["--rate-limit", "0"], 2, "--rate-limit: is 0; it must be above 0"),
+        (["--deliver-after", "-1"], 2, "--deliver-after: is -1.0; it must not be below 0"),
         (["--port", "70000"], 2, "Must be <= 65535"),
-        (["--host", "localhost"], 2, "host: is no IP address of this machine"),
+        (["--host", "localhost"], 2, "--host: is no IP address of this machine"),
         (["--host", "192.0.2.1"], 1, "192.0.2.1, port: Cannot assign requested address"),
         (["--fill", "mms=3"], 2, '--fill: "mms=3" is not of the form a2p=ROWS or sms=ROWS'),
         (["--fill", "sms=0"], 2, "--fill: rows: a history needs 1 to 10,000,000"),
-        (["--key-file", "/nowhere/key"], 2, "key_file: /nowhere/key: No such file"),
-        (["--callback-url", "me"], 2, "callback_url: is no URL with http or https and a host"),
+        (["--key-file", "/nowhere/key"], 2, "--key-file: /nowhere/key: No such file"),
+        (["--callback-url", "me"], 2, "--callback-url: is no URL with http or https and a host"),
         (["--certificate-file", "ca.pem"], 2, "there is a certificate only with --tls"),
         (["--tls", "--certificate-file", "/nowhere/ca"], 1, "/nowhere/ca: No such file"),
         (["--database", "/nowhere/db"], 2, "/nowhere/db: unable to open database file"),
@@ -353,3 +363,4 @@ def test_without_the_extra(voxsms: Run, monkeypatch: pytest.MonkeyPatch) -> None
     ran = voxsms("sandbox")
     assert ran.status == 2
     assert ran.err == "voxsms: the sandbox needs uvicorn: pip install 'voxsms[sandbox]'\n"
+    assert _kinds() == "those of voxsms.sandbox"  # its help is there all the same

@@ -33,6 +33,15 @@ _SALT: Final = "sandbox-callback-salt"
 _SEVERAL: Final[Mapping[str, Any]] = {"consume_multiple": True, "negative": ()}
 
 
+def _kinds() -> str:
+    """Name the kinds of faults, which the help cannot know without the extra."""
+    try:
+        from voxsms.sandbox import CALLBACK_KINDS, KINDS  # noqa: PLC0415 - an extra of its own
+    except ModuleNotFoundError:
+        return "those of voxsms.sandbox"
+    return ", ".join((*KINDS, *CALLBACK_KINDS))
+
+
 @attrs.frozen(kw_only=True)
 class Setup:
     """What a sandbox begins with; what is left out is as `voxsms.sandbox.serve()` has it."""
@@ -102,8 +111,9 @@ class Setup:
     faults: Annotated[
         str | None,
         Parameter(
-            help="What goes wrong, request after request: kind*times@Method:option=value, ...; "
-            "such as commit_then_close*2@A2PSendSms,rate_limited:retry_after=1"
+            help="What goes wrong, request after request: `kind*times@Method:option=value`, "
+            "such as `commit_then_close*2@A2PSendSms,rate_limited:retry_after=1`. "
+            f"The kinds: {_kinds()}."
         ),
     ] = None
     callback_url: Annotated[
@@ -141,7 +151,7 @@ class Setup:
                 usual = {"account_id": account_id, "api_key": API_KEY, "callback_salt": _SALT}
                 settings = sandbox.Settings(**usual | given)
         except ValueError as problem:
-            raise Usage(str(problem)) from None
+            raise Usage(_by_option(str(problem))) from None
         return settings
 
     @property
@@ -151,6 +161,17 @@ class Setup:
 
 
 _AS_IT_COMES: Final = Setup()
+
+
+_OPTIONS: Final = {"numbers": "--number", "sender_ids": "--sender-id", "refused": "--refuse"}
+
+
+def _by_option(problem: str) -> str:
+    """Name the option that a setting came from; what is no setting is a part of the faults."""
+    name, colon, rest = problem.partition(": ")
+    if not colon or name not in attrs.fields_dict(Setup):
+        return f"--faults: {problem}"
+    return f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: {rest}"
 
 
 def _import() -> Any:  # noqa: ANN401 - a module
@@ -164,7 +185,7 @@ def _import() -> Any:  # noqa: ANN401 - a module
 def _refusal(text: str) -> tuple[str, int]:
     number, _, code = text.partition("=")
     if not (code.isascii() and code.isdigit()):
-        raise ValueError(f'refuse: "{text}" is not of the form NUMBER=CODE')
+        raise Usage(f'--refuse: "{text}" is not of the form NUMBER=CODE')
     return number, int(code)
 
 

@@ -49,14 +49,16 @@ async def _nobody(*_: object) -> None:
     raise AssertionError("every connection is closed before it has a request")
 
 
+def _close_each() -> FaultScript:
+    return FaultScript([InjectedFault("accept_then_close", times=sys.maxsize)])
+
+
 @attrs.define
 class _Tenant:
     """Who answers, and what goes wrong; as it begins, nobody, and every connection is closed."""
 
     app: ASGIApp = _nobody
-    faults: FaultScript = attrs.field(
-        factory=lambda: FaultScript([InjectedFault("accept_then_close", times=sys.maxsize)])
-    )
+    faults: FaultScript = attrs.field(factory=_close_each)
 
 
 _LINGER_0 = struct.pack("ii", 1, 0)
@@ -168,9 +170,9 @@ class _Uvicorn(uvicorn.Server):
                 turns += 1
                 await asyncio.sleep(0)
 
-    async def answer_for(self, tenant: _Tenant) -> None:
-        """Let another account answer, once nothing of the one before is left."""
-        self._tenant.app, self._tenant.faults = tenant.app, tenant.faults
+    async def answer_for_nobody(self) -> None:
+        """Come back when nothing of the account is left."""
+        self._tenant.app, self._tenant.faults = _nobody, _close_each()
         await self._cut()
         await self.look()
 
@@ -296,18 +298,18 @@ class ServerThread:
             self._files.cleanup()
 
     def answer_for(self, app: ASGIApp, faults: FaultScript) -> None:
-        """Let an account answer from now on."""
-        self._change(_Tenant(app, faults))
+        """Let an account answer from now on; before it was nobody."""
+        self._tenant.app = app
+        self._tenant.faults = faults  # last: until here every connection is closed
         faults.on_change = self._look
+        if faults.connecting() is not None:
+            self._look()
 
     def answer_for_nobody(self) -> None:
         """Close every connection and those to come; come back when the account is out of use."""
         self._tenant.faults.on_change = None
-        self._change(_Tenant())
-
-    def _change(self, tenant: _Tenant) -> None:
         loop, server = self._started.result()
-        asyncio.run_coroutine_threadsafe(server.answer_for(tenant), loop).result()
+        asyncio.run_coroutine_threadsafe(server.answer_for_nobody(), loop).result()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._tenant.app(scope, receive, send)
