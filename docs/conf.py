@@ -48,11 +48,11 @@ nitpick_ignore_regex = [
     (r"py:obj", r".*"),
     # What signatures name and nobody imports: type variables, bases and parameters of the inside.
     (r"py:class", r"voxsms\..*\.(R|Row|E|P|T)"),
-    (r"py:class", r"voxsms\..*\._\w+"),
+    (r"py:class", r"voxsms\..*\._\w+(\.\w+)?"),
     (r"py:class", r"voxsms\.(api|calls)\..*\.(Answer|AsyncWriter|Auth|MethodSpec|Record|Signer)"),
-    (r"py:class", r"voxsms\.errors\.(PartialResult|Refusal)"),
+    (r"py:class", r"voxsms\.(errors\.(PartialResult|Refusal)|client\.ClientOptions)"),
 ]
-PUBLIC = ("", ".text", ".pricing", ".export", ".webhooks", ".sandbox", ".transport")
+PUBLIC = ("voxsms", *(f"voxsms.{door}" for door in render.DOORS))
 """The doors, in the order in which a name is looked for."""
 
 
@@ -60,7 +60,7 @@ def public_name(target: str) -> str | None:
     """Return the name by which the documentation has what a signature names by its module."""
     name = target.rpartition(".")[2]
     for door in PUBLIC:
-        module = import_module(f"voxsms{door}")
+        module = import_module(door)
         if name in module.__all__:
             return f"{module.__name__}.{name}"
     return None

@@ -11,8 +11,9 @@ import rich.console
 import voxsms
 from voxsms.api import fault_codes, spec
 from voxsms.calls import loop
+from voxsms.cli._codes import EXPLANATIONS
 from voxsms.cli.app import app
-from voxsms.sandbox import KINDS
+from voxsms.sandbox import CALLBACK_KINDS, KINDS
 
 PAGES = {
     "client": (
@@ -49,7 +50,9 @@ PAGES = {
     "pricing": ("voxsms.pricing",),
     "export": ("voxsms.export",),
     "webhooks": ("voxsms.webhooks",),
+    "outbox": ("voxsms.outbox",),
     "sandbox": ("voxsms.sandbox",),
+    "testing": ("voxsms.testing.no_waiting",),
     "transport": (
         "voxsms.HttpxTransport",
         "voxsms.Httpx2Transport",
@@ -58,7 +61,7 @@ PAGES = {
     ),
 }
 """The public names on each page of the reference; the name of a door stands for all of its own."""
-DOORS = ("text", "pricing", "export", "webhooks", "sandbox", "transport")
+DOORS = ("text", "pricing", "export", "webhooks", "outbox", "sandbox", "transport")
 
 
 def write_all(target: Path) -> None:
@@ -158,11 +161,17 @@ def error_tree() -> str:
 
 
 def code_table() -> str:
-    """Return the service's codes and what each becomes."""
+    """Return the service's codes: what each means, what to do, and what it is raised as."""
     return table(
-        ("code", "name", "error", "what became of the request"),
+        ("code", "name", "meaning", "what to do", "error", "what became of the request"),
         (
-            (str(row.code), f"`{row.name}`", f"{{class}}`voxsms.{row.error.__name__}`", row.outcome)
+            (
+                str(row.code),
+                f"`{row.name}`",
+                *EXPLANATIONS[row.code],
+                f"{{class}}`voxsms.{row.error.__name__}`",
+                row.outcome,
+            )
             for row in fault_codes.CODES.values()
         ),
     )
@@ -179,7 +188,7 @@ def fault_table() -> str:
                 "yes" if kind.commits else "no",
                 ", ".join(f"`{name}={value!r}`" for name, value in kind.options.items()),
             )
-            for kind in KINDS.values()
+            for kind in (*KINDS.values(), *CALLBACK_KINDS.values())
         ),
     )
 

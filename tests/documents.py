@@ -2,9 +2,10 @@
 
 A page is one story: its blocks share their names, a directory of their own, the environment of an
 account, and `client`. In `python`, `await` may stand outside of functions, and a test that is shown
-is run as a test. In `console` each `$` line is run, and what is shown below it must be printed; so
-must a `text` block that follows a block which prints. `...` stands for anything. In `sh` only what
-installs, tests and builds is not run here but by the gate; the extras that it names must exist.
+is run as a test; a block that begins with `# name.py` is a file of that name. In `console` each `$`
+line is run, and what is shown below it must be printed; so must a `text` block that follows a block
+which prints. `...` stands for anything. In `sh` only what installs, tests and builds is not run
+here but by the gate; the extras that it names must exist.
 """
 
 import ast
@@ -56,6 +57,7 @@ class Page:
         self.environment = {
             "VOXIMPLANT_CREDENTIALS": str(credentials),
             **self.sandbox.env,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self.directory = directory
@@ -85,6 +87,12 @@ def run_python(example: Example) -> None:
     """Run a block, then the tests in it, each with a sandbox of its own."""
     page: Page = example.namespace[_PAGE]
     names = example.namespace
+    if file := re.match(r"# (\w+\.py)\b", example.parsed):
+        (page.directory / file[1]).write_text(example.parsed)
+        if file[1].startswith("test_"):
+            alone = ["--noconftest", "-p", "voxsms", "-p", "no:cacheprovider", "-W", "error"]
+            _run_shell(page, shlex.join([sys.executable, "-m", "pytest", *alone, file[1]]))
+            return
     source = pad(example.parsed, example.line + example.parsed.line_offset)
     code = compile(source, example.path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     page.run(example, lambda: eval(code, names))  # noqa: S307 - ours
@@ -134,6 +142,10 @@ def _run_command(page: Page, command: str) -> str:
         with page.here(), redirect_stdout(printed):
             assert main(words[1:]) == 0, command
         return printed.getvalue()
+    return _run_shell(page, command)
+
+
+def _run_shell(page: Page, command: str) -> str:
     shell = ["/bin/bash", "-euo", "pipefail", "-c", command]
     with page.here():
         ran = subprocess.run(shell, capture_output=True, text=True, check=False)  # noqa: S603 - ours

@@ -8,6 +8,7 @@ run time it has that signature, so that `help()` is right too.
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import timedelta
 from inspect import Parameter, iscoroutinefunction, signature
 from types import GenericAlias, TracebackType
 from typing import (
@@ -38,15 +39,15 @@ from voxsms.api.wire import PhoneType, describe_type, find_phone_fault
 from voxsms.calls.auth import Auth, from_env
 from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, write_log
 from voxsms.calls.paging import Pager
+from voxsms.calls.resolve import SETTLE_AFTER, Resolution, resolve_doubt
 from voxsms.calls.session import Options, Session
 from voxsms.clock import Clock
-from voxsms.errors import Fault, InvalidRequest
+from voxsms.errors import Fault, InvalidRequest, OutcomeUnknown
 from voxsms.transport import Timeouts, Transport
 from voxsms.transport._environment import is_this_machine
 from voxsms.transport._httpx import HttpxTransport, UserHttpxTransport
 
 if TYPE_CHECKING:  # prices are asked for by few and loaded by those
-    from datetime import timedelta
     from decimal import Decimal
 
     from voxsms.pricing import Budget, RateTable
@@ -326,11 +327,28 @@ class Client:
             for method in methods
         ]
 
+    async def resolve(
+        self, doubt: OutcomeUnknown, *, settle_after: timedelta = SETTLE_AFTER
+    ) -> Resolution:
+        """Return what the history says of a send in doubt: sent with ids, not sent, or still open.
+
+            except voxsms.OutcomeUnknown as doubt:
+                resolution = await client.resolve(doubt)
+
+        Nothing is sent. While it is open, `resolution.wait` says after how many seconds to ask
+        again: a message that is not in the history then was not sent.
+
+        Args:
+            doubt: the error.
+            settle_after: how long the history may take to show a message.
+        """
+        return await resolve_doubt(self.session, doubt, settle_after)
+
     async def with_budget(
         self,
         *,
         max_cost: "Decimal | int | str",
-        per: "timedelta | None" = None,
+        per: timedelta | None = None,
         max_fragments: int | None = None,
         unpriced: Literal["refuse", "allow"] = "refuse",
     ) -> Self:

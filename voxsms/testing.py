@@ -16,9 +16,12 @@ goes wrong.
 pytest loads this for each of its users, so nothing heavy is imported before a fixture is used.
 """
 
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
     from voxsms.calls.session import Session
     from voxsms.sandbox import Delivered, Sandbox, ServerThread
 
+_PATIENCE = 5
+"""Seconds that a served app may take to end its requests."""
+_TICK = 0.001
+"""Seconds between two looks whether it has started."""
 _MARKERS = (
     "voxsms_sandbox(**settings): what the sandbox of the fixture starts with, as for `serve()`",
     "voxsms_faults(*faults): what goes wrong in the sandbox of the fixture, such as 'refuse'",
@@ -160,6 +167,40 @@ def no_waiting() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Clock, "sleep", sleep)
         yield
+
+
+@contextmanager
+def serve_app(app: Callable[..., Any]) -> Generator[str]:
+    """Serve an ASGI app on loopback in a thread, with its lifespan; yield its URL.
+
+        with voxsms.testing.serve_app(app) as url:
+            voxsms_sandbox.callback_url = f"{url}/voximplant/"
+
+    Raises:
+        RuntimeError: its lifespan failed; the log says how.
+    """
+    _load_sandbox()  # or say which extra has uvicorn
+    import uvicorn  # noqa: PLC0415 - heavy
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=_PATIENCE)
+        server = uvicorn.Server(config)
+
+        def run() -> None:
+            with suppress(SystemExit):  # which uvicorn raises if the lifespan failed
+                server.run([listener])
+
+        thread = threading.Thread(target=run, name="voxsms-app", daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(_TICK)
+        if not server.started:
+            raise RuntimeError("the app could not be started: see the log of uvicorn")
+        try:
+            yield "http://{}:{}".format(*listener.getsockname())
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

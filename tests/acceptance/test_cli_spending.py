@@ -2,6 +2,7 @@
 
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -140,3 +141,10 @@ def test_ctrl_c_at_the_question(
     )
     assert signal.getsignal(signal.SIGINT) is before
     assert account.ledger.count == 0
+
+
+def test_a_question_in_a_thread(voxsms: Run, account: Sandbox) -> None:
+    """A program that calls `main` in a thread of its own is asked, too."""
+    with ThreadPoolExecutor(1) as pool:
+        ran = pool.submit(lambda: voxsms(*A2P, OTHER, stdin=b"y\n")).result()
+    assert (ran.status, account.ledger.count) == (0, 2)

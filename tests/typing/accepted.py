@@ -28,7 +28,6 @@ from voxsms import (
     PhoneNumber,
     RateTable,
     ResourcePrice,
-    Segmentation,
     SendSmsMessageResult,
     SmsCommand,
     SmsHistory,
@@ -146,7 +145,7 @@ async def clients() -> None:
 def texts() -> None:
     """Counting and segmenting."""
     assert_type(voxsms.count_fragments("x"), int)
-    assert_type(voxsms.segment("x"), Segmentation)
+    assert_type(voxsms.segment("x"), voxsms.text.Segmentation)
     assert_type(voxsms.segment("x").fragments, tuple[str, ...])
 
 

@@ -1,5 +1,7 @@
 """What a type checker refuses: an error in each marked line, and in no other; never run."""
 # ruff: noqa: ASYNC230, B018, D103, F841, PTH123, SIM115, T201 - wrong on purpose
+# A strict checker tells of a slip again where its result is used:
+# pyright: standard
 
 import voxsms
 from voxsms import Client, Timeouts

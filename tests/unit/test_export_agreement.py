@@ -299,7 +299,7 @@ def test_no_answer_is_taken_that_is_not_json(place: int, piece: bytes, cut: int)
     if rows is None:
         return
     wanted = orjson.loads(body)["result"]
-    assert [orjson.loads(row.content) for row in rows] == wanted
+    assert [orjson.loads(bytes(row.content)) for row in rows] == wanted
 
 
 @pytest.mark.parametrize(

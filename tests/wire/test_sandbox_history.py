@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from voxsms.sandbox import Number, Sandbox, serve
+from voxsms.pricing import RateTable
+from voxsms.sandbox import PRICES, Number, Sandbox, serve
 
 Post = Callable[..., dict[str, Any]]
 OWN, ONE, TWO = "447443332211", "447443332212", "447443332213"
@@ -263,6 +265,37 @@ def test_a_history_made_up(voxsms_sandbox: Sandbox, post: Post, kind: str, metho
         assert {row["delivery_status"] for row in rows} == settled
     assert voxsms_sandbox.ledger.count == 0
     assert voxsms_sandbox.balance == 100
+
+
+@pytest.mark.parametrize("kind", ["sms", "a2p"])
+def test_a_made_up_history_costs_what_the_prices_say(
+    voxsms_sandbox: Sandbox, post: Post, kind: str
+) -> None:
+    """Its messages go to several countries; what arrived or was rejected cost nothing."""
+    voxsms_sandbox.fill_history(kind, 500)
+    history, method = {
+        "sms": ("GetSmsHistory", "SendSmsMessage"),
+        "a2p": ("A2PGetSmsHistory", "A2PSendSms"),
+    }[kind]
+    rates = RateTable.from_resource_prices(PRICES, currency="USD", method=method)
+    rows = post(history)["result"]
+    sent = [row for row in rows if row.get("direction") != "IN"]
+    assert {row["cost"] for row in rows if row not in sent} <= {0}
+    for row in sent:
+        cost = rates.rate_for(row["destination_number"]).cost(row["fragments"])
+        assert Decimal(str(row["cost"])) == cost
+    assert {row["destination_number"][:2] for row in sent} == {"44", "12", "14", "79", "74"}
+    assert {row["source_number"] for row in sent} == {OWN if kind == "sms" else "VOXSMS"}
+
+
+@pytest.mark.voxsms_sandbox(prices=PRICES[:1], numbers=[], sender_ids=[])
+def test_a_history_of_what_has_no_price(voxsms_sandbox: Sandbox, post: Post) -> None:
+    """Costs nothing, and goes everywhere."""
+    voxsms_sandbox.fill_history("a2p", 100)
+    rows = post("A2PGetSmsHistory")["result"]
+    assert {row["cost"] for row in rows} == {0}
+    assert {row["destination_number"][:2] for row in rows} >= {"33", "49"}
+    assert {row["source_number"] for row in rows} == {"447443332211"}
 
 
 def test_the_same_seed_makes_the_same_history(post_to: Callable[[Sandbox], Post]) -> None:

@@ -155,13 +155,13 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 def test_a_file_keeps_the_account(tmp_path: Path, post_to: Callable[[Sandbox], Post]) -> None:
-    """Messages, balance and enabled numbers outlive the sandbox in a file; secrets do not."""
+    """Messages, balance, enabled numbers and credentials outlive the sandbox in a file."""
     database = tmp_path / "account.sqlite"
     with serve(database=database) as sandbox:
         post = post_to(sandbox)
         post("A2PSendSms", **A2P)
         post("ControlSms", phone_number="447443332211", command="enable")
-        balance, secret = sandbox.balance, sandbox.api_key.api_key
+        balance, account = sandbox.balance, (sandbox.auth, sandbox.callback_secret)
     with serve(database=str(database), balance=5) as sandbox:
         post = post_to(sandbox)
         assert sandbox.balance == balance == Decimal("99.966")
@@ -169,7 +169,7 @@ def test_a_file_keeps_the_account(tmp_path: Path, post_to: Callable[[Sandbox], P
         assert [n["is_sms_enabled"] for n in post("GetPhoneNumbers")["result"]] == [True, False]
         assert post("A2PSendSms", **A2P)["result"][0]["message_id"] == 2
         assert sandbox.ledger.count == 1
-    assert secret.encode() not in database.read_bytes()
+        assert (sandbox.auth, sandbox.callback_secret) == account
 
 
 def test_credentials_as_a_file(voxsms_sandbox: Sandbox, tmp_path: Path) -> None:
@@ -219,6 +219,9 @@ def test_help_shows_every_setting() -> None:
         ({"numbers": ["12"]}, "12.* has 2 digits|has 2 digits"),
         ({"refused": {"abc": 385}}, "is not a phone number"),
         ({"outcomes": {"447443332212": "LOST"}}, "LOST"),
+        ({"account_id": -1}, "account_id: must be a whole number above 0"),
+        ({"api_key": " "}, "api_key: must be a string that is not empty"),
+        ({"callback_salt": "s" * 41}, "callback_salt: must be 1 to 40 characters"),
         ({"rate_limit": 0}, "rate_limit: is 0; it must be above 0"),
         ({"max_rows": 0}, "max_rows: is 0"),
         ({"keep_alive": 0}, "keep_alive: is 0"),

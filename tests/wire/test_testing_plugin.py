@@ -3,15 +3,18 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Post
+from starlette.applications import Starlette
 
 import voxsms
 from voxsms import sandbox
 from voxsms.sandbox import Sandbox
+from voxsms.testing import serve_app
 
 pytest_plugins = ["pytester"]
 
@@ -70,7 +73,7 @@ def test_a_mark_that_is_misspelt_is_told(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "a mark of test_fault: kind: 'comit_then_close' is not one of ok, refuse*",
-            "a mark of test_setting: *unexpected keyword argument 'balanse'",
+            "a mark of test_setting: *unexpected keyword argument 'balanse'*",
         ]
     )
     result.stdout.no_fnmatch_line("*testing.py*")
@@ -126,6 +129,15 @@ async def test_a_client_of_the_environment_calls_the_sandbox(
     assert voxsms_env.messages == [("447443332212", "Hi")]
 
 
+@pytest.mark.voxsms_sandbox(tls=True)
+@pytest.mark.parametrize("which", ["first", "second"])
+async def test_each_test_over_tls_trusts_its_own_sandbox(voxsms_env: Sandbox, which: str) -> None:
+    """Also the second one of a process: what the environment names is looked at each time."""
+    assert voxsms_env.url.startswith("https://"), which
+    async with voxsms.Client.from_env() as client:
+        assert (await client.get_account_info()).balance == 100
+
+
 REAL = voxsms.ApiKey(1, "k-of-the-tests")
 
 
@@ -173,6 +185,21 @@ async def test_retries_do_not_wait_in_a_test(voxsms_env: Sandbox) -> None:
             await client.get_account_info()
     assert [fault.kind for fault in voxsms_env.faults.happened] == ["rate_limited"]
     assert voxsms.Clock.sleep is before
+
+
+@asynccontextmanager
+async def broken_lifespan(_: Starlette) -> AsyncGenerator[None]:
+    """Fail while the app starts."""
+    raise OSError("the database is gone")
+    yield
+
+
+def test_an_app_that_does_not_start_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Its test does not wait for it, and the log has the reason."""
+    app = Starlette(lifespan=broken_lifespan)
+    with pytest.raises(RuntimeError, match="could not be started"), serve_app(app):
+        pass
+    assert "the database is gone" in caplog.text
 
 
 def send_three(post: Post) -> None:
@@ -232,7 +259,11 @@ def test_an_assertion_that_fails_says_what_differs(voxsms_sandbox: Sandbox, post
         wrong: object = "Hi"
         assert voxsms_sandbox.messages == wrong
 
-    assert "delivered" not in " ".join(failed(with_no_list)[1:])
+    def with_another_question() -> None:
+        assert voxsms_sandbox.messages != list(voxsms_sandbox.messages)
+
+    for assertion in (with_no_list, with_another_question):  # pytest's own words will do
+        assert "delivered" not in " ".join(failed(assertion)[1:])
 
 
 OF_ONES_OWN = """

@@ -3,9 +3,10 @@
 import hashlib
 import importlib.util
 import json
+import logging
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -177,9 +178,10 @@ def example(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     noted: Noted,
-) -> ModuleType:
+) -> Iterator[ModuleType]:
     """Load an example as its server does, with the account of a sandbox in the environment."""
     assert voxsms_env.url
+    level, handlers = logging.root.level, [*logging.root.handlers]
     monkeypatch.chdir(tmp_path)
     tables = {"voxsms-seen": SeenTable(), "opt-outs": noted}
     dynamodb = SimpleNamespace(Table=tables.__getitem__)
@@ -190,7 +192,9 @@ def example(
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.opt_outs.add = noted.add
-    return module
+    yield module
+    logging.root.setLevel(level)  # Litestar has its own
+    logging.root.handlers[:] = handlers
 
 
 def test_every_example_is_tested() -> None:

@@ -162,6 +162,9 @@ class CallReport:
             self.end_attempt(outcome, error)
         if self._in_doubt and outcome is Outcome.NOT_SENT:
             outcome = Outcome.UNKNOWN  # an earlier attempt may have been processed
+        hook = self._hooks.on_outcome
+        if hook is None and not logger.isEnabledFor(logging.INFO):
+            return
         seconds = self._clock.monotonic() - self.started
         name, code = _name_error(error)
         write_log(
@@ -180,7 +183,6 @@ class CallReport:
             message_ids=list(message_ids),
             fragments_count=fragments_count,
         )
-        hook = self._hooks.on_outcome
         if hook is None:
             return
         event = CallEvent(

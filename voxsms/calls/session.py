@@ -42,6 +42,8 @@ class Options:
     budget: "Budget | None" = None
     phone: PhoneType | None = None
     """How phone numbers are read, if not as the table of methods says."""
+    may_begin: Callable[[], bool] | None = None
+    """Asked right before the first byte of each attempt leaves; False is as if it had failed."""
 
 
 class Session:

@@ -11,13 +11,14 @@ Once a send is under way its outcome decides, whatever else goes wrong: 3 where 
 0 where the message was sent, even if nothing can be printed any more.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
-from cyclopts import CycloptsError
+from cyclopts import Argument, CycloptsError, MissingArgumentError
 
 from voxsms.cli._codes import EXPLANATIONS
 from voxsms.errors import (
@@ -131,6 +132,23 @@ def _what_to_do_with_each(error: PartlyFailed) -> str:
     return "\n".join(f"{code}: {EXPLANATIONS[code].advice}" for code in codes)
 
 
+_MISSING: Final = re.compile(r'Command ".*?" parameter (--\S+) requires an argument\.')
+
+
+def _words_of_call(error: CycloptsError) -> str:
+    """Say in few words what was left out."""
+    argument = error.argument
+    if not isinstance(error, MissingArgumentError) or argument is None or error.keyword:
+        return str(error)
+    return _MISSING.sub(f"{name_of(argument)} is missing.", str(error))
+
+
+def name_of(argument: Argument) -> str:
+    """Return what a person calls an argument who types it."""
+    name = argument.names[0]
+    return name if argument.index is None else name.removeprefix("--").upper()
+
+
 def _where_help_is(error: CycloptsError) -> str:
     return " ".join(("See", "voxsms", *(error.command_chain or ()), "--help"))
 
@@ -178,7 +196,7 @@ _ENDINGS = (
     Ending(ApiError, Exit.FAILED, _what_to_do),
     Ending(PartlyFailed, Exit.FAILED, _what_to_do_with_each),
     Ending(VoxSmsError, Exit.FAILED),
-    Ending(CycloptsError, Exit.USAGE, _where_help_is),
+    Ending(CycloptsError, Exit.USAGE, _where_help_is, _words_of_call),
     Ending(Usage, Exit.USAGE),
     Ending(Failed, Exit.FAILED),
     Ending(KeyboardInterrupt, Exit.INTERRUPTED, words="interrupted"),

@@ -134,12 +134,15 @@ def confirm(question: str) -> None:
         Usage: nobody answered, as in a script: it has to say `--yes`.
     """
     io.err().print(io.visible(question), "[y/N] ", end="")
-    # asyncio would only note Ctrl-C, and go on waiting for the answer.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.getsignal(signal.SIGINT)
+    with suppress(ValueError):  # only the main thread may, and only it is interrupted
+        # asyncio would only note Ctrl-C, and go on waiting for the answer.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         answer = sys.stdin.readline()
     finally:
-        signal.signal(signal.SIGINT, before)
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
     if not answer:
         io.err().print()
         raise Usage("nobody answered; --yes sends without a question. Nothing was sent.")

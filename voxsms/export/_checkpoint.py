@@ -86,7 +86,7 @@ class EncodedWindow:
     """How many rows the service counted, with those of the seconds before and after."""
     sections: Sequence[Section]
     """The strays last."""
-    keys: "array[int]"
+    keys: Sequence[int]
     """Of all rows, in order."""
 
     @classmethod
@@ -99,7 +99,7 @@ class EncodedWindow:
                     content = format_.encode(some)
                     scale = format_.scale_of(content)
                     sections.append(Section(day, len(some), is_stray, scale, content))
-        keys = array("q", take(found.rows, "key") + take(found.strays, "key"))
+        keys = take(found.rows, "key") + take(found.strays, "key")
         return cls(index, found.total, sections, keys)
 
 
@@ -192,7 +192,7 @@ class Checkpoint:
                 if (about := _parse(text)) is not None:
                     self.ready = about.get("ready")
                 if rows is not None and about and about.get("index", windows) < windows:
-                    saved = _saved(about, line)
+                    saved = _saved(about, line, _keys(about))
                     rows.seek(saved.start)
                     if zlib.crc32(rows.read(saved.size)) == about["crc"]:
                         self.saved[saved.index] = saved
@@ -223,11 +223,11 @@ class Checkpoint:
                 (s.day, s.rows, s.is_stray, s.scale, len(s.content)) for s in window.sections
             ],
             "crc": crc,
-            "keys": b64encode(window.keys).decode(),
+            "keys": b64encode(array("q", window.keys)).decode(),
         }
         files.append(self._open_rows(), contents)
         line = self._append(about)
-        saved = self.saved[window.index] = _saved(about, line)
+        saved = self.saved[window.index] = _saved(about, line, window.keys)
         self._end += saved.size
 
     def _open_rows(self) -> BinaryIO:
@@ -381,8 +381,8 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return orjson.loads(text) if is_whole else None
 
 
-def _saved(about: Mapping[str, Any], line: int) -> Saved:
-    keys, sections = _keys(about), about["sections"]
+def _saved(about: Mapping[str, Any], line: int, keys: Sequence[int]) -> Saved:
+    sections = about["sections"]
     return Saved(
         about["index"],
         len(keys),

@@ -66,6 +66,10 @@ FIELDS = {
 _TABLES = f"""
 PRAGMA synchronous = OFF;  -- a sandbox's file need not outlive a power cut
 CREATE TABLE IF NOT EXISTS account (balance TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS identity (
+    account_id INTEGER NOT NULL, api_key TEXT NOT NULL, callback_salt TEXT NOT NULL,
+    key_id TEXT NOT NULL, private_key TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS numbers (number TEXT PRIMARY KEY, sms_enabled INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY,
@@ -133,6 +137,17 @@ class NewMessage:
 
 
 @attrs.frozen
+class KeptIdentity:
+    """The credentials of an account, in a database."""
+
+    account_id: int
+    api_key: str = attrs.field(repr=False)
+    callback_salt: str = attrs.field(repr=False)
+    key_id: str
+    private_key: str = attrs.field(repr=False)
+
+
+@attrs.frozen
 class Moved:
     """A message whose delivery status moved on."""
 
@@ -180,6 +195,19 @@ class Account:
             if self.db.execute("SELECT 1 FROM account").fetchone() is None:
                 start = str(self._settings.balance)
                 self.db.execute("INSERT INTO account VALUES (?)", (start,))
+
+    def kept_identity(self) -> KeptIdentity | None:
+        """Return the credentials that the database keeps, if any."""
+        with self.lock:
+            found = self.db.execute("SELECT * FROM identity").fetchone()
+        return None if found is None else KeptIdentity(*found)
+
+    def keep_identity(self, identity: KeptIdentity) -> None:
+        """Keep credentials in the database, instead of those that it has."""
+        with self.lock, self.db:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute("DELETE FROM identity")
+            self.db.execute("INSERT INTO identity VALUES (?,?,?,?,?)", attrs.astuple(identity))
 
     def reset(self) -> None:
         """Forget every message; the balance and the numbers are as in the settings again."""

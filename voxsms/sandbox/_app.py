@@ -4,7 +4,6 @@ What costs little comes first: the size of the body, the number of its fields, t
 Nobody without those gets a method carried out or meets a fault of the script.
 """
 
-import logging
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -18,10 +17,11 @@ from voxsms.api.spec import METHODS
 from voxsms.sandbox._calls import Call, Refusal, Reply
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._control import Control
+from voxsms.sandbox._faults import KINDS
+from voxsms.sandbox._log import log_request, outcome_of
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._wire_faults import Exchange, carry_out
 
-_LOG = logging.getLogger("voxsms")
 # Both ways of addressing a method, with and without the slash at the end.
 _PATHS = ("/platform_api/{cmd}/", "/platform_api/{cmd}", "/platform_api/", "/platform_api")
 _CONTROL_PATH = "/sandbox/{name:path}"
@@ -70,12 +70,13 @@ class _Endpoint:
         try:
             service.admit(call)
         except Refusal as refusal:
-            _LOG.debug("sandbox: %s, refused: %s", known, refusal.code)
+            log_request(call, outcome_of(refusal.reply(), (), ""))
             await exchange.answer(refusal.reply())
             return
         fault = service.faults.take(call.method)
-        _LOG.debug("sandbox: %s, fault: %s", known, fault.kind)
-        await carry_out(exchange, partial(service.answer, call), fault)
+        if not KINDS[fault.kind].commits:
+            log_request(call, "nothing carried out: ", fault)
+        await carry_out(exchange, partial(service.answer, call, fault), fault)
 
 
 class _ControlEndpoint:

@@ -5,7 +5,6 @@ until something changes or the next thing is due.
 """
 
 import itertools
-import logging
 import socket
 import threading
 import time
@@ -26,16 +25,18 @@ from voxsms.sandbox._account import Account, Moved
 from voxsms.sandbox._calls import ACCOUNT_NAMES, JSON, exact_number, shown_balance
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._faults import FaultScript
+from voxsms.sandbox._log import log_post
 from voxsms.sandbox._settings import Settings, check_url
 from voxsms.webhooks import CallbackSecret
 
-_LOG = logging.getLogger("voxsms")
 RETRY_AFTER = (1.0, 5.0, 30.0, 300.0, 3600.0)
 """Seconds of the sandbox's clock between the attempts of a post; the contract documents none."""
 MAX_IN_POST = 100
 """Callbacks that are posted together."""
 _TIMEOUT = 10.0
 """Seconds of real time that the user's server may take over each step of an answer."""
+_MAX_SLEEP = 3600.0
+"""Seconds after which it looks again; a wait of years is more than every platform has."""
 _TICK = 0.01
 """Seconds between two attempts to end a post that goes on."""
 
@@ -283,7 +284,7 @@ class Poster:
             dues = [post.due for post in self._posts]
         moves = self._account.next_due()
         due = min(dues if moves is None else [*dues, moves], default=None)
-        return None if due is None else max(0.0, due - self._clock.time())
+        return None if due is None else min(max(0.0, due - self._clock.time()), _MAX_SLEEP)
 
     def _take_due(self) -> _Post | None:
         now = self._clock.time()
@@ -335,7 +336,8 @@ class Poster:
             status=status,
             problem=problem,
         )
-        _LOG.debug("sandbox: posted %d callbacks, answer: %s", len(made.callbacks), status)
+        answer = f"HTTP {status}" if status else f"no answer ({problem.partition(':')[0]})"
+        log_post((item.callback.type for item in post.items), answer, post.attempt)
         with self._lock:
             self._log.append(made)
             is_forged = post.items[0].fault == "callback_forged"

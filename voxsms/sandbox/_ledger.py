@@ -95,6 +95,11 @@ class Ledger:
         """The number and the text of every delivery."""
         return Delivered(SentMessage(each.destination, each.text) for each in self.deliveries)
 
+    def since(self, count: int) -> tuple[Delivery, ...]:
+        """Return what was delivered after the first `count` deliveries."""
+        with self._lock:
+            return tuple(self._deliveries[count:])
+
     def to(self, number: str) -> tuple[Delivery, ...]:
         """Return the deliveries to one number."""
         return tuple(each for each in self.deliveries if each.destination == number)

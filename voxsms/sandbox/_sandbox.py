@@ -23,15 +23,17 @@ from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._control import Control
 from voxsms.sandbox._faults import FaultScript
-from voxsms.sandbox._history import fill
+from voxsms.sandbox._history import Filler
 from voxsms.sandbox._ledger import Delivered, Ledger, SentMessage
-from voxsms.sandbox._server import HOST, ServerThread
+from voxsms.sandbox._server import ServerThread
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._settings import Settings
 from voxsms.text import count_fragments
 from voxsms.webhooks import CallbackSecret
 
 _TWO_YEARS = timedelta(days=730)
+TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Variables that name a file of certificates to trust: OpenSSL, Python's requests, Node."""
 _RUNNING: set["Sandbox"] = set()
 
 
@@ -82,7 +84,7 @@ class Sandbox:
         service = Service(settings, self.clock, self.ledger, self.faults)
         try:
             server = self._shared or ServerThread(**settings.server).start()
-            service.address = f"{HOST}:{server.port}"
+            service.url = server.url
             server.answer_for(make_app(service, Control(self)), self.faults)
         except BaseException:
             service.account.close()
@@ -139,7 +141,7 @@ class Sandbox:
     @property
     def url(self) -> str:
         """Where it listens, for `Client(base_url=)`; no slash at the end."""
-        return f"http://{self._running.address}"
+        return self._running.url
 
     @property
     def auth(self) -> ServiceAccount:
@@ -158,14 +160,24 @@ class Sandbox:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The variables by which `Client.from_env` and `CallbackSecret.from_env` find it."""
-        key = self.api_key
+        """The variables by which `Client.from_env` and `CallbackSecret.from_env` find it.
+
+        With TLS also those by which clients in Python, Node and others trust its certificate.
+        """
+        key, certificate = self.api_key, self.certificate
+        trusted = {} if certificate is None else dict.fromkeys(TRUST, str(certificate))
         return {
             "VOXIMPLANT_ACCOUNT_ID": str(key.account_id),
             "VOXIMPLANT_API_KEY": key.api_key,
             "VOXIMPLANT_CALLBACK_SALT": self.callback_salt,
             "VOXSMS_BASE_URL": self.url,
+            **trusted,
         }
+
+    @property
+    def certificate(self) -> Path | None:
+        """The file of the certificate that its clients trust, while it runs; None without TLS."""
+        return None if self._server is None else self._server.certificate
 
     @property
     def messages(self) -> Delivered[SentMessage]:
@@ -293,11 +305,9 @@ class Sandbox:
     ) -> None:
         """Make up a history of `kind` (`sms` or `a2p`), by default of the last two years.
 
-        The same seed and times give the same rows. Nothing is charged or recorded in the ledger.
+        Its messages go to several countries and cost what the prices say, though nothing is charged
+        or recorded in the ledger. The same seed and times give the same rows.
         """
         end = end or self.clock.now()
-        start = start or end - _TWO_YEARS
-        account = self._running.account
-        with account.lock, account.db:
-            fill(account.db, kind, rows, start=start, end=end, seed=seed)
-            account.version += 1
+        filler = Filler(self._settings, self._running.account)
+        filler.fill(kind, rows, start=start or end - _TWO_YEARS, end=end, seed=seed)

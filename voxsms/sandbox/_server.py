@@ -10,7 +10,10 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self, cast
 
 import attrs
@@ -19,19 +22,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from voxsms.sandbox._faults import FaultScript, InjectedFault
+from voxsms.sandbox._tls import write_certificates
 
-HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
 _PATIENCE = 5
 """Seconds after which something that takes a moment is taken for stuck."""
+_TURNS = 100
+"""Turns of the loop in which everything that is answered has noticed that it was cut."""
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     """Return a socket bound before the server starts, so that its port is known and taken."""
     # asyncio turns Nagle off only where the protocol is named; with it each answer takes 40 ms.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((HOST, port))
+        sock.bind((host, port))
     except OSError:
         sock.close()
         raise
@@ -42,14 +49,16 @@ async def _nobody(*_: object) -> None:
     raise AssertionError("every connection is closed before it has a request")
 
 
+def _close_each() -> FaultScript:
+    return FaultScript([InjectedFault("accept_then_close", times=sys.maxsize)])
+
+
 @attrs.define
 class _Tenant:
     """Who answers, and what goes wrong; as it begins, nobody, and every connection is closed."""
 
     app: ASGIApp = _nobody
-    faults: FaultScript = attrs.field(
-        factory=lambda: FaultScript([InjectedFault("accept_then_close", times=sys.maxsize)])
-    )
+    faults: FaultScript = attrs.field(factory=_close_each)
 
 
 _LINGER_0 = struct.pack("ii", 1, 0)
@@ -113,7 +122,7 @@ class _Uvicorn(uvicorn.Server):
         self._tenant = tenant
         self._main = asyncio.current_task()
         self._listener = listener
-        self._port: int = listener.getsockname()[1]
+        self._address: tuple[str, int] = listener.getsockname()[:2]
         self._refusing: InjectedFault | None = None
         self._looking = asyncio.Lock()
         self._end = asyncio.Event()
@@ -150,15 +159,20 @@ class _Uvicorn(uvicorn.Server):
         Not only those that uvicorn knows: one that is just being accepted is a task of the loop.
         """
         own = {self._main, asyncio.current_task()}
+        turns = 0
         async with asyncio.timeout(_PATIENCE):
             while self.server_state.connections or asyncio.all_tasks() - own:
                 for connection in self._connections():
                     connection.transport.abort()
+                if turns > _TURNS:  # a handshake of TLS waits for its client
+                    for task in asyncio.all_tasks() - own:
+                        task.cancel()
+                turns += 1
                 await asyncio.sleep(0)
 
-    async def answer_for(self, tenant: _Tenant) -> None:
-        """Let another account answer, once nothing of the one before is left."""
-        self._tenant.app, self._tenant.faults = tenant.app, tenant.faults
+    async def answer_for_nobody(self) -> None:
+        """Come back when nothing of the account is left."""
+        self._tenant.app, self._tenant.faults = _nobody, _close_each()
         await self._cut()
         await self.look()
 
@@ -172,7 +186,7 @@ class _Uvicorn(uvicorn.Server):
             first = self._tenant.faults.connecting()
             if self._refusing is not None and first is not self._refusing:
                 self._refusing = None
-                self._listener = _bind(self._port)
+                self._listener = _bind(*self._address)
                 await super().startup([self._listener])
             await asyncio.sleep(0)  # the loop closes sockets in its next round
 
@@ -216,12 +230,29 @@ class _Uvicorn(uvicorn.Server):
 class ServerThread:
     """The thread, from `start` to `stop`; between them it answers for whom it is told to."""
 
-    def __init__(self, port: int = 0, keep_alive: float = 5.0) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        keep_alive: float = 5.0,
+        host: str = _LOOPBACK,
+        host_names: Iterable[str] = (),
+        *,
+        tls: bool = False,
+    ) -> None:
         self._tenant = _Tenant()
-        self._socket = _bind(port)
+        self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
+        self._files = TemporaryDirectory(prefix="voxsms-sandbox-") if tls else None
+        scheme = "https" if tls else "http"
+        reached = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared
+        self.url = f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
+        """Where it is reached from this machine; no slash at the end."""
+        self._key = None if self._files is None else Path(self._files.name, "server.pem")
+        if self._key is not None:
+            write_certificates(self._key.parent, [host, *host_names])
         self._config = uvicorn.Config(
             self._answer,
+            ssl_certfile=self._key,
             http=type("SandboxProtocol", (RawProtocol,), {"tenant": self._tenant}),
             ws="none",
             lifespan="off",
@@ -236,12 +267,21 @@ class ServerThread:
         self._thread = threading.Thread(target=self._run, name="voxsms-sandbox", daemon=True)
         self._started: Future[tuple[asyncio.AbstractEventLoop, _Uvicorn]] = Future()
 
+    @property
+    def certificate(self) -> Path | None:
+        """The certificate of the authority that signs for it; None without TLS."""
+        return None if self._key is None else self._key.with_name("ca.pem")
+
     def start(self) -> Self:
         """Come back when it listens."""
         self._thread.start()
         _, server = self._started.result()
-        if error := server.ready.exception():
+        error = server.ready.exception()
+        if self._key is not None:
+            self._key.unlink()  # it was read
+        if error:
             self._thread.join()
+            self._remove_files()
             raise error
         return self
 
@@ -251,20 +291,25 @@ class ServerThread:
         loop, server = self._started.result()
         loop.call_soon_threadsafe(server.end)
         self._thread.join()
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        if self._files is not None:
+            self._files.cleanup()
 
     def answer_for(self, app: ASGIApp, faults: FaultScript) -> None:
-        """Let an account answer from now on."""
-        self._change(_Tenant(app, faults))
+        """Let an account answer from now on; before it was nobody."""
+        self._tenant.app = app
+        self._tenant.faults = faults  # last: until here every connection is closed
         faults.on_change = self._look
+        if faults.connecting() is not None:
+            self._look()
 
     def answer_for_nobody(self) -> None:
         """Close every connection and those to come; come back when the account is out of use."""
         self._tenant.faults.on_change = None
-        self._change(_Tenant())
-
-    def _change(self, tenant: _Tenant) -> None:
         loop, server = self._started.result()
-        asyncio.run_coroutine_threadsafe(server.answer_for(tenant), loop).result()
+        asyncio.run_coroutine_threadsafe(server.answer_for_nobody(), loop).result()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._tenant.app(scope, receive, send)

@@ -3,6 +3,7 @@
 Money is written as exact JSON numbers.
 """
 
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,10 +24,11 @@ from voxsms.sandbox._calls import (
     shown_balance,
 )
 from voxsms.sandbox._clock import SandboxClock
-from voxsms.sandbox._faults import FaultScript
+from voxsms.sandbox._faults import FaultScript, InjectedFault
 from voxsms.sandbox._history import History
 from voxsms.sandbox._identity import Identity
 from voxsms.sandbox._ledger import Ledger
+from voxsms.sandbox._log import LOG, log_request, outcome_of
 from voxsms.sandbox._sending import Sending, find_supporting
 from voxsms.sandbox._settings import Number, Settings
 
@@ -52,11 +54,11 @@ class Service:
         self.clock = clock
         self.ledger = ledger
         self.faults = faults
-        self.identity = Identity(clock)
         self.account = Account(settings, clock)
+        self.identity = Identity(clock, settings, self.account)
         self.poster = Poster(settings, self.account, clock, faults, self.identity.callback_secret)
-        self.address = ""
-        """Where it listens, for `GetAccountInfo`."""
+        self.url = ""
+        """Where it listens."""
         self._settings = settings
         self._history = History(self.account, settings.max_rows)
         self._recent: deque[float] = deque()
@@ -78,12 +80,17 @@ class Service:
             raise Refusal(_UNKNOWN_COMMAND)
         self.identity.check(call.authorization, call.form)
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, call: Call, fault: InjectedFault) -> Reply:
         """Carry an admitted call out, or refuse it."""
+        count = self.ledger.count
         try:
-            return self._carry_out(call)
+            reply = self._carry_out(call)
         except Refusal as refusal:
-            return refusal.reply()
+            reply = refusal.reply()
+        if LOG.isEnabledFor(logging.INFO):
+            sent = self.ledger.since(count)
+            log_request(call, outcome_of(reply, sent, self._settings.currency), fault)
+        return reply
 
     def _carry_out(self, call: Call) -> Reply:
         self._limit_rate()
@@ -147,7 +154,7 @@ class Service:
         }
         if self.poster.url is not None:
             account["callback_url"] = self.poster.url
-        return Reply.json({"result": account, "api_address": self.address})
+        return Reply.json({"result": account, "api_address": self.url.partition("://")[2]})
 
 
 def _phone(phone_id: int, number: Number) -> dict[str, object]:

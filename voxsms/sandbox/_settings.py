@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +19,10 @@ from voxsms.api.models import (
     ResourcePrice,
 )
 from voxsms.api.wire import PhoneType, WireFault
+from voxsms.errors import CredentialsInvalid
 from voxsms.sandbox._faults import InjectedFault, parse
+from voxsms.sandbox._keys import Key, read_key
+from voxsms.webhooks import CallbackSecret
 
 _COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
 _PHONE = PhoneType()
@@ -168,6 +172,15 @@ def _not_negative(_: object, attribute: "attrs.Attribute[Any]", value: float) ->
         raise ValueError(f"{attribute.name}: is {value}; it must not be below 0")
 
 
+def _address(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError(
+            f"{attribute.name}: is no IP address of this machine, such as 127.0.0.1 or 0.0.0.0"
+        ) from None
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """An account to try things with: money, two numbers, a SenderID, prices."""
@@ -206,12 +219,36 @@ class Settings:
     """A file that keeps messages, balance and enabled numbers; if None they are in memory."""
     faults: tuple[InjectedFault, ...] = attrs.field(default=(), converter=_faults)
     """The script of faults to begin with, also in its text form."""
+    account_id: int | None = None
+    """The account's id; by default the one in the database, or a random one."""
+    api_key: str | None = attrs.field(default=None, repr=False)
+    """The account's API key; by default likewise, as are the salt and the key."""
+    callback_salt: str | None = attrs.field(default=None, repr=False)
+    """What callbacks are signed with."""
+    key_file: Key | None = attrs.field(default=None, repr=False, converter=read_key)
+    """A file with the service account's private key: in PEM form, or a credentials file."""
     port: int = attrs.field(default=0, validator=_not_negative)
-    """Where to listen on 127.0.0.1; 0 takes a free port."""
+    """Where to listen; 0 takes a free port."""
+    host: str = attrs.field(default="127.0.0.1", validator=_address)
+    """The address to listen on: "0.0.0.0" is reached from other machines, and containers."""
+    host_names: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    """Other names that it is called by, such as that of its container."""
+    tls: bool = False
+    """Serve HTTPS, with a certificate that is made for it: `sandbox.certificate`."""
     keep_alive: float = attrs.field(default=5.0, validator=_above_zero)
     """Seconds after which an idle connection is closed."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check the parts of the account's credentials that are given."""
+        try:
+            CallbackSecret(
+                self.callback_salt or "-", self.account_id or 1, (self.api_key or "-").strip()
+            )
+        except CredentialsInvalid as error:
+            raise ValueError(str(error)) from None
 
     @property
     def server(self) -> Mapping[str, Any]:
         """Those that are of the server, and not of the account."""
-        return {"port": self.port, "keep_alive": self.keep_alive}
+        names = ("port", "keep_alive", "host", "host_names", "tls")
+        return {name: getattr(self, name) for name in names}

@@ -8,6 +8,7 @@ import hmac
 import os
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import cast
 
 import attrs
@@ -24,6 +25,8 @@ MAX_BODY = 2**20
 MAX_CALLBACKS = 1000
 """Callbacks in one post."""
 _MAX_SALT = 40
+_MAX_OBJECTS = 20
+"""Objects inside a callback among which its fields are looked for; it has one or two."""
 _VARIABLES = ("VOXIMPLANT_CALLBACK_SALT", "VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
 _BY_TYPE = {spec.name: spec for spec in CALLBACKS}
 _SHARED = ("callback_id", "account_id", "type", "balance", "currency")
@@ -173,7 +176,7 @@ def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | N
     if spec is not None and isinstance(fields := item.get(spec.name), dict):
         return spec, _unwrap(spec, cast("dict[str, object]", fields))
     for each in (spec,) if spec is not None else CALLBACKS:
-        for fields in _objects(item):
+        for fields in islice(_objects(item), _MAX_OBJECTS):
             if each.known_by and fields.keys() >= each.known_by:
                 return each, fields
     # Without its object a callback of a known type misses all of its fields.

@@ -72,18 +72,23 @@ class Csv(Format):
     def _cells(self, column: Column, values: list[Any]) -> list[str]:
         if self._excel and column.name in _NUMBERS:
             return list(map(self._number_as_text, values))
-        if column.kind is Kind.INT:
-            return ["" if value is None else str(value) for value in values]
-        if column.kind is Kind.MONEY:
+        if column.kind in (Kind.CHOICE, Kind.MONEY):  # they repeat: each is written once
+            different = [*{*values}]
+            cells = self._cells_of(column, different)
+            if len(cells) == 1:
+                return cells * len(values)
+            return list(map(dict(zip(different, cells, strict=True)).__getitem__, values))
+        return self._cells_of(column, values)
+
+    def _cells_of(self, column: Column, values: list[Any]) -> list[str]:
+        if column.kind is Kind.CHOICE:
+            values = [column.known.get(value, value) for value in values]
+        elif column.kind is Kind.MONEY:
             values = list(map(amount_text, values))
-        elif column.kind is Kind.CHOICE:
-            known = {value: column.known.get(value, value) for value in {*values}}
-            texts = self._texts([text or "" for text in known.values()])
-            if len(known) == 1:
-                return texts * len(values)
-            return list(map(dict(zip(known, texts, strict=True)).__getitem__, values))
+        elif column.kind is Kind.INT:
+            return ["" if value is None else str(value) for value in values]
         texts = values if None not in values else [value or "" for value in values]
-        return self._texts(texts) if column.kind is Kind.TEXT else texts
+        return self._texts(texts) if column.kind in (Kind.TEXT, Kind.CHOICE) else texts
 
     def _number_as_text(self, value: int | str | None) -> str:
         text = "" if value is None else str(value)
@@ -91,7 +96,7 @@ class Csv(Format):
 
     def _texts(self, texts: list[str]) -> list[str]:
         together = "".join(texts)
-        if together.isdigit() or not together:
+        if not together or (together.isascii() and together.encode().isdigit()):
             return texts
         quiet = _MAY_LEAD.isdisjoint([text[:1] for text in texts])
         if quiet and not any(each in together for each in _SPECIAL):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from voxsms.export._masks import mask_value
-from voxsms.export._rows import Row, take
+from voxsms.export._rows import Line, Row, take
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format
 
@@ -28,7 +28,7 @@ class Jsonl(Format):
             lines = list(map(self._rewrite, lines))
         return b"\n".join([*lines, b""])
 
-    def _rewrite(self, line: bytes) -> bytes:
+    def _rewrite(self, line: Line) -> bytes:
         layout = self._table.layout
         shown = row = layout.parse(line)
         if self._table.mask:

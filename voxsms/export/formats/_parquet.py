@@ -83,7 +83,7 @@ class Parquet(Format):
                 # As the column has it, a time has no zone; it is in UTC.
                 return self._times(values).cast(pa.timestamp("us")).cast(type_)
             if column.kind is Kind.CHOICE:
-                return self._choices_of(column, values)
+                return self._known(column, values)
             if column.kind is Kind.MONEY:
                 return self._amounts(values)
             if column.kind is Kind.INT:
@@ -112,15 +112,14 @@ class Parquet(Format):
         buffers = [None, self._pa.py_buffer(figures)]
         return self._pa.Array.from_buffers(self._types[Kind.INT], len(values), buffers)
 
-    def _choices_of(self, column: Column, values: list[Any]) -> Arrow:
+    def _known(self, column: Column, values: list[Any]) -> Arrow:
         """Return choices in the case in which they are known; nearly always they are in it."""
-        pa, type_ = self._pa, self._types[Kind.CHOICE]
         known = {value: column.known.get(value, value) for value in {*values}}
         if len(known) == 1:
-            return pa.repeat(pa.scalar(*known.values(), type_), len(values))
-        if any(value != name for value, name in known.items()):
-            values = list(map(known.__getitem__, values))
-        return pa.array(values, type_)
+            return self._pa.repeat(self._pa.scalar(*known.values(), self._pa.string()), len(values))
+        if any(value != text for value, text in known.items()):
+            values = [known[value] for value in values]
+        return self._pa.array(values, self._pa.string())
 
     def _amounts(self, values: list[Any]) -> Arrow:
         """Return a column of amounts, of which each is looked at once: prices repeat."""
