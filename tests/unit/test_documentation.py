@@ -47,6 +47,7 @@ def test_each_rendered_part_is_on_a_page(render: ModuleType, tmp_path: Path) -> 
         assert f"{{include}} ../_generated/{part.name}\n" in pages
 
 
+@pytest.mark.slow
 def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
     """Each method, code, fault and command of the program is in the reference."""
     for method in spec.TABLE:

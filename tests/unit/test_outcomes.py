@@ -572,3 +572,10 @@ async def test_not_sent_and_rate_limited_can_be_told_apart() -> None:
         await Watched(refusal(340), max_attempts=1).client.send_sms_message(**SMS)
     assert first.value.sent == second.value.sent == "no"
     assert watched.call.error == "NotSent"
+
+
+async def test_a_log_needs_no_hook(caplog: pytest.LogCaptureFixture) -> None:
+    """Who hooks nothing up reads how a call ended all the same."""
+    caplog.set_level(logging.INFO)
+    await Client(KEY, transport=Scripted(answer())).send_sms_message(**SMS)
+    assert "SendSmsMessage: accepted, 1 attempt(s)" in caplog.text

@@ -341,6 +341,7 @@ def steps(body: bytes, secret: CallbackSecret | None = None) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_twenty_thousand_mutated_posts_end_only_in_our_errors() -> None:
     """Or in callbacks; and none takes long."""
     chance = random.Random(5)  # noqa: S311 - not for secrets
@@ -386,6 +387,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.dictionaries(

@@ -305,6 +305,15 @@ def test_out_of_order_and_late(sandbox: Sandbox) -> None:
     assert taken(sandbox)[-1].sms_body == "3"
 
 
+def test_as_late_as_can_be(receiver: Receiver) -> None:
+    """Years later, on a clock that runs: nothing else waits for it."""
+    numbers = [Number(number=OWN, sms_enabled=True)]
+    late = "callback_late:seconds=100000000"
+    with serve(callback_url=receiver.url, numbers=numbers, faults=late) as sandbox:
+        receive(sandbox, "late", "not late")
+        assert [each.sms_body for each in taken(sandbox)] == ["not late"]
+
+
 def test_each_kind_is_documented() -> None:
     """A test can go through every fault there is."""
     assert len(CALLBACK_KINDS) == 5

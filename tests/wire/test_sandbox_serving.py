@@ -220,6 +220,7 @@ def test_help_shows_every_setting() -> None:
         ({"refused": {"abc": 385}}, "is not a phone number"),
         ({"outcomes": {"447443332212": "LOST"}}, "LOST"),
         ({"account_id": -1}, "account_id: must be a whole number above 0"),
+        ({"api_key": " "}, "api_key: must be a string that is not empty"),
         ({"callback_salt": "s" * 41}, "callback_salt: must be 1 to 40 characters"),
         ({"rate_limit": 0}, "rate_limit: is 0; it must be above 0"),
         ({"max_rows": 0}, "max_rows: is 0"),

@@ -23,6 +23,7 @@ async def test_a_client_trusts_it_by_its_environment(monkeypatch: pytest.MonkeyP
             assert (await client.get_account_info()).balance == 100
         certificate = sandbox.certificate
         assert certificate is not None
+        assert [file.name for file in certificate.parent.iterdir()] == ["ca.pem"]  # and no key
         assert set(sandbox.env) >= {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
         assert {sandbox.env["SSL_CERT_FILE"], sandbox.env["NODE_EXTRA_CA_CERTS"]} == {
             str(certificate)

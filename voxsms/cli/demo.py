@@ -54,10 +54,6 @@ def demo(*, json: Json = False) -> None:
     story.headline("A sandbox of the service, in a process of its own")
     with SandboxProcess(SETUP) as sandbox:
         anyio.run(story.tell, sandbox)
-        ledger = sandbox.ledger()  # the sandbox's own word on what it delivered
-        charged = Decimal(ledger["charged"])
-        story.figures.delivered = Tally(ledger["deliveries"], ledger["fragments"], charged)
-    _end(story, json=json)
 
 
 def _end(story: "Story", *, json: bool) -> None:
@@ -90,6 +86,10 @@ class Story:
             await self._send_many(client, rates)
             await self._histories(client)
             self.figures.after = (await client.get_account_info()).balance
+        ledger = sandbox.ledger()  # the sandbox's own word on what it delivered
+        charged = Decimal(ledger["charged"])
+        self.figures.delivered = Tally(ledger["deliveries"], ledger["fragments"], charged)
+        _end(self, json=self._console.quiet)
 
     def headline(self, words: str) -> None:
         """Begin the next part."""

@@ -35,6 +35,8 @@ MAX_IN_POST = 100
 """Callbacks that are posted together."""
 _TIMEOUT = 10.0
 """Seconds of real time that the user's server may take over each step of an answer."""
+_MAX_SLEEP = 3600.0
+"""Seconds after which it looks again; a wait of years is more than every platform has."""
 _TICK = 0.01
 """Seconds between two attempts to end a post that goes on."""
 
@@ -282,7 +284,7 @@ class Poster:
             dues = [post.due for post in self._posts]
         moves = self._account.next_due()
         due = min(dues if moves is None else [*dues, moves], default=None)
-        return None if due is None else max(0.0, due - self._clock.time())
+        return None if due is None else min(max(0.0, due - self._clock.time()), _MAX_SLEEP)
 
     def _take_due(self) -> _Post | None:
         now = self._clock.time()

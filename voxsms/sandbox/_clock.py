@@ -5,6 +5,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+_END = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""A year before Python's last: a clock that runs goes on for a while."""
+
+
+def _check(moment: float) -> None:
+    if not 0 <= moment < _END:
+        raise ValueError("the clock cannot go there: it knows the years 1970 to 9998")
+
 
 class SandboxClock:
     """Follows real time; `set` makes it stand still, `advance` moves it, `run` lets it go on.
@@ -52,16 +60,11 @@ class SandboxClock:
         """Move forward (or back); a clock that stands goes on standing, there.
 
         Raises:
-            ValueError: that is before the year 1 or after 9999.
+            ValueError: that is before 1970 or after 9998.
         """
         step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
         with self._lock:
-            try:
-                datetime.fromtimestamp(self._time() + step, UTC)
-            except (ValueError, OverflowError, OSError):
-                raise ValueError(
-                    "the clock cannot go there: it knows the years 1 to 9999"
-                ) from None
+            _check(self._time() + step)
             if self._stands_at is None:
                 self._ahead += step
             else:
@@ -72,6 +75,7 @@ class SandboxClock:
         """Make it `moment`, an aware `datetime`, and stand still there."""
         if moment.utcoffset() is None:
             raise ValueError("the clock of a sandbox needs an aware datetime, such as one in UTC")
+        _check(moment.timestamp())
         with self._lock:
             self._stands_at = moment.timestamp()
         self._changed()

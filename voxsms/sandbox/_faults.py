@@ -5,6 +5,7 @@ whether the request is carried out before the fault: whether the ledger then hol
 """
 
 import re
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -126,6 +127,37 @@ def _known(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
 def _at_least_one(_: object, attribute: "attrs.Attribute[Any]", value: int) -> None:
     if value < 1:
         raise ValueError(f"{attribute.name}: is {value}; it must be at least 1")
+    if value > sys.maxsize:
+        raise ValueError(f"{attribute.name}: is larger than {sys.maxsize}")
+
+
+def _is_utf8(value: object) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+_MAX_SECONDS = 10**8
+_OPTIONS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "seconds": (
+        f"a number from 0 to {_MAX_SECONDS:,}",
+        lambda value: isinstance(value, int | float) and 0 <= value <= _MAX_SECONDS,
+    ),
+    "code": (
+        "a whole number of at most 9 digits",
+        lambda value: type(value) is int and abs(value) < 10**9,
+    ),
+    "status": (
+        "an HTTP status from 200 to 599 that has a body",
+        lambda value: type(value) is int and 200 <= value < 600 and value not in (204, 304),  # noqa: PLR2004 - HTTP's
+    ),
+    "retry_after": (
+        "printable ASCII, such as 7",
+        lambda value: value is None or (str(value).isascii() and str(value).isprintable()),
+    ),
+    "msg": ("text", _is_utf8),
+    "body": ("text", _is_utf8),
+    "driven": ("true or false", lambda value: isinstance(value, bool)),
+}
+"""What the value of each option may be, in words and as a test; nan is no number here."""
 
 
 @attrs.frozen
@@ -152,6 +184,10 @@ class InjectedFault:
         known = _TYPES if self.kind in CALLBACK_KINDS else METHODS
         if self.method is not None and self.method not in known:
             raise ValueError(f"method: {self.method!r} is not one of {', '.join(known)}")
+        for name, value in self.options.items():
+            words, is_good = _OPTIONS[name]
+            if not is_good(value):
+                raise ValueError(f"{self.kind}: {name} must be {words}")
 
     def option(self, name: str) -> Any:  # noqa: ANN401 - a number, a text or None, by the option
         """Return the value of an option, or the kind's default for it."""

@@ -247,13 +247,12 @@ class ServerThread:
         reached = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared
         self.url = f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
         """Where it is reached from this machine; no slash at the end."""
-        certificate = None
-        if self._files is not None:
-            write_certificates(Path(self._files.name), [host, *host_names])
-            certificate = Path(self._files.name, "server.pem")
+        self._key = None if self._files is None else Path(self._files.name, "server.pem")
+        if self._key is not None:
+            write_certificates(self._key.parent, [host, *host_names])
         self._config = uvicorn.Config(
             self._answer,
-            ssl_certfile=certificate,
+            ssl_certfile=self._key,
             http=type("SandboxProtocol", (RawProtocol,), {"tenant": self._tenant}),
             ws="none",
             lifespan="off",
@@ -271,14 +270,18 @@ class ServerThread:
     @property
     def certificate(self) -> Path | None:
         """The certificate of the authority that signs for it; None without TLS."""
-        return None if self._files is None else Path(self._files.name, "ca.pem")
+        return None if self._key is None else self._key.with_name("ca.pem")
 
     def start(self) -> Self:
         """Come back when it listens."""
         self._thread.start()
         _, server = self._started.result()
-        if error := server.ready.exception():
+        error = server.ready.exception()
+        if self._key is not None:
+            self._key.unlink()  # it was read
+        if error:
             self._thread.join()
+            self._remove_files()
             raise error
         return self
 
@@ -288,6 +291,9 @@ class ServerThread:
         loop, server = self._started.result()
         loop.call_soon_threadsafe(server.end)
         self._thread.join()
+        self._remove_files()
+
+    def _remove_files(self) -> None:
         if self._files is not None:
             self._files.cleanup()
 

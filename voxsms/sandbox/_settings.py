@@ -241,7 +241,9 @@ class Settings:
     def __attrs_post_init__(self) -> None:
         """Check the parts of the account's credentials that are given."""
         try:
-            CallbackSecret(self.callback_salt or "-", self.account_id or 1, self.api_key or "-")
+            CallbackSecret(
+                self.callback_salt or "-", self.account_id or 1, (self.api_key or "-").strip()
+            )
         except CredentialsInvalid as error:
             raise ValueError(str(error)) from None
 

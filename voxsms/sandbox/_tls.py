@@ -64,7 +64,9 @@ def write_certificates(directory: Path, names: Iterable[str]) -> None:
     private = key.private_bytes(
         pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    (directory / "server.pem").write_bytes(server.public_bytes(pem) + private)
+    file = directory / "server.pem"
+    file.touch(mode=0o600)
+    file.write_bytes(server.public_bytes(pem) + private)
 
 
 def _name(text: str) -> x509.Name:

@@ -75,6 +75,8 @@ class Csv(Format):
         if column.kind in (Kind.CHOICE, Kind.MONEY):  # they repeat: each is written once
             different = [*{*values}]
             cells = self._cells_of(column, different)
+            if len(cells) == 1:
+                return cells * len(values)
             return list(map(dict(zip(different, cells, strict=True)).__getitem__, values))
         return self._cells_of(column, values)
 

@@ -115,6 +115,8 @@ class Parquet(Format):
     def _known(self, column: Column, values: list[Any]) -> Arrow:
         """Return choices in the case in which they are known; nearly always they are in it."""
         known = {value: column.known.get(value, value) for value in {*values}}
+        if len(known) == 1:
+            return self._pa.repeat(self._pa.scalar(*known.values(), self._pa.string()), len(values))
         if any(value != text for value, text in known.items()):
             values = [known[value] for value in values]
         return self._pa.array(values, self._pa.string())
@@ -170,18 +172,26 @@ class Parquet(Format):
         writer = parquet.ParquetWriter(sink, schema, use_dictionary=repeated, compression="zstd")
         try:
             for group in self._groups(parts):
-                for name in choices:
-                    index = schema.get_field_index(name)
-                    encoded = group.column(index).dictionary_encode()
-                    group = group.set_column(index, name, encoded)  # noqa: PLW2901 - the same rows
-                writer.write_table(group.cast(schema), row_group_size=GROUP_ROWS)
+                writer.write_table(self._as_written(group, schema), row_group_size=GROUP_ROWS)
                 # What a group took is given back: memory is not to grow with the history.
+                del group  # before the next one is made
                 pa.default_memory_pool().release_unused()
             writer.close()
         finally:
             # Without this pyarrow would add a footer when an unfinished writer is collected.
             sink.cut()
             writer.is_open = False
+
+    def _as_written(self, group: Arrow, schema: Arrow) -> Arrow:
+        """Return a group with the types of the file: each choice stored, and amount cast, once."""
+        columns = dict(zip(schema.names, group.columns, strict=True))
+        for name in self._choices:
+            columns[name] = columns[name].dictionary_encode()
+        for name in self._money:
+            (encoded,) = columns[name].dictionary_encode().chunks
+            amounts = encoded.dictionary.cast(schema.field(name).type)
+            columns[name] = amounts.take(encoded.indices)
+        return self._pa.table(columns, schema)
 
     def _groups(self, parts: Iterable[bytes]) -> Iterator[Arrow]:
         """Return tables of one size, each in one piece, or a dictionary's order would vary."""
