@@ -4,7 +4,7 @@
 
 It measures calls a second and CPU a call at 1, 10 and 100 in flight, the time of a burst of 1,000
 calls awaited at once, and that of 20 tasks making the same calls in a loop. `--write` puts the
-table into the README. What is measured has one core, the server the other.
+table into the documentation. What is measured has one core, the server the other.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import aiohttp
 import attrs
 import httpx
 import httpx2
-import readme
+import tables
 from loopback import pin, server
 
 import voxsms
@@ -198,22 +198,24 @@ def table(url: str, calls: int, rounds: int) -> str:
     for each in found:
         lines.append(_line(f"raw {each.pair.library}", each.raw, ""))
         lines.append(_line(f"voxsms, {each.pair.library}", each.voxsms, f"{each.added:+.0f} us"))
-    return readme.rows(lines)
+    return tables.rows(lines)
 
 
 def main() -> None:
-    """Measure and print, or write into the README."""
+    """Measure and print, or write into the documentation."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--calls", type=int, default=1500)
     arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--write", action="store_true", help="put the table into the README")
+    arguments.add_argument(
+        "--write", action="store_true", help="put the table into the documentation"
+    )
     given = arguments.parse_args()
     pin(0)
     with server() as url:
         measured = table(url, given.calls, given.rounds)
     print(measured)
     if given.write:
-        readme.put("throughput", measured)
+        tables.put("throughput", measured)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 server that takes 100 ms a page, and what an export of a sandbox's history takes in memory, checked
 row for row. The floor fetches the same pages with the same transport and only parses them. With
 `--check` it ends with 1 if a figure is worse than what is promised; `--sandbox` and `--speed` do
-one part alone; `--write` puts the first table into the README.
+one part alone; `--write` puts the first table into the documentation.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 import orjson
-import readme
+import tables
 from history import _floor, _typed
 from loopback import pin, server
 from timeline import Timeline
@@ -120,9 +120,9 @@ def speed(rows: int, rounds: int, *, write: bool) -> list[str]:
         missed += _missed(f"{name}, of the floor", of_floor, OF_FLOOR.get(name, 0.0))
         if name.startswith("export"):
             missed += _missed(f"{name}, times the vendor's SDK", of_vendor, OF_VENDOR)
-    print(readme.rows(lines))
+    print(tables.rows(lines))
     if write:
-        readme.put("export", readme.rows(lines))
+        tables.put("export", tables.rows(lines))
     return missed
 
 
@@ -144,11 +144,13 @@ def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
     elif path.suffix == ".csv":
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
+                assert row.pop("currency") == "USD"  # the account's, not the row's
                 yield {name: _of_cell(name, cell) for name, cell in row.items() if cell}
     else:
         parquet: Any = import_module("pyarrow.parquet")
         for batch in parquet.ParquetFile(path).iter_batches():
             for row in batch.to_pylist():
+                assert row.pop("currency") == "USD"
                 time_ = f"{row['processed_date']:%Y-%m-%d %H:%M:%S}"
                 row |= {"cost": float(row["cost"]), "processed_date": time_}
                 yield {name: value for name, value in row.items() if value is not None}
@@ -212,7 +214,9 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--slow-rows", type=int, default=200_000)
     arguments.add_argument("--check", action="store_true", help="end with 1 if a figure is missed")
-    arguments.add_argument("--write", action="store_true", help="the first table to the README")
+    arguments.add_argument(
+        "--write", action="store_true", help="the first table to the documentation"
+    )
     arguments.add_argument("--speed", action="store_true", help="only rows a second")
     arguments.add_argument("--sandbox", action="store_true", help="only the sandbox's history")
     arguments.add_argument("--child", nargs=4, help=argparse.SUPPRESS)

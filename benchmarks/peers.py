@@ -8,7 +8,7 @@ lets one set it.
     pip install -e . -r benchmarks/requirements.txt
     python benchmarks/peers.py [--write]
 
-`--write` puts the table into the README.
+`--write` puts the table into the documentation.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from itertools import repeat
 from typing import NamedTuple
 
 import orjson
-import readme
+import tables
 
 PATIENCE = 60.0
 """Seconds until a call that has not ended by then is left; some wait for ever."""
@@ -231,18 +231,20 @@ def table() -> str:
             for fault in FAULTS
         ]
     lines = [[fault.words, *of_fault] for fault, of_fault in zip(FAULTS, counts, strict=True)]
-    return readme.rows([["the server, each time", *clients], *lines])
+    return tables.rows([["the server, each time", *clients], *lines])
 
 
 def main() -> None:
-    """Measure and print, or write into the README."""
+    """Measure and print, or write into the documentation."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--write", action="store_true", help="put the table into the README")
+    arguments.add_argument(
+        "--write", action="store_true", help="put the table into the documentation"
+    )
     given = arguments.parse_args()
     measured = table()
     print(measured)
     if given.write:
-        readme.put("peers", measured)
+        tables.put("peers", measured)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from loopback import http_answer, row
 _END = datetime(2026, 11, 1, tzinfo=UTC)
 _START = _END - timedelta(days=730)
 _FORM = "%Y-%m-%d %H:%M:%S"
+_ACCOUNT = b'{"result":{"account_id":1,"account_name":"invented","balance":25.0,"currency":"USD"}}'
 
 
 class Timeline:
@@ -45,8 +46,10 @@ class Timeline:
     def _is_not_later(self, text: str, index: int) -> bool:
         return self._time(index) <= text
 
-    def __call__(self, _: bytes, body: bytes) -> bytes:
-        """Give a page."""
+    def __call__(self, head: bytes, body: bytes) -> bytes:
+        """Give a page, or the account."""
+        if b"/GetAccountInfo/" in head:
+            return http_answer(_ACCOUNT)
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         first = self._index(form["to_date"]) if "to_date" in form else 0
         last = self._rows

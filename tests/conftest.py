@@ -1,5 +1,7 @@
 """What many tests share: a request to a sandbox as any HTTP client would make it, and a shell."""
 
+import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,12 +18,30 @@ from voxsms.sandbox import Sandbox
 
 settings.load_profile(PROFILE)
 
+# Programs that tests start, and the workers, compile a module once also where Python is told to
+# keep nothing: half of what a command takes to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 def pytest_configure() -> None:
-    """Take Ctrl-C as a terminal gives it, also where a shell in the background ignores it."""
+    """Take signals as from a terminal, also in the background of a shell and under `nohup`."""
     # The commands that are tested as processes inherit what is set here.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one worker more than there are processors: some tests wait for real sockets."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves out of the garbage collector's sight: some tests call it often."""
+    gc.collect()
+    gc.freeze()
 
 
 Post = Callable[..., dict[str, Any]]
@@ -87,10 +107,6 @@ def voxsms(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def account(voxsms_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+def account(voxsms_env: Sandbox) -> Sandbox:
     """Give a sandbox whose account the commands of `voxsms` find in the environment."""
-    key = voxsms_sandbox.api_key
-    monkeypatch.setenv("VOXIMPLANT_ACCOUNT_ID", str(key.account_id))
-    monkeypatch.setenv("VOXIMPLANT_API_KEY", key.api_key)
-    monkeypatch.setenv("VOXSMS_BASE_URL", voxsms_sandbox.url)
-    return voxsms_sandbox
+    return voxsms_env

@@ -24,6 +24,7 @@ from voxsms.transport import Evidence, Phase, Request
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WIRE = "%Y-%m-%d %H:%M:%S"
 Json = dict[str, Any]
+ACCOUNT: Json = {"account_id": 1, "account_name": "acme", "balance": 25, "currency": "USD"}
 
 
 @attrs.define
@@ -124,6 +125,8 @@ class FakeHistory:
         self.order = order
         self.page_rows = page_rows
         self.in_flight = self.most_in_flight = 0
+        self.account = answer({"result": ACCOUNT})
+        self.prices: list[Json] = []
         self._exclusive = exclusive
         self._most_days = most_days
         self._happens = happens
@@ -140,6 +143,10 @@ class FakeHistory:
     async def send(self, request: Request, evidence: Evidence) -> Answer:
         """Answer a request."""
         evidence.phase = Phase.READING
+        if request.url.endswith("/GetAccountInfo/"):
+            return self.account
+        if request.url.endswith("/GetResourcePrice/"):
+            return answer({"result": self.prices})
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         await anyio.lowlevel.checkpoint()

@@ -4,7 +4,7 @@
         await client.send_sms_message(source="...", destination="...", sms_body="...")
 
 Nothing is loaded before it is used: `import voxsms` alone costs next to nothing. What the functions
-of text and pricing bring along (`Change`, `Room`, `Comparison`, ...) is in `voxsms.text` and
+of text and pricing bring along (`Segmentation`, `Estimate`, `Room`, ...) is in `voxsms.text` and
 `voxsms.pricing`.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:  # what type checkers know; a test compares it with the table below
     from voxsms import export as export
+    from voxsms import outbox as outbox
     from voxsms import pricing as pricing
     from voxsms import recipients as recipients
     from voxsms import sandbox as sandbox
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms.errors import InvalidRequest as InvalidRequest
     from voxsms.errors import InvalidText as InvalidText
     from voxsms.errors import NotSent as NotSent
+    from voxsms.errors import OutboxUnavailable as OutboxUnavailable
     from voxsms.errors import OutcomeUnknown as OutcomeUnknown
     from voxsms.errors import PartlyFailed as PartlyFailed
     from voxsms.errors import PermissionDenied as PermissionDenied
@@ -72,15 +74,13 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms.errors import TimedOut as TimedOut
     from voxsms.errors import VoxSmsError as VoxSmsError
     from voxsms.export import export_history as export_history
+    from voxsms.outbox import Outbox as Outbox
     from voxsms.pricing import Budget as Budget
-    from voxsms.pricing import Estimate as Estimate
-    from voxsms.pricing import Rate as Rate
     from voxsms.pricing import RateTable as RateTable
     from voxsms.pricing import estimate as estimate
     from voxsms.pricing import estimate_many as estimate_many
     from voxsms.text import Encoding as Encoding
     from voxsms.text import Message as Message
-    from voxsms.text import Segmentation as Segmentation
     from voxsms.text import Template as Template
     from voxsms.text import count_fragments as count_fragments
     from voxsms.text import segment as segment
@@ -130,6 +130,7 @@ _NAMES = {
         "InvalidRequest",
         "InvalidText",
         "NotSent",
+        "OutboxUnavailable",
         "OutcomeUnknown",
         "PartlyFailed",
         "PermissionDenied",
@@ -145,8 +146,9 @@ _NAMES = {
         "VoxSmsError",
     ),
     "export": ("export_history",),
-    "pricing": ("Budget", "Estimate", "Rate", "RateTable", "estimate", "estimate_many"),
-    "text": ("Encoding", "Message", "Segmentation", "Template", "count_fragments", "segment"),
+    "outbox": ("Outbox",),
+    "pricing": ("Budget", "RateTable", "estimate", "estimate_many"),
+    "text": ("Encoding", "Message", "Template", "count_fragments", "segment"),
     "transport._aiohttp": ("AiohttpTransport",),
     "transport._httpx": ("Httpx2Transport", "HttpxTransport"),
     "transport": ("Timeouts",),
@@ -155,6 +157,7 @@ _NAMES = {
 _HOMES = {name: f"voxsms.{module}" for module, names in _NAMES.items() for name in names}
 _ROOMS = {
     "export": ("msgspec",),
+    "outbox": (),
     "pricing": (),
     "recipients": (),
     "sandbox": ("starlette", "uvicorn"),

@@ -8,7 +8,8 @@ run time it has that signature, so that `help()` is right too.
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator
-from inspect import Parameter, iscoroutinefunction
+from datetime import timedelta
+from inspect import Parameter, iscoroutinefunction, signature
 from types import GenericAlias, TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -18,7 +19,9 @@ from typing import (
     ParamSpec,
     Protocol,
     Self,
+    TypedDict,
     TypeVar,
+    Unpack,
     cast,
     get_args,
     overload,
@@ -28,22 +31,23 @@ from urllib.parse import urlsplit
 import attrs
 import httpx
 
+from voxsms._credentials import variable
 from voxsms.api import spec
 from voxsms.api.models import HistoryPage
 from voxsms.api.spec import MethodSpec, RequestClass, call_signature, documentation, request_class
 from voxsms.api.wire import PhoneType, describe_type, find_phone_fault
-from voxsms.calls.auth import Auth, from_env, variable
+from voxsms.calls.auth import Auth, from_env
 from voxsms.calls.hooks import AttemptEvent, CallEvent, Hooks, write_log
 from voxsms.calls.paging import Pager
+from voxsms.calls.resolve import SETTLE_AFTER, Resolution, resolve_doubt
 from voxsms.calls.session import Options, Session
 from voxsms.clock import Clock
-from voxsms.errors import Fault, InvalidRequest
+from voxsms.errors import Fault, InvalidRequest, OutcomeUnknown
 from voxsms.transport import Timeouts, Transport
 from voxsms.transport._environment import is_this_machine
 from voxsms.transport._httpx import HttpxTransport, UserHttpxTransport
 
 if TYPE_CHECKING:  # prices are asked for by few and loaded by those
-    from datetime import timedelta
     from decimal import Decimal
 
     from voxsms.pricing import Budget, RateTable
@@ -70,12 +74,35 @@ class Function(Protocol[P, R_co]):
         ...
 
 
+def _name_arguments(request_of: Callable[P, R]) -> Callable[P, R]:
+    """Have the error of a call with wrong arguments say which function it is, and what it takes."""
+    shown = [
+        f"{name}=" if parameter.default is Parameter.empty else f"[{name}=]"
+        for name, parameter in signature(request_of).parameters.items()
+    ]
+    function = f"Client.{spec.python_name(getattr(request_of, '__name__', ''))}"
+
+    def make(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return request_of(*args, **kwargs)
+        except TypeError as error:
+            _, _, problem = str(error).partition("() ")
+            if problem.startswith("takes"):
+                problem = "takes keyword arguments only"
+            raise TypeError(f"{function}() {problem}; it takes {', '.join(shown)}") from None
+        finally:
+            del args, kwargs  # error trackers record the variables of frames
+
+    return make
+
+
 def _call(method: MethodSpec[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
     """Make the function of a method whose answer is one record."""
+    request_of = _name_arguments(method.request)
 
     async def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            request = method.request(*args, **kwargs)
+            request = request_of(*args, **kwargs)
         finally:
             del args, kwargs  # error trackers record the variables of frames
         return await client.session.call(method, request)
@@ -86,10 +113,11 @@ def _call(method: MethodSpec[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
 
 def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
     """Make the function of a method whose answer is one page of a list."""
+    request_of = _name_arguments(method.request)
 
     def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
         try:
-            request = method.request(*args, **kwargs)
+            request = request_of(*args, **kwargs)
         finally:
             del args, kwargs  # error trackers record the variables of frames
 
@@ -104,9 +132,10 @@ def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
 
 
 def _download(
-    method: spec.AnyMethod, request_of: Callable[P, spec.Download]
+    method: spec.AnyMethod, request_class_of: Callable[P, spec.Download]
 ) -> Function[P, Coroutine[Any, Any, int]]:
     """Make the function of a method in its `output=` form, whose answer is a file."""
+    request_of = _name_arguments(request_class_of)
 
     async def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> int:
         try:
@@ -115,7 +144,7 @@ def _download(
             del args, kwargs  # error trackers record the variables of frames
         return await client.session.download(method, request, request.path)
 
-    made = _document(call, method, cast("RequestClass", request_of), int)
+    made = _document(call, method, cast("RequestClass", request_class_of), int)
     return cast("Function[P, Coroutine[Any, Any, int]]", made)
 
 
@@ -132,7 +161,26 @@ def _document(
     shown = call_signature(request, returns)
     client = Parameter("self", Parameter.POSITIONAL_ONLY)
     function.__signature__ = shown.replace(parameters=[client, *shown.parameters.values()])
+    # Documentation tools ask for these where a signature would do.
+    function.__annotations__ = {name: p.annotation for name, p in shown.parameters.items()}
+    function.__annotations__["return"] = returns
     return function
+
+
+class ClientOptions(TypedDict, total=False):
+    """What a `Client` takes beside its credentials; see there."""
+
+    base_url: str
+    timeout: float | Timeouts
+    deadline: float
+    max_attempts: int
+    budget: "Budget | None"
+    region: str | None
+    strict_numbers: bool
+    transport: Transport | httpx.AsyncClient | httpx.AsyncBaseTransport | None
+    on_attempt: Callable[[AttemptEvent], object] | None
+    on_outcome: Callable[[CallEvent], object] | None
+    clock: Clock | None
 
 
 class Client:
@@ -206,7 +254,7 @@ class Client:
         self.session = Session(auth.signer(), base_url.rstrip("/"), carrier, hooks, clock, options)
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:  # noqa: ANN401 - those of the class
+    def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
         """Make a client from the environment.
 
         `VOXIMPLANT_CREDENTIALS` names a service account's credentials file; without it
@@ -279,11 +327,28 @@ class Client:
             for method in methods
         ]
 
+    async def resolve(
+        self, doubt: OutcomeUnknown, *, settle_after: timedelta = SETTLE_AFTER
+    ) -> Resolution:
+        """Return what the history says of a send in doubt: sent with ids, not sent, or still open.
+
+            except voxsms.OutcomeUnknown as doubt:
+                resolution = await client.resolve(doubt)
+
+        Nothing is sent. While it is open, `resolution.wait` says after how many seconds to ask
+        again: a message that is not in the history then was not sent.
+
+        Args:
+            doubt: the error.
+            settle_after: how long the history may take to show a message.
+        """
+        return await resolve_doubt(self.session, doubt, settle_after)
+
     async def with_budget(
         self,
         *,
         max_cost: "Decimal | int | str",
-        per: "timedelta | None" = None,
+        per: timedelta | None = None,
         max_fragments: int | None = None,
         unpriced: Literal["refuse", "allow"] = "refuse",
     ) -> Self:

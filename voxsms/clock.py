@@ -4,6 +4,7 @@ import random
 import time
 
 import anyio
+import attrs
 
 
 class Clock:
@@ -24,3 +25,23 @@ class Clock:
     def roll(self) -> float:
         """Return a random number from 0 to 1, for jitter."""
         return random.random()  # noqa: S311 - spreads retries, guards nothing
+
+
+@attrs.frozen
+class Moment:
+    """A point in time by both clocks: one of them stands still while the machine sleeps."""
+
+    monotonic: float
+    time: float
+
+    @classmethod
+    def now(cls, clock: Clock) -> "Moment":
+        """Read the clocks."""
+        return cls(clock.monotonic(), clock.time())
+
+    def is_within(self, limit: float, of: "Moment") -> bool:
+        """Return whether another moment is at most `limit` seconds off by both clocks.
+
+        A clock that was set, in whichever direction, proves no age.
+        """
+        return of.monotonic - self.monotonic <= limit and -limit <= of.time - self.time <= limit

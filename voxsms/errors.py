@@ -23,6 +23,7 @@
     ├── PartlyFailed              an accepted send in which some numbers were refused
     ├── Incomplete                an export that cannot prove itself whole
     ├── CheckpointMismatch        a checkpoint that belongs to another export
+    ├── OutboxUnavailable         an outbox that cannot be opened, read or written
     ├── SignatureInvalid          a callback whose signature is wrong
     └── CallbackInvalid           a callback that cannot be read
 
@@ -153,19 +154,32 @@ class OutcomeUnknown(_CallError):
 
     Do not call again before the history says that the message is not there. `__cause__` is what
     went wrong. `numbers` are the destinations in doubt, `at` is when the doubt arose (aware UTC),
-    `phase` how far the request had come.
+    `phase` how far the request had come. `client.resolve(error)` settles it, by `source`, `since`
+    (when the send began, by the service's clock; None if its time was not known) and `fragments`
+    (the least and the most that the service may count).
     """
 
     sent: Sent = "maybe"
 
     def __init__(
-        self, method: str, problem: str, at: datetime, phase: str, numbers: tuple[str, ...]
+        self,
+        method: str,
+        problem: str,
+        at: datetime,
+        phase: str,
+        numbers: tuple[str, ...],
+        source: str = "",
+        since: datetime | None = None,
+        fragments: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(method, problem)
-        self.args = (method, problem, at, phase, numbers)
+        self.args = (method, problem, at, phase, numbers, source, since, fragments)
         self.at = at
         self.phase = phase
         self.numbers = numbers
+        self.source = source
+        self.since = since
+        self.fragments = fragments
 
     def __str__(self) -> str:
         """Return what is in doubt, without the numbers."""
@@ -309,6 +323,14 @@ class Incomplete(VoxSmsError):
 
 class CheckpointMismatch(VoxSmsError):
     """A checkpoint that belongs to another export; nothing was overwritten."""
+
+
+class OutboxUnavailable(VoxSmsError):
+    """An outbox that cannot be opened, read or written; says why.
+
+    What stands in it is not lost: a message that was under way is `sending` there, and becomes
+    `unknown`. Nothing is sent that is not on record.
+    """
 
 
 class SignatureInvalid(VoxSmsError):

@@ -1,39 +1,216 @@
-"""The pytest plugin: `voxsms_sandbox`, for everyone who has voxsms and pytest installed.
+"""The pytest plugin, for everyone who has voxsms and pytest installed.
 
-pytest loads this for each of its users, so nothing heavy is imported before the fixture is used.
+    @pytest.mark.anyio  # pytest-asyncio does as well: every fixture here is sync
+    async def test_a_code_is_sent(voxsms_sandbox):
+        await send_code(voxsms.Client(voxsms_sandbox.auth, voxsms_sandbox.url), "447443332212")
+        assert voxsms_sandbox.delivered_to("447443332212") == ["Your code is 4711"]
+
+Fixtures: `voxsms_sandbox` is new for each test and takes a millisecond, `voxsms_sandbox_module` and
+`voxsms_sandbox_session` are there for longer, `voxsms_env` sets what `Client.from_env()` reads.
+While one of them is in use no client reaches anything but a sandbox; `voxsms_only_sandbox` alone
+has the same effect (`usefixtures = voxsms_only_sandbox` in pytest's settings: in every test).
+
+Marks: `voxsms_sandbox(balance=0)` is what the sandbox starts with, `voxsms_faults("refuse")` what
+goes wrong.
+
+pytest loads this for each of its users, so nothing heavy is imported before a fixture is used.
 """
 
-from collections.abc import Iterator, Mapping
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 if TYPE_CHECKING:
-    from voxsms.sandbox import Sandbox
+    from collections.abc import Iterable
 
-_MARKER = (
-    "voxsms_sandbox(**settings): what the sandbox of the fixture starts with, as for `serve()`"
+    from voxsms.calls.session import Session
+    from voxsms.sandbox import Delivered, Sandbox, ServerThread
+
+_PATIENCE = 5
+"""Seconds that a served app may take to end its requests."""
+_TICK = 0.001
+"""Seconds between two looks whether it has started."""
+_MARKERS = (
+    "voxsms_sandbox(**settings): what the sandbox of the fixture starts with, as for `serve()`",
+    "voxsms_faults(*faults): what goes wrong in the sandbox of the fixture, such as 'refuse'",
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", _MARKER)
+    """Make the marks known."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
 
 
 @pytest.fixture
-def voxsms_sandbox(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
-    """Yield a sandbox of the service, running on loopback, new for each test.
+def voxsms_sandbox(
+    request: pytest.FixtureRequest, _voxsms_server: "ServerThread"
+) -> Iterator["Sandbox"]:
+    """Yield a sandbox of the service, running on loopback, with an account new for each test.
 
     It has money, two numbers that support SMS, the SenderID "VOXSMS" and prices for the prefixes 1,
-    44 and 7; `@pytest.mark.voxsms_sandbox(balance=0)` changes what it starts with.
+    44 and 7; `@pytest.mark.voxsms_sandbox(balance=0)` changes what it starts with, and
+    `@pytest.mark.voxsms_faults("commit_then_close")` what goes wrong.
     """
+    yield from _run_sandbox(request, _voxsms_server)
+
+
+@pytest.fixture(scope="module")
+def voxsms_sandbox_module(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
+    """Yield a sandbox that all tests of a module share; marks are those of `pytestmark`."""
+    yield from _run_sandbox(request)
+
+
+@pytest.fixture(scope="session")
+def voxsms_sandbox_session(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
+    """Yield a sandbox that all tests share; under xdist, all tests of a worker."""
+    yield from _run_sandbox(request)
+
+
+@pytest.fixture
+def voxsms_env(voxsms_sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> "Sandbox":
+    """Return the test's sandbox, whose account `Client.from_env()` finds in the environment."""
+    monkeypatch.delenv("VOXIMPLANT_CREDENTIALS", raising=False)
+    for name, value in voxsms_sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    return voxsms_sandbox
+
+
+@pytest.fixture
+def voxsms_only_sandbox() -> Iterator[None]:
+    """Fail a test in which a client calls anything but a sandbox of this process."""
+    with _guard():
+        yield
+
+
+@pytest.fixture(scope="session")
+def _voxsms_server() -> Iterator["ServerThread"]:
+    """Yield the server that answers for the account of each test, one after the other."""
+    server = _load_sandbox().ServerThread().start()
+    yield server
+    server.stop()
+
+
+def _load_sandbox() -> Any:  # noqa: ANN401 - a module
     try:
-        from voxsms import sandbox  # noqa: PLC0415 - see above
+        from voxsms import sandbox  # noqa: PLC0415 - heavy
     except ModuleNotFoundError as missing:
         raise pytest.fail.Exception(str(missing), pytrace=False) from None
+    return sandbox
+
+
+def _run_sandbox(
+    request: pytest.FixtureRequest, server: "ServerThread | None" = None
+) -> Iterator["Sandbox"]:
+    """Yield a sandbox as the marks say, on a server that is there already or on its own."""
+    sandbox = _load_sandbox()
     node = cast("pytest.Item", request.node)
-    marker = node.get_closest_marker("voxsms_sandbox")
-    settings: Mapping[str, Any] = marker.kwargs if marker else {}
-    with sandbox.serve(**settings) as running:
+    settings, faults = map(node.get_closest_marker, ("voxsms_sandbox", "voxsms_faults"))
+    try:
+        made = sandbox.Settings(**settings.kwargs if settings else {})
+        running = sandbox.Sandbox(
+            made, server if made.server == sandbox.Settings().server else None
+        )
+        running.faults.script(faults.args if faults else ())
+    except (TypeError, ValueError) as error:
+        raise pytest.fail.Exception(f"a mark of {node.name}: {error}", pytrace=False) from None
+    with _guard(), running:
         yield running
+
+
+@contextmanager
+def _guard() -> Generator[None]:
+    """Fail each call of a client that would reach anything but a sandbox of this process."""
+    from voxsms.calls.session import Session  # noqa: PLC0415 - heavy
+
+    def guarded(call: Callable[..., object]) -> Callable[..., object]:
+        def checked(session: "Session", *args: object) -> object:
+            sandbox = sys.modules.get("voxsms.sandbox")
+            if sandbox is None or session.base_url not in sandbox.running_urls():
+                pytest.fail(
+                    f"a client calls {session.base_url}, which is no sandbox of this test: give it"
+                    " base_url=voxsms_sandbox.url, or take the fixture voxsms_env and make it by"
+                    " Client.from_env()"
+                )
+            return call(session, *args)
+
+        return checked
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("read", "download"):  # one of them is on the way of every call
+            patch.setattr(Session, name, guarded(getattr(Session, name)))
+        yield
+
+
+@contextmanager
+def no_waiting() -> Generator[None]:
+    """Take the waiting out of retries, for all clients that have no clock of their own.
+
+        with voxsms.testing.no_waiting():
+            await client.get_account_info()  # its four attempts follow one another at once
+
+    What the sandbox takes its time for, such as the fault `slow`, is waited for as before.
+    """
+    from anyio.lowlevel import checkpoint  # noqa: PLC0415 - heavy
+
+    from voxsms.clock import Clock  # noqa: PLC0415 - heavy
+
+    async def sleep(*_: object) -> None:
+        await checkpoint()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Clock, "sleep", sleep)
+        yield
+
+
+@contextmanager
+def serve_app(app: Callable[..., Any]) -> Generator[str]:
+    """Serve an ASGI app on loopback in a thread, with its lifespan; yield its URL.
+
+        with voxsms.testing.serve_app(app) as url:
+            voxsms_sandbox.callback_url = f"{url}/voximplant/"
+
+    Raises:
+        RuntimeError: its lifespan failed; the log says how.
+    """
+    _load_sandbox()  # or say which extra has uvicorn
+    import uvicorn  # noqa: PLC0415 - heavy
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=_PATIENCE)
+        server = uvicorn.Server(config)
+
+        def run() -> None:
+            with suppress(SystemExit):  # which uvicorn raises if the lifespan failed
+                server.run([listener])
+
+        thread = threading.Thread(target=run, name="voxsms-app", daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(_TICK)
+        if not server.started:
+            raise RuntimeError("the app could not be started: see the log of uvicorn")
+        try:
+            yield "http://{}:{}".format(*listener.getsockname())
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say how what a sandbox delivered differs from what a test expects."""
+    sandbox = sys.modules.get("voxsms.sandbox")
+    if sandbox is None or op != "==":
+        return None
+    kind: type[Delivered[Any]] = sandbox.Delivered
+    for delivered, expected in ((left, right), (right, left)):
+        if isinstance(delivered, kind) and isinstance(expected, list | tuple):
+            differences = delivered.differences(cast("Iterable[object]", expected))
+            return [f"{left!r} == {right!r}", *differences]
+    return None

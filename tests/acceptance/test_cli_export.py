@@ -1,6 +1,7 @@
 """`export`: a whole history into a file, from the command line."""
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -71,7 +72,7 @@ def test_the_words_for_what_is_asked_for(voxsms: Run, filled: Sandbox, tmp_path:
     number = rows[0]["destination_number"]
     assert voxsms("export", "a2p", str(path), "--to", f"+{number}").status == 0
     assert {row["destination_number"] for row in read(path)} == {number}
-    assert filled.ledger.requests.keys() == {"A2PGetSmsHistory"}
+    assert filled.ledger.requests.keys() == {"A2PGetSmsHistory", "GetAccountInfo"}
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -87,6 +88,25 @@ def test_a_directory_by_day(voxsms: Run, filled: Sandbox, tmp_path: Path) -> Non
     files = list((tmp_path / "days").glob("day=2026-??-??/*.csv"))
     assert sum(len(read(file)) for file in files) == 2500
     assert len(files) == 59
+
+
+def test_every_night_the_last_days(voxsms: Run, account: Sandbox, tmp_path: Path) -> None:
+    """`--update` reads them again, with `--look-back` more or fewer of them."""
+    account.fill_history("a2p", 120, start=START, end=START.replace(day=13))
+    words = ["export", "a2p", f"{tmp_path}/days/", "--update", "--format", "csv.gz"]
+    words += ["--with-rates", "--until", "2026-01-31"]
+    found = [json.loads(voxsms(*words, "--json").out) for _ in range(2)]
+    found.append(json.loads(voxsms(*words, "--look-back", "1d", "--json").out))
+    assert [(each["rows"], each["from_date"]) for each in found] == [
+        (120, None),
+        (40, "2026-01-09T00:00:00+00:00"),
+        (20, "2026-01-11T00:00:00+00:00"),
+    ]
+    files = sorted((tmp_path / "days").glob("day=2026-01-??/*.csv.gz"))
+    assert len(files) == 12
+    with gzip.open(files[-1], "rt", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["currency"], row["country"]) == ("USD", "GB")
 
 
 def test_a_mask(voxsms: Run, filled: Sandbox, tmp_path: Path) -> None:
@@ -129,10 +149,16 @@ def test_standard_output(voxsms: Run, filled: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["history.txt"], "it must be one of .jsonl, .csv, .parquet"),
+        (["history.txt"], "it must be one of .jsonl, .jsonl.gz, .csv, .csv.gz"),
+        (["days/", "--update", "--look-back", "long"], '"long" is no number of days: write 3d'),
+        (["h.csv", "--update"], "end the path with /"),
+        (["h.csv", "--look-back", "3"], "needs update=True (--update)"),
         (["/no/such/place/history.csv"], "there is no directory"),
-        (["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"], "is later than to_date"),
-        (["h.csv", "--windows-in-flight", "0"], "windows_in_flight"),
+        (
+            ["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"],
+            "--since: is later than --until",
+        ),
+        (["h.csv", "--windows-in-flight", "0"], "--windows-in-flight: must be"),
     ],
 )
 def test_a_slip_is_named(voxsms: Run, filled: Sandbox, words: list[str], problem: str) -> None:
@@ -145,7 +171,7 @@ def test_a_slip_is_named(voxsms: Run, filled: Sandbox, words: list[str], problem
 
 @pytest.mark.parametrize(
     ("path", "problem"),
-    [("in the way/all.csv", "there is no directory"), ("all.csv", "path: cannot be written")],
+    [("in the way/all.csv", "there is no directory"), ("all.csv", "PATH: cannot be written")],
 )
 def test_a_place_that_cannot_be_written(
     voxsms: Run, filled: Sandbox, tmp_path: Path, path: str, problem: str
@@ -335,7 +361,16 @@ def test_the_help(voxsms: Run, kind: str, messages: str) -> None:
     words = " ".join(ran.out.split())
     assert f"whole history of {messages}" in words
     assert "the same command resumes it" in words
-    for option in ("--since", "--until", "--to", "--mask", "--raw", "--restart", "--format"):
+    for option in (
+        "--since",
+        "--until",
+        "--to",
+        "--mask",
+        "--raw",
+        "--restart",
+        "--format",
+        "--update",
+    ):
         assert f"{option} " in ran.out
     assert "aware datetime" not in words
 

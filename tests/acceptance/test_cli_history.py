@@ -1,6 +1,7 @@
 """`history`, `numbers`, `methods`: what is shown of what the service says."""
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -35,7 +36,7 @@ def test_a_history_is_shown_whole(voxsms: Run, filled: Sandbox) -> None:
         "time",
         "(UTC)",
         "message",
-        *["from", "to", "fragments", "cost", "status", "text"],
+        *["from", "to", "frag.", "cost", "status"],
     ]
     assert len(lines) == 2500
     assert total.startswith("2,500 messages, ")
@@ -84,14 +85,16 @@ def test_filters_reach_the_service(voxsms: Run) -> None:
     ("words", "problem"),
     [
         (
-            ["--from-date", "2026-02-01", "--to-date", "2026-01-01"],
-            "from_date: is later than to_date",
+            ["--since", "2026-02-01", "--until", "2026-01-01"],
+            "voxsms: --since: is later than --until\n",
         ),
-        (["--count", "1001"], "count: is 1001; it must be at most 1000"),
-        (["--offset", "-1"], "offset: is -1; it must be at least 0"),
-        (["--destination-number", "Ada"], "destination_number: '***' is not a phone number"),
+        (["--count", "1001"], "--count: is 1001; it must be at most 1000"),
+        (["--offset", "-1"], "--offset: is -1; it must be at least 0"),
+        (["--to", "Ada"], "--to: '***' is not a phone number"),
         (["--since", "last week"], '"last week" is not a time: write 2026-11-25, 2026-11-25T14:00'),
-        (["--message-id", "0"], "message_id[0]: is 0; it must be at least 1"),
+        (["--to", "2026-02-01"], "Dates are given with --since and --until."),
+        (["--from", "2026-02-01"], '"2026-02-01" is a date: those are given with --since'),
+        (["--message-id", "0"], "--message-id, value 1: is 0; it must be at least 1"),
     ],
 )
 def test_filters_that_cannot_be(
@@ -101,6 +104,8 @@ def test_filters_that_cannot_be(
     ran = voxsms("history", "sms", *words)
     assert ran.status == 2
     assert problem in ran.err
+    assert "_" not in ran.err
+    assert "sent" not in ran.err
     assert account.ledger.requests == {}
 
 
@@ -137,7 +142,7 @@ ODD = attrs.evolve(TWO_WAY, message_id=None, direction="SIDEWAYS", status_id="9"
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (TWO_WAY, f"2026-01-01 00:00:00 7 OUT {OWN} 14155550101 2 0.0710 success"),
+        (TWO_WAY, f"2026-01-01 00:00 7 OUT {OWN} 14155550101 2 0.0710 success"),
         (A2P, "8 VOXSMS 14155550101 1 0.0085 error"),
         (
             attrs.evolve(A2P, delivery_status=DeliveryStatus.EXPIRED, error_message="too late"),
@@ -146,7 +151,7 @@ ODD = attrs.evolve(TWO_WAY, message_id=None, direction="SIDEWAYS", status_id="9"
         (attrs.evolve(A2P, delivery_status="LOST"), "8 VOXSMS 14155550101 1 0.0085 lost"),
         (
             ODD,
-            f"2026-01-01 00:00:00 SIDEWAYS {OWN} 14155550101 2 0.0710 9 <U+001B>[2J\u23ce",
+            f"2026-01-01 00:00 SIDEWAYS {OWN} 14155550101 2 0.0710 9 <U+001B>[2J\u23ce",
         ),
     ],
 )
@@ -158,13 +163,31 @@ def test_a_row(
     assert capsys.readouterr().out.splitlines()[1].split() == words.split()
 
 
+def test_a_history_on_a_terminal_of_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row is a line; what was said, or what went wrong, stands under it between words."""
+    monkeypatch.setattr("voxsms.cli._io._WIDE", 80)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    lines = Lines()
+    text = "See you at the new shop, two doors down from the old one. " * 3
+    for row in (TWO_WAY, A2P, attrs.evolve(TWO_WAY, text=text), attrs.evolve(A2P, text="Bye")):
+        lines.row(row)
+    plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    shown = [line.rstrip() for line in plain.splitlines()]
+    assert max(map(len, shown)) <= 79
+    assert len(shown) == 1 + 4 + 3 + 1
+    assert " ".join(line.strip() for line in shown[4:7]) == text.strip()
+    assert shown[-1].strip() == "Bye"
+
+
 @pytest.mark.parametrize(
     ("row", "shown"),
     [
         (TWO_WAY, "\x1b[32msuccess\x1b[0m"),
         (attrs.evolve(TWO_WAY, status_id=MessageStatus.WAITING), "\x1b[2mwaiting\x1b[0m"),
         (A2P, "\x1b[1;31merror\x1b[0m"),
-        (ODD, " 9 "),
+        (ODD, " 9\n"),
     ],
 )
 def test_a_status_has_a_colour(

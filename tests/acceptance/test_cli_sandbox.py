@@ -1,15 +1,19 @@
 """`sandbox`: the service for clients in any language, from start to end."""
 
 import json
+import logging
 import os
+import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +21,15 @@ import httpx
 import pytest
 from conftest import Run
 
+import voxsms.sandbox
 from voxsms.calls.auth import ServiceAccount
 from voxsms.cli import _io, main
+from voxsms.cli.sandbox import _kinds, _Lines
+from voxsms.sandbox import CALLBACK_KINDS, KINDS, running_urls
 
 pytestmark = pytest.mark.slow
 
+_OWN = ["447443332211"]
 COMMAND = [sys.executable, "-m", "voxsms", "sandbox", "--json"]
 
 
@@ -81,8 +89,139 @@ def test_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert facts["numbers"] == ["14155550142"]
     assert facts["sender_ids"] == ["ACME", "SHOP"]
     assert facts["credentials_file"] is None
-    assert len(facts["api_key"]) == 40
+    assert (facts["account_id"], facts["api_key"]) == (1000001, "sandbox-api-key")
+    assert facts["env"]["VOXIMPLANT_ACCOUNT_ID"] == "1000001"
     assert ledger == {"deliveries": 0, "fragments": 0, "charged": "0"}
+
+
+def _while_it_runs(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], call: Callable[[str], object]
+) -> int:
+    """Run a sandbox, call it while it runs, and end it."""
+    read, write = os.pipe()
+
+    def call_and_end() -> None:
+        try:
+            while not (urls := running_urls()):
+                time.sleep(0.005)
+            call(min(urls))
+        finally:
+            os.close(write)
+
+    with os.fdopen(read) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        caller = threading.Thread(target=call_and_end)
+        caller.start()
+        status = main(["sandbox", "--until-eof", *words])
+        caller.join()
+    return status
+
+
+def _send(http: httpx.Client, url: str) -> None:
+    """Send a message to two numbers, one of which is refused, and nothing to nobody."""
+    form = {"account_id": "1000001", "api_key": "sandbox-api-key", "src_number": "VOXSMS"}
+    numbers = "14155550101;14155550142"
+    body = {**form, "dst_numbers": numbers, "text": "hello"}
+    http.post(f"{url}/platform_api/A2PSendSms/", data=body)
+
+
+def test_a_person_watches_the_requests_of_a_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], http: httpx.Client
+) -> None:
+    """A line for each, with the sandbox's time; none with `--quiet` or `--json`."""
+    words = ["--refuse", "14155550142=506"]
+
+    def send(url: str) -> None:
+        # The last thing before it waits: that requests are shown.
+        while not quiet and logging.getLogger("voxsms.sandbox").level != logging.INFO:
+            time.sleep(0.005)
+        _send(http, url)
+
+    for quiet in ([], ["--quiet"], ["--json"]):
+        assert _while_it_runs(monkeypatch, [*words, *quiet], send) == 0
+        out = capsys.readouterr().out
+        line = r"\n\d\d:\d\d:\d\d A2PSendSms 2 numbers -> 1 sent, 1 refused \(506\), 0\.0085 USD\n"
+        assert bool(re.search(line, out)) is not bool(quiet)
+        assert logging.getLogger("voxsms.sandbox").level == logging.NOTSET
+
+
+def test_a_pipe_that_nobody_reads_ends_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that cannot be printed is dropped."""
+    lines = _Lines(voxsms.sandbox.serve())
+
+    def fail(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(_io, "say", fail)
+    lines.emit(logging.makeLogRecord({"msg": "a line"}))
+
+
+@pytest.mark.usefixtures("ended")
+def test_the_account_stays_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """From run to run: by default, by options, by a file with the key, and in a database."""
+
+    def facts(*words: str) -> tuple[object, ...]:
+        status, out, _ = _run(capsys, "--json", *words)
+        assert status == 0
+        said = json.loads(out.splitlines()[0])
+        return said["account_id"], said["api_key"], said["callback_salt"]
+
+    usual = (1000001, "sandbox-api-key", "sandbox-callback-salt")
+    database = ("--database", str(tmp_path / "box.db"))
+    credentials = str(tmp_path / "credentials.json")
+    assert facts() == usual
+    given = ("--account-id", "77", "--api-key", "mine", "--credentials-file", credentials)
+    assert facts(*database, *given) == (77, "mine", "sandbox-callback-salt")
+    assert facts(*database) == (77, "mine", "sandbox-callback-salt")
+    assert facts("--key-file", credentials) == (77, *usual[1:])
+    again = str(tmp_path / "again.json")
+    facts(*database, "--credentials-file", again)
+    assert ServiceAccount.from_file(again) == ServiceAccount.from_file(credentials)
+
+
+@pytest.mark.usefixtures("ended")
+def test_over_tls_a_person_is_told_what_to_set(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """For the certificate, wherever it is written, and for a callback."""
+    file, url = tmp_path / "ca.pem", "http://127.0.0.1:8000/in"
+    status, out, err = _run(
+        capsys, "--tls", "--certificate-file", str(file), "--callback-url", url, "--number", *_OWN
+    )
+    assert (status, err) == (0, "")
+    for words in (
+        "The sandbox listens on https://127.0.0.1:",
+        f"callbacks  {url}",
+        "export VOXIMPLANT_CALLBACK_SALT=sandbox-callback-salt",
+        f"export SSL_CERT_FILE={file}",
+        f"export REQUESTS_CA_BUNDLE={file}",
+        f"export NODE_EXTRA_CA_CERTS={file}",
+        f"voxsms receive 447700900123 {_OWN[0]} STOP",
+        f"curl --cacert {file} https://127.0.0.1:",
+    ):
+        assert words in out
+    assert file.read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+@pytest.mark.usefixtures("ended")
+def test_who_opens_it_to_others_is_warned(capsys: pytest.CaptureFixture[str]) -> None:
+    """As containers need it."""
+    status, out, err = _run(capsys, "--host", "0.0.0.0")  # noqa: S104 - it is a sandbox
+    assert status == 0
+    assert "listens on http://127.0.0.1:" in out
+    assert "voxsms: warning: 0.0.0.0 is reached from other machines" in err
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_history_to_practise_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """`--fill` makes one up, once for a database."""
+    database = tmp_path / "box.db"
+    words = ("--fill", "a2p=300", "sms=20", "--database", str(database))
+    for _ in range(2):
+        assert _run(capsys, *words)[0] == 0
+        with closing(sqlite3.connect(database)) as db:
+            counts = dict(db.execute("SELECT kind, count(*) FROM messages GROUP BY kind"))
+        assert counts == {"a2p": 300, "sms": 20}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -118,7 +257,7 @@ def _running(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any
             process.kill()
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, None])
+@pytest.mark.parametrize("end", [signal.SIGTERM, None])
 def test_a_client_in_any_language(end: signal.Signals | None, http: httpx.Client) -> None:
     """Whoever reads its first line can send; its last line says what was really delivered."""
     with _running("--until-eof", "--refuse", "14155550142=385") as (process, facts):
@@ -140,12 +279,19 @@ def test_a_client_in_any_language(end: signal.Signals | None, http: httpx.Client
         http.get(facts["url"])
 
 
-def test_faults_on_purpose(http: httpx.Client) -> None:
+def test_faults_on_purpose(monkeypatch: pytest.MonkeyPatch, http: httpx.Client) -> None:
     """`--faults` says what goes wrong, request after request."""
-    with _running("--until-eof", "--faults", "http_error:status=502") as (_, facts):
-        form = {"account_id": facts["account_id"], "api_key": facts["api_key"]}
-        url = f"{facts['url']}/platform_api/GetPhoneNumbers/"
-        assert [http.post(url, data=form).status_code for _ in range(2)] == [502, 200]
+    statuses: list[int] = []
+
+    def call(url: str) -> None:
+        form = {"account_id": "1000001", "api_key": "sandbox-api-key"}
+        for _ in range(2):
+            answer = http.post(f"{url}/platform_api/GetPhoneNumbers/", data=form)
+            statuses.append(answer.status_code)
+
+    words = ["--json", "--faults", "http_error:status=502"]
+    assert _while_it_runs(monkeypatch, words, call) == 0
+    assert statuses == [502, 200]
 
 
 def test_without_eof_it_goes_on(http: httpx.Client) -> None:
@@ -157,18 +303,36 @@ def test_without_eof_it_goes_on(http: httpx.Client) -> None:
         assert answer["error"]["code"] == 103
 
 
+def test_somebody_asked_which_faults_there_are(voxsms: Run) -> None:
+    """The help lists every kind, and shows how they are written."""
+    lines = voxsms("sandbox", "--help").out.splitlines()
+    shown = "".join(line.strip("│ ") + " " for line in lines)
+    for kind in (*KINDS, *CALLBACK_KINDS):
+        assert f" {kind}" in shown
+    assert "kind*times@Method:option=value" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "status", "problem"),
     [
-        (["--faults", "earthquake"], 2, "'earthquake' is not one of"),
-        (["--balance", "much"], 2, "balance: is no amount"),
-        (["--number", "Ada"], 2, "numbers: '***' is not a phone number"),
+        (["--faults", "earthquake"], 2, "--faults: kind: 'earthquake' is not one of ok, refuse"),
+        (["--faults", "error:cod=1"], 2, "--faults: error has no option cod"),
+        (["--balance", "much"], 2, "--balance: is no amount"),
+        (["--number", "Ada"], 2, "--number: '***' is not a phone number"),
         (["--refuse", "14155550142"], 2, '"14155550142" is not of the form NUMBER=CODE'),
         (["--refuse", "14155550142=x"], 2, "is not of the form NUMBER=CODE"),
         (["--refuse", "Ada=385"], 2, "'***' is not a phone number"),
-        (["--rate-limit", "0"], 2, "rate_limit: is 0; it must be above 0"),
-        (["--deliver-after", "-1"], 2, "deliver_after: is -1.0; it must not be below 0"),
+        (["--rate-limit", "0"], 2, "--rate-limit: is 0; it must be above 0"),
+        (["--deliver-after", "-1"], 2, "--deliver-after: is -1.0; it must not be below 0"),
         (["--port", "70000"], 2, "Must be <= 65535"),
+        (["--host", "localhost"], 2, "--host: is no IP address of this machine"),
+        (["--host", "192.0.2.1"], 1, "192.0.2.1, port: Cannot assign requested address"),
+        (["--fill", "mms=3"], 2, '--fill: "mms=3" is not of the form a2p=ROWS or sms=ROWS'),
+        (["--fill", "sms=0"], 2, "--fill: rows: a history needs 1 to 10,000,000"),
+        (["--key-file", "/nowhere/key"], 2, "--key-file: /nowhere/key: No such file"),
+        (["--callback-url", "me"], 2, "--callback-url: is no URL with http or https and a host"),
+        (["--certificate-file", "ca.pem"], 2, "there is a certificate only with --tls"),
+        (["--tls", "--certificate-file", "/nowhere/ca"], 1, "/nowhere/ca: No such file"),
         (["--database", "/nowhere/db"], 2, "/nowhere/db: unable to open database file"),
         (["--credentials-file", "/nowhere/key"], 1, "/nowhere/key: No such file or directory"),
     ],
@@ -199,3 +363,4 @@ def test_without_the_extra(voxsms: Run, monkeypatch: pytest.MonkeyPatch) -> None
     ran = voxsms("sandbox")
     assert ran.status == 2
     assert ran.err == "voxsms: the sandbox needs uvicorn: pip install 'voxsms[sandbox]'\n"
+    assert _kinds() == "those of voxsms.sandbox"  # its help is there all the same

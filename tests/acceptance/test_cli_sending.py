@@ -86,8 +86,8 @@ def test_a_text_that_starts_with_a_hyphen(voxsms: Run, account: Sandbox) -> None
         (("--file", "nowhere.txt"), b"", "nowhere.txt: No such file or directory"),
         (("--file", "."), b"", ".: Is a directory"),
         (("-",), b"caf\xe9", "standard input: is not UTF-8 (byte 4)"),
-        (("-",), b"", "sms_body: is empty"),
-        (("",), b"", "sms_body: is empty"),
+        (("-",), b"", "TEXT: is empty. Nothing was sent."),
+        (("",), b"", "TEXT: is empty. Nothing was sent."),
         (("x" * 766,), b"", "766"),
         (("a\x1bb",), b"", "bare ESC"),
     ],
@@ -140,7 +140,7 @@ def test_no_phone_number(voxsms: Run, account: Sandbox) -> None:
     """A wrong destination is found before anything is sent."""
     ran = voxsms("send", "hi", "--from", OWN, "--to", "Ada")
     assert ran.status == 2
-    assert "destination: '***' is not a phone number" in ran.err
+    assert "--to: '***' is not a phone number" in ran.err
     assert account.ledger.requests == {}
 
 
@@ -216,16 +216,16 @@ def test_a2p(voxsms: Run, account: Sandbox) -> None:
 
 def test_a2p_with_refused_numbers(voxsms: Run, account: Sandbox) -> None:
     """Refused numbers are listed with code and reason, and the status is 1: not all went out."""
-    ran = voxsms("a2p", "hello", *A2P[1:], "18765550142")
+    ran = voxsms("a2p", "hello", *A2P[1:], "18765550142", "--yes")
     assert ran.status == 1
     assert "18765550142  506   No route for dst numbers" in ran.out
-    assert ran.err == "voxsms: 1 of 2 numbers were refused: 1 with code 506\n"
+    assert ran.err.startswith("voxsms: 1 of 2 numbers were refused: 1 with code 506\n506: Check")
     assert account.ledger.count == 1
 
 
 def test_a2p_as_json(voxsms: Run, account: Sandbox) -> None:
     """A program gets both lists; the status is the same."""
-    ran = voxsms("a2p", "hello", *A2P[1:], "18765550142", "--json")
+    ran = voxsms("a2p", "hello", *A2P[1:], "18765550142", "--yes", "--json")
     assert ran.status == 1
     found = json.loads(ran.out)
     assert found["result"] == [{"message_id": 1, "destination_number": TO}]
@@ -237,9 +237,9 @@ def test_a2p_with_a_number_twice(voxsms: Run, account: Sandbox) -> None:
     """Every fault is named, with its position, and nothing is sent."""
     ran = voxsms("a2p", "", *A2P[1:], f"+{TO}", "12")
     assert ran.status == 2
-    assert "dst_numbers[1]: 447***001 stands at position 0 already" in ran.err
-    assert "dst_numbers[2]" in ran.err
-    assert "text: is empty" in ran.err
+    assert "--to, value 2: 447***001 stands at position 1 already" in ran.err
+    assert "--to, value 3: *** has 2 digits" in ran.err
+    assert "TEXT: is empty. Nothing was sent." in ran.err
     assert account.ledger.requests == {}
 
 
@@ -259,7 +259,7 @@ def test_a_refusal_cannot_drive_the_terminal(
         return sent
 
     monkeypatch.setattr(Client, "a2p_send_sms", a2p_send_sms)
-    words = ("a2p", "hello", *A2P[1:], "447700900002")
+    words = ("a2p", "hello", *A2P[1:], "447700900002", "--yes")
     out = voxsms(*words).out
     assert "447<U+001B>]0;x<U+0007>" in out
     assert "448<U+009B>2J  385   <U+001B>[2Jno" in out

@@ -67,12 +67,6 @@ def test_an_option_is_a_parameter_of_the_table(command: str, name: str) -> None:
     assert argument.required == (name in spec.required(kind))
 
 
-@pytest.mark.parametrize("command", MIRRORED)
-def test_a_command_has_its_methods_summary(command: str) -> None:
-    """What a command does is said in the words of the table."""
-    assert _command(command).help == spec.request_class(MIRRORED[command]).__doc__
-
-
 @pytest.mark.parametrize("command", ["send", "a2p"])
 def test_both_sends_have_the_same_short_names(command: str) -> None:
     """Sender and destinations are `--from` and `--to`, whatever they are called on the wire."""
@@ -97,7 +91,7 @@ def test_a_word_means_one_thing_in_all_commands() -> None:
 
 
 def test_every_method_but_the_account_has_a_command() -> None:
-    """Nothing of the table is out of reach; the account comes with `prices` and `demo`."""
+    """Nothing of the table is out of reach; of the account `balance` tells what is no secret."""
     assert METHODS.keys() - {row.cmd for row in MIRRORED.values()} == {"GetAccountInfo"}
 
 

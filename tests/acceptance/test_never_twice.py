@@ -19,6 +19,7 @@ from fault_matrix import METHODS, SOURCE, TEXT, TRANSPORTS, Method
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from profiles import PROFILE
 
 from voxsms import AttemptEvent, CallEvent, Client, Timeouts
 from voxsms.api.fault_codes import Outcome
@@ -41,6 +42,7 @@ Rule = Callable[..., None]
 SENDS = METHODS[:2]
 QUICK = Timeouts(connect=5, read=0.15, write=5, pool=5)
 MOST_IN_FLIGHT = 12
+EXAMPLES = 50 if PROFILE == "thorough" else 25
 ARRIVAL = None
 """A moment to cancel at that is no time: when the service has all requests, or one call ended."""
 MOMENTS = [ARRIVAL, 0.0, 0.0003, 0.0006, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01]
@@ -407,7 +409,9 @@ def number(pytestconfig: pytest.Config) -> int:
 
 
 def test_no_order_of_events_breaks_the_promise(number: int) -> None:
-    """At least 2,000 steps at random: at most one delivery a call, and the truth told of each.
+    """A thousand steps at random: at most one delivery a call, and the truth told of each.
+
+    In the gate two thousand more.
 
     Nothing that is logged at DEBUG meanwhile shows a key, a token, a salt, a text or a number.
     """
@@ -423,7 +427,7 @@ def test_no_order_of_events_breaks_the_promise(number: int) -> None:
         run_state_machine_as_test(
             seed(number)(NeverTwice),
             settings=settings(
-                max_examples=50,
+                max_examples=EXAMPLES,
                 stateful_step_count=60,
                 deadline=None,
                 database=None,
@@ -434,8 +438,8 @@ def test_no_order_of_events_breaks_the_promise(number: int) -> None:
     assert {"voxsms", "httpcore.http11", "httpcore2.http11"} <= log.loggers
     assert NeverTwice.canary.heard(log.texts) == []
     # Far less than there is in any run, however busy the machine is.
-    assert seen["steps"] >= 2000
-    assert seen["cancelled"] >= 200
-    assert seen["in doubt"] >= 100
-    assert seen["cancelled and in doubt"] >= 50
-    assert sandbox.ledger.count >= 50
+    assert seen["steps"] >= EXAMPLES * 40
+    assert seen["cancelled"] >= EXAMPLES * 4
+    assert seen["in doubt"] >= EXAMPLES * 2
+    assert seen["cancelled and in doubt"] >= EXAMPLES
+    assert sandbox.ledger.count >= EXAMPLES

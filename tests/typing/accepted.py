@@ -28,7 +28,6 @@ from voxsms import (
     PhoneNumber,
     RateTable,
     ResourcePrice,
-    Segmentation,
     SendSmsMessageResult,
     SmsCommand,
     SmsHistory,
@@ -130,6 +129,7 @@ def heard(event: CallEvent) -> None:
 async def clients() -> None:
     """Each way of making one."""
     assert_type(Client.from_env(), Client)
+    assert_type(Client.from_env(timeout=5, max_attempts=2, region="GB"), Client)
     account = voxsms.ServiceAccount.from_file("credentials.json")
     async with Client(account, timeout=5, deadline=9.5, on_outcome=heard) as client:
         assert_type(client, Client)
@@ -145,7 +145,7 @@ async def clients() -> None:
 def texts() -> None:
     """Counting and segmenting."""
     assert_type(voxsms.count_fragments("x"), int)
-    assert_type(voxsms.segment("x"), Segmentation)
+    assert_type(voxsms.segment("x"), voxsms.text.Segmentation)
     assert_type(voxsms.segment("x").fragments, tuple[str, ...])
 
 

@@ -1,5 +1,7 @@
 """What a type checker refuses: an error in each marked line, and in no other; never run."""
 # ruff: noqa: ASYNC230, B018, D103, F841, PTH123, SIM115, T201 - wrong on purpose
+# A strict checker tells of a slip again where its result is used:
+# pyright: standard
 
 import voxsms
 from voxsms import Client, Timeouts
@@ -84,6 +86,8 @@ def clients(key: voxsms.ApiKey) -> None:
     Client(key, transport="httpx")  # rejected
     Client(key, on_outcome=lambda: None)  # rejected
     Client(key).with_options(base_url="https://x.test")  # rejected
+    Client.from_env(retries=3)  # rejected
+    Client.from_env(timeout="5")  # rejected
     Timeouts(total=5)  # rejected
     voxsms.nonsense  # rejected
     voxsms.count_fragments(7)  # rejected

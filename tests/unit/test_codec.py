@@ -113,6 +113,7 @@ def test_what_came_instead_of_an_object_is_said(body: str, problem: str) -> None
     assert str(error_of(answer('{"result": 1}', 403))).endswith("a JSON object without an error")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "filler"), [(b"", b"\xff"), (b'{"result": "', b"x")])
 def test_a_huge_body_is_told_and_let_go(start: bytes, filler: bytes) -> None:
     """Neither the error nor its chain keeps the body, which may be large or hold a secret."""

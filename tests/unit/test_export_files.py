@@ -1,4 +1,4 @@
-"""What an export writes: three formats, days, streams, masks; and what it refuses to write over."""
+"""What an export writes: formats, days, streams, masks; and what it refuses to write over."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -343,11 +343,20 @@ def left_in(directory: Path) -> list[str]:
     return sorted(each.name for each in directory.iterdir())
 
 
+NOON = START.replace(hour=12)
 BAD: list[tuple[Any, Json, str]] = [
-    ("all.txt", {}, "ends with '.txt'; it must be one of .jsonl, .csv, .parquet"),
+    ("all.txt", {}, "ends with '.txt'; it must be one of .jsonl, .jsonl.gz, .csv,"),
     ("all", {}, "has no suffix"),
     ("all.csv", {"format": "jsonl"}, "is jsonl, but the path ends with .csv"),
-    ("all.csv", {"format": "xml"}, "must be one of jsonl, csv, parquet"),
+    ("all.csv", {"format": "xml"}, "must be one of jsonl, jsonl.gz, csv, csv.gz, parquet"),
+    ("all.csv.gz", {"format": "csv"}, "is csv, but the path ends with .csv.gz"),
+    ("all.gz", {}, "ends with '.gz'; it must be one of"),
+    ("all.csv", {"update": True}, "update: needs a directory with a file for each day: end the"),
+    ("days/", {"look_back": timedelta(days=1)}, "look_back: is of an update"),
+    ("days/", {"update": True, "look_back": timedelta(-1)}, "look_back: is negative"),
+    ("days/", {"update": True, "from_date": NOON}, "from_date: must be the first second of a day"),
+    ("days/", {"update": True, "to_date": NOON}, "to_date: must be the last second of a day"),
+    ("all.parquet", {"excel": True}, "excel: is for CSV, and the format is parquet"),
     ("no/such/place/all.csv", {}, "there is no directory"),
     ("here.csv", {}, "is a directory: end it with /"),
     ("pipe.csv", {}, "is no regular file"),
@@ -424,7 +433,7 @@ def stopping_at(request: int) -> FakeHistory:
     return service
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet", "csv.gz", "xlsx"])
 async def test_a_stopped_export_goes_on(tmp_path: Path, suffix: str) -> None:
     """With what was read; the bytes are those of an undisturbed run, and nothing is left beside."""
     whole, path = tmp_path / f"whole.{suffix}", tmp_path / f"all.{suffix}"

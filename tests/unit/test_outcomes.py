@@ -1,6 +1,7 @@
 """What a caller, the hooks and the log learn of how a call ended, and that none of it leaks."""
 
 import asyncio
+import json
 import logging
 import pickle
 from collections.abc import Awaitable, Callable
@@ -490,6 +491,35 @@ async def test_the_log_has_one_line_a_call_and_nothing_of_its_content(
     assert not any(secret in shown for secret in SECRETS)
 
 
+async def test_an_operator_searched_a_json_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The fields of a `CallEvent` stand on the record, as JSON has them, with no number or text."""
+    caplog.set_level(logging.INFO)
+    standard = {*vars(logging.makeLogRecord({})), "message"}
+    watched = Watched(refusal(340, "for 447443332212"), answer())
+    await watched.client.send_sms_message(**SMS)
+    doubtful = Watched(BROKE)
+    with pytest.raises(OutcomeUnknown):
+        await doubtful.client.a2p_send_sms(**A2P)
+    sent, doubt = (
+        {name: value for name, value in vars(record).items() if name not in standard}
+        for record in caplog.records
+        if record.name == "voxsms"
+    )
+    assert json.loads(json.dumps(sent)) == {
+        "method": "SendSmsMessage",
+        "attempts": 2,
+        "outcome": "accepted",
+        "seconds": 0.5,
+        "error": None,
+        "code": None,
+        "message_ids": [1861],
+        "fragments_count": 1,
+    }
+    assert (doubt["outcome"], doubt["error"]) == ("unknown", "OutcomeUnknown")
+    shown = json.dumps([sent, doubt])
+    assert not any(secret in shown for secret in SECRETS)
+
+
 async def test_a_send_that_a_budget_stopped_is_told_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -542,3 +572,10 @@ async def test_not_sent_and_rate_limited_can_be_told_apart() -> None:
         await Watched(refusal(340), max_attempts=1).client.send_sms_message(**SMS)
     assert first.value.sent == second.value.sent == "no"
     assert watched.call.error == "NotSent"
+
+
+async def test_a_log_needs_no_hook(caplog: pytest.LogCaptureFixture) -> None:
+    """Who hooks nothing up reads how a call ended all the same."""
+    caplog.set_level(logging.INFO)
+    await Client(KEY, transport=Scripted(answer())).send_sms_message(**SMS)
+    assert "SendSmsMessage: accepted, 1 attempt(s)" in caplog.text

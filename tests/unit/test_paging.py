@@ -300,6 +300,7 @@ async def test_ten_thousand_ids_are_remembered() -> None:
     assert await ids_of(service.pager()) == ids
 
 
+@pytest.mark.slow
 def test_a_long_history_takes_no_more_memory_than_a_short_one() -> None:
     """Ids are forgotten as new ones come; rows without an id leave no trace."""
 

@@ -275,6 +275,7 @@ class Ticking(FakeClock):
             woken.set()
 
 
+@pytest.mark.slow
 async def test_an_outage_is_not_multiplied_and_the_first_call_after_it_succeeds() -> None:
     """200 callers, a read a second each, 503 for a minute: at most 1.05 x calls + the bucket."""
     clock = Ticking()

@@ -225,13 +225,20 @@ def test_the_documentation_names_every_parameter(cmd: str) -> None:
 
 
 def test_the_documentation_reads_as_a_docstring() -> None:
-    """`help()` shows what a call does, then its arguments, then its roles."""
+    """`help()` shows what a call does, how it is made, what it takes and raises, and for whom."""
     method = spec.METHODS["ControlSms"]
     assert spec.documentation(method, spec.request_class(method)) == (
         "Enable or disable sending and receiving SMS for a number that supports it.\n\n"
+        "    result = await client.control_sms(phone_number=..., command=...)\n\n"
         "Args:\n"
         "    phone_number: A rented number with SMS support.\n"
         "    command: `enable` or `disable`.\n\n"
+        "Raises:\n"
+        "    InvalidRequest: Something in it cannot be right; every fault is named.\n"
+        "    CredentialsInvalid: The credentials cannot be used.\n"
+        "    ConnectionFailed, TimedOut: No answer came, also after several attempts.\n"
+        "    ApiError: The service refused it; the class says why, `code` too.\n"
+        "    ResponseInvalid: The answer cannot be read.\n\n"
         "Roles: Owner, Admin, Developer."
     )
 
@@ -257,3 +264,23 @@ def test_help_shows_that_a_send_may_be_refused_in_part() -> None:
     """The first thing after a send to many is `raise_if_failed`: `result` may be empty."""
     shown = spec.documentation(spec.A2P_SEND_SMS, spec.A2PSendSms)
     assert shown.index("sent.raise_if_failed()") < shown.index("sent.result[0]")
+
+
+def test_somebody_read_help_and_awaited_the_send() -> None:
+    """`help()` shows the `await`, and every error with what became of the message."""
+    for method in (spec.SEND_SMS_MESSAGE, spec.A2P_SEND_SMS):
+        shown = spec.documentation(method, spec.request_class(method))
+        assert f"await client.{spec.python_name(method.cmd)}(" in shown
+        for error in ("InvalidRequest", "BudgetExceeded", "NotSent", "ApiError", "OutcomeUnknown"):
+            assert f"    {error}" in shown
+
+
+def test_somebody_read_help_and_knew_both_ways_to_read_a_history() -> None:
+    """A page is awaited, rows are iterated; a download is one request that takes a path."""
+    shown = spec.documentation(spec.GET_SMS_HISTORY, spec.GetSmsHistory)
+    assert "page = await client.get_sms_history()" in shown
+    assert "async for row in client.get_sms_history(): ..." in shown
+    shown = spec.documentation(spec.GET_SMS_HISTORY, spec.DownloadSmsHistory)
+    assert "result = await client.download_sms_history(path=..., output=...)" in shown
+    assert "    path: Where the file goes" in shown
+    assert "async for" not in shown

@@ -84,6 +84,7 @@ def named(size: int) -> Template:
     return Template(" ".join(f"{{field{index}}}" for index in range(size)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "work",
     [

@@ -12,7 +12,12 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-ACCEPTED, REJECTED = (ROOT / "tests" / "typing" / f"{n}.py" for n in ("accepted", "rejected"))
+BOTH = ACCEPTED, REJECTED = [
+    ROOT / "tests" / "typing" / f"{n}.py" for n in ("accepted", "rejected")
+]
+STRICT = {"typeCheckingMode": "strict"}
+Slip = tuple[Path, int]
+"""A line with an error."""
 
 
 def run(*arguments: str) -> str:
@@ -24,27 +29,25 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def mypy(path: Path, _: Path) -> set[int]:
-    """Give the lines in which mypy finds errors."""
-    output = run("mypy", "--strict", "--show-absolute-path", str(path))
-    assert "(checked 1 source file)" in output or "in 1 source file" in output, output
-    found = re.findall(rf"^{re.escape(str(path))}:(\d+): error: ", output, re.MULTILINE)
+def mypy(_: Path) -> set[Slip]:
+    """Return where mypy finds errors."""
+    output = run("mypy", "--strict", "--show-absolute-path", *map(str, BOTH))
+    assert "in 2 source files" in output or "(checked 2 source files)" in output, output
+    found = re.findall(r"^(.+):(\d+): error: ", output, re.MULTILINE)
     assert len(found) == output.count(": error: "), output
-    return set(map(int, found))
+    return {(Path(path), int(line)) for path, line in found}
 
 
-def basedpyright(path: Path, place: Path) -> set[int]:
-    """Give the lines in which basedpyright finds errors."""
-    mode = "strict" if path == ACCEPTED else "standard"  # the latter names each slip once
+def basedpyright(place: Path) -> set[Slip]:
+    """Return where basedpyright finds errors."""
     config = place / "pyrightconfig.json"
-    settings = {"include": [str(path)], "extraPaths": [str(ROOT)], "typeCheckingMode": mode}
-    config.write_text(json.dumps(settings))
+    include = [*map(str, BOTH)]
+    config.write_text(json.dumps({"include": include, "extraPaths": [str(ROOT)]} | STRICT))
     arguments = ("--project", str(config), "--pythonpath", sys.executable, "--outputjson")
     output = json.loads(run("basedpyright", *arguments))
-    assert output["summary"]["filesAnalyzed"] == 1
+    assert output["summary"]["filesAnalyzed"] == 2
     found = [each for each in output["generalDiagnostics"] if each["severity"] == "error"]
-    assert {each["file"] for each in found} <= {str(path)}
-    return {each["range"]["start"]["line"] + 1 for each in found}
+    return {(Path(each["file"]), each["range"]["start"]["line"] + 1) for each in found}
 
 
 def marked(path: Path) -> set[int]:
@@ -53,22 +56,15 @@ def marked(path: Path) -> set[int]:
     return {number for number, line in enumerate(lines, 1) if line.endswith("# rejected")}
 
 
-Checker = Callable[[Path, Path], set[int]]
-
-
-@pytest.mark.parametrize("errors_in", [mypy, basedpyright])
-def test_the_results_and_rows_of_every_method_are_inferred(
-    errors_in: Checker, tmp_path: Path
+@pytest.mark.parametrize("errors_by", [mypy, basedpyright])
+def test_every_result_is_inferred_and_every_slip_refused(
+    errors_by: Callable[[Path], set[Slip]], tmp_path: Path
 ) -> None:
-    """Each `assert_type` holds: results, rows, their fields."""
-    assert errors_in(ACCEPTED, tmp_path) == set()
+    """Each `assert_type` of one file holds: results, rows, their fields, of every method.
 
-
-@pytest.mark.parametrize("errors_in", [mypy, basedpyright])
-def test_a_misspelt_a_wrong_and_a_missing_argument_of_each_method_are_refused(
-    errors_in: Checker, tmp_path: Path
-) -> None:
-    """Each marked line has an error, and no other has one."""
+    Each marked line of the other, with a misspelt, a wrong or a missing argument, has an error;
+    no other line has one.
+    """
     expected = marked(REJECTED)
     assert len(expected) > 40
-    assert errors_in(REJECTED, tmp_path) == expected
+    assert errors_by(tmp_path) == {(REJECTED, line) for line in expected}

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import pickle
 import random
+import sys
+import traceback
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -267,8 +270,38 @@ def test_a_secret_that_cannot_be_right(made: Callable[[], object], field: str) -
 
 
 def test_a_secret_is_not_shown() -> None:
-    """Neither salt nor key."""
+    """Neither salt nor key, nor is it pickled."""
     assert repr(SECRET) == "CallbackSecret()"
+    with pytest.raises(TypeError, match="holds a secret"):
+        pickle.dumps(SECRET)
+    with pytest.raises(CredentialsInvalid) as found:
+        CallbackSecret("pepper-of-the-tests", 0, "k-of-the-tests")
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(found.value.__traceback__)]
+    assert "of-the-tests" not in repr(frames[1:])  # the first is this test's own
+
+
+ENV = {
+    "VOXIMPLANT_CALLBACK_SALT": "'pepper-of-the-tests'\n",
+    "VOXIMPLANT_ACCOUNT_ID": "1",
+    "VOXIMPLANT_API_KEY": "k-of-the-tests",
+}
+
+
+def test_the_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a client, with quotes and blanks around it; what is missing is named."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    assert CallbackSecret.from_env() == SECRET
+    monkeypatch.setenv("VOXIMPLANT_ACCOUNT_ID", "one")
+    with pytest.raises(CredentialsInvalid, match="account_id: must be a whole number") as found:
+        CallbackSecret.from_env()
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(found.value.__traceback__)]
+    assert "of-the-tests" not in repr(frames[1:])
+    monkeypatch.setenv("VOXIMPLANT_API_KEY", " ")
+    monkeypatch.delenv("VOXIMPLANT_CALLBACK_SALT")
+    missing = "VOXIMPLANT_CALLBACK_SALT and VOXIMPLANT_API_KEY must be set"
+    with pytest.raises(CredentialsInvalid, match=f"^{missing}$"):
+        CallbackSecret.from_env()
 
 
 def mutated(chance: random.Random) -> bytes:
@@ -290,19 +323,62 @@ def mutated(chance: random.Random) -> bytes:
     return bytes(body)
 
 
+def steps(body: bytes, secret: CallbackSecret | None = None) -> int:
+    """Count the calls that reading a post takes: 50 ms are at least 100,000 of them."""
+    count = 0
+
+    def note(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(note)
+    try:
+        parse(body, secret)
+    except (CallbackInvalid, SignatureInvalid):
+        pass
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.slow
 def test_twenty_thousand_mutated_posts_end_only_in_our_errors() -> None:
-    """Or in callbacks; always the same ones."""
+    """Or in callbacks; and none takes long."""
     chance = random.Random(5)  # noqa: S311 - not for secrets
     ended = {True: 0, False: 0}
     for _ in range(20_000):
+        body = mutated(chance)
         try:
-            parse(mutated(chance), None)
+            parse(body, None)
             ended[True] += 1
         except CallbackInvalid:
             ended[False] += 1
         with pytest.raises((CallbackInvalid, SignatureInvalid)):
-            parse(mutated(chance).replace(b'"hash"', b'"cash"'), SECRET)
+            parse(body.replace(b'"hash"', b'"cash"'), SECRET)
     assert min(ended.values()) > 500
+    assert max(steps(mutated(chance)) for _ in range(1_000)) < 1_000
+
+
+FILLED: Item = {f"k{number}": {} for number in range(75_000)}
+
+
+@pytest.mark.parametrize(
+    ("body", "secret"),
+    [
+        (posted({"type": "x"} | FILLED, signed=False), None),
+        (posted({"type": "x", "outer": FILLED}, signed=False), None),
+        (posted({"type": "x"} | FILLED, signed=False), SECRET),
+        (posted(*[{"type": "x"}] * 1000, signed=False), SECRET),
+        (b'{"callbacks": [' + b"1," * 500_000 + b"1]}", SECRET),
+        (b"[" * 2**20, SECRET),
+    ],
+)
+def test_a_post_as_large_as_one_may_be_takes_no_longer(
+    body: bytes, secret: CallbackSecret | None
+) -> None:
+    """Whatever fills it: a megabyte is read in few steps."""
+    assert 50_000 < len(body) <= 2**20
+    assert steps(body, secret) < 50_000
 
 
 JSON = st.recursive(
@@ -311,6 +387,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.dictionaries(

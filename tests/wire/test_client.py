@@ -319,6 +319,7 @@ async def test_a_view_has_its_own_options_and_the_same_connections(client: Clien
         "deadline": 9,
         "budget": budget,
         "phone": None,
+        "may_begin": None,
     }
     assert (further.session.options.deadline, further.session.options.budget) == (9, budget)
     assert (further.session.options.max_attempts, further.session.options.timeouts.read) == (1, 1)

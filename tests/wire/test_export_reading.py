@@ -451,6 +451,16 @@ async def test_several_pages_are_asked_for_at_a_time(path: Path, windows: int, m
     assert history.most_in_flight == most
 
 
+@pytest.mark.parametrize(("windows", "most"), [(1, 1), (4, 4)])
+async def test_a_service_that_answers_at_once_is_asked_for_few_pages(
+    path: Path, windows: int, most: int
+) -> None:
+    """Many answers that come at the same time take longer to read, and nobody waits for any."""
+    history = FakeHistory(spread(3000))
+    assert (await exported(history, path, windows_in_flight=windows)).rows == 3000
+    assert history.most_in_flight == most
+
+
 class Refusing(Far):
     """Refuses pages for now: the next `refusals` ones after the first two."""
 

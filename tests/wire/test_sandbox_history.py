@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from voxsms.sandbox import Number, Sandbox, serve
+from voxsms.pricing import RateTable
+from voxsms.sandbox import PRICES, Number, Sandbox, serve
 
 Post = Callable[..., dict[str, Any]]
 OWN, ONE, TWO = "447443332211", "447443332212", "447443332213"
@@ -21,7 +23,7 @@ EXAMPLES = Path(__file__).parents[1] / "vectors" / "examples"
 at_noon = pytest.mark.voxsms_sandbox(
     start=NOON,
     numbers=[Number(number=OWN, sms_enabled=True)],
-    fates={TWO: "FAILED", "447443332214": "REJECTED", "447443332215": "EXPIRED"},
+    outcomes={TWO: "FAILED", "447443332214": "REJECTED", "447443332215": "EXPIRED"},
 )
 
 
@@ -106,7 +108,7 @@ def test_receiving_needs_an_enabled_number(voxsms_sandbox: Sandbox, post: Post) 
 
 @at_noon
 def test_statuses_move_on_with_the_clock(voxsms_sandbox: Sandbox, post: Post) -> None:
-    """QUEUED, a second later DISPATCHED, three seconds later what the number's fate is."""
+    """QUEUED, a second later DISPATCHED, three seconds later how it ends for the number."""
     numbers = [ONE, TWO, "447443332214", "447443332215"]
     send(post, *numbers)
 
@@ -265,6 +267,37 @@ def test_a_history_made_up(voxsms_sandbox: Sandbox, post: Post, kind: str, metho
     assert voxsms_sandbox.balance == 100
 
 
+@pytest.mark.parametrize("kind", ["sms", "a2p"])
+def test_a_made_up_history_costs_what_the_prices_say(
+    voxsms_sandbox: Sandbox, post: Post, kind: str
+) -> None:
+    """Its messages go to several countries; what arrived or was rejected cost nothing."""
+    voxsms_sandbox.fill_history(kind, 500)
+    history, method = {
+        "sms": ("GetSmsHistory", "SendSmsMessage"),
+        "a2p": ("A2PGetSmsHistory", "A2PSendSms"),
+    }[kind]
+    rates = RateTable.from_resource_prices(PRICES, currency="USD", method=method)
+    rows = post(history)["result"]
+    sent = [row for row in rows if row.get("direction") != "IN"]
+    assert {row["cost"] for row in rows if row not in sent} <= {0}
+    for row in sent:
+        cost = rates.rate_for(row["destination_number"]).cost(row["fragments"])
+        assert Decimal(str(row["cost"])) == cost
+    assert {row["destination_number"][:2] for row in sent} == {"44", "12", "14", "79", "74"}
+    assert {row["source_number"] for row in sent} == {OWN if kind == "sms" else "VOXSMS"}
+
+
+@pytest.mark.voxsms_sandbox(prices=PRICES[:1], numbers=[], sender_ids=[])
+def test_a_history_of_what_has_no_price(voxsms_sandbox: Sandbox, post: Post) -> None:
+    """Costs nothing, and goes everywhere."""
+    voxsms_sandbox.fill_history("a2p", 100)
+    rows = post("A2PGetSmsHistory")["result"]
+    assert {row["cost"] for row in rows} == {0}
+    assert {row["destination_number"][:2] for row in rows} >= {"33", "49"}
+    assert {row["source_number"] for row in rows} == {"447443332211"}
+
+
 def test_the_same_seed_makes_the_same_history(post_to: Callable[[Sandbox], Post]) -> None:
     """Twice the same rows for the same times and seed, others for another seed."""
 
@@ -291,7 +324,7 @@ def test_a_history_is_added_to_what_is_there(voxsms_sandbox: Sandbox, post: Post
     ("kind", "rows", "end", "said"),
     [
         ("mms", 1, NOON, "kind: 'mms' is neither sms nor a2p"),
-        ("sms", 0, NOON, "at least one row"),
+        ("sms", 0, NOON, "1 to 10,000,000"),
         ("sms", 1, NOON - timedelta(days=2), "an end after its start"),
     ],
 )

@@ -159,15 +159,15 @@ def test_an_idle_connection_dies_of_age(voxsms_sandbox: Sandbox) -> None:
 def test_nothing_of_a_request_is_logged(
     voxsms_sandbox: Sandbox, post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At DEBUG the logger `voxsms` names method and fault, and no logger anything of content."""
+    """A line names method, outcome and fault, and no logger anything of content."""
     caplog.set_level("DEBUG")
     voxsms_sandbox.faults.add("commit_then_error", method="A2PSendSms")
     post("A2PSendSms", src_number="VOXSMS", dst_numbers="447443332212", text="a secret text")
     post("Secret447443332212")
-    said = [record.getMessage() for record in caplog.records if record.name == "voxsms"]
+    said = [record.getMessage() for record in caplog.records if record.name == "voxsms.sandbox"]
     assert said == [
-        "sandbox: A2PSendSms, fault: commit_then_error",
-        "sandbox: unknown, refused: 103",
+        "A2PSendSms 1 number -> 1 sent, 0.0340 USD; then the fault commit_then_error",
+        "unknown method -> refused (103 UNKNOWN_COMMAND)",
     ]
     ours = [record for record in caplog.records if not record.name.startswith("http")]
     shown = "\n".join(f"{record.getMessage()} {record.args}" for record in ours)

@@ -5,14 +5,23 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
+from voxsms.calls.auth import ApiKey
 from voxsms.sandbox import Sandbox, serve
+from voxsms.webhooks import CallbackSecret
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 T = int(NOW.timestamp())
@@ -132,6 +141,58 @@ def test_the_api_key(voxsms_sandbox: Sandbox, ask: Ask) -> None:
     assert ask(account_id=account, api_key="wrong") == 100
     assert ask(account_id=account, api_key="wröng") == 100
     assert ask() == 100
+
+
+def test_an_account_that_is_given(tmp_path: Path, http: httpx.Client) -> None:
+    """Id, API key, salt, and the service account's key: a PEM file, or a credentials file."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    given: dict[str, Any] = {"account_id": 7, "api_key": "my-key", "callback_salt": "my-salt"}
+    with serve(**given, key_file=tmp_path / "key.pem") as sandbox:
+        assert sandbox.api_key == ApiKey(7, "my-key")
+        assert sandbox.callback_secret == CallbackSecret("my-salt", 7, "my-key")
+        first = sandbox.auth
+        assert (first.account_id, first.private_key) == (7, pem.decode())
+        credentials = sandbox.save_credentials(tmp_path / "credentials.json")
+        url = f"{sandbox.url}/platform_api/GetAccountInfo/"
+        now = int(time.time())
+        headers = {"authorization": token(sandbox, key, iat=now, exp=now + 60)}
+        assert http.post(url, headers=headers).json()["result"]["account_id"] == 7
+        assert "my-" not in repr(sandbox._settings)
+    for again in (tmp_path / "key.pem", credentials):
+        with serve(key_file=again, account_id=None if again == credentials else 7) as sandbox:
+            assert sandbox.auth == first  # its key id, too: a client's file stays good
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"nothing", "has no RSA private key in PEM form without a password"),
+        (b"\xff", "is not UTF-8"),
+        (b"{}", "key.pem': account_id is missing; key_id is missing"),
+        (None, "key.pem: No such file or directory"),
+    ],
+)
+def test_a_key_that_cannot_be(content: bytes | None, problem: str, tmp_path: Path) -> None:
+    """Is named with the setting and what is wrong, before anything starts."""
+    if content is not None:
+        (tmp_path / "key.pem").write_bytes(content)
+    with pytest.raises(ValueError, match=f"^key_file: .*{problem}"):
+        serve(key_file=tmp_path / "key.pem")
+
+
+def test_keys_of_other_kinds(tmp_path: Path) -> None:
+    """An elliptic one, and one with a password: neither signs what the service takes."""
+    keys: dict[str, tuple[Any, Any]] = {
+        "ec": (ec.generate_private_key(ec.SECP256R1()), NoEncryption()),
+        "locked": (rsa.generate_private_key(65537, 2048), BestAvailableEncryption(b"pw")),
+    }
+    for name, (key, encryption) in keys.items():
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        (tmp_path / name).write_bytes(pem)
+        with pytest.raises(ValueError, match="has no RSA private key"):
+            serve(key_file=tmp_path / name)
 
 
 def test_each_sandbox_has_its_own_credentials() -> None:

@@ -26,6 +26,7 @@ def refusal(answer: dict[str, Any]) -> int:
     return code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "fields", "code"),
     [

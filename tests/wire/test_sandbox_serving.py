@@ -75,9 +75,14 @@ def test_nothing_is_left_when_the_body_raised() -> None:
     assert threading.active_count() == threads
 
 
+def servers() -> set[threading.Thread]:
+    """Give the threads of the sandboxes that run."""
+    return {each for each in threading.enumerate() if each.name == "voxsms-sandbox"}
+
+
 async def test_nothing_is_left_when_the_body_was_cancelled() -> None:
     """The end is shielded: a cancelled test leaves no server behind."""
-    sandbox, running = serve(), asyncio.Event()
+    sandbox, running, threads = serve(), asyncio.Event(), servers()
 
     async def body() -> None:
         async with sandbox:
@@ -90,7 +95,7 @@ async def test_nothing_is_left_when_the_body_was_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not is_listening(sandbox)
-    assert not [t for t in threading.enumerate() if t.name == "voxsms-sandbox"]
+    assert servers() == threads
 
 
 def test_what_it_shows_of_itself() -> None:
@@ -137,9 +142,10 @@ def test_a_start_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no sockets left")
 
     monkeypatch.setattr(uvicorn.Server, "startup", fail)
+    threads = servers()
     with pytest.raises(OSError, match="no sockets left"):
         serve().start()
-    assert not [t for t in threading.enumerate() if t.name == "voxsms-sandbox" and t.is_alive()]
+    assert servers() == threads
 
 
 def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -149,13 +155,13 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 def test_a_file_keeps_the_account(tmp_path: Path, post_to: Callable[[Sandbox], Post]) -> None:
-    """Messages, balance and enabled numbers outlive the sandbox in a file; secrets do not."""
+    """Messages, balance, enabled numbers and credentials outlive the sandbox in a file."""
     database = tmp_path / "account.sqlite"
     with serve(database=database) as sandbox:
         post = post_to(sandbox)
         post("A2PSendSms", **A2P)
         post("ControlSms", phone_number="447443332211", command="enable")
-        balance, secret = sandbox.balance, sandbox.api_key.api_key
+        balance, account = sandbox.balance, (sandbox.auth, sandbox.callback_secret)
     with serve(database=str(database), balance=5) as sandbox:
         post = post_to(sandbox)
         assert sandbox.balance == balance == Decimal("99.966")
@@ -163,7 +169,7 @@ def test_a_file_keeps_the_account(tmp_path: Path, post_to: Callable[[Sandbox], P
         assert [n["is_sms_enabled"] for n in post("GetPhoneNumbers")["result"]] == [True, False]
         assert post("A2PSendSms", **A2P)["result"][0]["message_id"] == 2
         assert sandbox.ledger.count == 1
-    assert secret.encode() not in database.read_bytes()
+        assert (sandbox.auth, sandbox.callback_secret) == account
 
 
 def test_credentials_as_a_file(voxsms_sandbox: Sandbox, tmp_path: Path) -> None:
@@ -212,7 +218,10 @@ def test_help_shows_every_setting() -> None:
         ({"numbers": "447443332211"}, "numbers: is one string; it must be a list"),
         ({"numbers": ["12"]}, "12.* has 2 digits|has 2 digits"),
         ({"refused": {"abc": 385}}, "is not a phone number"),
-        ({"fates": {"447443332212": "LOST"}}, "LOST"),
+        ({"outcomes": {"447443332212": "LOST"}}, "LOST"),
+        ({"account_id": -1}, "account_id: must be a whole number above 0"),
+        ({"api_key": " "}, "api_key: must be a string that is not empty"),
+        ({"callback_salt": "s" * 41}, "callback_salt: must be 1 to 40 characters"),
         ({"rate_limit": 0}, "rate_limit: is 0; it must be above 0"),
         ({"max_rows": 0}, "max_rows: is 0"),
         ({"keep_alive": 0}, "keep_alive: is 0"),
@@ -229,17 +238,17 @@ def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
 
 
 def test_settings_in_their_short_forms() -> None:
-    """Numbers with punctuation, amounts as text or int, fates by name, faults as text or data."""
+    """Numbers with punctuation, amounts as text or int, outcomes by name, faults as text."""
     given = Settings(
         balance=5,
         numbers=["+44 7443 332211"],
-        fates={"+1 415 555 0100": "FAILED"},
+        outcomes={"+1 415 555 0100": "FAILED"},
         refused={"7 926 333-11-22": 385},
         faults=[InjectedFault("never")],
     )
     assert given.balance == Decimal(5)
     assert [number.number for number in given.numbers] == ["447443332211"]
-    assert given.fates == {"14155550100": "FAILED"}
+    assert given.outcomes == {"14155550100": "FAILED"}
     assert given.refused == {"79263331122": 385}
     assert given.faults == Settings(faults="never").faults
 
@@ -270,6 +279,7 @@ def test_a_ledger_adds_exactly() -> None:
             method="A2PSendSms",
             source="VOXSMS",
             destination=f"44744333221{n}",
+            text="Hi",
             fragments=1,
             cost=cost,
             message_id=n,

@@ -1,13 +1,12 @@
-"""The vendor's own Python client against a sandbox in another process: the foreign voice."""
+"""The vendor's own Python client, as it is, against a sandbox in another process."""
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -18,16 +17,16 @@ OWN, ONE, TWO = "447443332211", "447443332212", "447443332213"
 SERVER = """
 import sys
 from voxsms.sandbox import serve
-with serve(refused={"447443332213": 385}) as sandbox:
+with serve(refused={"447443332213": 385}, tls=True) as sandbox:
     sandbox.save_credentials(sys.argv[1])
-    print(sandbox.url, flush=True)
+    print(sandbox.url, sandbox.certificate, flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Run a sandbox in a process of its own; give its address and a credentials file."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
+    """Run a sandbox in a process of its own; give its address, certificate and credentials."""
     credentials = tmp_path_factory.mktemp("sdk") / "credentials.json"
     command = [sys.executable, "-c", SERVER, str(credentials)]
     with subprocess.Popen(  # noqa: S603 - our own text above
@@ -35,23 +34,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield process.stdout.readline().strip(), credentials
+        url, certificate = process.stdout.readline().split()
+        yield url, certificate, credentials
         process.stdin.close()
         assert process.wait(10) == 0
 
 
 @pytest.fixture
-def sdk(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Sdk:
-    """Return the vendor's client; it only knows https, so its one call of httpx is led to http."""
-    url, credentials = server
-    post: Callable[..., httpx.Response] = httpx.post
-
-    def post_in_clear(address: str, **options: object) -> httpx.Response:
-        assert address == url.replace("http:", "https:") + "/platform_api"
-        return post(f"{url}/platform_api", **options)
-
-    monkeypatch.setattr(client.httpx, "post", post_in_clear)
-    return client.VoximplantAPI(str(credentials), endpoint=url.removeprefix("http://"))
+def sdk(server: tuple[str, str, Path], monkeypatch: pytest.MonkeyPatch) -> Sdk:
+    """Return the vendor's client, which knows https alone."""
+    url, certificate, credentials = server
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    return client.VoximplantAPI(str(credentials), endpoint=url.removeprefix("https://"))
 
 
 def test_the_sdk_fails_controls_sends_and_reads(sdk: Sdk) -> None:

@@ -91,6 +91,7 @@ SEEN: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"accept_then_close"}))
 def test_each_fault_on_the_wire(voxsms_sandbox: Sandbox, post: Post, kind: str) -> None:
     """The client sees what the fault's name says; the ledger holds a delivery where it commits."""

@@ -135,6 +135,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_the_child_of_a_fork_has_its_own_connections(make: Make) -> None:
     """A worker that was forked after the client was used sends, and so does its parent."""
     with serving(RawServer()) as server:
@@ -268,6 +269,7 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_loops_that_were_closed_without_a_word_leave_nothing_open(make: Make) -> None:

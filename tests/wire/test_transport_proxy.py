@@ -432,7 +432,6 @@ async def test_certificates_that_the_environment_names_and_that_cannot_be_used(
     """The variable is named, with its value and the reason, and nothing was sent."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv(name, path)
-    tls.cache_clear()
     words = re.escape(f"the certificates named by {name} ({path}) cannot be used: {reason}")
     with pytest.raises(NotSent, match=words):
         await client("https://svc.test").send_sms_message(**SMS)

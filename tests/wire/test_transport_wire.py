@@ -247,6 +247,7 @@ async def test_an_endless_answer_is_given_up(client: Of) -> None:
     assert written < 2 * MAX_BYTES
 
 
+@pytest.mark.slow
 async def test_an_answer_that_unpacks_without_end_is_given_up(client: Of) -> None:
     """200 MB of zeros are 200 kB on the wire."""
     bomb = gzip.compress(bytes(200 * 2**20), 1)

@@ -1,6 +1,6 @@
 """What a callback says is confirmed by the service, and what is made up is not."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -34,6 +34,18 @@ async def test_an_inbound_message_is_confirmed_by_the_history() -> None:
             assert not await confirm(client, inbound("Order 17"), within=timedelta(days=-1))
             sandbox.receive(source=THEIRS, destination=OURS, text="Order 19", store_body=False)
             assert await confirm(client, inbound("Order 19"))
+
+
+async def test_the_clock_of_this_machine_hides_no_message() -> None:
+    """What is recent is so by the service's clock, which its first answer tells."""
+    numbers = [Number(number=OURS, sms_enabled=True)]
+    async with serve(numbers=numbers, start=datetime(2026, 1, 15, tzinfo=UTC)) as sandbox:
+        sandbox.receive(source=THEIRS, destination=OURS, text="Order 17")
+        async with Client(sandbox.auth, sandbox.url) as client:
+            assert await confirm(client, inbound("Order 17"))
+            sandbox.clock.advance(timedelta(days=2))
+        async with Client(sandbox.auth, sandbox.url) as client:
+            assert not await confirm(client, inbound("Order 17"))
 
 
 @pytest.mark.parametrize(

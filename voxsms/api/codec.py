@@ -243,6 +243,7 @@ _ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_coun
 """What stands only in an answer to a call that was carried out."""
 _ACCEPTED_ANYWHERE = re.compile(rb'"(%s)"\s*:\s*+(?!null)' % "|".join(_ACCEPTED).encode())
 _ERROR_ANYWHERE = re.compile(rb'"errors?"\s*:')
+_CODE_ANYWHERE = re.compile(rb'"code"\s*:')
 
 
 def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
@@ -289,6 +290,10 @@ def _check_refusal(
         path, problem = "$", f"HTTP 429 with {accepted[1].decode()}"
     elif refused_by and len(_ERROR_ANYWHERE.findall(answer.body)) > len(read.keys() & _ERRORS):
         problem = "has another error inside or beside it"
+    elif refused_by and len(_CODE_ANYWHERE.findall(answer.body)) > sum(
+        isinstance(each, dict) and "code" in each for each in (read, *refused_by)
+    ):
+        problem = "has more than one code"
     else:
         return
     raise ResponseInvalid(method.cmd, path, problem)

@@ -1,21 +1,18 @@
-"""Pages of rows into records, column by column: the way of the usual answer.
+"""Pages of rows into records: the way of the usual answer.
 
-A page of a history has a thousand rows of the same fields, so each field is read for all rows at
-once: in one loop if its values are of the types that they usually have, and otherwise value by
-value with the readers of `decode`. Where those fail, too, the page is left to `decode`, which says
-what is wrong. What each step costs: `benchmarks/README.md`, "Typed rows".
+A page of a history has a thousand rows of the same fields. One loop, compiled for the class of the
+records, reads a value in place if it is of the type that it usually has, and otherwise with the
+reader of `decode`. Where that fails, too, the page is left to `decode`, which says what is wrong.
+What each step costs: `benchmarks/README.md`, "Typed rows".
 
 With msgspec (the extras `export` and `parquet`) the rows come as structs, without it as dicts from
 orjson. Both give the same records, but for a number beyond any double in a field that voxsms does
 not know: orjson refuses that.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import repeat
-from operator import attrgetter
 from typing import Annotated, Any, cast, get_args, get_type_hints
 
 import attrs
@@ -106,43 +103,33 @@ _IN_JSON: dict[object, Any] = {
     Decimal: Int | float,
     datetime | None: str | None,
 }
-Taker = Callable[[Rows], list[Any]]
-"""Takes one field out of all rows."""
-Column = Callable[[list[Any]], list[Any]]
-"""Reads the values of one field of all rows."""
-Store = Callable[[Any, Any], None]
-"""Sets one field of a record."""
+# How a value of the usual type is read in place, by the type of its field: `v` is the value. Any
+# other is read by the reader of `decode`.
+_IN_PLACE: dict[object, str] = {
+    datetime: 'parse(v + "+00:00") if (v := {value}) and len(v) == 19 else read_{name}(v)',
+    Decimal: "amounts[v] if type(v := {value}) is float else read_{name}(v)",
+}
+_CHOICE = "known_{name}(v := {value}) or read_{name}(v)"
+_OR_NONE = "v if (v := {value}) is None or type(v) is {kind} else read_{name}(v)"
+_PLAIN = "v if type(v := {value}) is {kind} else read_{name}(v)"
+_READ_ROWS = """
+def read_rows(rows):
+    records = []
+    for row in rows:
+        record = new(unlocked)
+        {fields}
+        record.__class__ = kind
+        records.append(record)
+    return records
+"""
 
 
-def _column_reader(hint: Any, *, typed: bool) -> Column | None:  # noqa: ANN401 - a type hint has no type
-    """Return what reads a column, value by value only where one is not of the usual type.
-
-    None if there is nothing to read: the values are `typed` already and what they should be.
-    """
-    kind, read = next(iter(get_args(hint)), hint), value_reader(hint)
+def _read_in_place(hint: Any) -> str:  # noqa: ANN401 - a type hint has no type
     if is_open_enum(hint):
-        known = known_values(hint).get
-        return lambda values: [known(value) or read(value) for value in values]
-    if kind is datetime:
-        return lambda values: _read_times(values, read)
-    if kind is Decimal:
-        return lambda values: [AMOUNTS[v] if type(v) is float else read(v) for v in values]
-    if typed and hint is not str:
-        return None
-    if admits_none(hint):
-        return lambda values: [v if v is None or type(v) is kind else read(v) for v in values]
-    return lambda values: [v if type(v) is kind else read(v) for v in values]
-
-
-_TO_THE_SECOND = len("yyyy-MM-dd HH:mm:ss")
-
-
-def _read_times(values: list[Any], read: Callable[[object], Any]) -> list[Any]:
-    parse = datetime.fromisoformat
-    try:
-        return [parse(v + "+00:00") if v and len(v) == _TO_THE_SECOND else read(v) for v in values]
-    except (TypeError, ValueError):
-        return list(map(read, values))
+        return _CHOICE
+    kind = next(iter(get_args(hint)), hint)
+    usual = (_OR_NONE if admits_none(hint) else _PLAIN).replace("{kind}", kind.__name__)
+    return _IN_PLACE.get(kind, usual)
 
 
 def _default(field: "attrs.Attribute[Any]", hint: object) -> object:
@@ -159,41 +146,54 @@ def _fields(record: type[attrs.AttrsInstance]) -> Iterable[Field]:
         yield (name, in_json) if default is attrs.NOTHING else (name, in_json, default)
 
 
-def _taker(field: "attrs.Attribute[Any]", hint: object, *, of_structs: bool) -> Taker:
-    name, default = field.name, _default(field, hint)
-    if of_structs:
-        get = attrgetter(name)
-        return lambda rows: list(map(get, rows))
-    if default is attrs.NOTHING:
-        return lambda rows: [row[name] for row in rows]
-    return lambda rows: [row.get(name, default) for row in rows]
+def _compile(record: type[attrs.AttrsInstance], *, of_structs: bool) -> Callable[[Rows], list[Any]]:
+    """Compile the loop that makes records of rows; it raises one of `MISFITS` for an odd row.
+
+    The `__init__` of a frozen class would take as long as all the rest. So the fields are set on an
+    instance of a subclass without the lock, which then becomes the record.
+    """
+    unlocked = type(
+        record.__name__,
+        (record,),
+        # Both, or each assignment would look for them in Python.
+        {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__},
+    )
+    names: dict[str, Any] = {
+        "new": object.__new__,
+        "unlocked": unlocked,
+        "kind": record,
+        "amounts": AMOUNTS,
+        "parse": datetime.fromisoformat,
+    }
+    hints, fields = get_type_hints(record), list[str]()
+    for field in attrs.fields(record):
+        name, hint = field.name, hints[field.name]
+        names |= {f"read_{name}": value_reader(hint), f"known_{name}": known_values(hint).get}
+        value = f"row.{name}"
+        if not of_structs:
+            default = _default(field, hint)
+            value = (
+                f"row[{name!r}]" if default is attrs.NOTHING else f"row.get({name!r}, {default})"
+            )
+        fields.append(f"record.{name} = {_read_in_place(hint).format(name=name, value=value)}")
+    exec(_READ_ROWS.format(fields="\n        ".join(fields)), names)  # noqa: S102 - of our own classes' names alone
+    return cast("Callable[[Rows], list[Any]]", names["read_rows"])
 
 
 def page_reader(reply: type[HistoryPage[Any]]) -> Callable[[bytes], HistoryPage[Any] | None]:
     """Return a function that reads an answer into a page of records; None is for `decode`."""
     (record,) = get_args(reply)
-    hints, structs = get_type_hints(record), msgspec is not None
+    structs = msgspec is not None
     decode = PageDecoder(_fields(record)).decode if structs else _decode_dicts
-    columns: list[tuple[Taker, Column | None, Store]] = [
-        (
-            _taker(field, hints[field.name], of_structs=structs),
-            _column_reader(hints[field.name], typed=structs),
-            getattr(record, field.name).__set__,  # the slot's own setter: frozen or not
-        )
-        for field in attrs.fields(record)
-    ]
+    read_rows = _compile(record, of_structs=structs)
 
     def read(body: bytes) -> HistoryPage[Any] | None:
         if (page := decode(body)) is None:
             return None
         rows, total = page
-        records: list[Any] = list(map(object.__new__, repeat(record, len(rows))))
         try:
-            for take, convert, store in columns:
-                values = take(rows)
-                deque(map(store, records, convert(values) if convert else values), maxlen=0)
+            return HistoryPage(tuple(read_rows(rows)), total)
         except MISFITS:
             return None
-        return HistoryPage(tuple(records), total)
 
     return read

@@ -12,6 +12,7 @@ A message to the wrong person cannot be called back, so punctuation is judged be
 | `2026-11-27`, `27/11/26 10:20`, `10.20.30` | refused | a date or a time |
 | `192.168.100.200` | refused | an IP address |
 | `+44 (0)7700 900123`, `+44 0 7700 900123` | refused | the zero may go or stay |
+| `+44 07700 900123`, `+4407700900123` | refused | there it goes; in Italy's `+39 06` it stays |
 | `07700 900123`, `00 44 ...`, `011 44 ...` | no destination | dialled inside one country |
 | `(212) 555-0100`, `212-5550100` | refused | North America without its `+1` |
 | `138 1234 5678`, `98765 43210` | refused | China, India without country code |
@@ -85,6 +86,16 @@ _LOST_DIGITS = "and lost its last digits: format the column as text"
 _GOES_OR_STAYS = (
     "goes in some countries and stays in others; write the number as it is dialled from abroad"
 )
+ZERO_GOES = (
+    "20|27|31|32|33|40|41|43|44|46|49|51|53|54|55|57|58|60|61|63|64|66|84|86|90|91|92|93|94|"
+    "95|98|211|212|213|218|231|232|233|234|243|249|251|252|254|255|256|260|261|262|263|264|"
+    "265|291|353|355|358|359|370|373|374|377|380|381|382|383|385|386|387|389|421|423|590|591|"
+    "593|850|855|856|880|886|961|962|963|964|966|967|970|971|972|976|977|994|995|996"
+)
+"""Country codes after which no number begins with the zero that is dialled inside the country.
+
+Source: libphonenumber, the national prefix 0 and the patterns of all numbers.
+"""
 _BREAK = r";/|&,+\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029"
 
 _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -144,6 +155,10 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"\+? ?\(?\+?\d{1,3}\)?[ .-]+0[ .-]+\d.*",
             f"cannot be guessed: a zero after the country code {_GOES_OR_STAYS}",
+        ),
+        (
+            rf"(?:\+ ?|\(\+ ?|\+\()(?:{ZERO_GOES})\)?[ .-]*\(?0.*",
+            "has a zero after the country code; leave it out, as when dialled from abroad",
         ),
         (
             _NATIONAL,
@@ -248,6 +263,21 @@ def import_phonenumbers() -> ModuleType:
         need = "region and strict_numbers need phonenumbers: pip install 'voxsms[phone]'"
         raise ModuleNotFoundError(need, name=missing.name) from None
     return phonenumbers
+
+
+def find_country(digits: str) -> str | None:
+    """Return the two letters of the country of a number; None if it is of none, or a short code."""
+    library = import_phonenumbers()
+    if is_short_code(digits):
+        return None
+    try:
+        parsed = library.parse(f"+{digits}", None)
+    except library.NumberParseException:
+        return None
+    # A number that is not in use is of the country to which most of its code belongs.
+    main = library.region_code_for_country_code(parsed.country_code)
+    found: str = library.region_code_for_number(parsed) or main
+    return found if found.isalpha() else None  # 001 stands for the whole world
 
 
 def _read_national(text: str, region: str) -> str | None:

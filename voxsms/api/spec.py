@@ -101,7 +101,7 @@ class MethodSpec(Generic[P, R]):
     roles: tuple[str, ...] = ()
     """Any one of these lets a service account call it; documentation, never checked here."""
     example: str = ""
-    """What `help()` shows of how it is called, where that has a trap."""
+    """What `help()` shows of how it is called, where there is more to it than the names."""
 
     @property
     def charges(self) -> bool:
@@ -331,6 +331,10 @@ SEND_SMS_MESSAGE = MethodSpec(
     sending=Sending(sender="source", to="destination", text="sms_body"),
     success_result=1,
     roles=(*_STAFF, "CallsSMS"),
+    example="""
+    sent = await client.send_sms_message(source=number, destination="447443332212", sms_body="Hi")
+    print(sent.message_id, sent.fragments_count)
+""",
 )
 A2P_SEND_SMS = MethodSpec(
     cmd="A2PSendSms",
@@ -452,10 +456,40 @@ def call_signature(request: RequestClass, returns: object) -> Signature:
 
 
 def documentation(method: AnyMethod, request: RequestClass) -> str:
-    """Return what `help()` shows of a call."""
-    about = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
+    """Return what `help()` shows of a call: how it is made, what it takes, what it raises."""
+    args = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
+    own = [f"    {field}: {_TARGET}" for field in attrs.fields_dict(request) if field == "path"]
     roles = f"\n\nRoles: {', '.join(method.roles)}." if method.roles else ""
-    return "\n".join([f"{getdoc(request)}\n{method.example}\nArgs:", *about]) + roles
+    example = method.example or _show_call(method, request)
+    parts = [getdoc(request) or "", example.strip("\n"), "\n".join(["Args:", *args, *own])]
+    return "\n\n".join([*parts, _RAISED_BY_SENDS if method.charges else _RAISED]) + roles
+
+
+def _show_call(method: AnyMethod, request: RequestClass) -> str:
+    fields = attrs.fields(request)
+    needed = ", ".join(f"{field.name}=..." for field in fields if field.default is attrs.NOTHING)
+    call = f"client.{python_name(request.__name__)}({needed})"
+    if not method.paged or request is method.download:
+        return f"    result = await {call}"
+    return f"    page = await {call}  # one page\n    async for row in {call}: ...  # every row"
+
+
+_TARGET = "Where the file goes: a path, or an async file open for writing bytes."
+_RAISED_BY_SENDS = """\
+Raises:
+    InvalidRequest: Something in it cannot be right; every fault is named. Nothing was sent.
+    BudgetExceeded, PriceUnknown: The budget does not allow it. Nothing was sent.
+    CredentialsInvalid: The credentials cannot be used. Nothing was sent.
+    NotSent: No byte of it left this machine: it is safe to call again.
+    ApiError: The service refused it; the class says why, `code` too. Nothing was sent.
+    OutcomeUnknown: It may have been sent and charged: look at the history before calling again."""
+_RAISED = """\
+Raises:
+    InvalidRequest: Something in it cannot be right; every fault is named.
+    CredentialsInvalid: The credentials cannot be used.
+    ConnectionFailed, TimedOut: No answer came, also after several attempts.
+    ApiError: The service refused it; the class says why, `code` too.
+    ResponseInvalid: The answer cannot be read."""
 
 
 def python_name(cmd: str) -> str:

@@ -16,11 +16,10 @@ import os
 import re
 import textwrap
 import threading
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -28,12 +27,12 @@ import anyio.lowlevel
 import anyio.to_thread
 import attrs
 
+from voxsms._credentials import AROUND, Secret, forgetful, variable
 from voxsms.errors import CredentialsInvalid
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-T = TypeVar("T")
 _LIFETIME = 900
 """Seconds from `iat` to `exp`; the service allows 3600."""
 _REFRESHED_AT = 0.8
@@ -45,31 +44,14 @@ _MAX_FILE_SIZE = 65_536  # a credentials file has 2 to 4 kB; anything larger is 
 _MAX_PATH_LENGTH = 1_024  # longer than any path, shorter than any file that holds an RSA key
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----([^:]+)-----END \1-----")
 """A key in PEM form; a colon is in the headers of the old form, which is encrypted."""
-_AROUND = " \t\r\n\ufeff"  # blanks, and the mark that some editors put before a text
 
 
 def _read_only(mapping: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(mapping))
 
 
-class _Secret:
-    """A value that cannot be pickled; as it never changes, a copy of it is itself."""
-
-    __slots__ = ()
-
-    def __reduce__(self) -> NoReturn:
-        name = type(self).__name__
-        raise TypeError(f"{name} is not pickled, as it holds a secret: read it where it is used")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-
 @attrs.frozen(eq=False)  # `Signer.renew` asks whether it is this very one
-class Proof(_Secret):
+class Proof(Secret):
     """What a request carries to prove who sends it; shared by many requests, so read-only."""
 
     headers: Mapping[str, str] = attrs.field(repr=False, converter=_read_only)
@@ -120,27 +102,9 @@ def _strip(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
     return value.strip() if isinstance(value, str) else value
 
 
-def _forgetful(cls: type[T]) -> type[T]:
-    """Keep the arguments of a class out of the frames of an error about them."""
-    made: Callable[..., None] = cls.__init__
-
-    @wraps(made)
-    def init(self: object, *args: object, **kwargs: object) -> None:
-        try:
-            return made(self, *args, **kwargs)
-        except CredentialsInvalid as error:
-            problem = error.with_traceback(None)
-        finally:
-            del args, kwargs
-        raise problem
-
-    type.__setattr__(cls, "__init__", init)
-    return cls
-
-
-@_forgetful
+@forgetful
 @attrs.frozen
-class ServiceAccount(_Secret):
+class ServiceAccount(Secret):
     """The credentials of a service account: each request carries a token signed with its key."""
 
     account_id: int = attrs.field(validator=_valid)
@@ -172,9 +136,9 @@ class ServiceAccount(_Secret):
         return _TokenSigner(self)
 
 
-@_forgetful
+@forgetful
 @attrs.frozen
-class ApiKey(_Secret):
+class ApiKey(Secret):
     """An account's API key: older than service accounts, with every right, and still served."""
 
     account_id: int = attrs.field(validator=_valid)
@@ -204,13 +168,6 @@ def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
         raise CredentialsInvalid(f"VOXIMPLANT_CREDENTIALS: {problem}") from problem
     finally:
         del path  # it may be the file's contents by mistake
-
-
-def variable(environ: Mapping[str, str], name: str) -> str:
-    """Return a variable's value; `docker --env-file` and its like keep quotes and blanks."""
-    value = environ.get(name, "").strip(_AROUND)
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1].strip(_AROUND) if quoted else value
 
 
 def _api_key_in(environ: Mapping[str, str]) -> ApiKey | str:
@@ -259,12 +216,12 @@ def _is_path(name: str) -> bool:
 
     A path is shown in errors.
     """
-    is_content = "PRIVATE KEY" in name or name.lstrip(_AROUND).startswith("{")
+    is_content = "PRIVATE KEY" in name or name.lstrip(AROUND).startswith("{")
     return not is_content and len(name) <= _MAX_PATH_LENGTH and {"\0", "\n"}.isdisjoint(name)
 
 
 def _read(file: Path) -> _Found:
-    found = _parsed(_content(file))
+    found = _parse_object(_content(file))
     if isinstance(found, str):
         raise CredentialsInvalid(f"{_name_file(file)}: {found}")
     account_id = found.get("account_id")
@@ -283,7 +240,7 @@ def _content(path: Path) -> bytes:
         raise CredentialsInvalid(f"{_name_file(path)}: {reason}") from error
 
 
-def _parsed(content: bytes) -> dict[str, Any] | str:
+def _parse_object(content: bytes) -> dict[str, Any] | str:
     """Return the JSON object in a file, or why it cannot be read, without quoting it."""
     if len(content) > _MAX_FILE_SIZE:
         return f"is larger than {_MAX_FILE_SIZE} bytes, which no credentials file is"

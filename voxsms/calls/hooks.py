@@ -39,6 +39,8 @@ class AttemptEvent:
     """The name of the error's class."""
     code: int | None = None
     """The service's error code."""
+    status: int | None = None
+    """The HTTP status, if an answer came."""
 
 
 @attrs.frozen
@@ -79,14 +81,18 @@ def call_hook(hook: Callable[[Event], object] | None, event: Event) -> None:
     try:
         hook(event)
     except Exception as error:  # noqa: BLE001 - whatever a user's hook raises
-        write_log(logging.WARNING, "a hook raised %s and was passed over", type(error).__name__)
+        name = type(error).__name__
+        write_log(logging.WARNING, "a hook raised %s and was passed over", name, error=name)
 
 
-def write_log(level: int, message: str, *values: object) -> None:
-    """Write to the log, and survive what a user has put there."""
+def write_log(level: int, message: str, *values: object, **fields: object) -> None:
+    """Write to the log, and survive what a user has put there.
+
+    The fields become attributes of the record, for logs that are read by programs.
+    """
     if logger.isEnabledFor(level):
         with suppress(Exception):  # there is no other log to tell of it
-            logger.log(level, message, *values)
+            logger.log(level, message, *values, extra=fields)
 
 
 class CallReport:
@@ -103,6 +109,7 @@ class CallReport:
         "attempts",
         "predicted_cost",
         "started",
+        "status",
     )
 
     def __init__(self, method: str, hooks: Hooks, clock: Clock, predicted: int | None) -> None:
@@ -115,11 +122,13 @@ class CallReport:
         self.predicted_cost: Decimal | None = None
         self._is_unreported = False  # an attempt is under way of which no hook knows
         self._in_doubt = False
+        self.status: int | None = None
 
     def begin_attempt(self) -> None:
         """Count another attempt."""
         self.attempts += 1
         self._began, self._is_unreported = self._clock.monotonic(), True
+        self.status = None
 
     @property
     def seconds(self) -> float:
@@ -134,9 +143,10 @@ class CallReport:
         if hook is None:
             return
         name, code = _name_error(error)
-        call_hook(
-            hook, AttemptEvent(self._method, self.attempts, outcome, self.seconds, name, code)
+        event = AttemptEvent(
+            self._method, self.attempts, outcome, self.seconds, name, code, self.status
         )
+        call_hook(hook, event)
 
     def end(
         self,
@@ -152,7 +162,11 @@ class CallReport:
             self.end_attempt(outcome, error)
         if self._in_doubt and outcome is Outcome.NOT_SENT:
             outcome = Outcome.UNKNOWN  # an earlier attempt may have been processed
+        hook = self._hooks.on_outcome
+        if hook is None and not logger.isEnabledFor(logging.INFO):
+            return
         seconds = self._clock.monotonic() - self.started
+        name, code = _name_error(error)
         write_log(
             logging.INFO,
             "%s: %s, %d attempt(s), %.0f ms",
@@ -160,11 +174,17 @@ class CallReport:
             outcome.value,
             self.attempts,
             seconds * 1000,
+            method=self._method,
+            attempts=self.attempts,
+            outcome=outcome.value,
+            seconds=seconds,
+            error=name,
+            code=code,
+            message_ids=list(message_ids),
+            fragments_count=fragments_count,
         )
-        hook = self._hooks.on_outcome
         if hook is None:
             return
-        name, code = _name_error(error)
         event = CallEvent(
             self._method,
             self.attempts,

@@ -35,7 +35,7 @@ from voxsms.errors import (
     TimedOut,
     VoxSmsError,
 )
-from voxsms.text import count_fragments
+from voxsms.text import count_fragments, segment
 from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 if TYPE_CHECKING:
@@ -136,6 +136,11 @@ class Attempt:
     """Seconds since the epoch, by the service's clock."""
     status: int = HTTPStatus.OK
     """The HTTP status, if an answer came."""
+    source: str = ""
+    since: float | None = None
+    """When it began, by the service's clock, where that is known."""
+    fragments: tuple[int, int] | None = None
+    """The least and the most that the service may count."""
 
 
 @attrs.frozen
@@ -198,7 +203,9 @@ def _error_of_fault(attempt: Attempt, fault: TransportFault, raised: Raised) -> 
 def _doubt(attempt: Attempt, problem: str) -> OutcomeUnknown:
     at = datetime.fromtimestamp(attempt.at, UTC)
     phase = attempt.evidence.phase.words
-    return OutcomeUnknown(attempt.method.cmd, problem, at, phase, attempt.numbers)
+    since = None if attempt.since is None else datetime.fromtimestamp(attempt.since, UTC)
+    cmd, numbers, source = attempt.method.cmd, attempt.numbers, attempt.source
+    return OutcomeUnknown(cmd, problem, at, phase, numbers, source, since, attempt.fragments)
 
 
 def _words(failure: ApiError | ResponseInvalid) -> str:
@@ -304,7 +311,7 @@ class Call(Generic[R]):
         self._predicted = count_fragments(form[sending.text]) if sending else None
         self._report = CallReport(method.cmd, session.hooks, session.clock, self._predicted)
         self._renewed = False
-        self._evidence = Evidence()
+        self._evidence = self._begin()
         self._outcome = Outcome.NOT_SENT
         self._last: VoxSmsError | None = None
 
@@ -353,8 +360,12 @@ class Call(Generic[R]):
             if wait is None:
                 raise found.error
             # From here on nothing is in doubt until the next attempt is.
-            self._last, self._evidence, self._outcome = found.error, Evidence(), Outcome.NOT_SENT
+            self._last, self._evidence = found.error, self._begin()
+            self._outcome = Outcome.NOT_SENT
             await session.clock.sleep(wait)
+
+    def _begin(self) -> Evidence:
+        return Evidence(may_begin=self._session.options.may_begin)
 
     async def _attempt(self, proof: Proof) -> R | Verdict:
         session, method = self._session, self._method
@@ -366,15 +377,17 @@ class Call(Generic[R]):
             timeouts=session.options.timeouts,
             sink=self._file.write if self._file else None,
         )
-        # From here on silence proves something only if the transport is one whose silence does.
-        self._evidence.phase = Phase.HANDED_OVER
         try:
+            self._evidence.refuse_if_late()
+            # From here on silence proves something only if the transport is one whose silence does.
+            self._evidence.phase = Phase.HANDED_OVER
             answer = await session.transport.send(request, self._evidence)
         except TransportFault as fault:
             return self._judge(fault)
         except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
             raise self._judge_interruption(error) from error
         self._evidence.phase = Phase.READING
+        self._report.status = answer.status
         session.service_clock.learn(answer.headers.get("date", ""), self._report.seconds)
         try:
             return self._with_prediction(self._read(answer))
@@ -421,7 +434,8 @@ class Call(Generic[R]):
     def _judge(
         self, failure: TransportFault | ApiError | ResponseInvalid, status: int = HTTPStatus.OK
     ) -> Verdict:
-        session = self._session
+        session, sending = self._session, self._method.sending
+        now = session.service_clock.now()
         attempt = Attempt(
             self._method,
             self._numbers,
@@ -429,6 +443,9 @@ class Call(Generic[R]):
             session.transport.reports_progress,
             session.service_clock.best(),
             status,
+            self._form[sending.sender] if sending else "",
+            None if now is None else now - self._report.seconds,
+            segment(self._form[sending.text]).bounds if sending else None,
         )
         verdict = judge(attempt, failure)
         self._outcome = verdict.outcome
@@ -477,12 +494,21 @@ class Call(Generic[R]):
             if missing := len({*self._numbers} - accepted - refused):
                 asked = len(self._numbers)
                 text = "%s: the answer says nothing of %d of %d numbers"
-                write_log(logging.WARNING, text, cmd, missing, asked)
+                write_log(logging.WARNING, text, cmd, missing, asked, method=cmd)
         else:
             ids = () if result.message_id is None else (result.message_id,)
         if counted != self._predicted:
             text = "%s: the service counted %d fragments where %d were predicted"
-            write_log(logging.WARNING, text, cmd, counted, self._predicted)
+            write_log(
+                logging.WARNING,
+                text,
+                cmd,
+                counted,
+                self._predicted,
+                method=cmd,
+                fragments_count=counted,
+                predicted_fragments_count=self._predicted,
+            )
         self._report.end(self._outcome, None, fragments_count=counted, message_ids=ids)
 
 

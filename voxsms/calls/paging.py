@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import attrs
 
@@ -57,6 +57,14 @@ class Pager(Generic[Row]):
     def __aiter__(self) -> AsyncIterator[Row]:
         """Return an iterator over the rows, which fetches page after page."""
         return _Rows(self.pages(), self._method.row_key)
+
+    if not TYPE_CHECKING:  # a type checker refuses `for` by itself
+
+        def __iter__(self) -> NoReturn:
+            """Say how rows are read: who forgets `async` would not learn it from Python."""
+            raise TypeError(
+                "rows come over the network: use `async for row in ...`, or `await` it for one page"
+            )
 
     def pages(self) -> AsyncIterator[HistoryPage[Row]]:
         """Return an iterator over the pages, until one is empty or the end is reached."""

@@ -42,6 +42,8 @@ class Options:
     budget: "Budget | None" = None
     phone: PhoneType | None = None
     """How phone numbers are read, if not as the table of methods says."""
+    may_begin: Callable[[], bool] | None = None
+    """Asked right before the first byte of each attempt leaves; False is as if it had failed."""
 
 
 class Session:
@@ -92,27 +94,29 @@ class Session:
         view.options = options
         return view
 
-    def call(self, row: MethodSpec[..., R], request: attrs.AttrsInstance) -> Coroutine[Any, Any, R]:
+    def call(
+        self, method: MethodSpec[..., R], request: attrs.AttrsInstance
+    ) -> Coroutine[Any, Any, R]:
         """Make a call. Raises what `voxsms.errors` says."""
-        return self.read(row, request, partial(read_answer, row))
+        return self.read(method, request, partial(read_answer, method))
 
     def read(
-        self, row: AnyMethod, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
+        self, method: AnyMethod, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
     ) -> Coroutine[Any, Any, R]:
-        """Make a call whose answer is read in another way than into the row's record."""
-        return Call(self, row, self._check(row, request), reading).run()
+        """Make a call whose answer is read in another way than into the record of the method."""
+        return Call(self, method, self._check(method, request), reading).run()
 
-    async def download(self, row: AnyMethod, request: attrs.AttrsInstance, to: Target) -> int:
+    async def download(self, method: AnyMethod, request: attrs.AttrsInstance, to: Target) -> int:
         """Make a call that answers with a file; return its size in bytes."""
-        file = open_target(row.cmd, to)
+        file = open_target(method.cmd, to)
 
         def size(answer: Answer) -> int:
             if not is_file(answer.status, answer.headers.get("content-type", "")):
-                read_payload(row, answer)
-                raise ResponseInvalid(row.cmd, "$", "a JSON object where a file was expected")
+                read_payload(method, answer)
+                raise ResponseInvalid(method.cmd, "$", "a JSON object where a file was expected")
             return file.written
 
-        call = Call(self, row, self._file_form(row, request), size, file)
+        call = Call(self, method, self._file_form(method, request), size, file)
         try:
             written = await call.run()
             await file.finish()
@@ -121,20 +125,20 @@ class Session:
             raise
         return written
 
-    def _check(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
+    def _check(self, method: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
         if self._closings:
-            raise InvalidRequest(row.cmd, (Fault("client", "is closed"),))
+            raise InvalidRequest(method.cmd, (Fault("client", "is closed"),))
         try:
-            return write_request(row, request, self.options.phone)
+            return write_request(method, request, self.options.phone)
         except InvalidRequest as error:
             raise without_frames(error) from None
 
-    def _file_form(self, row: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
-        form = self._check(row, request)
+    def _file_form(self, method: AnyMethod, request: attrs.AttrsInstance) -> FormFields:
+        form = self._check(method, request)
         if form["output"] != Output.JSON:
             return form
         del form  # error trackers record the variables of frames
-        raise InvalidRequest(row.cmd, (Fault("output", "is json; it must be csv or xls"),))
+        raise InvalidRequest(method.cmd, (Fault("output", "is json; it must be csv or xls"),))
 
     async def aclose(self) -> None:
         """Close the connections; calls made after this are refused."""

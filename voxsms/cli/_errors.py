@@ -11,21 +11,22 @@ Once a send is under way its outcome decides, whatever else goes wrong: 3 where 
 0 where the message was sent, even if nothing can be printed any more.
 """
 
-from asyncio import CancelledError
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
-from cyclopts import CycloptsError
+from cyclopts import Argument, CycloptsError, MissingArgumentError
 
+from voxsms.cli._codes import EXPLANATIONS
 from voxsms.errors import (
+    ApiError,
     CredentialsInvalid,
     InvalidRequest,
     OutcomeUnknown,
     PartlyFailed,
-    SmsNotEnabled,
     TemplateError,
     VoxSmsError,
 )
@@ -87,6 +88,8 @@ class Sends:
 
     async def watch(self, send: Awaitable[R]) -> R:
         """Await a send, and remember what became of it."""
+        from asyncio import CancelledError  # noqa: PLC0415 - 40 ms; who awaits has it already
+
         self.status = Exit.UNKNOWN  # until more is known: a second Ctrl-C may end it anywhere
         try:
             result = await send
@@ -119,6 +122,33 @@ def _where_to_look(doubt: OutcomeUnknown) -> str:
     return f"The history tells: voxsms history {history}"
 
 
+def _what_to_do(error: ApiError) -> str:
+    known = EXPLANATIONS.get(error.code)
+    return known.advice if known else ""
+
+
+def _what_to_do_with_each(error: PartlyFailed) -> str:
+    codes = sorted({refusal.error_code for refusal in error.result.failed} & EXPLANATIONS.keys())
+    return "\n".join(f"{code}: {EXPLANATIONS[code].advice}" for code in codes)
+
+
+_MISSING: Final = re.compile(r'Command ".*?" parameter (--\S+) requires an argument\.')
+
+
+def _words_of_call(error: CycloptsError) -> str:
+    """Say in few words what was left out."""
+    argument = error.argument
+    if not isinstance(error, MissingArgumentError) or argument is None or error.keyword:
+        return str(error)
+    return _MISSING.sub(f"{name_of(argument)} is missing.", str(error))
+
+
+def name_of(argument: Argument) -> str:
+    """Return what a person calls an argument who types it."""
+    name = argument.names[0]
+    return name if argument.index is None else name.removeprefix("--").upper()
+
+
 def _where_help_is(error: CycloptsError) -> str:
     return " ".join(("See", "voxsms", *(error.command_chain or ()), "--help"))
 
@@ -127,8 +157,7 @@ def _notes(error: BaseException) -> list[str]:
     """Return what was noted on an error on its way."""
     # asyncio raises Ctrl-C as a new error, out of the cancellation that passed through voxsms; one
     # that met another on its way out has that behind it.
-    stopped = isinstance(error, KeyboardInterrupt | CancelledError)
-    cause = error.__context__ if stopped else None
+    cause = None if isinstance(error, Exception) else error.__context__
     earlier = [] if cause is None else _notes(cause)
     return [*earlier, *getattr(error, "__notes__", ())]
 
@@ -164,9 +193,10 @@ _ENDINGS = (
         "Without an account: `voxsms sandbox` runs one to try things with.",
     ),
     Ending(TemplateError, Exit.USAGE),
-    Ending(SmsNotEnabled, Exit.FAILED, "To enable it: voxsms control NUMBER enable"),
+    Ending(ApiError, Exit.FAILED, _what_to_do),
+    Ending(PartlyFailed, Exit.FAILED, _what_to_do_with_each),
     Ending(VoxSmsError, Exit.FAILED),
-    Ending(CycloptsError, Exit.USAGE, _where_help_is),
+    Ending(CycloptsError, Exit.USAGE, _where_help_is, _words_of_call),
     Ending(Usage, Exit.USAGE),
     Ending(Failed, Exit.FAILED),
     Ending(ModuleNotFoundError, Exit.USAGE),  # an extra that is not installed

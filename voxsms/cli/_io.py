@@ -231,7 +231,11 @@ def _line(*parts: str | tuple[str, str]) -> Text:
 
 
 def complain(problem: str, hint: str = "") -> None:
-    """Print what went wrong and what to do about it, if anything can be printed."""
+    """Print what went wrong and what to do about it, if anything can be printed.
+
+    At a terminal lines break between words; elsewhere they stay whole, for programs that read them.
+    """
+    console = err()
     lines = [
         _line(("voxsms: ", BAD), problem),
         *(_line((line, FAINT)) for line in hint.split("\n")),
@@ -239,7 +243,7 @@ def complain(problem: str, hint: str = "") -> None:
     with suppress(OSError):
         for line in lines:
             if line:
-                err().print(line, soft_wrap=True)
+                console.print(line, soft_wrap=not console.is_terminal)
 
 
 class _Warnings(logging.Handler):

@@ -1,4 +1,4 @@
-"""THE TABLE worn as command parameters: a command has its method's names, types and help from it.
+"""THE TABLE worn as command parameters: they have their names, types and help from it.
 
 A command is a function with `**given`, which stands for the parameters of its method.
 """
@@ -25,6 +25,7 @@ _TIMES: Final = "2026-11-25, 2026-11-25T14:00, today, yesterday or -7d (7 days a
 _IN_PYTHON: Final = "; an aware datetime."
 _IN_UTC: Final = "in UTC unless a zone is given"
 _WHOLE_DAY: Final = "; a day counts to its end"
+_A_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAYS_AGO: Final = re.compile(r"-([0-9]{1,5})d")
 _LAST_SECOND: Final = time(23, 59, 59)
 _SHORT_NAMES: Final = {
@@ -39,10 +40,7 @@ _annotated: Any = Annotated  # with types that are known at run time only
 
 
 def mirror(method: AnyMethod, without: Collection[str] = ()) -> Callable[[Command], Command]:
-    """Put the parameters of a method in place of the `**given` of a command, and its help.
-
-    Those in `without` are left out, and the help is then the command's own.
-    """
+    """Put the parameters of a method, but for those in `without`, in place of a `**given`."""
 
     def mirrored(command: Command) -> Command:
         own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
@@ -56,7 +54,6 @@ def mirror(method: AnyMethod, without: Collection[str] = ()) -> Callable[[Comman
 
         vars(called)["__signature__"] = worn
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-        called.__doc__ = command.__doc__ if without else spec.request_class(method).__doc__
         return called
 
     return mirrored
@@ -104,16 +101,20 @@ def _option(form: wire.WireType, *, last: bool = False) -> tuple[Any, dict[str, 
         item, _ = _option(form.item)
         return GenericAlias(list, item), {"consume_multiple": True, "negative": ()}
     if isinstance(form, wire.ChoiceType):
-        return cast("Any", form).choices, {"converter": _reader(form.read)}
+        return cast("Any", form).choices, {"converter": reader(form.read)}
     if isinstance(form, wire.TimeType):
-        reader = _reader(lambda text: moment(text, last=last))
-        return datetime, {"converter": reader, "allow_leading_hyphen": True}
+        read = reader(lambda text: moment(text, last=last))
+        return datetime, {"converter": read, "allow_leading_hyphen": True}
+    if isinstance(form, wire.SenderType):
+        return str, {"converter": reader(_sender)}
     if isinstance(form, wire.BoolType):
         return bool, {}
     return (int if isinstance(form, wire.IntType) else str), {}
 
 
-def _reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], object]:
+def reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], object]:
+    """Make a converter of one word; what is wrong with it stands after it in the message."""
+
     def convert(_: object, tokens: Sequence[Token]) -> object:
         (token,) = tokens
         try:
@@ -122,6 +123,13 @@ def _reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], o
             raise ValueError(f'"{token.value}" {error.args[0]}') from None
 
     return convert
+
+
+def _sender(text: str) -> str:
+    """Refuse a day: read as a number it would find nothing, without a word."""
+    if _A_DAY.match(text):
+        raise ValueError("is a date: those are given with --since and --until")
+    return text
 
 
 def moment(text: str, *, last: bool = False) -> datetime:

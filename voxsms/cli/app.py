@@ -13,39 +13,63 @@ from cyclopts import App, Group
 from voxsms._version import __version__
 from voxsms.cli import _io
 from voxsms.cli._errors import SENDS, Exit, Sends, advice_on, ending_of, words_of
+from voxsms.cli._faults import usage_of
+from voxsms.errors import InvalidRequest
 
-_HELP = """Voximplant's SMS API, with the price told first and no message sent twice.
+_HELP: Final = """Voximplant's SMS API, with the price told first and no message sent twice.
 
-`voxsms demo` shows it all, without an account. `voxsms COMMAND --help` tells more of a command.
+`voxsms demo` shows it all, without an account.
+`voxsms COMMAND --help` tells more of a command.
 
-Exit status: 0 done, 1 refused or failed, 2 called wrongly (nothing was sent), 3 a message may have
-been sent and no answer told.
+Exit status: 0 done, 1 refused or failed, 2 called wrongly (nothing was sent),
+3 a message may have been sent and no answer told.
 """
-
-app = App(
-    name="voxsms",
-    help=_HELP,
-    version=__version__,
-    group_commands=Group("About", sort_key=3),
-    suppress_keyboard_interrupt=False,  # cyclopts would end the program without a word
-)
+_ABOUT: Final = Group("About", sort_key=3)
 _COMMANDS: Final = (
-    ("demo", "demo:demo", _io.WITHOUT_ACCOUNT),
-    ("count", "count:count", _io.WITHOUT_ACCOUNT),
-    ("estimate", "estimate:estimate_command", _io.WITHOUT_ACCOUNT),
-    ("sandbox", "sandbox:sandbox", _io.WITHOUT_ACCOUNT),
-    ("methods", "methods:methods", _io.WITHOUT_ACCOUNT),
-    ("send", "send:send", _io.WITH_ACCOUNT),
-    ("a2p", "send:a2p", _io.WITH_ACCOUNT),
-    ("control", "send:control", _io.WITH_ACCOUNT),
-    ("history", "history:history", _io.WITH_ACCOUNT),
-    ("export", "export:export", _io.WITH_ACCOUNT),
-    ("numbers", "numbers:numbers", _io.WITH_ACCOUNT),
-    ("prices", "prices:prices", _io.WITH_ACCOUNT),
+    ("demo", "demo:demo", _io.WITHOUT_ACCOUNT, "See it all work, in half a minute."),
+    ("count", "count:count", _io.WITHOUT_ACCOUNT, "How many messages a text is charged as."),
+    ("estimate", "estimate:estimate_command", _io.WITHOUT_ACCOUNT, "What a mailing will cost."),
+    ("explain", "explain:explain", _io.WITHOUT_ACCOUNT, "What an error code means, what to do."),
+    ("sandbox", "sandbox:sandbox", _io.WITHOUT_ACCOUNT, "A service to try things with."),
+    ("receive", "receive:receive", _io.WITHOUT_ACCOUNT, "Have a message arrive at a sandbox."),
+    ("methods", "methods:methods", _io.WITHOUT_ACCOUNT, "What the service can do."),
+    ("send", "send:send", _io.WITH_ACCOUNT, "Write to one person, who can answer."),
+    ("a2p", "send:a2p", _io.WITH_ACCOUNT, "Tell many people something, in your company's name."),
+    ("balance", "balance:balance", _io.WITH_ACCOUNT, "How much money is left."),
+    ("prices", "prices:prices", _io.WITH_ACCOUNT, "What a message costs, country by country."),
+    ("numbers", "numbers:numbers", _io.WITH_ACCOUNT, "Your numbers, and which can send."),
+    ("control", "send:control", _io.WITH_ACCOUNT, "Enable or disable SMS for a number."),
+    ("history", "history:history", _io.WITH_ACCOUNT, "What was sent, and whether it arrived."),
+    ("export", "export:export", _io.WITH_ACCOUNT, "The whole history in a file."),
+    ("--install-completion", "completion:install", _ABOUT, "Complete commands in your shell."),
 )
-"""Each command, where it is, and its group; a module is imported when a command of it is run."""
-for _name, _place, _group in _COMMANDS:
-    app.command(f"voxsms.cli.{_place}", name=_name, group=_group)
+"""Each command, where it is, its group, and what the overview says of it."""
+
+
+def _make(*, overview: bool) -> App:
+    """Make the program; a module is imported when a command of it is run.
+
+    In the overview the commands are not run, and have these few words in place of their own help.
+    """
+    program = App(
+        name="voxsms",
+        help=_HELP,
+        version=__version__,
+        version_flags=("--version", "-V"),
+        help_format="plaintext" if overview else None,  # half the time that Markdown takes
+        suppress_keyboard_interrupt=False,  # cyclopts would end the program without a word
+    )
+    for place, (name, path, group, summary) in enumerate(_COMMANDS):
+        words = summary if overview else None
+        program.command(f"voxsms.cli.{path}", name=name, group=group, sort_key=place, help=words)
+    for flag in ("--help", "--version"):
+        program[flag].group = _ABOUT
+    return program
+
+
+app = _make(overview=False)
+
+_FOR_OVERVIEW: Final[Sequence[Sequence[str]]] = ([], ["--help"], ["-h"])
 
 _SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -71,9 +95,17 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def _run_command(tokens: Sequence[str]) -> int:
-    status = app(
-        tokens, exit_on_error=False, print_error=False, verbose=False, result_action="return_value"
-    )
+    program = _make(overview=True) if [*tokens] in _FOR_OVERVIEW else app
+    try:
+        status = program(
+            tokens,
+            exit_on_error=False,
+            print_error=False,
+            verbose=False,
+            result_action="return_value",
+        )
+    except InvalidRequest as error:
+        raise usage_of(error, program, tokens) from error
     _io.flush()
     return cast("int | None", status) or Exit.DONE
 

@@ -50,22 +50,10 @@ _PATIENCE: Final = 10
 
 def demo(*, json: Json = False) -> None:
     """See it work: a sandbox, 251 messages, what they cost. Needs no account and no network."""
-    _end(_told(quiet=json), json=json)
-
-
-def _told(*, quiet: bool) -> "Story":
-    story = Story(quiet=quiet)
+    story = Story(quiet=json)
     story.headline("A sandbox of the service, in a process of its own")
     with SandboxProcess(SETUP) as sandbox:
-        return _ended(sandbox, anyio.run(story.tell, sandbox))
-
-
-def _ended(sandbox: "SandboxProcess", story: "Story") -> "Story":
-    """Ask the sandbox for its own word on what it delivered."""
-    ledger = sandbox.ledger()
-    charged = Decimal(ledger["charged"])
-    story.figures.delivered = Tally(ledger["deliveries"], ledger["fragments"], charged)
-    return story
+        anyio.run(story.tell, sandbox)
 
 
 def _end(story: "Story", *, json: bool) -> None:
@@ -85,7 +73,7 @@ class Story:
         self._console.quiet = quiet
         self._step = 0
 
-    async def tell(self, sandbox: "SandboxProcess") -> Self:
+    async def tell(self, sandbox: "SandboxProcess") -> None:
         """Do it all, in order."""
         self._console.print(f"It listens on {sandbox.url}; nothing leaves this machine.")
         async with Client(sandbox.auth, sandbox.url) as client:
@@ -98,7 +86,10 @@ class Story:
             await self._send_many(client, rates)
             await self._histories(client)
             self.figures.after = (await client.get_account_info()).balance
-        return self
+        ledger = sandbox.ledger()  # the sandbox's own word on what it delivered
+        charged = Decimal(ledger["charged"])
+        self.figures.delivered = Tally(ledger["deliveries"], ledger["fragments"], charged)
+        _end(self, json=self._console.quiet)
 
     def headline(self, words: str) -> None:
         """Begin the next part."""
@@ -307,7 +298,7 @@ class SandboxProcess:
             file = Path(folder, "credentials.json")
             self._start(file)
             try:
-                self.url = self._told()["url"]
+                self.url = self._read_line()["url"]
                 self.auth = ServiceAccount.from_file(file)
             except BaseException:
                 self._end()
@@ -326,7 +317,7 @@ class SandboxProcess:
             start_new_session=True,
         )
 
-    def _told(self) -> Mapping[str, Any]:
+    def _read_line(self) -> Mapping[str, Any]:
         """Read the next line that it prints."""
         line = _pipe(self._process.stdout).readline()
         if not line:
@@ -338,7 +329,7 @@ class SandboxProcess:
     def ledger(self) -> Mapping[str, Any]:
         """End it, and give what it really delivered."""
         _pipe(self._process.stdin).close()
-        return self._told()
+        return self._read_line()
 
     def __exit__(self, *_: object) -> None:
         """End it."""

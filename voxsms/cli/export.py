@@ -1,14 +1,15 @@
 """`export sms` and `export a2p`: a whole history into a file, with its progress."""
 
+import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import attrs
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from voxsms.api import spec
@@ -22,26 +23,68 @@ from voxsms.cli._mirror import Command, Given, mirror
 if TYPE_CHECKING:
     from voxsms.export import ExportProgress, ExportSummary
 
+_DAYS: Final = re.compile(r"([0-9]{1,5})d?")
+
+
+def _read_days(_: object, tokens: Sequence[Token]) -> timedelta:
+    (token,) = tokens
+    found = _DAYS.fullmatch(token.value)
+    if found is None:
+        raise ValueError(f'"{token.value}" is no number of days: write 3d')
+    return timedelta(days=int(found[1]))
+
+
+_FLAG: Final = Parameter(negative=(), show_default=False)
 Target = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True,
-        help="A file that ends in .jsonl, .csv or .parquet; or a directory, with / at its end, to "
-        "have a file for each day; or - for standard output.",
+        help="A file that ends in .jsonl, .csv, .jsonl.gz, .csv.gz, .parquet or .xlsx; or a "
+        "directory, with / at its end, to have a file for each day; or - for standard output.",
     ),
 ]
 Format = Annotated[
-    Literal["jsonl", "csv", "parquet"] | None,
+    Literal["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet", "xlsx"] | None,
     Parameter(
         help="What to write where no suffix says it; by default Parquet to a directory and JSON "
         "Lines to standard output.",
+    ),
+]
+Update = Annotated[
+    bool,
+    _FLAG,
+    Parameter(
+        help="Bring a directory up to date: read its last days again, for statuses change, and "
+        "what came since. The files of these days are replaced one by one, the others stay.",
+    ),
+]
+LookBack = Annotated[
+    timedelta | None,
+    Parameter(
+        converter=_read_days,
+        help="With --update: how long before the last day that is there it begins, such as 7d. "
+        "[default: 3d]",
+    ),
+]
+Rates = Annotated[
+    bool,
+    _FLAG,
+    Parameter(
+        help="Add the country and the price group of each destination, by the account's prices.",
+    ),
+]
+Excel = Annotated[
+    bool,
+    _FLAG,
+    Parameter(
+        help="Write CSV for Excel, which otherwise shows phone numbers as 4.477E+11 and letters "
+        "as others. Where Excel expects semicolons or decimal commas, write .xlsx instead.",
     ),
 ]
 Windows = Annotated[
     int,
     Parameter(help="How many windows of time are read at once, each with up to four requests."),
 ]
-_FLAG: Final = Parameter(negative=(), show_default=False)
 Mask = Annotated[
     bool,
     _FLAG,
@@ -77,6 +120,10 @@ async def _export(
     path: Target,
     *,
     format: Format = None,  # noqa: A002 - the word for it
+    update: Update = False,
+    look_back: LookBack = None,
+    with_rates: Rates = False,
+    excel: Excel = False,
     windows_in_flight: Windows = 4,
     mask: Mask = False,
     raw: Raw = False,
@@ -93,6 +140,10 @@ async def _export(
     options: dict[str, Any] = {
         **given,
         "format": format,
+        "update": update,
+        "look_back": look_back,
+        "with_rates": with_rates,
+        "excel": excel,
         "windows_in_flight": windows_in_flight,
         "mask": mask,
         "raw": raw,

@@ -85,18 +85,19 @@ class _JsonLines:
 
 
 _WIDTHS: Final = {
-    "time (UTC)": 19,
-    "message": 9,
+    "time (UTC)": 16,
+    "message": 7,
     "": 3,
-    "from": 15,
-    "to": 15,
-    "fragments": 9,
-    "cost": 9,
+    "from": 12,
+    "to": 12,
+    "frag.": 5,
+    "cost": 7,
     "status": 10,
-    "text": 0,
 }
-"""The columns: of a fixed width, as rows are printed before the next one is known."""
-_FIGURES: Final = ("message", "fragments", "cost")
+"""The columns, in 79: of a fixed width, as rows are printed before the next one is known."""
+_INDENT: Final = 17
+"""Where a text or an error stands at a terminal, under its row; elsewhere it ends the line."""
+_FIGURES: Final = ("message", "frag.", "cost")
 _STYLES: Final[Mapping[str, str]] = {
     DeliveryStatus.DELIVERED: io.GOOD,
     DeliveryStatus.QUEUED: io.FAINT,
@@ -125,24 +126,30 @@ class Lines:
                 "": str(row.direction) if isinstance(row, SmsHistory) else "",
                 "from": row.source_number,
                 "to": row.destination_number,
-                "fragments": str(row.fragments),
+                "frag.": str(row.fragments),
                 "cost": io.money(row.cost),
                 "status": status,
-                "text": row.error_message or row.text or "",
             },
             {"status": style},
+            row.error_message or row.text or "",
         )
         self._sum += Tally(1, row.fragments, row.cost)
 
-    def _print(self, cells: Mapping[str, str], styles: Mapping[str, str]) -> None:
+    def _print(self, cells: Mapping[str, str], styles: Mapping[str, str], words: str = "") -> None:
         line = Text(no_wrap=True)
         for name, width in _WIDTHS.items():
             cell = io.visible(cells[name])
             padded = cell.rjust(width) if name in _FIGURES else cell.ljust(width)
             line.append(padded, styles.get(name, ""))
-            line.append("  ")
+            line.append(" ")
+        said = Text(io.visible(words))
+        if not self._console.is_terminal:
+            line.append_text(said)
         line.rstrip()
         self._console.print(line, soft_wrap=True)
+        if words and self._console.is_terminal:
+            for part in said.wrap(self._console, self._console.width - _INDENT):
+                self._console.print(Text(" " * _INDENT).append_text(part), soft_wrap=True)
 
     def end(self) -> None:
         """Print the sum."""
@@ -157,7 +164,7 @@ class Lines:
 def _time(row: Row) -> str:
     at: datetime | None
     at = row.processed_date if isinstance(row, SmsHistory) else row.processing_date
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
 
 
 def _status(row: Row) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """`sandbox`: the service as a server on this machine, for clients in any language."""
 
+import logging
 import os
 import shlex
 import signal
@@ -7,8 +8,9 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -24,7 +26,20 @@ from voxsms.cli._io import Json
 if TYPE_CHECKING:
     from voxsms.sandbox import Sandbox, Settings
 
+ACCOUNT_ID: Final = 1000001
+API_KEY: Final = "sandbox-api-key"
+_SALT: Final = "sandbox-callback-salt"
+"""Of the account that is there unless another one is asked for: the same in each run."""
 _SEVERAL: Final[Mapping[str, Any]] = {"consume_multiple": True, "negative": ()}
+
+
+def _kinds() -> str:
+    """Name the kinds of faults, which the help cannot know without the extra."""
+    try:
+        from voxsms.sandbox import CALLBACK_KINDS, KINDS  # noqa: PLC0415 - an extra of its own
+    except ModuleNotFoundError:
+        return "those of voxsms.sandbox"
+    return ", ".join((*KINDS, *CALLBACK_KINDS))
 
 
 @attrs.frozen(kw_only=True)
@@ -35,11 +50,47 @@ class Setup:
         int | None,
         Parameter(
             validator=Number(gte=0, lte=65535),
-            help="Where to listen on 127.0.0.1; a free port by default.",
+            help="Where to listen; a free port by default.",
+        ),
+    ] = None
+    host: Annotated[
+        str | None,
+        Parameter(
+            help="The address to listen on, 127.0.0.1 by default; 0.0.0.0 for containers, which "
+            "other machines then reach, too."
+        ),
+    ] = None
+    host_names: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--host-name",
+            help="Names it is called by, such as that of its container: for --tls.",
+            **_SEVERAL,
+        ),
+    ] = None
+    tls: Annotated[
+        bool | None,
+        Parameter(
+            negative=(),
+            help="Serve HTTPS, with a certificate of its own; prints how clients trust it.",
+        ),
+    ] = None
+    account_id: Annotated[
+        int | None, Parameter(help=f"The account's id, {ACCOUNT_ID} by default.")
+    ] = None
+    api_key: Annotated[
+        str | None, Parameter(help=f"The account's API key, {API_KEY} by default.")
+    ] = None
+    key_file: Annotated[
+        Path | None,
+        Parameter(
+            help="The service account's private key (RSA, PEM), or its credentials file; without "
+            "it the key is new for each run."
         ),
     ] = None
     database: Annotated[
-        Path | None, Parameter(help="A file that keeps messages and money from run to run.")
+        Path | None,
+        Parameter(help="A file that keeps account, messages and money from run to run."),
     ] = None
     balance: Annotated[str | None, Parameter(help="The money to begin with.")] = None
     numbers: Annotated[
@@ -60,8 +111,16 @@ class Setup:
     faults: Annotated[
         str | None,
         Parameter(
-            help="What goes wrong, request after request: kind*times@Method:option=value, ...; "
-            "such as commit_then_close*2@A2PSendSms,rate_limited:retry_after=1"
+            help="What goes wrong, request after request: `kind*times@Method:option=value`, "
+            "such as `commit_then_close*2@A2PSendSms,rate_limited:retry_after=1`. "
+            f"The kinds: {_kinds()}."
+        ),
+    ] = None
+    callback_url: Annotated[
+        str | None,
+        Parameter(
+            help="Where to post callbacks: messages that arrive (`voxsms receive`), delivery "
+            "statuses, a low balance."
         ),
     ] = None
     rate_limit: Annotated[
@@ -86,12 +145,33 @@ class Setup:
             if self.refused is not None:
                 given["refused"] = dict(map(_refusal, self.refused))
             settings: Settings = sandbox.Settings(**given)
+            if self.is_new:
+                key = settings.key_file
+                account_id = (key and key.account_id) or ACCOUNT_ID
+                usual = {"account_id": account_id, "api_key": API_KEY, "callback_salt": _SALT}
+                settings = sandbox.Settings(**usual | given)
         except ValueError as problem:
-            raise Usage(str(problem)) from None
+            raise Usage(_by_option(str(problem))) from None
         return settings
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no database has an account already."""
+        return self.database is None or not self.database.exists()
 
 
 _AS_IT_COMES: Final = Setup()
+
+
+_OPTIONS: Final = {"numbers": "--number", "sender_ids": "--sender-id", "refused": "--refuse"}
+
+
+def _by_option(problem: str) -> str:
+    """Name the option that a setting came from; what is no setting is a part of the faults."""
+    name, colon, rest = problem.partition(": ")
+    if not colon or name not in attrs.fields_dict(Setup):
+        return f"--faults: {problem}"
+    return f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: {rest}"
 
 
 def _import() -> Any:  # noqa: ANN401 - a module
@@ -105,16 +185,35 @@ def _import() -> Any:  # noqa: ANN401 - a module
 def _refusal(text: str) -> tuple[str, int]:
     number, _, code = text.partition("=")
     if not (code.isascii() and code.isdigit()):
-        raise ValueError(f'refuse: "{text}" is not of the form NUMBER=CODE')
+        raise Usage(f'--refuse: "{text}" is not of the form NUMBER=CODE')
     return number, int(code)
+
+
+def _filling(text: str) -> tuple[str, int]:
+    kind, _, rows = text.partition("=")
+    if kind not in ("sms", "a2p") or not (rows.isascii() and rows.isdigit()):
+        raise Usage(f'--fill: "{text}" is not of the form a2p=ROWS or sms=ROWS')
+    return kind, int(rows)
 
 
 def sandbox(
     *,
     setup: Annotated[Setup, Parameter(name="*")] = _AS_IT_COMES,
+    fill: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Make up a history of the last two years, such as a2p=300000; for a --database "
+            "only while it is new.",
+            **_SEVERAL,
+        ),
+    ] = None,
     credentials_file: Annotated[
         Path | None, Parameter(help="Write a service account's credentials file here.")
     ] = None,
+    certificate_file: Annotated[
+        Path | None, Parameter(help="Write the certificate to trust here, with --tls.")
+    ] = None,
+    quiet: Annotated[bool, Parameter(negative=(), help="Print no line for each request.")] = False,
     until_eof: Annotated[
         bool,
         Parameter(
@@ -125,17 +224,25 @@ def sandbox(
     json: Json = False,
 ) -> None:
     """Run the service on this machine, with money that is not real, until Ctrl-C."""
+    histories = [_filling(each) for each in fill or () if setup.is_new]
     settings = setup.settings()
+    if certificate_file is not None and not setup.tls:
+        raise Usage("--certificate-file: there is a certificate only with --tls")
     running: Sandbox = _import().Sandbox(settings)
     with _until_told(until_eof=until_eof) as told:
         _start(running, setup)
         try:
+            for kind, rows in histories:
+                _fill(running, kind, rows)
             if credentials_file is not None:
                 running.save_credentials(credentials_file)
-            facts = _facts(running, settings, credentials_file)
+            certificate = _certificate(running, certificate_file)
+            facts = _facts(running, settings, credentials_file, certificate)
             io.print_json(facts) if json else _welcome(facts)
             io.flush()  # a program that reads a pipe waits for it
-            told.wait()
+            _warn_of_host(settings.host)
+            with _requests_shown(running, shown=not (quiet or json)):
+                told.wait()
         finally:
             running.stop()
     _sum_up(running, settings, json=json)
@@ -147,7 +254,62 @@ def _start(sandbox: "Sandbox", setup: Setup) -> None:
     except sqlite3.Error as error:
         raise Usage(f"{setup.database}: {error}") from None
     except OSError as error:
-        raise Failed(f"port {setup.port}: {error.strerror}") from None
+        port = "port" if setup.port is None else f"port {setup.port}"
+        where = port if setup.host is None else f"{setup.host}, {port}"
+        raise Failed(f"{where}: {error.strerror}") from None
+
+
+def _fill(sandbox: "Sandbox", kind: str, rows: int) -> None:
+    try:
+        sandbox.fill_history(kind, rows)
+    except ValueError as problem:
+        raise Usage(f"--fill: {problem}") from None
+
+
+def _certificate(sandbox: "Sandbox", file: Path | None) -> Path | None:
+    """Return where the certificate is that clients trust, if there is one."""
+    made = sandbox.certificate
+    if file is None or made is None:
+        return made
+    file.write_bytes(made.read_bytes())
+    return file.absolute()
+
+
+def _warn_of_host(host: str) -> None:
+    if not ip_address(host).is_loopback:
+        io.complain(
+            f"warning: {host} is reached from other machines: who reaches it can call the sandbox",
+            "Its account is no secret, and its control API asks for none.",
+        )
+
+
+class _Lines(logging.Handler):
+    """Prints a line for each request, with the time in the sandbox."""
+
+    def __init__(self, sandbox: "Sandbox") -> None:
+        super().__init__(logging.INFO)
+        self._clock = sandbox.clock
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, Failed):  # nobody reads, which ends no request
+            io.say((f"{self._clock.now():%H:%M:%S} ", io.FAINT), record.getMessage())
+            io.flush()
+
+
+@contextmanager
+def _requests_shown(sandbox: "Sandbox", *, shown: bool) -> Generator[None]:
+    if not shown:
+        yield
+        return
+    logger, handler = logging.getLogger("voxsms.sandbox"), _Lines(sandbox)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 @contextmanager
@@ -176,35 +338,50 @@ def _wait_for_eof(told: threading.Event) -> None:
     told.set()
 
 
-def _facts(running: "Sandbox", settings: "Settings", file: Path | None) -> dict[str, Any]:
+def _facts(
+    running: "Sandbox", settings: "Settings", file: Path | None, certificate: Path | None
+) -> dict[str, Any]:
+    made = str(running.certificate)
     return {
         "url": running.url,
         "account_id": running.api_key.account_id,
         "api_key": running.api_key.api_key,
         "callback_salt": running.callback_salt,
+        "callback_url": running.callback_url,
         "credentials_file": None if file is None else str(file.absolute()),
+        "certificate_file": None if certificate is None else str(certificate),
         "numbers": [each.number for each in settings.numbers],
         "sender_ids": settings.sender_ids,
         "balance": running.balance,
         "currency": settings.currency,
+        "env": {n: str(certificate) if v == made else v for n, v in running.env.items()},
     }
 
 
 def _welcome(facts: Mapping[str, Any]) -> None:
-    io.say("The sandbox listens on ", (facts["url"], io.ACCENT), ". Ctrl-C ends it.\n")
+    first = facts["numbers"][0] if facts["numbers"] else "NUMBER"
+    io.say("The sandbox listens on ", (facts["url"], io.ACCENT), ". Ctrl-C ends it.")
+    io.say("")
     io.say("numbers    ", ", ".join(facts["numbers"]), ("  (enable one first)", io.FAINT))
     io.say("SenderIDs  ", ", ".join(facts["sender_ids"]))
-    io.say("balance    ", io.money(facts["balance"], facts["currency"]), "\n")
+    io.say("balance    ", io.money(facts["balance"], facts["currency"]))
+    if facts["callback_url"]:
+        io.say("callbacks  ", facts["callback_url"])
+    io.say("")
     io.say("In another terminal:")
-    io.say(f"  export VOXSMS_BASE_URL={facts['url']}")
     if facts["credentials_file"]:
         io.say(f"  export VOXIMPLANT_CREDENTIALS={shlex.quote(facts['credentials_file'])}")
-    io.say(f"  export VOXIMPLANT_ACCOUNT_ID={facts['account_id']}")
-    io.say(f"  export VOXIMPLANT_API_KEY={facts['api_key']}")
-    io.say("  voxsms numbers\n")
+    for name, value in facts["env"].items():
+        io.say(f"  export {name}={shlex.quote(value)}")
+    io.say(f"  voxsms control {first} enable")
+    if facts["callback_url"]:
+        io.say(f"  voxsms receive 447700900123 {first} STOP")
+    io.say("")
     io.say("Any other client:")
+    certificate = facts["certificate_file"]
+    trust = f" --cacert {shlex.quote(certificate)}" if certificate else ""
     io.say(
-        f"  curl {facts['url']}/platform_api/GetPhoneNumbers/"
+        f"  curl{trust} {facts['url']}/platform_api/GetPhoneNumbers/"
         f" -d account_id={facts['account_id']} -d api_key={facts['api_key']}"
     )
 
@@ -219,4 +396,5 @@ def _sum_up(running: "Sandbox", settings: "Settings", *, json: bool) -> None:
         return
     charged = io.money(ledger.charged, settings.currency)
     messages = io.number(ledger.count, "message")
-    io.say(f"\n{messages} delivered, {io.number(fragments, 'fragment')}, {charged} charged")
+    io.say("")
+    io.say(f"{messages} delivered, {io.number(fragments, 'fragment')}, {charged} charged")

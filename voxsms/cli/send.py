@@ -11,20 +11,30 @@ from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli._errors import SENDS, Exit, InDoubt
 from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.cli._mirror import Given, mirror
+from voxsms.cli._spending import NO_LIMIT, OfSpending, Yes, may_send
 
 
 @mirror(spec.SEND_SMS_MESSAGE)
 async def send(
     words: OfText = NO_TEXT,
     *,
+    spending: OfSpending = NO_LIMIT,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
     **given: Given,
 ) -> None:
-    """Send one message between two numbers."""
-    text, sends = words.read(), SENDS.get()
+    """Send one message from a number of yours to one person, who can answer.
+
+    For conversations, and for codes and reminders to a single person. The number is one that you
+    rent (`voxsms numbers`) with SMS enabled (`voxsms control NUMBER enable`). A long text is cut
+    into fragments, each charged as a message: `voxsms count TEXT` shows them.
+    """
+    given["sms_body"], sends = words.read(), SENDS.get()
+    to_pay = (given["sms_body"], [given["destination"]], spending)
     async with account.client(on_outcome=sends.calls.append) as client:
-        sent = await sends.watch(client.send_sms_message(sms_body=text, **given))
+        if not await may_send(client, spec.SEND_SMS_MESSAGE, given, *to_pay, json=json):
+            return
+        sent = await sends.watch(client.send_sms_message(**given))
         if json:
             io.print_json(sent)
             return
@@ -36,14 +46,25 @@ async def send(
 async def a2p(
     words: OfText = NO_TEXT,
     *,
+    spending: OfSpending = NO_LIMIT,
+    yes: Yes = False,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
     **given: Given,
 ) -> None:
-    """Send one text to many numbers."""
-    text, sends = words.read(before="--to"), SENDS.get()
+    """Send one text to up to 100 people in your company's name; they cannot answer.
+
+    For announcements, offers, reminders and codes. The name, such as ACME, is a SenderID that
+    Voximplant has installed for you. Each number is charged, for each fragment of a long text.
+    Before more than one message is charged you are asked; `--yes` sends without a question. For
+    longer lists: `voxsms estimate --csv FILE` tells the price.
+    """
+    given["text"], sends = words.read(before="--to"), SENDS.get()
+    to_pay = (given["text"], given["dst_numbers"], spending)
     async with account.client(on_outcome=sends.calls.append) as client:
-        sent = await sends.watch(client.a2p_send_sms(text=text, **given))
+        if not await may_send(client, spec.A2P_SEND_SMS, given, *to_pay, asks=not yes, json=json):
+            return
+        sent = await sends.watch(client.a2p_send_sms(**given))
         asked = set(map(to_digits, given["dst_numbers"]))
         missing = len(asked - bare_numbers((*sent.result, *sent.failed)))
         if missing:

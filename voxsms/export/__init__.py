@@ -13,21 +13,24 @@ and `read_window` (`_prove.py`) gives the rows of one of them, proven whole.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from voxsms.api.models import DeliveryStatus, Direction
 from voxsms.client import Client
 from voxsms.errors import Fault, InvalidRequest
+from voxsms.export._days import check_update
 from voxsms.export._plan import Window
 from voxsms.export._progress import ExportProgress, ExportSummary
 from voxsms.export._query import check_query
 from voxsms.export._run import Export, Job
-from voxsms.export._target import Destination, check_target
+from voxsms.export._target import Destination, check_phonenumbers, check_target
+from voxsms.export.formats import FormatName
 
 __all__ = ["ExportProgress", "ExportSummary", "Window", "export_history"]
 
 _MAX_IN_FLIGHT = 32
+_LOOK_BACK = timedelta(days=3)
 
 
 async def export_history(
@@ -42,8 +45,12 @@ async def export_history(
     source_number: str | None = None,
     destination_number: str | None = None,
     message_id: Iterable[int] | None = None,
-    format: Literal["jsonl", "csv", "parquet"] | None = None,  # noqa: A002 - the word for it
+    format: FormatName | None = None,  # noqa: A002 - the word for it
     by_day: bool = False,
+    update: bool = False,
+    look_back: timedelta | None = None,
+    with_rates: bool = False,
+    excel: bool = False,
     windows_in_flight: int = 4,
     mask: bool = False,
     raw: bool = False,
@@ -55,15 +62,22 @@ async def export_history(
     Rows are sorted by time, those of one second by id; those without a time to the second come
     last. A time that no calendar has, such as `0000-00-00 00:00:00`, is none: JSON Lines show it as
     it came, CSV and Parquet have no value there, as the typed rows, and the logger `voxsms` warns
-    once. A run that was stopped is resumed when it is called again in the same way; its range ends
-    where it ended the first time, and the logger warns if that was more than an hour ago. The file
-    is replaced when the new one is whole, and not touched before; a directory, too, if it holds
+    once.
+
+    JSON Lines have each row as it came. The other files have the columns of the typed rows, with
+    one name for the time in both histories, `processed_date`, and with `currency`, for which the
+    account is asked.
+
+    A run that was stopped is resumed when it is called again in the same way; its range ends where
+    it ended the first time, and the logger warns if that was more than an hour ago. The file is
+    replaced when the new one is whole, and not touched before; a directory, too, if it holds
     nothing but what an export by day has written.
 
     Args:
         client: the client to read with.
         kind: `sms` for two-way messages, `a2p` for those of an application.
-        path: where to; the suffix says as what: `.jsonl` (rows as they came), `.csv`, `.parquet`.
+        path: where to; the suffix says as what: `.jsonl` (rows as they came), `.csv`, `.jsonl.gz`,
+            `.csv.gz`, `.parquet`, or `.xlsx`, of which a sheet has room for 1,048,575 messages.
             With `/` at the end a directory with a file for each day. `-` is standard output; a file
             open for bytes may be given, too.
         from_date: only messages of this time and later; from the beginning if left out.
@@ -74,8 +88,17 @@ async def export_history(
         source_number: only messages from this number or SenderID.
         destination_number: only messages to this number.
         message_id: only the messages with these ids.
-        format: `jsonl`, `csv` or `parquet`, where no suffix says it.
+        format: one of the suffixes, without its first dot, where the path has none.
         by_day: write a directory with a file for each day.
+        update: bring a directory by day up to date: read its last days again, for statuses change,
+            and those that came after; replace the files of these days, one by one, and keep the
+            others. A directory that is not there yet is written as a whole. What is read are whole
+            days: `from_date` must be the first second of one, in UTC, and `to_date` the last.
+        look_back: how long before the last day that is there an update begins; 3 days by default.
+        with_rates: add the columns `country` (two letters) and `price_group` of the destination, by
+            the account's prices as they are now; in JSON Lines `currency`, too. Needs phonenumbers
+            (extra `phone`).
+        excel: write CSV for Excel: with a byte order mark, and with phone numbers and ids as texts.
         windows_in_flight: how many windows are read at a time, each with up to four requests; fewer
             as long as the service says that it is too much.
         mask: hide numbers and texts.
@@ -98,6 +121,15 @@ async def export_history(
     query, faults = check_query(kind, from_date, to_date, filters)
     target, more = check_target(path, format, by_day=by_day)
     faults += more
+    if update and query is not None and target is not None:
+        look_back = _LOOK_BACK if look_back is None else look_back
+        faults += check_update(query, look_back, by_day=target.by_day)
+    elif look_back is not None and not update:
+        faults.append(Fault("look_back", "is of an update: it needs update=True (--update)"))
+    if excel and target is not None and not target.format.startswith("csv"):
+        faults.append(Fault("excel", f"is for CSV, and the format is {target.format}"))
+    if with_rates:
+        faults += check_phonenumbers()
     if client.session.is_closed:
         faults.append(Fault("client", "is closed"))
     if type(cast("object", windows_in_flight)) is not int or not (
@@ -107,5 +139,16 @@ async def export_history(
         faults.append(Fault("windows_in_flight", problem))
     if query is None or target is None or faults:
         raise InvalidRequest("export_history", tuple(faults))
-    job = Job(query, target, windows_in_flight, mask, raw, restart, on_progress)
+    job = Job(
+        query,
+        target,
+        windows_in_flight=windows_in_flight,
+        mask=mask,
+        raw=raw,
+        excel=excel,
+        with_rates=with_rates,
+        look_back=look_back,
+        restart=restart,
+        on_progress=on_progress,
+    )
     return await Export(client.session, job).run()

@@ -17,7 +17,7 @@ from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from errno import EIO
 from itertools import groupby
 from os import SEEK_END
@@ -36,16 +36,16 @@ from voxsms.export._rows import Row, take
 from voxsms.export.formats import Format
 from voxsms.masking import mask_number
 
-LAYOUT = "3"
+LAYOUT = "4"
 """Of the files here: to be raised with every change, so that two versions never mix theirs."""
-ROWS, RESULT = "rows", "result"
+ROWS, RESULT, TEMPORARY = "rows", "result", "temporary"
 _JOURNAL, _NEW_JOURNAL = "journal", "journal.new"
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 """What Hive, Spark, Arrow and DuckDB call the rows without a value."""
 _DAY = len("yyyy-MM-dd")
 _NUMBERS = ("source_number", "destination_number")
 _MAX_SHOWN = 60
-_WAY_OUT = ". Nothing was changed: choose another file, or begin again with restart (--restart)"
+WAY_OUT = ". Nothing was changed: choose another file, or begin again with restart (--restart)"
 
 
 @attrs.frozen
@@ -56,7 +56,24 @@ class Section:
     """Empty if the export is not by day."""
     rows: int
     is_stray: bool
+    scale: int
+    """How many decimals the amounts have, if the format needs to know."""
     content: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class SavedSection:
+    """A section as it stands in `rows`."""
+
+    day: str
+    rows: int
+    """Those that stay."""
+    is_stray: bool
+    scale: int
+    start: int
+    size: int
+    dropped: frozenset[int]
+    """The indexes of the rows that are left out: they stand elsewhere, too."""
 
 
 @attrs.frozen
@@ -69,7 +86,7 @@ class EncodedWindow:
     """How many rows the service counted, with those of the seconds before and after."""
     sections: Sequence[Section]
     """The strays last."""
-    keys: "array[int]"
+    keys: Sequence[int]
     """Of all rows, in order."""
 
     @classmethod
@@ -80,8 +97,9 @@ class EncodedWindow:
             for day, group in groupby(rows, _day) if by_day else [("", rows)]:
                 if some := [*group]:
                     content = format_.encode(some)
-                    sections.append(Section(day, len(some), is_stray, content))
-        keys = array("q", take(found.rows, "key") + take(found.strays, "key"))
+                    scale = format_.scale_of(content)
+                    sections.append(Section(day, len(some), is_stray, scale, content))
+        keys = take(found.rows, "key") + take(found.strays, "key")
         return cls(index, found.total, sections, keys)
 
 
@@ -152,10 +170,10 @@ class Checkpoint:
                 head = _parse(journal.readline()) or {}
                 was, plan = dict[str, str](head["identity"]), _read_plan(head["plan"])
             except (ValueError, KeyError, TypeError):
-                raise CheckpointMismatch(f"{self.path} cannot be read{_WAY_OUT}") from None
+                raise CheckpointMismatch(f"{self.path} cannot be read{WAY_OUT}") from None
             if differences := "; ".join(_differences(was, identity)):
                 differs = f"belongs to another export ({differences})"
-                raise CheckpointMismatch(f"{self.path} {differs}{_WAY_OUT}")
+                raise CheckpointMismatch(f"{self.path} {differs}{WAY_OUT}")
             self._is_begun = True
             self._load_windows(journal, len(plan.windows))
         return plan
@@ -174,7 +192,7 @@ class Checkpoint:
                 if (about := _parse(text)) is not None:
                     self.ready = about.get("ready")
                 if rows is not None and about and about.get("index", windows) < windows:
-                    saved = _saved(about, line)
+                    saved = _saved(about, line, _keys(about))
                     rows.seek(saved.start)
                     if zlib.crc32(rows.read(saved.size)) == about["crc"]:
                         self.saved[saved.index] = saved
@@ -201,13 +219,15 @@ class Checkpoint:
             "index": window.index,
             "total": window.total,
             "start": self._end,
-            "sections": [(s.day, s.rows, len(s.content), s.is_stray) for s in window.sections],
+            "sections": [
+                (s.day, s.rows, s.is_stray, s.scale, len(s.content)) for s in window.sections
+            ],
             "crc": crc,
-            "keys": b64encode(window.keys).decode(),
+            "keys": b64encode(array("q", window.keys)).decode(),
         }
         files.append(self._open_rows(), contents)
         line = self._append(about)
-        saved = self.saved[window.index] = _saved(about, line)
+        saved = self.saved[window.index] = _saved(about, line, window.keys)
         self._end += saved.size
 
     def _open_rows(self) -> BinaryIO:
@@ -241,21 +261,25 @@ class Checkpoint:
         """Return the keys of a window's rows, the strays' last."""
         return _keys(self._read_line(saved))
 
-    def sections(self, dropped: Mapping[int, Collection[int]], *, stray: bool) -> Iterator[Section]:
-        """Return the rows of all windows in their order, without the strays that are dropped."""
+    def sections(self, dropped: Mapping[int, Collection[int]]) -> Iterator[SavedSection]:
+        """Return where the rows of all windows are, in their order; `dropped` are of the strays."""
+        for _, saved in sorted(self.saved.items()):
+            start, first = saved.start, 0
+            for day, rows, is_stray, scale, size in self._read_line(saved)["sections"]:
+                out = frozenset[int]()
+                if is_stray:
+                    here = range(first, first + rows)
+                    out = frozenset(n - first for n in dropped.get(saved.index, ()) if n in here)
+                    first += rows
+                yield SavedSection(day, rows - len(out), is_stray, scale, start, size, out)
+                start += size
+
+    def read(self, section: SavedSection) -> bytes:
+        """Return the encoded rows of a section."""
         with (self.path / ROWS).open("rb") as rows:
-            for _, saved in sorted(self.saved.items()):
-                rows.seek(saved.start)
-                first = 0
-                for day, count, size, is_stray in self._read_line(saved)["sections"]:
-                    content = rows.read(size)
-                    if is_stray != stray:
-                        continue
-                    out = {n - first for n in dropped.get(saved.index, ()) if stray}
-                    out = {n for n in out if 0 <= n < count}
-                    first += count
-                    left = self._format.drop(content, out) if out else content
-                    yield Section(day, count - len(out), is_stray, left)
+            rows.seek(section.start)
+            content = rows.read(section.size)
+        return self._format.drop(content, section.dropped) if section.dropped else content
 
     def _read_line(self, saved: Saved) -> Mapping[str, Any]:
         with (self.path / _JOURNAL).open("rb") as journal:
@@ -308,7 +332,8 @@ class Checkpoint:
         self._close_files()
         for name in (_JOURNAL, _NEW_JOURNAL, ROWS):
             files.remove(self.path / name)
-        files.remove_tree(self.path / RESULT)
+        for name in (RESULT, TEMPORARY):
+            files.remove_tree(self.path / name)
         self._is_begun, self.ready, self._end = False, None, len(self._header)
         self.saved.clear()
 
@@ -328,7 +353,8 @@ class Checkpoint:
             with suppress(OSError):  # something of someone else's is in it
                 files.remove_directory(self.path)
         elif self.ready is None:
-            files.remove_tree(self.path / RESULT)
+            for name in (RESULT, TEMPORARY):
+                files.remove_tree(self.path / name)
 
     def _close_files(self) -> None:
         with ExitStack() as steps:
@@ -355,17 +381,17 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return orjson.loads(text) if is_whole else None
 
 
-def _saved(about: Mapping[str, Any], line: int) -> Saved:
-    keys, sections = _keys(about), about["sections"]
+def _saved(about: Mapping[str, Any], line: int, keys: Sequence[int]) -> Saved:
+    sections = about["sections"]
     return Saved(
         about["index"],
         len(keys),
-        sum(rows for _, rows, _, is_stray in sections if is_stray),
+        sum(rows for _, rows, is_stray, *_ in sections if is_stray),
         about["total"],
         min(keys, default=0),
         max(keys, default=0),
         about["start"],
-        sum(size for _, _, size, _ in sections),
+        sum(size for *_, size in sections),
         line,
     )
 
@@ -391,7 +417,13 @@ def _read_plan(found: dict[str, Any]) -> Plan:
     windows, spans = (
         [_read_window(**each) for each in found[name]] for name in ("windows", "spans")
     )
-    return Plan(_read_time(found["end"]), tuple(windows), tuple(spans), bool(found["is_open"]))
+    return Plan(
+        _read_time(found["end"]),
+        tuple(windows),
+        tuple(spans),
+        bool(found["is_open"]),
+        found["first_day"] and date.fromisoformat(found["first_day"]),
+    )
 
 
 def _read_window(start: str | None, end: str, rows: int) -> Window:

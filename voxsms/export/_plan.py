@@ -8,7 +8,7 @@ What comes from beyond the ends is the neighbour's and is left to it.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import chain
 
@@ -82,6 +82,8 @@ class Plan:
     """The whole range, cut only where the service does not take it in one."""
     is_open: bool = False
     """Whether the last second of the range was not over when the plan was begun."""
+    first_day: date | None = None
+    """Of an update: the days before it stay in the directory as they are."""
 
     @property
     def rows(self) -> int:
@@ -149,9 +151,12 @@ def find_days(msg: str) -> timedelta | None:
     return int(figure) * DAY or None
 
 
-async def make_plan(source: Source) -> Plan:
-    """Ask for counts until every window holds few enough rows or is a second long."""
-    return await _Planner(source).plan()
+async def make_plan(source: Source, start: datetime | None) -> Plan:
+    """Ask for counts until every window holds few enough rows or is a second long.
+
+    The range begins at `start`, or with the history, and ends as the source's query says.
+    """
+    return await _Planner(source, start).plan()
 
 
 async def count_rows(source: Source, windows: Sequence[Window]) -> int:
@@ -168,9 +173,10 @@ async def count_rows(source: Source, windows: Sequence[Window]) -> int:
 class _Planner:
     """Counts, and cuts what holds too many rows."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, start: datetime | None) -> None:
         self._source = source
         self._query = source.query
+        self._start = start
         self._max_length: timedelta | None = None
         """The longest window that the service takes with its overlap, if it named a limit."""
 
@@ -178,7 +184,7 @@ class _Planner:
         query = self._query
         first = await self._first()
         end, is_open = await self._end(first)
-        whole = Window(query.from_date, end, first.total)
+        whole = Window(self._start, end, first.total)
         if whole.start is not None and whole.start >= whole.end:
             return Plan(whole.end, (), ())
         if self._max_length is None:
@@ -195,10 +201,10 @@ class _Planner:
         """Count everything, which also tells what time it is at the service."""
         query = self._query
         try:
-            return await self._source.count(query.from_date, query.to_date)
+            return await self._source.count(self._start, query.to_date)
         except ApiError as error:
             now = self._source.now() or self._source.guess_now()
-            self._shorter(Window(query.from_date, query.end(now)), error)
+            self._shorter(Window(self._start, query.end(now)), error)
             return await self._source.count(now, now)
 
     async def _end(self, first: Page) -> tuple[datetime, bool]:
@@ -214,7 +220,7 @@ class _Planner:
         if query.to_date is not None:
             return min(query.to_date, _LATEST) + SECOND, True
         end, step = (now or self._source.guess_now()) + SECOND, SECOND
-        end = end if query.from_date is None else max(end, query.from_date)
+        end = end if self._start is None else max(end, self._start)
         while end < _LATEST:
             page = await self._source.page(end, None, 0, query.page_rows)
             times = [read_time(row.time) for row in page.rows if row.time]

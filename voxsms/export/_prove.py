@@ -84,7 +84,8 @@ class _Proof:
         rows = [*chain.from_iterable(page.rows for page in pages)]
         keys = take(rows, "key")
         distinct = len({*keys})
-        without_id = [key for key in keys if key >= NO_ID]
+        has_digests = max(keys, default=0) >= NO_ID
+        without_id = [key for key in keys if key >= NO_ID] if has_digests else []
         totals = {page.total for page in pages}
         self.all_timed = self.all_timed and all(page.all_timed for page in pages)
         self.total = max(totals)

@@ -43,6 +43,8 @@ from voxsms.errors import ResponseInvalid
 
 NO_ID = 2**62
 """Keys from here on are digests, of rows without an id."""
+Line = bytes | msgspec.Raw
+"""A row's own JSON; a `Raw` is a view of the whole answer."""
 TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
 _DATE_LENGTH = len("yyyy-MM-dd")
 
@@ -149,10 +151,10 @@ class Layout:
         except Unreadable as trouble:
             raise ResponseInvalid(self.cmd, f"result[].{column.name}", trouble.problem) from trouble
 
-    def parse(self, line: bytes) -> dict[str, Any]:
+    def parse(self, line: Line) -> dict[str, Any]:
         """Return a row's JSON as a dict. Raise `ResponseInvalid`, which does not show the row."""
         try:
-            row: dict[str, Any] = orjson.loads(line)
+            row: dict[str, Any] = orjson.loads(bytes(line))
         except orjson.JSONDecodeError:
             problem = "a number beyond any double"
             raise ResponseInvalid(self.cmd, "result", problem) from None
@@ -267,7 +269,7 @@ class RowReader:
 
     def _lines(
         self, answer: Answer, changed: Mapping[int, dict[str, Any]], came: Sequence[object]
-    ) -> list[bytes]:
+    ) -> list[Line]:
         """Return each row's JSON on one line: as it came, but for values of the wrong type."""
         lines = _raw_lines(answer, came)
         parse = self._layout.parse
@@ -275,7 +277,7 @@ class RowReader:
             lines[index] = orjson.dumps(parse(lines[index]) | values)
         if not _has_line_ends(answer.body.rstrip()):
             return lines
-        return [orjson.dumps(parse(e)) if _has_line_ends(e) else e for e in lines]
+        return [orjson.dumps(parse(e)) if _has_line_ends(bytes(e)) else e for e in lines]
 
     def _read_patiently(self, answer: Answer) -> Page:
         cmd, payload = self._method.cmd, read_payload(self._method, answer)
@@ -298,16 +300,16 @@ class RowReader:
         return self._page(rows, total, answer, self._tidy_all(rows), came)
 
 
-def _raw_lines(answer: Answer, came: Sequence[object]) -> list[bytes]:
+def _raw_lines(answer: Answer, came: Sequence[object]) -> list[Line]:
     """Return each row as it came, or as the codec made sense of it."""
     try:
-        # As bytes: a `Raw` keeps the whole answer, and the garbage collector busy with its row.
-        return list(map(bytes, _raw_page.decode(answer.body).result))
+        lines: list[Line] = _raw_page.decode(answer.body).result
     except (msgspec.MsgspecError, RecursionError):
         return [orjson.dumps(row) for row in came]
+    return lines
 
 
-def _digest(line: bytes) -> int:
+def _digest(line: Line) -> int:
     return NO_ID + int.from_bytes(hashlib.sha256(line).digest()[:8]) % NO_ID
 
 

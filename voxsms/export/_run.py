@@ -3,9 +3,8 @@
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from threading import Event, Lock
 from typing import TypeVar
@@ -21,10 +20,12 @@ from voxsms.export._checkpoint import (
     LAYOUT,
     RESULT,
     ROWS,
+    TEMPORARY,
     Checkpoint,
     EncodedWindow,
-    Section,
+    SavedSection,
 )
+from voxsms.export._days import Days, name_part
 from voxsms.export._plan import Plan, count_rows, make_plan
 from voxsms.export._progress import ExportProgress, ExportSummary, Progress
 from voxsms.export._prove import read_window
@@ -32,8 +33,10 @@ from voxsms.export._query import Query
 from voxsms.export._repeats import Repeats, find_repeats
 from voxsms.export._rows import Layout, RowReader
 from voxsms.export._source import SECOND, Source, gather
+from voxsms.export._table import Table
 from voxsms.export._target import Target
 from voxsms.export.formats import make_format
+from voxsms.export.formats._xlsx import too_long
 
 T = TypeVar("T")
 _PAGES_A_WINDOW = 4
@@ -42,6 +45,7 @@ _PAUSES = 1.0, 2.0, 4.0, 8.0
 """Seconds before windows are read again because the history grew where it had been read."""
 _MAX_ROUNDS = 20
 """How often they are, even if it grows all the time."""
+_RANGE = ("from_date", "to_date")
 _OLD = timedelta(hours=1)
 """Of a plan: from here on its range may end too early for who calls again."""
 
@@ -55,19 +59,32 @@ class Job:
     windows_in_flight: int
     mask: bool
     raw: bool
+    excel: bool
+    with_rates: bool
+    look_back: timedelta | None
+    """Of an update: how long before the last day that is there it begins."""
     restart: bool
     on_progress: Callable[[ExportProgress], object] | None
+
+    def describe(self, session: Session) -> dict[str, str]:
+        """Return what tells the rows of this export from another's, and how they are written."""
+        return {
+            **self.query.as_text(),
+            "account": str(session.account_id or ""),
+            "format": self.target.format,
+            "mask": str(self.mask),
+            "raw": str(self.raw),
+            "excel": str(self.excel),
+            "with_rates": str(self.with_rates),
+        }
 
     def identity(self, session: Session) -> dict[str, str]:
         """Return what a checkpoint must agree with to be resumed."""
         return {
-            **self.query.as_text(),
+            **self.describe(session),
             "service": session.base_url,
-            "account": str(session.account_id or ""),
-            "format": self.target.format,
             "by_day": str(self.target.by_day),
-            "mask": str(self.mask),
-            "raw": str(self.raw),
+            "update": str(self.look_back),
             "layout": LAYOUT,
         }
 
@@ -76,10 +93,15 @@ class Export:
     """One run of an export."""
 
     def __init__(self, session: Session, job: Job) -> None:
+        self._session = session
         self._job = job
         self._identity = job.identity(session)
         layout = Layout.of(job.query.method.cmd, job.query.record)
-        self._format = make_format(job.target.format, layout, mask=job.mask, raw=job.raw)
+        self._table = Table(layout, mask=job.mask, with_rates=job.with_rates)
+        workplace = job.target.workplace or Path(tempfile.mkdtemp(prefix="voxsms-export-"))
+        self._format = make_format(
+            job.target.format, self._table, workplace / TEMPORARY, raw=job.raw, excel=job.excel
+        )
         reader = RowReader(job.query.method, layout, as_json=self._format.as_json)
         self._progress = Progress(job.on_progress)
         max_in_flight = job.windows_in_flight * _PAGES_A_WINDOW
@@ -89,8 +111,12 @@ class Export:
         self._threads = CapacityLimiter(1)
         self._at_work = Lock()
         self._is_stopped = Event()
-        workplace = job.target.workplace or Path(tempfile.mkdtemp(prefix="voxsms-export-"))
         self._work = Checkpoint(workplace, self._format)
+        self._days: Days | None = None
+        if job.target.path is not None and job.target.by_day:
+            told = job.describe(session) | {"columns": ",".join(self._table.names)}
+            kept = {name: text for name, text in told.items() if name not in _RANGE}
+            self._days = Days(job.target.path, name_part(kept, job.target.format))
 
     async def run(self) -> ExportSummary:
         """Export. Raises what `voxsms.errors` says, and `OSError` for the disk's own troubles."""
@@ -116,16 +142,18 @@ class Export:
         await self._block(self._work.open)
         plan, is_resumed = await self._find_plan()
         if self._work.ready is None:
+            if not self._format.as_json or self._job.with_rates:
+                await self._table.ask(self._session)
             await self._read_all(plan)
-            await self._block(partial(self._assemble, await self._settle(plan)))
-        rows = await self._block(self._put_in_place)
+            await self._block(partial(self._assemble, plan, await self._settle(plan)))
+        rows = await self._block(partial(self._put_in_place, plan))
         return ExportSummary(
             path=self._job.target.path,
             rows=rows,
             requests=self._source.requests,
             windows=len(plan.windows),
             seconds=self._source.clock.monotonic() - self._began,
-            from_date=self._job.query.from_date,
+            from_date=_start(plan.first_day) or self._job.query.from_date,
             to_date=plan.end - SECOND,
             resumed=is_resumed,
         )
@@ -150,22 +178,37 @@ class Export:
         if plan is not None:
             plan = self._check_age(plan)
         else:
-            plan = await make_plan(self._source)
+            first_day = await self._block(self._find_first_day)
+            plan = await make_plan(self._source, _start(first_day) or self._job.query.from_date)
+            plan = attrs.evolve(plan, first_day=first_day)
+            if self._days is None and plan.rows > self._format.max_rows:
+                raise too_long(plan.rows)
             await self._block(partial(self._work.begin, self._identity, plan))
         self._progress.begin(plan, self._work.saved.values())
         return plan, is_resumed
 
     def _load(self) -> Plan | None:
-        work, target = self._work, self._job.target
+        work, days = self._work, self._days
         plan = None if self._job.restart else work.load(self._identity)
         if plan is None:
-            target.clear(work.path)
+            if days is not None:
+                days.clear(work.path)
             work.forget()
         elif work.ready is not None:
             result = work.path / work.ready["name"]
-            if not result.exists() and not target.is_in_place(result):
+            if not result.exists() and not self._job.target.is_in_place(result):
                 work.note_gone()
+        if days is not None and self._job.look_back is not None:
+            days.check_update(is_begun=plan is not None and plan.first_day is not None)
         return plan
+
+    def _find_first_day(self) -> date | None:
+        """Return the day with which an update begins; None where all has to be read."""
+        look_back, from_date = self._job.look_back, self._job.query.from_date
+        if self._days is None or look_back is None:
+            return None
+        first = self._days.find_first(look_back)
+        return first if first is None or from_date is None else max(first, from_date.date())
 
     def _check_age(self, plan: Plan) -> Plan:
         """See how old a plan is. Nobody may take a stopped run's range for one up to now."""
@@ -289,28 +332,43 @@ class Export:
         saved, doubtful = self._work.saved, repeats.shared | repeats.dropped.keys()
         return [n for n, each in enumerate(counts) if each.total != saved[n].total or n in doubtful]
 
-    def _assemble(self, repeats: Repeats) -> None:
+    def _assemble(self, plan: Plan, repeats: Repeats) -> None:
         """Make the result, or write it to the stream, of what was saved."""
-        work, target = self._work, self._job.target
-        rows = sum(each.rows for each in work.saved.values()) - repeats.extra
-        if target.path is not None and not target.by_day and work.is_in_order:
+        work, target, days = self._work, self._job.target, self._days
+        if target.path is not None and days is None and work.is_in_order:
             work.finish_rows()
-            work.note_ready(ROWS, rows)
+            work.note_ready(ROWS, sum(each.rows for each in work.saved.values()) - repeats.extra)
             return
-        sections = chain(work.sections({}, stray=False), work.sections(repeats.dropped, stray=True))
-        target.write(self._format, map(self._check_stop, sections), work.path / RESULT)
-        work.note_ready(RESULT, rows)
+        sections = sorted(
+            work.sections(repeats.dropped), key=lambda each: (each.day, each.is_stray)
+        )
+        result = work.path / RESULT
+        write = target.write if days is None else days.write
+        if days is not None and plan.first_day is not None:
+            span = plan.first_day, (plan.end - SECOND).date()
+            write = partial(days.write_update, span=span)
+        work.note_ready(RESULT, write(self._format, sections, self._read_section, result))
 
-    def _check_stop(self, section: Section) -> Section:
+    def _read_section(self, section: SavedSection) -> bytes:
         if self._is_stopped.is_set():
             raise InterruptedError("the export was stopped")
-        return section
+        return self._work.read(section)
 
-    def _put_in_place(self) -> int:
+    def _put_in_place(self, plan: Plan) -> int:
         """Move the result to its name, and leave nothing beside it; return its rows."""
-        work, target = self._work, self._job.target
+        work, days = self._work, self._days
         ready = work.ready or {}
-        target.replace(work.path / ready["name"])
-        target.clear(work.path)
+        result = work.path / ready["name"]
+        if days is None:
+            self._job.target.replace(result)
+        elif plan.first_day is None:
+            days.replace(result)
+            days.clear(work.path)
+        else:
+            days.update(result)
         work.finish()
         return int(ready["rows"])
+
+
+def _start(first_day: date | None) -> datetime | None:
+    return None if first_day is None else datetime.combine(first_day, time(), UTC)

@@ -20,6 +20,10 @@ _MAX_REFUSALS = 8
 _MAX_WAIT = 30.0
 _CALM = 50
 """Pages after which one more is asked for at a time, where the service had had enough."""
+_NEAR = 0.01
+"""Seconds, at the most, after which a service answers that needs no more than a few requests under
+way: the answers of many would only push each other out of the processor's cache."""
+_FEWER = 4
 _MAX_APART = 3.0
 """Seconds between two clocks that say the same."""
 
@@ -84,6 +88,7 @@ class Source:
         self._reader = reader
         self._max_in_flight = max_in_flight
         self._in_flight = CapacityLimiter(max_in_flight)
+        self._is_near = False
         self._calm = 0
         self._on_count = on_count
 
@@ -145,9 +150,15 @@ class Source:
 
     async def _ask(self, request: attrs.AttrsInstance, read: Callable[[Answer], Page]) -> Page:
         self.requests += 1
+        asked_at = self.clock.monotonic()
         page = await self._session.read(self.query.method, request, read)
+        answered_at = self.clock.monotonic()
         if self.answered_at is None:
-            self.answered_at = self.clock.monotonic()
+            self.answered_at = answered_at
+        if not self._is_near and answered_at - asked_at < _NEAR:
+            self._is_near = True
+            self._max_in_flight = max(1, self._max_in_flight // _FEWER)
+            self._in_flight.total_tokens = min(self.at_once, self._max_in_flight)
         self._calm += 1
         if self._calm % _CALM == 0 and self.at_once < self._max_in_flight:
             self._in_flight.total_tokens = self.at_once + 1

@@ -1,40 +1,29 @@
-"""Where an export goes and as what, checked before anything is asked for; and the last step to it.
+"""Where an export goes and as what, checked before anything is asked for; a file's last step."""
 
-A file is replaced by a rename. A directory is replaced in three steps (the old one aside, the new
-one in, the old one away), each of which the next run can go on from. Only a directory that holds
-nothing but what an export writes is replaced.
-"""
-
-import errno
 import io
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Sequence
 from importlib import import_module
-from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import attrs
 
+from voxsms.api.phone_numbers import import_phonenumbers
 from voxsms.errors import Fault
 from voxsms.export import _files as files
-from voxsms.export._checkpoint import Section
+from voxsms.export._checkpoint import SavedSection
+from voxsms.export._days import Read, holds_days_alone, scale_of, write_file
 from voxsms.export.formats import NAMES, Format
 
 Destination = str | os.PathLike[str] | BinaryIO
 """A path, `-` for standard output, or a file opened for writing bytes."""
-_OLD = "old"
-"""The name of the directory that is replaced, in the directory of the export."""
-_is_day = re.compile(r"day=(\d{4}-\d\d-\d\d|__HIVE_DEFAULT_PARTITION__)").fullmatch
-_is_part = re.compile(rf"part-\d+\.({'|'.join(NAMES)})").fullmatch
 
 
 @attrs.frozen
 class Target:
-    """A file, a directory of files by day, or a stream."""
+    """A file or a stream; or a directory, which `Days` makes."""
 
     path: Path | None
     stream: BinaryIO | None
@@ -46,88 +35,29 @@ class Target:
         """The directory in which the export is made, on the same disk; a stream has none."""
         return None if self.path is None else self.path.with_name(f".{self.path.name}.export")
 
-    def write(self, format_: Format, sections: Iterable[Section], result: Path) -> None:
-        """Write rows to the stream, or make the file or directory that becomes the result."""
+    def write(
+        self, format_: Format, sections: Sequence[SavedSection], read: Read, result: Path
+    ) -> int:
+        """Write to the stream, or make the file that becomes the result; return its rows."""
+        parts, scale = map(read, sections), scale_of(sections)
         if self.stream is not None:
-            format_.write(self.stream, (section.content for section in sections))
+            format_.write(self.stream, parts, scale)
             self.stream.flush()
-            return
-        files.remove_tree(result)
-        if self.by_day:
-            self._write_days(format_, sections, result)
         else:
-            _write_file(format_, sections, result)
-
-    def _write_days(self, format_: Format, sections: Iterable[Section], result: Path) -> None:
-        """Write a file for each day; a second one for its rows that have a date alone."""
-        files.make_directory(result)
-        for day, of_day in groupby(sections, key=lambda section: section.day):
-            directory = result / f"day={day}"
-            files.make_directory(directory)
-            number = sum(1 for _ in directory.iterdir())
-            _write_file(format_, of_day, directory / f"part-{number}.{self.format}")
-            files.sync_directory(directory)
-        files.sync_directory(result)
+            files.remove_tree(result)
+            write_file(format_, result, parts, scale)
+        return sum(section.rows for section in sections)
 
     def replace(self, result: Path) -> None:
-        """Put the result in its place, if that has not been done; go on wherever it was stopped."""
-        if self.path is None:
-            return
-        if self.by_day and _exists(result):
-            old = result.with_name(_OLD)
-            if _exists(self.path) and not _exists(old):
-                if not holds_days_alone(self.path):
-                    raise OSError(errno.ENOTEMPTY, "Directory not empty", str(self.path))
-                files.replace(self.path, old)
-            files.replace(result, self.path)
-        elif _exists(result):
-            files.replace(result, self.path)
-        files.sync_directory(self.path.parent)
+        """Put the result in its place, if that has not been done."""
+        if self.path is not None:
+            if os.path.lexists(result):
+                files.replace(result, self.path)
+            files.sync_directory(self.path.parent)
 
     def is_in_place(self, result: Path) -> bool:
         """Return whether a result that was ready was moved, and is still there."""
-        return not _exists(result) and self.path is not None and _exists(self.path)
-
-    def clear(self, workplace: Path) -> None:
-        """Remove the directory that was replaced; put it back if nothing has replaced it."""
-        old = workplace / _OLD
-        if self.path is None or not _exists(old):
-            return
-        if not _exists(self.path):
-            files.replace(old, self.path)
-            return
-        for day in old.iterdir():
-            for part in day.iterdir() if _is_day(day.name) and day.is_dir() else ():
-                if _is_part(part.name):
-                    files.remove(part)
-            with suppress(OSError):  # something else was put in: it stays
-                files.remove_directory(day)
-        with suppress(OSError):
-            files.remove_directory(old)
-
-
-def _exists(path: Path) -> bool:
-    return os.path.lexists(path)
-
-
-def holds_days_alone(path: Path) -> bool:
-    """Return whether a directory holds nothing but what an export by day writes, or nothing."""
-    return path.is_dir() and all(
-        _is_day(day.name) and not day.is_symlink() and all(map(_is_part, _names(day)))
-        for day in path.iterdir()
-    )
-
-
-def _names(directory: Path) -> Iterator[str]:
-    if not directory.is_dir():
-        return iter([directory.name])
-    return (each.name for each in directory.iterdir())
-
-
-def _write_file(format_: Format, sections: Iterable[Section], path: Path) -> None:
-    with files.create(path) as file:
-        format_.write(file, (section.content for section in sections))
-        files.sync(file)
+        return not os.path.lexists(result) and self.path is not None and os.path.lexists(self.path)
 
 
 def check_target(
@@ -156,14 +86,13 @@ def _check_path(
 ) -> tuple[Target | None, list[Fault]]:
     path = Path(given)
     by_day = by_day or given.endswith(("/", os.sep))
-    suffix = path.suffix.removeprefix(".").lower()
-    named = suffix if suffix in NAMES else None
+    named = _named_format(path)
     if format_ is not None and named not in (None, format_):
-        return None, [Fault("format", f"is {format_}, but the path ends with {path.suffix}")]
-    kind = format_ or named or ("parquet" if by_day and not suffix else None)
+        return None, [Fault("format", f"is {format_}, but the path ends with .{named}")]
+    kind = format_ or named or ("parquet" if by_day and not path.suffix else None)
     if kind is None:
         known = ", ".join(f".{each}" for each in NAMES)
-        shown = f"ends with {path.suffix!r}" if suffix else "has no suffix"
+        shown = f"ends with {path.suffix!r}" if path.suffix else "has no suffix"
         return None, [Fault("path", f"{shown}; it must be one of {known}, or give a format")]
     try:
         # What a link points to is replaced, and not the link.
@@ -173,6 +102,13 @@ def _check_path(
         problem = f"is no name of a file: {getattr(error, 'strerror', error)}"
     faults = [Fault("path", problem)] if problem else []
     return Target(path, None, kind, by_day), faults + _check_library(kind)
+
+
+def _named_format(path: Path) -> str | None:
+    """Return the format that the end of a name says, `.csv` as well as `.csv.gz`."""
+    ends = ("".join(path.suffixes[-2:]), path.suffix)
+    found = [end.removeprefix(".").lower() for end in ends]
+    return next((each for each in found if each in NAMES), None)
 
 
 def _find_problem(path: Path, *, by_day: bool) -> str | None:
@@ -192,11 +128,25 @@ def _find_problem(path: Path, *, by_day: bool) -> str | None:
     return None
 
 
+_LIBRARIES = {
+    "parquet": ("pyarrow.parquet", "a Parquet file needs pyarrow: pip install 'voxsms[parquet]'"),
+    "xlsx": ("xlsxwriter", "a workbook needs XlsxWriter: pip install 'voxsms[xlsx]'"),
+}
+
+
 def _check_library(format_: str) -> list[Fault]:
-    if format_ != "parquet":
-        return []
+    name, problem = _LIBRARIES.get(format_, ("zlib", ""))
     try:
-        import_module("pyarrow.parquet")
+        import_module(name)
     except ModuleNotFoundError:
-        return [Fault("path", "a Parquet file needs pyarrow: pip install 'voxsms[parquet]'")]
+        return [Fault("path", problem)]
+    return []
+
+
+def check_phonenumbers() -> list[Fault]:
+    """Return what is wrong if the countries of numbers are not known here."""
+    try:
+        import_phonenumbers()
+    except ModuleNotFoundError:
+        return [Fault("with_rates", "needs phonenumbers: pip install 'voxsms[phone]'")]
     return []

@@ -14,7 +14,8 @@ from functools import update_wrapper
 from typing import ParamSpec
 
 try:
-    from voxsms.sandbox._sandbox import Sandbox
+    from voxsms.sandbox._sandbox import Sandbox, running_urls
+    from voxsms.sandbox._server import ServerThread
 except ModuleNotFoundError as missing:
     name = str(missing.name).partition(".")[0]
     if name not in ("starlette", "uvicorn"):
@@ -23,14 +24,18 @@ except ModuleNotFoundError as missing:
         f"the sandbox needs {name}: pip install 'voxsms[sandbox]'", name=name
     ) from None
 
+from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
-from voxsms.sandbox._faults import KINDS, FaultScript, InjectedFault
-from voxsms.sandbox._ledger import Delivery, Ledger
+from voxsms.sandbox._faults import CALLBACK_KINDS, KINDS, FaultScript, InjectedFault
+from voxsms.sandbox._ledger import Delivered, Delivery, Ledger, SentMessage
 from voxsms.sandbox._settings import PRICES, Number, Settings
 
 __all__ = [
+    "CALLBACK_KINDS",
     "KINDS",
     "PRICES",
+    "CallbackPost",
+    "Delivered",
     "Delivery",
     "FaultScript",
     "InjectedFault",
@@ -38,7 +43,10 @@ __all__ = [
     "Number",
     "Sandbox",
     "SandboxClock",
+    "SentMessage",
+    "ServerThread",
     "Settings",
+    "running_urls",
     "serve",
 ]
 

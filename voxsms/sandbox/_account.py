@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import attrs
 
 from voxsms.api.models import DeliveryStatus, Direction
+from voxsms.api.statuses import advance
 from voxsms.api.wire import TIME_FORMAT
 from voxsms.pricing import EXACT, total
 from voxsms.sandbox._calls import Refusal
@@ -65,6 +66,10 @@ FIELDS = {
 _TABLES = f"""
 PRAGMA synchronous = OFF;  -- a sandbox's file need not outlive a power cut
 CREATE TABLE IF NOT EXISTS account (balance TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS identity (
+    account_id INTEGER NOT NULL, api_key TEXT NOT NULL, callback_salt TEXT NOT NULL,
+    key_id TEXT NOT NULL, private_key TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS numbers (number TEXT PRIMARY KEY, sms_enabled INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY,
@@ -81,6 +86,11 @@ CREATE TABLE IF NOT EXISTS messages (
     text TEXT,                  -- as JSON
     json TEXT NOT NULL GENERATED ALWAYS AS ({_JSON}) STORED
 );
+"""
+
+_MOVE = """
+UPDATE messages SET status = advance(status, {}), due = {} WHERE due <= ? AND status = {}
+RETURNING id, kind, source, destination, status
 """
 
 INDEXES = """
@@ -126,6 +136,28 @@ class NewMessage:
     direction: Direction = Direction.OUT
 
 
+@attrs.frozen
+class KeptIdentity:
+    """The credentials of an account, in a database."""
+
+    account_id: int
+    api_key: str = attrs.field(repr=False)
+    callback_salt: str = attrs.field(repr=False)
+    key_id: str
+    private_key: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Moved:
+    """A message whose delivery status moved on."""
+
+    message_id: int
+    kind: str
+    source: str
+    destination: str
+    status: str
+
+
 class Account:
     """State in SQLite behind one lock: every method may be called from any thread."""
 
@@ -133,6 +165,10 @@ class Account:
         self.lock = threading.RLock()
         self.version = 0
         """Goes up whenever a message was recorded or its status moved on."""
+        self.on_moved: Callable[[Sequence[Moved]], None]
+        """Called with the messages whose statuses moved on, in the order in which they did."""
+        self.on_charged: Callable[[Decimal], None]
+        """Called with the balance after messages were recorded; set by the poster, as above."""
         self._settings = settings
         self._clock = clock
         self._numbers = {each.number: each for each in settings.numbers}
@@ -141,6 +177,7 @@ class Account:
             path = os.path.realpath(path)  # a link to a file that is missing is followed, too
             _make_private(Path(path))
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self.db.create_function("advance", 2, advance, deterministic=True)
         try:
             self._create_tables()
         except BaseException:
@@ -158,6 +195,31 @@ class Account:
             if self.db.execute("SELECT 1 FROM account").fetchone() is None:
                 start = str(self._settings.balance)
                 self.db.execute("INSERT INTO account VALUES (?)", (start,))
+
+    def kept_identity(self) -> KeptIdentity | None:
+        """Return the credentials that the database keeps, if any."""
+        with self.lock:
+            found = self.db.execute("SELECT * FROM identity").fetchone()
+        return None if found is None else KeptIdentity(*found)
+
+    def keep_identity(self, identity: KeptIdentity) -> None:
+        """Keep credentials in the database, instead of those that it has."""
+        with self.lock, self.db:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute("DELETE FROM identity")
+            self.db.execute("INSERT INTO identity VALUES (?,?,?,?,?)", attrs.astuple(identity))
+
+    def reset(self) -> None:
+        """Forget every message; the balance and the numbers are as in the settings again."""
+        with self.lock, self.db:
+            self.db.execute("BEGIN")
+            self.db.execute("DELETE FROM messages")
+            self.db.execute("UPDATE account SET balance = ?", (str(self._settings.balance),))
+            self.db.executemany(
+                "UPDATE numbers SET sms_enabled = ? WHERE number = ?",
+                [(each.sms_enabled, each.number) for each in self._settings.numbers],
+            )
+            self.version += 1
 
     def close(self) -> None:
         """Close the database."""
@@ -213,6 +275,7 @@ class Account:
             (last,) = self.db.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()
             ids = list(range(last + 1, last + 1 + len(messages)))
             self._insert(zip(ids, messages, strict=True), now)
+        self.on_charged(left)
         return ids, now
 
     def _insert(self, numbered: Iterable[tuple[int, NewMessage]], now: datetime) -> None:
@@ -231,7 +294,7 @@ class Account:
         """Return a new message's status, the one it will end with, and when it moves on."""
         if message.direction is Direction.IN:
             return DeliveryStatus.DELIVERED, DeliveryStatus.DELIVERED, None
-        last = self._settings.fates.get(message.destination, DeliveryStatus.DELIVERED)
+        last = self._settings.outcomes.get(message.destination, DeliveryStatus.DELIVERED)
         return DeliveryStatus.QUEUED, last, due
 
     def settle(self) -> None:
@@ -239,13 +302,18 @@ class Account:
         now, travel = self._clock.time(), self._settings.deliver_after
         with self.lock:
             sent = self.db.execute(
-                "UPDATE messages SET status = 'DISPATCHED', due = due + ?"
-                " WHERE due <= ? AND status = 'QUEUED'",
-                (travel, now),
-            )
+                _MOVE.format("'DISPATCHED'", "due + ?", "'QUEUED'"), (travel, now)
+            ).fetchall()
             ended = self.db.execute(
-                "UPDATE messages SET status = final_status, due = NULL"
-                " WHERE due <= ? AND status = 'DISPATCHED'",
-                (now,),
-            )
-            self.version += bool(sent.rowcount + ended.rowcount)
+                _MOVE.format("final_status", "NULL", "'DISPATCHED'"), (now,)
+            ).fetchall()
+            moved = [Moved(*row) for row in sent + ended]
+            self.version += bool(moved)
+            self.on_moved(moved)
+
+    def next_due(self) -> float | None:
+        """Return when the next status moves on, seconds since the epoch; None if none will."""
+        with self.lock:
+            found = self.db.execute("SELECT min(due) FROM messages WHERE due IS NOT NULL")
+            (due,) = found.fetchone()
+        return None if due is None else float(due)

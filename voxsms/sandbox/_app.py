@@ -4,7 +4,6 @@ What costs little comes first: the size of the body, the number of its fields, t
 Nobody without those gets a method carried out or meets a fault of the script.
 """
 
-import logging
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -16,12 +15,16 @@ from starlette.types import Receive, Scope, Send
 
 from voxsms.api.spec import METHODS
 from voxsms.sandbox._calls import Call, Refusal, Reply
+from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._control import Control
+from voxsms.sandbox._faults import KINDS
+from voxsms.sandbox._log import log_request, outcome_of
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._wire_faults import Exchange, carry_out
 
-_LOG = logging.getLogger("voxsms")
 # Both ways of addressing a method, with and without the slash at the end.
 _PATHS = ("/platform_api/{cmd}/", "/platform_api/{cmd}", "/platform_api/", "/platform_api")
+_CONTROL_PATH = "/sandbox/{name:path}"
 
 MAX_BODY = 2 * 1024 * 1024
 """Bytes of a request's body; a gateway refuses a longer one with HTTP 413."""
@@ -56,34 +59,70 @@ class _Endpoint:
         """Answer one request."""
         service = self._service
         exchange = Exchange(service.clock, scope, receive, send)
-        try:
-            call = await _read_call(Request(scope, receive))
-        except ClientDisconnect:
+        request = Request(scope, receive)
+        form = await _form_or_refusal(request, exchange)
+        if form is None:
             return
-        except _TooLarge as error:
-            answer = exchange.answer if error.was_read else exchange.answer_early
-            await answer(error.reply)
-            return
+        method = request.path_params.get("cmd") or form.get("cmd", "")
+        call = Call(method, form, request.headers.get("authorization"))
         known = call.method if call.method in METHODS else "unknown"
         service.ledger.count_request(known)
         try:
             service.admit(call)
         except Refusal as refusal:
-            _LOG.debug("sandbox: %s, refused: %s", known, refusal.code)
+            log_request(call, outcome_of(refusal.reply(), (), ""))
             await exchange.answer(refusal.reply())
             return
         fault = service.faults.take(call.method)
-        _LOG.debug("sandbox: %s, fault: %s", known, fault.kind)
-        await carry_out(exchange, partial(service.answer, call), fault)
+        if not KINDS[fault.kind].commits:
+            log_request(call, "nothing carried out: ", fault)
+        await carry_out(exchange, partial(service.answer, call, fault), fault)
 
 
-def make_app(service: Service) -> Router:
+class _ControlEndpoint:
+    """The ASGI application behind every path of the control API; it meets no fault."""
+
+    def __init__(self, control: Control, clock: SandboxClock) -> None:
+        self._control = control
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange = Exchange(self._clock, scope, receive, send)
+        request = Request(scope, receive)
+        refusal = self._control.refuse(request.headers)  # before a byte of the body is read
+        if refusal is not None:
+            await exchange.answer_early(refusal)
+            return
+        form = await _form_or_refusal(request, exchange)
+        if form is not None:
+            name = request.path_params["name"].rstrip("/")
+            await exchange.answer(self._control.answer(request.method, name, form))
+
+
+def make_app(service: Service, control: Control) -> Router:
     """Return the application that knows the paths."""
-    endpoint = _Endpoint(service)
-    return Router([Route(path, endpoint) for path in _PATHS], redirect_slashes=False)
+    endpoint, controls = _Endpoint(service), _ControlEndpoint(control, service.clock)
+    routes = [Route(path, endpoint) for path in _PATHS]
+    return Router(
+        [*routes, Route(_CONTROL_PATH, controls)],  # an app, not a function: it takes any method
+        redirect_slashes=False,
+    )
 
 
-async def _read_call(request: Request) -> Call:
+async def _form_or_refusal(request: Request, exchange: Exchange) -> dict[str, str] | None:
+    """Return the form fields of a request, or refuse it as too large; None if there is no more."""
+    try:
+        return await _read_form(request)
+    except ClientDisconnect:
+        pass
+    except _TooLarge as error:
+        answer = exchange.answer if error.was_read else exchange.answer_early
+        await answer(error.reply)
+    return None
+
+
+async def _read_form(request: Request) -> dict[str, str]:
     body = await _read_body(request)
     content_type = request.headers.get("content-type", "")
     # A field of the body counts more than one of the query string; of a repeated one, the last.
@@ -94,8 +133,7 @@ async def _read_call(request: Request) -> Call:
         form.update(_multipart(content_type, body))
     else:
         form.update(_urlencoded(body.decode(errors="replace")))
-    method = request.path_params.get("cmd") or form.get("cmd", "")
-    return Call(method, form, request.headers.get("authorization"))
+    return form
 
 
 async def _read_body(request: Request) -> bytes:

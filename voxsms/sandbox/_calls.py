@@ -1,6 +1,7 @@
 """A request taken out of HTTP, and the answer or refusal before it is put into it."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -9,7 +10,10 @@ import orjson
 from voxsms.api import fault_codes
 from voxsms.api.codec import ParameterFault
 from voxsms.api.wire import Violation
+from voxsms.pricing import EXACT
 
+ACCOUNT_NAMES = {"account_name": "sandbox", "account_email": "sandbox@voxsms.example"}
+_BALANCE_SHOWN = Decimal("0.0001")
 JSON = "application/json"
 FILE = "application/octet-stream"
 
@@ -73,3 +77,13 @@ class Refusal(Exception):
     def reply(self, headers: Mapping[str, str] | None = None) -> Reply:
         """Return it as an answer."""
         return Reply.json({"error": {"code": self.code, "msg": self.msg}}, headers)
+
+
+def exact_number(amount: Decimal) -> orjson.Fragment:
+    """Write an amount as a JSON number with every digit it has."""
+    return orjson.Fragment(f"{amount:f}")
+
+
+def shown_balance(balance: Decimal) -> Decimal:
+    """Return a balance as the service shows it, with four decimals."""
+    return balance.quantize(_BALANCE_SHOWN, context=EXACT)

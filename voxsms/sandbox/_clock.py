@@ -2,7 +2,16 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+_END = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""A year before Python's last: a clock that runs goes on for a while."""
+
+
+def _check(moment: float) -> None:
+    if not 0 <= moment < _END:
+        raise ValueError("the clock cannot go there: it knows the years 1970 to 9998")
 
 
 class SandboxClock:
@@ -15,8 +24,19 @@ class SandboxClock:
         self._lock = threading.Lock()
         self._ahead = 0.0
         self._stands_at: float | None = None
-        if start is not None:
-            self.set(start)
+        self.on_change: Callable[[], None] | None = None
+        """Called after the time was set or moved; for the sandbox."""
+        self._start = start
+        self.reset()
+
+    def reset(self) -> None:
+        """Make it what it was at first."""
+        if self._start is not None:
+            self.set(self._start)
+            return
+        with self._lock:
+            self._ahead, self._stands_at = 0.0, None
+        self._changed()
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -26,28 +46,47 @@ class SandboxClock:
     def _time(self) -> float:
         return time.time() + self._ahead if self._stands_at is None else self._stands_at
 
+    @property
+    def stands(self) -> bool:
+        """Whether it goes on only when it is driven."""
+        with self._lock:
+            return self._stands_at is not None
+
     def now(self) -> datetime:
         """Return the time as an aware UTC `datetime`."""
         return datetime.fromtimestamp(self.time(), UTC)
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Move forward (or back); a clock that stands goes on standing, there."""
+        """Move forward (or back); a clock that stands goes on standing, there.
+
+        Raises:
+            ValueError: that is before 1970 or after 9998.
+        """
         step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
         with self._lock:
+            _check(self._time() + step)
             if self._stands_at is None:
                 self._ahead += step
             else:
                 self._stands_at += step
+        self._changed()
 
     def set(self, moment: datetime) -> None:
         """Make it `moment`, an aware `datetime`, and stand still there."""
         if moment.utcoffset() is None:
             raise ValueError("the clock of a sandbox needs an aware datetime, such as one in UTC")
+        _check(moment.timestamp())
         with self._lock:
             self._stands_at = moment.timestamp()
+        self._changed()
 
     def run(self) -> None:
         """Go on from here at the pace of real time."""
         with self._lock:
             self._ahead = self._time() - time.time()
             self._stands_at = None
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()

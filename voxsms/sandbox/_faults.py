@@ -5,6 +5,7 @@ whether the request is carried out before the fault: whether the ledger then hol
 """
 
 import re
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from voxsms.api.callbacks import CALLBACKS
 from voxsms.api.spec import METHODS
 
 
@@ -94,45 +96,102 @@ _KINDS = (
     Kind("commit_then_never", "Carries the request out and never answers.", commits=True),
 )
 
+_CALLBACK_KINDS = (
+    Kind("callback_duplicated", "Posts the callback, and once more when that was answered."),
+    Kind("callback_reordered", "Posts the callback after the one that follows it."),
+    Kind(
+        "callback_forged",
+        "Signs the callback with another salt, as one does who does not know yours.",
+    ),
+    Kind("callback_nested", "Writes the callback's object one level deeper than it belongs."),
+    Kind(
+        "callback_late",
+        "Posts the callback some seconds of the sandbox's clock later.",
+        options={"seconds": 60.0},
+    ),
+)
+
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _KINDS})
-"""Every kind of fault by its name."""
+"""Every kind of fault of a request, by its name."""
+CALLBACK_KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _CALLBACK_KINDS})
+"""Every kind of fault of a callback."""
+_ALL = {**KINDS, **CALLBACK_KINDS}
+_TYPES = tuple(spec.name for spec in CALLBACKS)
 
 
-def _known(_: object, attribute: "attrs.Attribute[Any]", value: str | None) -> None:
-    known = KINDS if attribute.name == "kind" else METHODS
-    if value is not None and value not in known:
-        raise ValueError(f"{attribute.name}: {value!r} is not one of {', '.join(known)}")
+def _known(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    if value not in _ALL:
+        raise ValueError(f"{attribute.name}: {value!r} is not one of {', '.join(_ALL)}")
 
 
 def _at_least_one(_: object, attribute: "attrs.Attribute[Any]", value: int) -> None:
     if value < 1:
         raise ValueError(f"{attribute.name}: is {value}; it must be at least 1")
+    if value > sys.maxsize:
+        raise ValueError(f"{attribute.name}: is larger than {sys.maxsize}")
+
+
+def _is_utf8(value: object) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+_MAX_SECONDS = 10**8
+_OPTIONS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "seconds": (
+        f"a number from 0 to {_MAX_SECONDS:,}",
+        lambda value: isinstance(value, int | float) and 0 <= value <= _MAX_SECONDS,
+    ),
+    "code": (
+        "a whole number of at most 9 digits",
+        lambda value: type(value) is int and abs(value) < 10**9,
+    ),
+    "status": (
+        "an HTTP status from 200 to 599 that has a body",
+        lambda value: type(value) is int and 200 <= value < 600 and value not in (204, 304),  # noqa: PLR2004 - HTTP's
+    ),
+    "retry_after": (
+        "printable ASCII, such as 7",
+        lambda value: value is None or (str(value).isascii() and str(value).isprintable()),
+    ),
+    "msg": ("text", _is_utf8),
+    "body": ("text", _is_utf8),
+    "driven": ("true or false", lambda value: isinstance(value, bool)),
+}
+"""What the value of each option may be, in words and as a test; nan is no number here."""
 
 
 @attrs.frozen
 class InjectedFault:
     """A fault, for how many requests, and of which method; None is any.
 
+    For a fault of callbacks: for how many of them, and of which type, such as `sms_inbound`.
     `options` are those of the kind: `seconds`, `code`, `msg`, `body`, `status`, `retry_after`,
     `driven`.
     """
 
     kind: str = attrs.field(validator=_known)
     times: int = attrs.field(default=1, validator=_at_least_one)
-    method: str | None = attrs.field(default=None, validator=_known)
+    method: str | None = None
     options: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
     def __attrs_post_init__(self) -> None:
         """Check that the kind knows what is asked of it."""
-        kind = KINDS[self.kind]
+        kind = _ALL[self.kind]
         if unknown := self.options.keys() - kind.options.keys():
             raise ValueError(f"{self.kind} has no option {', '.join(sorted(unknown))}")
         if kind.connecting and self.method is not None:
             raise ValueError(f"{self.kind} meets the connection: it cannot choose a method")
+        known = _TYPES if self.kind in CALLBACK_KINDS else METHODS
+        if self.method is not None and self.method not in known:
+            raise ValueError(f"method: {self.method!r} is not one of {', '.join(known)}")
+        for name, value in self.options.items():
+            words, is_good = _OPTIONS[name]
+            if not is_good(value):
+                raise ValueError(f"{self.kind}: {name} must be {words}")
 
     def option(self, name: str) -> Any:  # noqa: ANN401 - a number, a text or None, by the option
         """Return the value of an option, or the kind's default for it."""
-        return self.options.get(name, KINDS[self.kind].options[name])
+        return self.options.get(name, _ALL[self.kind].options[name])
 
 
 OK = InjectedFault("ok")
@@ -177,7 +236,7 @@ class FaultScript:
 
     A request with good credentials meets the first fault that fits its method; one without is
     refused and uses up none. A fault of the connection has its turn when it stands first; requests
-    that arrive before it are answered as usual.
+    that arrive before it are answered as usual. Callbacks meet theirs whatever stands before them.
     """
 
     def __init__(self, faults: Iterable[InjectedFault] = ()) -> None:
@@ -210,6 +269,12 @@ class FaultScript:
             self._entries.clear()
         self._changed()
 
+    def reset(self) -> None:
+        """Forget what happened, too."""
+        with self._lock:
+            self._happened.clear()
+        self.clear()
+
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change()
@@ -229,7 +294,8 @@ class FaultScript:
     def connecting(self) -> InjectedFault | None:
         """Return the fault that the next connection meets, if it is its turn; for the sandbox."""
         with self._lock:
-            first = self._entries[0] if self._entries else OK
+            of_requests = (f for f in self._entries if f.kind not in CALLBACK_KINDS)
+            first = next(of_requests, OK)
             return first if KINDS[first.kind].connecting else None
 
     def take(self, method: str) -> InjectedFault:
@@ -244,10 +310,20 @@ class FaultScript:
 
     def _position(self, method: str) -> int | None:
         for position, fault in enumerate(self._entries):
+            if fault.kind in CALLBACK_KINDS:
+                continue
             if KINDS[fault.kind].connecting:
                 return None
             if fault.method in (None, method):
                 return position
+        return None
+
+    def take_of_callback(self, type_: str) -> InjectedFault | None:
+        """Take the fault that a callback meets, None if none; for the sandbox."""
+        with self._lock:
+            for position, fault in enumerate(self._entries):
+                if fault.kind in CALLBACK_KINDS and fault.method in (None, type_):
+                    return self._use(position)
         return None
 
     def take_connecting(self, fault: InjectedFault) -> bool:
@@ -255,7 +331,7 @@ class FaultScript:
         with self._lock:
             if self.connecting() is not fault:
                 return False
-            self._use(0)
+            self._use(self._entries.index(fault))
         self._changed()
         return True
 

@@ -6,9 +6,9 @@ A history can be made up in bulk: a million rows in seconds, the same ones for t
 import csv
 import io
 import json
-import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import attrs
@@ -16,7 +16,10 @@ import attrs
 from voxsms.api.models import DeliveryStatus
 from voxsms.api.spec import MAX_ROWS
 from voxsms.api.wire import TIME_FORMAT
+from voxsms.errors import PriceUnknown
+from voxsms.pricing import RateTable
 from voxsms.sandbox._account import FIELDS, INDEXES, Account
+from voxsms.sandbox._settings import Settings
 
 
 @attrs.frozen
@@ -125,7 +128,7 @@ drawn AS (
     SELECT
         :first + n AS id,
         strftime('%Y-%m-%d %H:%M:%S', :start + :span * n / :rows, 'unixepoch') AS at,
-        printf('4477009%05d', r % 100000) AS other,
+        made_up_number(:kind, r) AS other,
         CASE WHEN :kind = 'sms' AND r % 10 < 3 THEN 'IN' ELSE 'OUT' END AS direction,
         1 + (r / 7 % 10 > 6) + (r / 7 % 10 > 8) AS fragments,
         CASE
@@ -143,7 +146,8 @@ SELECT
     CASE direction WHEN 'IN' THEN :own ELSE other END,
     direction,
     CASE final_status WHEN 'REJECTED' THEN 0 ELSE fragments END,
-    printf('0.%04d', 385 * fragments),
+    CASE WHEN direction = 'IN' OR final_status = 'REJECTED' THEN '0'
+        ELSE cost(:kind, other, fragments) END,
     CASE direction WHEN 'IN' THEN 'DELIVERED' ELSE final_status END,
     CASE direction WHEN 'IN' THEN 'DELIVERED' ELSE final_status END,
     NULL,
@@ -151,38 +155,88 @@ SELECT
 FROM drawn
 """
 
-_OWN = {"sms": "447443332211", "a2p": "VOXSMS"}
+_METHODS = {"sms": "SendSmsMessage", "a2p": "A2PSendSms"}
+_MADE_UP = (
+    ("44770090", 4),  # what Ofcom keeps for drama
+    ("4420794600", 2),
+    ("121255501", 2),  # 555-01xx, which nobody has in North America
+    ("141555501", 2),
+    ("7900123", 4),
+    ("7495765", 4),
+    ("4917655512", 3),
+    ("33199001", 4),  # what ARCEP keeps for fiction
+)
+"""What made-up numbers begin with in several countries, and how many digits follow."""
 _INDEX_NAMES = ("by_time", "by_destination", "by_due")
+MAX_FILL = 10_000_000
+"""Rows that are made up at once; a million are 250 MB."""
 _SEEDS = 100_000  # more would leave 64 bits
 
 
-def fill(
-    db: sqlite3.Connection,
-    kind: str,
-    rows: int,
-    *,
-    start: datetime,
-    end: datetime,
-    seed: int,
-) -> None:
-    """Record settled messages of one kind between two times; nothing is charged or delivered."""
-    if kind not in _OWN:
-        raise ValueError(f"kind: {kind!r} is neither sms nor a2p")
-    if rows < 1 or end <= start:
-        raise ValueError("a history needs at least one row, and an end after its start")
-    (last,) = db.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()
-    arguments = {
-        "kind": kind,
-        "rows": rows,
-        "own": _OWN[kind],
-        "seed": seed % _SEEDS,
-        "first": last + 1,
-        "start": int(start.timestamp()),
-        "span": int((end - start).total_seconds()),
-    }
-    # To sort a whole index takes a third of the time of keeping it sorted.
-    for name in _INDEX_NAMES:
-        db.execute(f"DROP INDEX {name}")
-    db.execute(_FILL, arguments)
-    for statement in INDEXES.split(";")[:-1]:
-        db.execute(statement)
+class Filler:
+    """Makes histories up, whose messages go to where the account has prices, and cost those."""
+
+    def __init__(self, settings: Settings, account: Account) -> None:
+        self._settings = settings
+        self._account = account
+        self._rates = {
+            kind: RateTable.from_resource_prices(
+                settings.prices, currency=settings.currency, method=method
+            )
+            for kind, method in _METHODS.items()
+        }
+        self._places = {kind: self._priced(kind) for kind in _METHODS}
+
+    def _priced(self, kind: str) -> list[tuple[str, int]]:
+        """Return those of the made-up numbers that have a price, else all."""
+        priced = [
+            (start, digits)
+            for start, digits in _MADE_UP
+            if self._cost(kind, start + "0" * digits, 1) != "0"
+        ]
+        return priced or list(_MADE_UP)
+
+    def _number(self, kind: str, scattered: int) -> str:
+        places = self._places[kind]
+        start, digits = places[scattered // 13 % len(places)]
+        return f"{start}{scattered % 10**digits:0{digits}}"
+
+    def _cost(self, kind: str, number: str, fragments: int) -> str:
+        try:
+            return f"{self._rates[kind].rate_for(number).cost(fragments):f}"
+        except PriceUnknown:
+            return "0"
+
+    def fill(self, kind: str, rows: int, *, start: datetime, end: datetime, seed: int) -> None:
+        """Record settled messages of one kind between two times; nothing is charged or delivered.
+
+        Raises:
+            ValueError: names the argument.
+        """
+        if kind not in _METHODS:
+            raise ValueError(f"kind: {kind!r} is neither sms nor a2p")
+        if not 1 <= rows <= MAX_FILL or end <= start:
+            raise ValueError(f"rows: a history needs 1 to {MAX_FILL:,}, and an end after its start")
+        numbers, sender_ids = self._settings.numbers, self._settings.sender_ids
+        own = numbers[0].number if numbers else "447443332211"
+        account = self._account
+        with account.lock, account.db as db:
+            (last,) = db.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()
+            arguments = {
+                "kind": kind,
+                "rows": rows,
+                "own": sender_ids[0] if kind == "a2p" and sender_ids else own,
+                "seed": seed % _SEEDS,
+                "first": last + 1,
+                "start": int(start.timestamp()),
+                "span": int((end - start).total_seconds()),
+            }
+            db.create_function("made_up_number", 2, self._number, deterministic=True)
+            db.create_function("cost", 3, cache(self._cost), deterministic=True)
+            # To sort a whole index takes a third of the time of keeping it sorted.
+            for name in _INDEX_NAMES:
+                db.execute(f"DROP INDEX {name}")
+            db.execute(_FILL, arguments)
+            for statement in INDEXES.split(";")[:-1]:
+                db.execute(statement)
+            account.version += 1

@@ -3,20 +3,24 @@
 Source: shared contract, section 1 "Authentication"; the codes are those of section 4.
 """
 
+import hashlib
 import secrets
 from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from typing import cast
 
 import attrs
 import orjson
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt import InvalidSignatureError, InvalidTokenError, PyJWS
 
 from voxsms.calls.auth import ApiKey, ServiceAccount
+from voxsms.sandbox._account import Account, KeptIdentity
 from voxsms.sandbox._calls import Refusal
 from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._keys import Key, new_private_key, public_key_of
+from voxsms.sandbox._settings import Settings
+from voxsms.webhooks import CallbackSecret
 
 _AUTHORIZATION_FAILED = 100
 _INVALID_ACCOUNT_ID = 115
@@ -30,18 +34,6 @@ _LEEWAY = 1
 """Seconds by which a token may come from the future: `iat` has whole seconds only."""
 
 
-@cache
-def _key() -> tuple[rsa.RSAPrivateKey, str]:
-    """Make a private key and its PEM: one a process, when it is first needed, as it takes long."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return key, pem.decode()
-
-
 @attrs.frozen
 class _Claims:
     """What a token says."""
@@ -52,19 +44,50 @@ class _Claims:
 
 
 class Identity:
-    """An account invented for one sandbox: its credentials and the check of them."""
+    """An account's credentials, as the settings say, the database keeps, or chance makes them."""
 
-    def __init__(self, clock: SandboxClock) -> None:
+    def __init__(self, clock: SandboxClock, settings: Settings, account: Account) -> None:
         self._clock = clock
-        self.account_id = 1_000_000 + secrets.randbelow(9_000_000)
-        self._key_id = secrets.token_hex(16)
-        self.api_key = ApiKey(self.account_id, secrets.token_hex(20))
-        self.callback_salt = secrets.token_hex(20)
+        kept, key = account.kept_identity(), settings.key_file
+        self.account_id = (
+            settings.account_id
+            or (key and key.account_id)
+            or (kept and kept.account_id)
+            or 1_000_000 + secrets.randbelow(9_000_000)
+        )
+        api_key = settings.api_key or (kept and kept.api_key) or secrets.token_hex(20)
+        self.api_key = ApiKey(self.account_id, api_key)
+        salt = settings.callback_salt or (kept and kept.callback_salt)
+        self.callback_salt = salt or secrets.token_hex(20)
+        self._key = key or (kept and Key(kept.private_key, kept.key_id))
+        if settings.database is not None:
+            auth = self.auth
+            account.keep_identity(
+                KeptIdentity(
+                    self.account_id,
+                    self.api_key.api_key,
+                    self.callback_salt,
+                    auth.key_id,
+                    auth.private_key,
+                )
+            )
 
     @cached_property
     def auth(self) -> ServiceAccount:
-        """A service account; nothing is spent on a key for those who use the API key."""
-        return ServiceAccount(self.account_id, self._key_id, _key()[1])
+        """A service account; no key is made for those who use the API key."""
+        key = self._key or Key(new_private_key())
+        key_id = key.key_id
+        if key_id is None:
+            public = public_key_of(key.private_key).public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            key_id = hashlib.sha256(b"%d " % self.account_id + public).hexdigest()[:32]
+        return ServiceAccount(self.account_id, key_id, key.private_key)
+
+    @property
+    def callback_secret(self) -> CallbackSecret:
+        """What callbacks are signed with."""
+        return CallbackSecret(self.callback_salt, self.account_id, self.api_key.api_key)
 
     def check(self, authorization: str | None, form: Mapping[str, str]) -> None:
         """Let a request pass that carries a good token or the API key, or raise `Refusal`."""
@@ -84,14 +107,14 @@ class Identity:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Refusal(_INVALID_TOKEN_FORMAT, "No bearer token")
-        key, _ = _key()
+        key = public_key_of(self.auth.private_key)
         try:
-            decoded = PyJWS().decode_complete(token, key.public_key(), ["RS256"])
+            decoded = PyJWS().decode_complete(token, key, ["RS256"])
         except InvalidSignatureError:
             raise Refusal(_AUTHORIZATION_FAILED) from None
         except (InvalidTokenError, RecursionError):  # the header's JSON may be nested deeply
             raise Refusal(_INVALID_TOKEN_FORMAT) from None
-        if decoded["header"].get("kid") != self._key_id:
+        if decoded["header"].get("kid") != self.auth.key_id:
             raise Refusal(_AUTHORIZATION_FAILED)
         return _read_claims(decoded["payload"])
 

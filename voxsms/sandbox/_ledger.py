@@ -2,13 +2,17 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from difflib import ndiff
+from typing import NamedTuple, TypeVar
 
 import attrs
 
 from voxsms.pricing import total
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -19,10 +23,36 @@ class Delivery:
     """The method's name on the wire."""
     source: str
     destination: str
+    text: str
     fragments: int
     cost: Decimal
     message_id: int
     at: datetime
+
+
+class SentMessage(NamedTuple):
+    """What was delivered to whom; equal to the pair of both, and shown as it."""
+
+    destination: str
+    text: str
+
+    def __repr__(self) -> str:
+        """Show the pair."""
+        return repr(tuple(self))
+
+
+class Delivered(list[T]):
+    """What was delivered, in order: a list that can say how another one differs from it."""
+
+    elsewhere: Sequence[SentMessage] = ()
+    """What was delivered to others."""
+
+    def differences(self, expected: Iterable[object]) -> list[str]:
+        """Return lines for a person: `-` before what is expected, `+` before what was delivered."""
+        lines = ["- expected, + delivered:", *ndiff([*map(repr, expected)], [*map(repr, self)])]
+        if self.elsewhere:
+            lines += ["delivered to other numbers:", *map("  {!r}".format, self.elsewhere)]
+        return [line.rstrip() for line in lines]
 
 
 class Ledger:
@@ -60,6 +90,16 @@ class Ledger:
         with self._lock:
             return Counter(self._requests)
 
+    @property
+    def messages(self) -> Delivered[SentMessage]:
+        """The number and the text of every delivery."""
+        return Delivered(SentMessage(each.destination, each.text) for each in self.deliveries)
+
+    def since(self, count: int) -> tuple[Delivery, ...]:
+        """Return what was delivered after the first `count` deliveries."""
+        with self._lock:
+            return tuple(self._deliveries[count:])
+
     def to(self, number: str) -> tuple[Delivery, ...]:
         """Return the deliveries to one number."""
         return tuple(each for each in self.deliveries if each.destination == number)
@@ -73,3 +113,9 @@ class Ledger:
         """Count a request; for the sandbox."""
         with self._lock:
             self._requests[method] += 1
+
+    def reset(self) -> None:
+        """Forget everything; for the sandbox."""
+        with self._lock:
+            self._deliveries.clear()
+            self._requests.clear()

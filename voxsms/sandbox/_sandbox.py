@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,19 +14,39 @@ import anyio
 import anyio.to_thread
 
 from voxsms.api.models import Direction
+from voxsms.api.phone_numbers import digits_or_text
+from voxsms.api.wire import PhoneType, SenderType, StringType, WireFault, WireType
 from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox._account import NewMessage
 from voxsms.sandbox._app import make_app
+from voxsms.sandbox._callbacks import CallbackPost
 from voxsms.sandbox._clock import SandboxClock
+from voxsms.sandbox._control import Control
 from voxsms.sandbox._faults import FaultScript
-from voxsms.sandbox._history import fill
-from voxsms.sandbox._ledger import Ledger
-from voxsms.sandbox._server import HOST, ServerThread
+from voxsms.sandbox._history import Filler
+from voxsms.sandbox._ledger import Delivered, Ledger, SentMessage
+from voxsms.sandbox._server import ServerThread
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._settings import Settings
 from voxsms.text import count_fragments
+from voxsms.webhooks import CallbackSecret
 
 _TWO_YEARS = timedelta(days=730)
+TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Variables that name a file of certificates to trust: OpenSSL, Python's requests, Node."""
+_RUNNING: set["Sandbox"] = set()
+
+
+def running_urls() -> frozenset[str]:
+    """Return where the sandboxes of this process listen."""
+    return frozenset(sandbox.url for sandbox in tuple(_RUNNING))
+
+
+def _cross(name: str, type_: WireType, value: str) -> str:
+    try:
+        return type_.write(value)
+    except WireFault as fault:
+        raise ValueError(f"{name}: {fault.problem}") from None
 
 
 class Sandbox:
@@ -33,9 +54,13 @@ class Sandbox:
 
     A context manager of both kinds: `with` starts and ends it in any program, `async with` does so
     without holding up asyncio or trio.
+
+    Args:
+        settings: what the account has.
+        server: a server that is running and answers for nobody, instead of one of its own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, server: ServerThread | None = None) -> None:
         self.clock = SandboxClock(settings.start)
         """What time it is for the service."""
         self.ledger = Ledger()
@@ -44,38 +69,43 @@ class Sandbox:
         """What goes wrong, and when."""
         self._settings = settings
         self._service: Service | None = None
-        self._thread: ServerThread | None = None
+        self._shared = server
+        self._server: ServerThread | None = None
 
     def __repr__(self) -> str:
         """Show where it listens."""
-        return f"<Sandbox {self.url if self._thread else 'not running'}>"
+        return f"<Sandbox {self.url if self._server else 'not running'}>"
 
     def start(self) -> Self:
         """Listen; `stop` must follow."""
-        if self._thread is not None:
+        if self._server is not None:
             raise RuntimeError("the sandbox is running already")
-        service = Service(self._settings, self.clock, self.ledger, self.faults)
+        settings = self._settings
+        service = Service(settings, self.clock, self.ledger, self.faults)
         try:
-            thread = ServerThread(
-                make_app(service),
-                self.faults,
-                self._settings.port,
-                self._settings.keep_alive,
-            )
-            service.address = f"{HOST}:{thread.port}"
-            thread.start()
+            server = self._shared or ServerThread(**settings.server).start()
+            service.url = server.url
+            server.answer_for(make_app(service, Control(self)), self.faults)
         except BaseException:
             service.account.close()
             raise
-        self._service, self._thread = service, thread
+        service.poster.start()
+        self._service, self._server = service, server
+        _RUNNING.add(self)
         return self
 
     def stop(self) -> None:
-        """End the server with every connection, thread and file it has; once is enough."""
-        if self._thread is not None:
-            self._thread.stop()
-            self._running.account.close()
-            self._thread = None
+        """End it with every connection, thread and file it has; once is enough."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        _RUNNING.discard(self)
+        if server is self._shared:
+            server.answer_for_nobody()
+        else:
+            server.stop()
+        self._running.poster.stop()
+        self._running.account.close()
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -111,7 +141,7 @@ class Sandbox:
     @property
     def url(self) -> str:
         """Where it listens, for `Client(base_url=)`; no slash at the end."""
-        return f"http://{self._running.address}"
+        return self._running.url
 
     @property
     def auth(self) -> ServiceAccount:
@@ -127,6 +157,73 @@ class Sandbox:
     def callback_salt(self) -> str:
         """The salt that signs callbacks."""
         return self._running.identity.callback_salt
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The variables by which `Client.from_env` and `CallbackSecret.from_env` find it.
+
+        With TLS also those by which clients in Python, Node and others trust its certificate.
+        """
+        key, certificate = self.api_key, self.certificate
+        trusted = {} if certificate is None else dict.fromkeys(TRUST, str(certificate))
+        return {
+            "VOXIMPLANT_ACCOUNT_ID": str(key.account_id),
+            "VOXIMPLANT_API_KEY": key.api_key,
+            "VOXIMPLANT_CALLBACK_SALT": self.callback_salt,
+            "VOXSMS_BASE_URL": self.url,
+            **trusted,
+        }
+
+    @property
+    def certificate(self) -> Path | None:
+        """The file of the certificate that its clients trust, while it runs; None without TLS."""
+        return None if self._server is None else self._server.certificate
+
+    @property
+    def messages(self) -> Delivered[SentMessage]:
+        """What was delivered, in order: `assert sandbox.messages == [("447443332212", "Hi")]`."""
+        return self.ledger.messages
+
+    def delivered_to(self, number: str) -> Delivered[str]:
+        """Return the texts that were delivered to a number, in order."""
+        digits, messages = digits_or_text(number), self.messages
+        found = Delivered(each.text for each in messages if each.destination == digits)
+        found.elsewhere = [each for each in messages if each.destination != digits]
+        return found
+
+    @property
+    def callback_secret(self) -> CallbackSecret:
+        """What callbacks are signed with, for `voxsms.webhooks`."""
+        return self._running.poster.secret
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where callbacks are posted to; may be set while it runs, as when a server is up."""
+        return self._running.poster.url
+
+    @callback_url.setter
+    def callback_url(self, url: str | None) -> None:
+        self._running.poster.url = url
+
+    @property
+    def callbacks(self) -> tuple[CallbackPost, ...]:
+        """What was posted and what was answered, one entry an attempt."""
+        return self._running.poster.log
+
+    def flush_callbacks(self, seconds: float = 10) -> None:
+        """Come back when all callbacks that are due by now have been posted and answered.
+
+        What is to be tried again later is not waited for. Not from the event loop that serves your
+        app: that would wait for itself, so there it is `await sandbox.callbacks_posted()`.
+
+        Raises:
+            TimeoutError: it takes longer than `seconds` of real time.
+        """
+        self._running.poster.flush(seconds)
+
+    async def callbacks_posted(self, seconds: float = 10) -> None:
+        """Do the same as `flush_callbacks` and leave the event loop free."""
+        await anyio.to_thread.run_sync(self.flush_callbacks, seconds)
 
     @property
     def balance(self) -> Decimal:
@@ -157,10 +254,22 @@ class Sandbox:
         return file
 
     def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
-        """Let a message arrive at one of the account's enabled numbers; return its id."""
+        """Let a message arrive at one of the account's enabled numbers; return its id.
+
+        It stands in the history, and is posted to the number's callback URL or the account's.
+
+        Raises:
+            ValueError: names the argument that cannot be taken.
+        """
+        source = _cross("source", SenderType(), source)
+        destination = _cross("destination", PhoneType(), destination)
+        text = _cross("text", StringType(), text)
         number = self._running.account.number(destination)
         if number is None or not number.sms_enabled:
-            raise ValueError("destination: is no number of the account for which SMS is enabled")
+            raise ValueError(
+                "destination: is no number of the account for which SMS is enabled "
+                "(client.control_sms, or `voxsms control NUMBER enable`, enables it)"
+            )
         message = NewMessage(
             kind="sms",
             source=source,
@@ -171,7 +280,19 @@ class Sandbox:
             direction=Direction.IN,
         )
         (message_id,), _ = self._running.account.record([message])
+        self._running.poster.tell_inbound(source, destination, text)
         return message_id
+
+    def reset(self) -> None:
+        """Forget all that happened: messages, ledger, faults and callbacks; balance and time, too.
+
+        The account, the URL for callbacks and the settings stay.
+        """
+        self._running.account.reset()
+        self._running.poster.reset()
+        self.ledger.reset()
+        self.faults.reset()
+        self.clock.reset()
 
     def fill_history(
         self,
@@ -184,11 +305,9 @@ class Sandbox:
     ) -> None:
         """Make up a history of `kind` (`sms` or `a2p`), by default of the last two years.
 
-        The same seed and times give the same rows. Nothing is charged or recorded in the ledger.
+        Its messages go to several countries and cost what the prices say, though nothing is charged
+        or recorded in the ledger. The same seed and times give the same rows.
         """
         end = end or self.clock.now()
-        start = start or end - _TWO_YEARS
-        account = self._running.account
-        with account.lock, account.db:
-            fill(account.db, kind, rows, start=start, end=end, seed=seed)
-            account.version += 1
+        filler = Filler(self._settings, self._running.account)
+        filler.fill(kind, rows, start=start or end - _TWO_YEARS, end=end, seed=seed)

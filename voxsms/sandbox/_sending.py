@@ -56,7 +56,7 @@ class Sending:
             raise Refusal(_SMS_DISABLED)
         destination, text = values["destination"], values["sms_body"]
         message = self._price("SendSmsMessage", source, destination, text, values)
-        (message_id,) = self._send("SendSmsMessage", [message])
+        (message_id,) = self._send("SendSmsMessage", [message], text)
         return {"result": 1, "message_id": message_id, "fragments_count": message.fragments}
 
     def a2p_send_sms(self, values: Values) -> dict[str, object]:
@@ -72,7 +72,7 @@ class Sending:
                 failed.append((destination, refusal))
         if not messages and all(refusal.code == _NO_ROUTE for _, refusal in failed):
             raise Refusal(_NO_ROUTE)
-        ids = self._send("A2PSendSms", messages)
+        ids = self._send("A2PSendSms", messages, text)
         return {
             "result": [_accepted(*each) for each in zip(ids, messages, strict=True)],
             "failed": [_failed(*each) for each in failed],
@@ -110,7 +110,7 @@ class Sending:
             text=text if values.get("store_body") else None,
         )
 
-    def _send(self, method: str, messages: Sequence[NewMessage]) -> list[int]:
+    def _send(self, method: str, messages: Sequence[NewMessage], text: str) -> list[int]:
         """Charge and send all of them or none: from here on they are delivered."""
         ids, at = self._account.record(messages)
         self._ledger.record(
@@ -118,6 +118,7 @@ class Sending:
                 method=method,
                 source=message.source,
                 destination=message.destination,
+                text=text,
                 fragments=message.fragments,
                 cost=message.cost,
                 message_id=message_id,

@@ -1,38 +1,64 @@
 """uvicorn in a thread of its own, with its own loop; ended whole, whatever is still open.
 
-Beneath it the raw layer: what a well-behaved ASGI application cannot do to a connection.
+It answers for one account at a time, and can do so for one after the other. Beneath it the raw
+layer: what a well-behaved ASGI application cannot do to a connection.
 """
 
 import asyncio
 import logging
 import socket
 import struct
+import sys
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Any, cast
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self, cast
 
+import attrs
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from voxsms.sandbox._faults import FaultScript, InjectedFault
+from voxsms.sandbox._tls import write_certificates
 
-HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
 _PATIENCE = 5
 """Seconds after which something that takes a moment is taken for stuck."""
+_TURNS = 100
+"""Turns of the loop in which everything that is answered has noticed that it was cut."""
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     """Return a socket bound before the server starts, so that its port is known and taken."""
     # asyncio turns Nagle off only where the protocol is named; with it each answer takes 40 ms.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((HOST, port))
+        sock.bind((host, port))
     except OSError:
         sock.close()
         raise
     return sock
+
+
+async def _nobody(*_: object) -> None:
+    raise AssertionError("every connection is closed before it has a request")
+
+
+def _close_each() -> FaultScript:
+    return FaultScript([InjectedFault("accept_then_close", times=sys.maxsize)])
+
+
+@attrs.define
+class _Tenant:
+    """Who answers, and what goes wrong; as it begins, nobody, and every connection is closed."""
+
+    app: ASGIApp = _nobody
+    faults: FaultScript = attrs.field(factory=_close_each)
 
 
 _LINGER_0 = struct.pack("ii", 1, 0)
@@ -45,7 +71,7 @@ class RawProtocol(H11Protocol):
     The application finds it under `scope["state"]["wire"]`.
     """
 
-    faults: FaultScript
+    tenant: _Tenant
     """Set by a subclass, one for each server, as uvicorn makes the instances."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
@@ -57,8 +83,9 @@ class RawProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the base class differs from asyncio's
         """Take a connection, or close it if that is the fault whose turn it is."""
         super().connection_made(transport)
-        fault = self.faults.connecting()
-        if fault is not None and self.faults.take_connecting(fault):
+        faults = self.tenant.faults
+        fault = faults.connecting()
+        if fault is not None and faults.take_connecting(fault):
             self.close()
 
     def close_if_idle(self) -> None:
@@ -70,7 +97,7 @@ class RawProtocol(H11Protocol):
     @property
     def is_last(self) -> bool:
         """Whether the next request must open a connection, to meet its fault there."""
-        return self.faults.connecting() is not None
+        return self.tenant.faults.connecting() is not None
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -90,13 +117,12 @@ class RawProtocol(H11Protocol):
 class _Uvicorn(uvicorn.Server):
     """Runs until told to end; its listener is closed while the script of faults says `refuse`."""
 
-    def __init__(
-        self, config: uvicorn.Config, faults: FaultScript, listener: socket.socket
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, tenant: _Tenant, listener: socket.socket) -> None:
         super().__init__(config)
-        self._faults = faults
+        self._tenant = tenant
+        self._main = asyncio.current_task()
         self._listener = listener
-        self._port: int = listener.getsockname()[1]
+        self._address: tuple[str, int] = listener.getsockname()[:2]
         self._refusing: InjectedFault | None = None
         self._looking = asyncio.Lock()
         self._end = asyncio.Event()
@@ -122,17 +148,33 @@ class _Uvicorn(uvicorn.Server):
         await self._end.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - closed with their servers
+        """End with nothing left open."""
+        self._stop_listening()
+        await self._cut()
+        self._stop_listening()  # what a look may have opened meanwhile
+
+    async def _cut(self) -> None:
         """Cut every connection; what was still being answered ends by that.
 
         Not only those that uvicorn knows: one that is just being accepted is a task of the loop.
         """
-        self._stop_listening()
+        own = {self._main, asyncio.current_task()}
+        turns = 0
         async with asyncio.timeout(_PATIENCE):
-            while self.server_state.connections or len(asyncio.all_tasks()) > 1:
+            while self.server_state.connections or asyncio.all_tasks() - own:
                 for connection in self._connections():
                     connection.transport.abort()
+                if turns > _TURNS:  # a handshake of TLS waits for its client
+                    for task in asyncio.all_tasks() - own:
+                        task.cancel()
+                turns += 1
                 await asyncio.sleep(0)
-        self._stop_listening()  # what a look may have opened meanwhile
+
+    async def answer_for_nobody(self) -> None:
+        """Come back when nothing of the account is left."""
+        self._tenant.app, self._tenant.faults = _nobody, _close_each()
+        await self._cut()
+        await self.look()
 
     def _connections(self) -> list[RawProtocol]:
         return cast("list[RawProtocol]", list(self.server_state.connections))
@@ -141,9 +183,10 @@ class _Uvicorn(uvicorn.Server):
         """Bring listener and connections in line with the script of faults."""
         async with self._looking:
             self._close_what_must()
-            if self._refusing is not None and self._faults.connecting() is not self._refusing:
+            first = self._tenant.faults.connecting()
+            if self._refusing is not None and first is not self._refusing:
                 self._refusing = None
-                self._listener = _bind(self._port)
+                self._listener = _bind(*self._address)
                 await super().startup([self._listener])
             await asyncio.sleep(0)  # the loop closes sockets in its next round
 
@@ -159,7 +202,7 @@ class _Uvicorn(uvicorn.Server):
         task.add_done_callback(self.server_state.tasks.discard)
 
     def _close_what_must(self) -> None:
-        fault = self._faults.connecting()
+        fault = self._tenant.faults.connecting()
         if fault is None:
             return
         # It is met on connecting, so no connection that is open may be used.
@@ -173,7 +216,8 @@ class _Uvicorn(uvicorn.Server):
         if self._refusing is not fault:
             self._refusing = fault
             later = asyncio.get_running_loop().call_later
-            later(fault.option("seconds"), self._faults.take_connecting, fault)
+            take = self._tenant.faults.take_connecting
+            later(fault.option("seconds"), take, fault)
 
     def _stop_listening(self) -> None:
         # Not by `Server.close()`: asyncio then drops a connection that it has accepted a moment
@@ -184,15 +228,32 @@ class _Uvicorn(uvicorn.Server):
 
 
 class ServerThread:
-    """The thread, from `start` to `stop`."""
+    """The thread, from `start` to `stop`; between them it answers for whom it is told to."""
 
-    def __init__(self, app: ASGIApp, faults: FaultScript, port: int, keep_alive: float) -> None:
-        self._faults = faults
-        self._socket = _bind(port)
+    def __init__(
+        self,
+        port: int = 0,
+        keep_alive: float = 5.0,
+        host: str = _LOOPBACK,
+        host_names: Iterable[str] = (),
+        *,
+        tls: bool = False,
+    ) -> None:
+        self._tenant = _Tenant()
+        self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
+        self._files = TemporaryDirectory(prefix="voxsms-sandbox-") if tls else None
+        scheme = "https" if tls else "http"
+        reached = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared
+        self.url = f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
+        """Where it is reached from this machine; no slash at the end."""
+        self._key = None if self._files is None else Path(self._files.name, "server.pem")
+        if self._key is not None:
+            write_certificates(self._key.parent, [host, *host_names])
         self._config = uvicorn.Config(
-            app,
-            http=type("SandboxProtocol", (RawProtocol,), {"faults": faults}),
+            self._answer,
+            ssl_certfile=self._key,
+            http=type("SandboxProtocol", (RawProtocol,), {"tenant": self._tenant}),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -206,21 +267,52 @@ class ServerThread:
         self._thread = threading.Thread(target=self._run, name="voxsms-sandbox", daemon=True)
         self._started: Future[tuple[asyncio.AbstractEventLoop, _Uvicorn]] = Future()
 
-    def start(self) -> None:
+    @property
+    def certificate(self) -> Path | None:
+        """The certificate of the authority that signs for it; None without TLS."""
+        return None if self._key is None else self._key.with_name("ca.pem")
+
+    def start(self) -> Self:
         """Come back when it listens."""
         self._thread.start()
         _, server = self._started.result()
-        if error := server.ready.exception():
+        error = server.ready.exception()
+        if self._key is not None:
+            self._key.unlink()  # it was read
+        if error:
             self._thread.join()
+            self._remove_files()
             raise error
-        self._faults.on_change = self._look
+        return self
 
     def stop(self) -> None:
         """Come back when nothing of it is left."""
-        self._faults.on_change = None
+        self._tenant.faults.on_change = None
         loop, server = self._started.result()
         loop.call_soon_threadsafe(server.end)
         self._thread.join()
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        if self._files is not None:
+            self._files.cleanup()
+
+    def answer_for(self, app: ASGIApp, faults: FaultScript) -> None:
+        """Let an account answer from now on; before it was nobody."""
+        self._tenant.app = app
+        self._tenant.faults = faults  # last: until here every connection is closed
+        faults.on_change = self._look
+        if faults.connecting() is not None:
+            self._look()
+
+    def answer_for_nobody(self) -> None:
+        """Close every connection and those to come; come back when the account is out of use."""
+        self._tenant.faults.on_change = None
+        loop, server = self._started.result()
+        asyncio.run_coroutine_threadsafe(server.answer_for_nobody(), loop).result()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._tenant.app(scope, receive, send)
 
     def _run(self) -> None:
         # Not the loop of a policy that the user has set: resetting needs a real socket.
@@ -228,7 +320,7 @@ class ServerThread:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        server = _Uvicorn(self._config, self._faults, self._socket)
+        server = _Uvicorn(self._config, self._tenant, self._socket)
         self._started.set_result((asyncio.get_running_loop(), server))
         await server.serve([self._socket])
 

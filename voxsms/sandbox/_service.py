@@ -3,24 +3,32 @@
 Money is written as exact JSON numbers.
 """
 
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
-
-import orjson
 
 from voxsms.api import codec
 from voxsms.api.models import Output, PriceGroup, ResourcePrice, SmsCommand
 from voxsms.api.spec import METHODS
-from voxsms.pricing import EXACT
 from voxsms.sandbox._account import Account
-from voxsms.sandbox._calls import FILE, Call, Refusal, Reply, Values
+from voxsms.sandbox._callbacks import Poster
+from voxsms.sandbox._calls import (
+    ACCOUNT_NAMES,
+    FILE,
+    Call,
+    Refusal,
+    Reply,
+    Values,
+    exact_number,
+    shown_balance,
+)
 from voxsms.sandbox._clock import SandboxClock
-from voxsms.sandbox._faults import FaultScript
+from voxsms.sandbox._faults import FaultScript, InjectedFault
 from voxsms.sandbox._history import History
 from voxsms.sandbox._identity import Identity
 from voxsms.sandbox._ledger import Ledger
+from voxsms.sandbox._log import LOG, log_request, outcome_of
 from voxsms.sandbox._sending import Sending, find_supporting
 from voxsms.sandbox._settings import Number, Settings
 
@@ -31,7 +39,6 @@ _RATE_LIMIT = 340
 _INVALID_RESOURCE_TYPE = 429
 
 _FIRST_PHONE_ID = 11
-_BALANCE_SHOWN = Decimal("0.0001")
 _TYPES = re.compile(
     "SMSOUT|SMSOUT_INTERNATIONAL|SMSOUT_RU_INTERNATIONAL|A2P_SMS_E212|SMSINPUT|SMS_IN_MOB_[A-Z]{2}"
 )
@@ -47,10 +54,11 @@ class Service:
         self.clock = clock
         self.ledger = ledger
         self.faults = faults
-        self.identity = Identity(clock)
         self.account = Account(settings, clock)
-        self.address = ""
-        """Where it listens, for `GetAccountInfo`."""
+        self.identity = Identity(clock, settings, self.account)
+        self.poster = Poster(settings, self.account, clock, faults, self.identity.callback_secret)
+        self.url = ""
+        """Where it listens."""
         self._settings = settings
         self._history = History(self.account, settings.max_rows)
         self._recent: deque[float] = deque()
@@ -72,12 +80,17 @@ class Service:
             raise Refusal(_UNKNOWN_COMMAND)
         self.identity.check(call.authorization, call.form)
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, call: Call, fault: InjectedFault) -> Reply:
         """Carry an admitted call out, or refuse it."""
+        count = self.ledger.count
         try:
-            return self._carry_out(call)
+            reply = self._carry_out(call)
         except Refusal as refusal:
-            return refusal.reply()
+            reply = refusal.reply()
+        if LOG.isEnabledFor(logging.INFO):
+            sent = self.ledger.since(count)
+            log_request(call, outcome_of(reply, sent, self._settings.currency), fault)
+        return reply
 
     def _carry_out(self, call: Call) -> Reply:
         self._limit_rate()
@@ -126,22 +139,22 @@ class Service:
         return Reply.json({"result": _select_prices(self._settings.prices, values)})
 
     def _get_account_info(self, _: Values) -> Reply:
-        balance = self.account.balance.quantize(_BALANCE_SHOWN, context=EXACT)
         account = {
             "account_id": self.identity.account_id,
-            "account_name": "sandbox",
-            "account_email": "sandbox@voxsms.example",
+            **ACCOUNT_NAMES,
             "api_key": self.identity.api_key.api_key,
             "created": "2020-01-01 00:00:00",
             "active": True,
             "frozen": False,
-            "balance": _exact_number(balance),
+            "balance": exact_number(shown_balance(self.account.balance)),
             "credit_limit": 0,
             "currency": self._settings.currency,
             "a2p_sms_enabled": self._settings.a2p_enabled,
             "callback_salt": self.identity.callback_salt,
         }
-        return Reply.json({"result": account, "api_address": self.address})
+        if self.poster.url is not None:
+            account["callback_url"] = self.poster.url
+        return Reply.json({"result": account, "api_address": self.url.partition("://")[2]})
 
 
 def _phone(phone_id: int, number: Number) -> dict[str, object]:
@@ -165,11 +178,6 @@ def _phone(phone_id: int, number: Number) -> dict[str, object]:
     if number.callback_url is not None:
         phone["incoming_sms_callback_url"] = number.callback_url
     return phone
-
-
-def _exact_number(amount: Decimal) -> orjson.Fragment:
-    """Write an amount as a JSON number with every digit it has."""
-    return orjson.Fragment(f"{amount:f}")
 
 
 def _select_prices(prices: Iterable[ResourcePrice], values: Values) -> list[dict[str, object]]:
@@ -216,7 +224,7 @@ def _group(group: PriceGroup, requested: Sequence[str]) -> dict[str, object]:
     return {
         "price_group_id": group.price_group_id,
         "price_group_name": group.price_group_name,
-        "price": _exact_number(group.price),
+        "price": exact_number(group.price),
         "num_resources_per_price": group.num_resources_per_price,
         "quantum": group.quantum,
         "params": {"allowed": group.params.allowed} | {k: v for k, v in params.items() if v},

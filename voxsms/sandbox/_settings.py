@@ -1,9 +1,11 @@
 """What a sandbox starts with; `voxsms.sandbox.serve()` takes these as keyword arguments."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any
 
@@ -17,10 +19,17 @@ from voxsms.api.models import (
     ResourcePrice,
 )
 from voxsms.api.wire import PhoneType, WireFault
+from voxsms.errors import CredentialsInvalid
 from voxsms.sandbox._faults import InjectedFault, parse
+from voxsms.sandbox._keys import Key, read_key
+from voxsms.webhooks import CallbackSecret
 
 _COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
 _PHONE = PhoneType()
+# No user's name in it: what is posted is signed instead.
+_URL = re.compile(
+    r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?(/[!-~]*)?", re.ASCII | re.IGNORECASE
+)
 
 STATUS_IDS: Mapping[DeliveryStatus, MessageStatus] = MappingProxyType(
     dict.fromkeys(DeliveryStatus, MessageStatus.ERROR)
@@ -40,6 +49,18 @@ def _digits(value: str) -> str:
         raise ValueError(f"numbers: {fault.problem}") from None
 
 
+def check_url(url: str | None) -> str | None:
+    """Return where callbacks are posted to, or raise `ValueError`."""
+    if url is None:
+        return None
+    if not _URL.fullmatch(url):
+        raise ValueError(
+            "callback_url: is no URL with http or https and a host, such as "
+            "http://127.0.0.1:8000/callbacks"
+        )
+    return url
+
+
 @attrs.frozen(kw_only=True)
 class Number:
     """A number rented by the sandbox's account."""
@@ -48,7 +69,7 @@ class Number:
     sms_supported: bool = True
     sms_enabled: bool = False
     """Whether `ControlSms` has enabled it already."""
-    callback_url: str | None = None
+    callback_url: str | None = attrs.field(default=None, converter=check_url)
     """Its own `incoming_sms_callback_url`."""
 
     @property
@@ -64,16 +85,24 @@ def _numbers(given: Iterable[str | Number]) -> tuple[Number, ...]:
     return tuple(n if isinstance(n, Number) else Number(number=n) for n in given)
 
 
-def _money(amount: Decimal | int | str) -> Decimal:
+def _money(field: str, amount: Decimal | int | str) -> Decimal:
     try:
         money = Decimal(amount)
     except InvalidOperation:
-        raise ValueError("balance: is no amount") from None
+        raise ValueError(f"{field}: is no amount") from None
     if not money.is_finite():
-        raise ValueError("balance: is not finite")
+        raise ValueError(f"{field}: is not finite")
     if money < 0:
-        raise ValueError(f"balance: is {money}; it must not be below 0")
+        raise ValueError(f"{field}: is {money}; it must not be below 0")
     return money
+
+
+def _balance(given: Decimal | int | str) -> Decimal:
+    return _money("balance", given)
+
+
+def _min_balance(given: Decimal | int | str) -> Decimal:
+    return _money("min_balance", given)
 
 
 def _texts(given: Iterable[str]) -> tuple[str, ...]:
@@ -88,7 +117,7 @@ def _faults(given: str | Iterable[InjectedFault]) -> tuple[InjectedFault, ...]:
     return parse(given) if isinstance(given, str) else tuple(given)
 
 
-def _fates(given: Mapping[str, DeliveryStatus | str]) -> Mapping[str, DeliveryStatus]:
+def _outcomes(given: Mapping[str, DeliveryStatus | str]) -> Mapping[str, DeliveryStatus]:
     return {_digits(number): DeliveryStatus(status) for number, status in given.items()}
 
 
@@ -143,11 +172,20 @@ def _not_negative(_: object, attribute: "attrs.Attribute[Any]", value: float) ->
         raise ValueError(f"{attribute.name}: is {value}; it must not be below 0")
 
 
+def _address(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError(
+            f"{attribute.name}: is no IP address of this machine, such as 127.0.0.1 or 0.0.0.0"
+        ) from None
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """An account to try things with: money, two numbers, a SenderID, prices."""
 
-    balance: Decimal = attrs.field(default=Decimal("100.00"), converter=_money)
+    balance: Decimal = attrs.field(default=Decimal("100.00"), converter=_balance)
     currency: str = "USD"
     numbers: tuple[Number, ...] = attrs.field(
         default=(Number(number="447443332211"), Number(number="14155550100")), converter=_numbers
@@ -159,14 +197,18 @@ class Settings:
     a2p_enabled: bool = True
     refused: Mapping[str, int] = attrs.field(factory=dict[str, int], converter=_codes)
     """Destinations that a send refuses, each with its error code, such as 385 or 506."""
-    fates: Mapping[str, DeliveryStatus] = attrs.field(
-        factory=dict[str, DeliveryStatus], converter=_fates
+    outcomes: Mapping[str, DeliveryStatus] = attrs.field(
+        factory=dict[str, DeliveryStatus], converter=_outcomes
     )
     """Destinations whose messages end otherwise than `DELIVERED`."""
     dispatch_after: float = attrs.field(default=1.0, validator=_not_negative)
     """Seconds of the sandbox's clock from a send to `DISPATCHED`."""
     deliver_after: float = attrs.field(default=3.0, validator=_not_negative)
     """Seconds from `DISPATCHED` to the end."""
+    callback_url: str | None = attrs.field(default=None, converter=check_url)
+    """Where callbacks are posted to, signed; those of a number with its own URL go there."""
+    min_balance: Decimal = attrs.field(default=Decimal(1), converter=_min_balance)
+    """A charge that leaves less than this posts `min_balance`, once."""
     rate_limit: int | None = attrs.field(default=None, validator=_above_zero)
     """How many requests a second are answered before code 340; no limit if None."""
     max_rows: int = attrs.field(default=1000, validator=_above_zero)
@@ -177,7 +219,36 @@ class Settings:
     """A file that keeps messages, balance and enabled numbers; if None they are in memory."""
     faults: tuple[InjectedFault, ...] = attrs.field(default=(), converter=_faults)
     """The script of faults to begin with, also in its text form."""
+    account_id: int | None = None
+    """The account's id; by default the one in the database, or a random one."""
+    api_key: str | None = attrs.field(default=None, repr=False)
+    """The account's API key; by default likewise, as are the salt and the key."""
+    callback_salt: str | None = attrs.field(default=None, repr=False)
+    """What callbacks are signed with."""
+    key_file: Key | None = attrs.field(default=None, repr=False, converter=read_key)
+    """A file with the service account's private key: in PEM form, or a credentials file."""
     port: int = attrs.field(default=0, validator=_not_negative)
-    """Where to listen on 127.0.0.1; 0 takes a free port."""
+    """Where to listen; 0 takes a free port."""
+    host: str = attrs.field(default="127.0.0.1", validator=_address)
+    """The address to listen on: "0.0.0.0" is reached from other machines, and containers."""
+    host_names: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    """Other names that it is called by, such as that of its container."""
+    tls: bool = False
+    """Serve HTTPS, with a certificate that is made for it: `sandbox.certificate`."""
     keep_alive: float = attrs.field(default=5.0, validator=_above_zero)
     """Seconds after which an idle connection is closed."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check the parts of the account's credentials that are given."""
+        try:
+            CallbackSecret(
+                self.callback_salt or "-", self.account_id or 1, (self.api_key or "-").strip()
+            )
+        except CredentialsInvalid as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def server(self) -> Mapping[str, Any]:
+        """Those that are of the server, and not of the account."""
+        names = ("port", "keep_alive", "host", "host_names", "tls")
+        return {name: getattr(self, name) for name in names}

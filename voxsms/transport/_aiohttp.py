@@ -124,7 +124,11 @@ class _Connector(aiohttp.TCPConnector):
         self._used[connection.protocol] = apart
         if (tls := _tls.get()) is not None and connection.transport:
             tls[:] = [connection.transport.get_extra_info("ssl_object")]
-        evidence.reach(Phase.SENDING)
+        try:
+            evidence.reach(Phase.SENDING)
+        except TransportFault:  # it was too late to begin
+            connection.close()
+            raise
         return connection
 
     def _is_good(self, connection: Connection, apart: float) -> bool:
@@ -294,6 +298,8 @@ class AiohttpTransport:
                 ),
                 proxy=proxy.url if proxy else None,
             )
+        except TransportFault:  # it was too late to begin
+            raise
         except Exception as error:
             fault = _fault_of(error)
             if proxy and evidence.phase < Phase.SENDING:

@@ -7,7 +7,7 @@ error shows the user or the password of a proxy.
 import os
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import gaierror
@@ -157,17 +157,22 @@ def is_this_machine(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
 
 
-@cache
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
 def tls() -> SSLContext:
     """Return the context with the trusted certificates.
-
-    Loading them takes 15 to 19 ms: once for all connections of all clients.
 
     Raises:
         TransportFault: the file or directory that the environment names cannot be read.
     """
-    name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
-    path = os.environ[name] if name else ""
+    name = next((name for name in _CERTIFICATES if os.environ.get(name)), None)
+    return _trust(name, os.environ[name] if name else "")
+
+
+@lru_cache
+def _trust(name: str | None, path: str) -> SSLContext:
+    """Load what a variable names: it takes 15 to 19 ms, once for all connections of all clients."""
     where = f"named by {name} ({path}) " if name else ""
     # OpenSSL takes a list of directories, and says nothing where there are none.
     directories = path.split(os.pathsep) if name == "SSL_CERT_DIR" else []

@@ -111,6 +111,8 @@ class Library:
         watch = Watch(evidence, opened)
         try:
             response = await send(self.request(request, watch))
+        except TransportFault:  # it was too late to begin
+            raise
         except Exception as error:
             # A user's transport may have had another way to try when the first was closed to it.
             failed = watch.connect_failed and isinstance(error, self._no_connection)

@@ -24,7 +24,7 @@ import anyio
 import attrs
 from anyio.lowlevel import current_token
 
-from voxsms.clock import Clock
+from voxsms.clock import Clock, Moment
 from voxsms.transport._seam import Evidence, FaultKind, Phase, Request, TransportFault
 
 CONNECTIONS = 50
@@ -143,26 +143,6 @@ class Limiter:
         """Make room for the next."""
         if self._free is not None:
             self._free.release()
-
-
-@attrs.frozen
-class Moment:
-    """A point in time by both clocks: one of them stands still while the machine sleeps."""
-
-    monotonic: float
-    time: float
-
-    @classmethod
-    def now(cls, clock: Clock) -> "Moment":
-        """Read the clocks."""
-        return cls(clock.monotonic(), clock.time())
-
-    def is_within(self, limit: float, of: "Moment") -> bool:
-        """Return whether another moment is at most `limit` seconds off by both clocks.
-
-        A clock that was set, in whichever direction, proves no age.
-        """
-        return of.monotonic - self.monotonic <= limit and -limit <= of.time - self.time <= limit
 
 
 @attrs.define

@@ -60,10 +60,23 @@ class Evidence:
     phase: Phase = Phase.QUEUED
     connect_failed: bool = False
     """The library reported that the connection could not be made."""
+    may_begin: Callable[[], bool] | None = None
+    """Asked right before the first byte."""
 
     def reach(self, phase: Phase) -> None:
-        """Move forward to a phase; never back, where an earlier way was gone further."""
+        """Move forward to a phase; never back, where an earlier way was gone further.
+
+        Raises:
+            TransportFault: it is too late for the first byte.
+        """
+        if self.may_begin is not None and self.phase < Phase.SENDING <= phase:
+            self.refuse_if_late()
         self.phase = max(self.phase, phase)
+
+    def refuse_if_late(self) -> None:
+        """Raise a `TransportFault` if the request may not begin any more."""
+        if self.may_begin is not None and not self.may_begin():
+            raise TransportFault(FaultKind.TIMEOUT, "it was too late to begin")
 
     def wait(self) -> None:
         """Say that a request which was handed over waits again, on this side."""

@@ -5,13 +5,16 @@ Shared contract, section 5: `{"callbacks": [...]}`, several in one post, each wi
 
 import hashlib
 import hmac
+import os
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import cast
 
 import attrs
 import orjson
 
+from voxsms._credentials import Secret, forgetful, variable
 from voxsms.api.callbacks import CALLBACKS, Callback, CallbackSpec, UnknownCallback
 from voxsms.api.codec import parse_json
 from voxsms.api.decode import Unreadable, read
@@ -22,14 +25,18 @@ MAX_BODY = 2**20
 MAX_CALLBACKS = 1000
 """Callbacks in one post."""
 _MAX_SALT = 40
+_MAX_OBJECTS = 20
+"""Objects inside a callback among which its fields are looked for; it has one or two."""
+_VARIABLES = ("VOXIMPLANT_CALLBACK_SALT", "VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
 _BY_TYPE = {spec.name: spec for spec in CALLBACKS}
 _SHARED = ("callback_id", "account_id", "type", "balance", "currency")
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,18}")
 _BETWEEN_NUMBERS = re.compile(r"[;,\s]+")
 
 
+@forgetful
 @attrs.frozen
-class CallbackSecret:
+class CallbackSecret(Secret):
     """What the signature of a callback is made with. None of it is ever shown.
 
     Args:
@@ -54,6 +61,22 @@ class CallbackSecret:
             raise CredentialsInvalid("account_id: must be a whole number above 0")
         if not isinstance(api_key, str) or not api_key:
             raise CredentialsInvalid("api_key: must be a string that is not empty")
+
+    @classmethod
+    def from_env(cls) -> "CallbackSecret":
+        """Read `VOXIMPLANT_CALLBACK_SALT`, `VOXIMPLANT_ACCOUNT_ID` and `VOXIMPLANT_API_KEY`.
+
+        Raises:
+            CredentialsInvalid: names the variable or the field.
+        """
+        missing = [name for name in _VARIABLES if not variable(os.environ, name)]
+        if missing:
+            raise CredentialsInvalid(f"{' and '.join(missing)} must be set")
+        salt, account_id, api_key = (variable(os.environ, name) for name in _VARIABLES)
+        try:
+            return cls(salt, int(account_id) if account_id.isdecimal() else 0, api_key)
+        finally:
+            del salt, api_key  # error trackers record the variables of frames
 
     def signature(self, callback_id: int) -> str:
         """Return the hash that the service puts into a callback, as lower-case hex."""
@@ -153,7 +176,7 @@ def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | N
     if spec is not None and isinstance(fields := item.get(spec.name), dict):
         return spec, _unwrap(spec, cast("dict[str, object]", fields))
     for each in (spec,) if spec is not None else CALLBACKS:
-        for fields in _objects(item):
+        for fields in islice(_objects(item), _MAX_OBJECTS):
             if each.known_by and fields.keys() >= each.known_by:
                 return each, fields
     # Without its object a callback of a known type misses all of its fields.

@@ -1,48 +1,36 @@
-"""What a kind of file has to do: encode rows, and join what was encoded to a file."""
+"""The kinds of files that an export writes."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import BinaryIO, Protocol
+from pathlib import Path
+from typing import Literal, get_args
 
-from voxsms.export._rows import Layout, Row
+from voxsms.export._table import Table
 from voxsms.export.formats._csv import Csv
+from voxsms.export.formats._format import Format
+from voxsms.export.formats._gzip import Gzip
 from voxsms.export.formats._jsonl import Jsonl
 from voxsms.export.formats._parquet import Parquet
+from voxsms.export.formats._xlsx import Xlsx
 
-__all__ = ["NAMES", "Format", "make_format"]
+__all__ = ["NAMES", "Format", "FormatName", "make_format"]
 
-NAMES = ("jsonl", "csv", "parquet")
-
-
-class Format(Protocol):
-    """A kind of file."""
-
-    @property
-    def as_json(self) -> bool:
-        """Whether the content of a row is its own JSON, not a struct of its columns."""
-        ...
-
-    @property
-    def header(self) -> bytes | None:
-        """What a file begins with if the rest is nothing but its parts, one after the other."""
-        ...
-
-    def encode(self, rows: Sequence[Row], /) -> bytes:
-        """Return rows as a part of a file."""
-        ...
-
-    def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
-        """Return a part without some of its rows."""
-        ...
-
-    def write(self, file: BinaryIO, parts: Iterable[bytes], /) -> None:
-        """Write a file; it stays open."""
-        ...
+FormatName = Literal["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet", "xlsx"]
+NAMES: tuple[str, ...] = get_args(FormatName)
 
 
-def make_format(name: str, layout: Layout, *, mask: bool, raw: bool) -> Format:
-    """Return what writes the rows of a history."""
-    if name == "parquet":
-        return Parquet(layout, mask=mask)
-    if name == "csv":
-        return Csv(layout, mask=mask, raw=raw)
-    return Jsonl(layout, mask=mask)
+def make_format(name: str, table: Table, temporary: Path, *, raw: bool, excel: bool) -> Format:
+    """Return what writes a table.
+
+    Args:
+        name: one of `NAMES`.
+        table: the columns.
+        temporary: a directory that a library may have for files of its own.
+        raw: whether texts in CSV stay as they are.
+        excel: whether CSV is for Excel.
+    """
+    kind, _, packed = name.partition(".")
+    if kind == "parquet":
+        return Parquet(table)
+    if kind == "xlsx":
+        return Xlsx(table, temporary)
+    lines = Jsonl(table) if kind == "jsonl" else Csv(table, raw=raw, excel=excel)
+    return Gzip(lines) if packed else lines

@@ -10,18 +10,22 @@ and a line end in quotes is the end of a line. Neither quotes nor an apostrophe 
 help there, only one before the formula. It is put before `=`; before the other signs only where
 what follows could do harm, that is call something or look elsewhere: with `(`, `|` or `!A1`. Lists
 with dashes, smileys and numbers are what people write, and stay.
+
+For Excel the file begins with a mark that it is UTF-8, and a number or an id is `="447700900123"`:
+nothing else keeps Excel from reading it as 4,477E+11, of which 15 digits are true.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from itertools import chain
-from typing import Any, BinaryIO
+from codecs import BOM_UTF8
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from voxsms.export import _files as files
-from voxsms.export._masks import mask_value
-from voxsms.export._rows import Column, Kind, Layout, Row, amount_text, take
+from voxsms.export._rows import Column, Kind, Row, amount_text, take
+from voxsms.export._table import Table
+from voxsms.export.formats._format import Format
 
 _AT_A_TIME = 1000
+_NUMBERS = ("message_id", "source_number", "destination_number", "transaction_id")
 _NEWLINE = "\r\n"
 _find_records = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+\r\n').findall
 """A quoted cell may hold newlines; a doubled quote in it ends one piece and begins the next."""
@@ -44,16 +48,15 @@ _pieces = re.compile(
 _is_number_with_plus = re.compile(r"\+[0-9]+").fullmatch
 
 
-class Csv:
-    """Writes rows as cells; `raw` leaves texts as they are."""
+class Csv(Format):
+    """Writes rows as cells; `raw` leaves texts as they are, `excel` makes numbers texts."""
 
-    as_json = False
-
-    def __init__(self, layout: Layout, *, mask: bool, raw: bool) -> None:
-        self._columns = layout.columns
-        self._mask = mask
+    def __init__(self, table: Table, *, raw: bool, excel: bool) -> None:
+        self._table = table
         self._text = _quote if raw else _make_inert
-        self.header = (",".join(column.name for column in layout.columns) + _NEWLINE).encode()
+        self._excel = excel
+        names = (",".join(table.names) + _NEWLINE).encode()
+        self.header = BOM_UTF8 + names if excel else names
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
         """Return rows as records, a few at a time: the processor's cache holds these."""
@@ -62,26 +65,38 @@ class Csv:
         return b"".join([self._records(contents[n : n + _AT_A_TIME]) for n in starts])
 
     def _records(self, contents: Sequence[Any]) -> bytes:
-        cells = [self._cells(column, take(contents, column.name)) for column in self._columns]
+        take_values = self._table.take
+        cells = [self._cells(each, take_values(each, contents)) for each in self._table.columns]
         return _NEWLINE.join([*map(",".join, zip(*cells, strict=True)), ""]).encode()
 
     def _cells(self, column: Column, values: list[Any]) -> list[str]:
-        if self._mask:
-            values = [mask_value(column.name, value) for value in values]
-        if column.kind is Kind.INT:
-            return ["" if value is None else str(value) for value in values]
-        if column.kind is Kind.MONEY:
+        if self._excel and column.name in _NUMBERS:
+            return list(map(self._number_as_text, values))
+        if column.kind in (Kind.CHOICE, Kind.MONEY):  # they repeat: each is written once
+            different = [*{*values}]
+            cells = self._cells_of(column, different)
+            if len(cells) == 1:
+                return cells * len(values)
+            return list(map(dict(zip(different, cells, strict=True)).__getitem__, values))
+        return self._cells_of(column, values)
+
+    def _cells_of(self, column: Column, values: list[Any]) -> list[str]:
+        if column.kind is Kind.CHOICE:
+            values = [column.known.get(value, value) for value in values]
+        elif column.kind is Kind.MONEY:
             values = list(map(amount_text, values))
-        elif column.kind is Kind.CHOICE:
-            known = {value: column.known.get(value, value) for value in {*values}}
-            texts = self._texts([text or "" for text in known.values()])
-            return list(map(dict(zip(known, texts, strict=True)).__getitem__, values))
+        elif column.kind is Kind.INT:
+            return ["" if value is None else str(value) for value in values]
         texts = values if None not in values else [value or "" for value in values]
-        return self._texts(texts) if column.kind is Kind.TEXT else texts
+        return self._texts(texts) if column.kind in (Kind.TEXT, Kind.CHOICE) else texts
+
+    def _number_as_text(self, value: int | str | None) -> str:
+        text = "" if value is None else str(value)
+        return f'"=""{text}"""' if text.isdigit() and text.isascii() else self._text(text)
 
     def _texts(self, texts: list[str]) -> list[str]:
         together = "".join(texts)
-        if together.isdigit() or not together:
+        if not together or (together.isascii() and together.encode().isdigit()):
             return texts
         quiet = _MAY_LEAD.isdisjoint([text[:1] for text in texts])
         if quiet and not any(each in together for each in _SPECIAL):
@@ -92,10 +107,6 @@ class Csv:
         """Return a part without some of its records."""
         records = _find_records(part)
         return b"".join([each for index, each in enumerate(records) if index not in indexes])
-
-    def write(self, file: BinaryIO, parts: Iterable[bytes], /) -> None:
-        """Write the header, and one part after the other."""
-        files.append(file, chain([self.header], parts))
 
 
 def _quote(text: str) -> str:

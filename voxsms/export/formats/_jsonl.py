@@ -1,45 +1,37 @@
 """JSON Lines: each row on a line of its own, in the bytes it came in, with every field it has."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import BinaryIO
+from collections.abc import Sequence
 
 import orjson
 
-from voxsms.export import _files as files
 from voxsms.export._masks import mask_value
-from voxsms.export._rows import Layout, Row, take
+from voxsms.export._rows import Line, Row, take
+from voxsms.export._table import Table
+from voxsms.export.formats._format import Format
 
 
-class Jsonl:
+class Jsonl(Format):
     """Writes rows with every field they have, those unknown to voxsms too.
 
     A masked row has the known fields alone: what the service adds later may hold anything.
     """
 
     as_json = True
-    header = b""
 
-    def __init__(self, layout: Layout, *, mask: bool) -> None:
-        self._layout = layout
-        self._mask = mask
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
         """Return each row on a line."""
         lines = take(rows, "content")
-        if self._mask:
-            lines = list(map(self._masked, lines))
+        if self._table.mask or self._table.with_rates:
+            lines = list(map(self._rewrite, lines))
         return b"\n".join([*lines, b""])
 
-    def _masked(self, line: bytes) -> bytes:
-        row, columns = self._layout.parse(line), self._layout.columns
-        names = [column.name for column in columns if column.name in row]
-        return orjson.dumps({name: mask_value(name, row[name]) for name in names})
-
-    def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
-        """Return a part without some of its lines."""
-        lines = part.splitlines(keepends=True)
-        return b"".join([line for index, line in enumerate(lines) if index not in indexes])
-
-    def write(self, file: BinaryIO, parts: Iterable[bytes], /) -> None:
-        """Write one part after the other."""
-        files.append(file, parts)
+    def _rewrite(self, line: Line) -> bytes:
+        layout = self._table.layout
+        shown = row = layout.parse(line)
+        if self._table.mask:
+            names = [column.name for column in layout.columns if column.name in row]
+            shown = {name: mask_value(name, row[name]) for name in names}
+        return orjson.dumps(shown | (self._table.fields_of(row) if self._table.with_rates else {}))

@@ -1,5 +1,9 @@
 """Parquet, by pyarrow (extra `parquet`): typed columns.
 
+Amounts are decimals, which as windows wait have room for any number of figures that may come. In a
+file, and in all files of a directory, they have as many decimals as the longest amount needs:
+programs take the first file's type for the others' as well, or refuse the directory.
+
 A window is kept as an Arrow stream, cheap to write and to read again. Groups of rows are cut when
 the file is put together, at every 100,000 rows: the same rows give the same bytes, whatever the
 windows were that brought them.
@@ -10,12 +14,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from importlib import import_module
+from itertools import chain
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from voxsms.errors import ResponseInvalid
-from voxsms.export import _files as files
-from voxsms.export._masks import mask_value
-from voxsms.export._rows import TIME_LENGTH, Column, Kind, Layout, Row, amount_text, take
+from voxsms.export._rows import TIME_LENGTH, Column, Kind, Row, amount_text, take
+from voxsms.export._table import Table
+from voxsms.export.formats._format import Format, Sink
 
 Arrow = Any
 """The module, or what it makes: pyarrow has no types."""
@@ -27,17 +33,15 @@ _REPEATED = ("source_number", "error_message")
 """Texts that repeat so much that it pays to store each once; choices and amounts do, too."""
 
 
-class Parquet:
+class Parquet(Format):
     """Writes rows as typed columns. Raises `ModuleNotFoundError` where pyarrow is not installed."""
 
-    as_json = False
     header = None
 
-    def __init__(self, layout: Layout, *, mask: bool) -> None:
+    def __init__(self, table: Table) -> None:
         pa = import_module("pyarrow")
         self._pa: Any = pa
-        self._layout = layout
-        self._mask = mask
+        self._table = table
         self._types: Mapping[Kind, Any] = {
             Kind.INT: pa.int64(),
             Kind.TEXT: pa.string(),
@@ -45,7 +49,14 @@ class Parquet:
             Kind.MONEY: pa.decimal128(_FIGURES, _DECIMALS),
             Kind.TIME: pa.timestamp("us", "UTC"),
         }
-        self._schema = pa.schema([(each.name, self._types[each.kind]) for each in layout.columns])
+        kinds = [column.kind for column in table.columns]
+        types = [self._types[kind] for kind in kinds]
+        self._schema = pa.schema(list(zip(table.names, types, strict=True)))
+        named = dict(zip(table.names, kinds, strict=True))
+        self._money, self._choices = (
+            [name for name, kind in named.items() if kind is wanted]
+            for wanted in (Kind.MONEY, Kind.CHOICE)
+        )
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
         """Return rows as an Arrow stream, a few in a batch: the processor's cache holds these."""
@@ -61,19 +72,18 @@ class Parquet:
         return bytes(sink.getvalue())
 
     def _batch(self, contents: Sequence[Any]) -> Arrow:
-        arrays = [self._array(each, take(contents, each.name)) for each in self._layout.columns]
+        table = self._table
+        arrays = [self._array(each, table.take(each, contents)) for each in table.columns]
         return self._pa.record_batch(arrays, schema=self._schema)
 
     def _array(self, column: Column, values: list[Any]) -> Arrow:
         pa, type_ = self._pa, self._types[column.kind]
-        if self._mask:
-            values = [mask_value(column.name, value) for value in values]
         try:
             if column.kind is Kind.TIME:
                 # As the column has it, a time has no zone; it is in UTC.
                 return self._times(values).cast(pa.timestamp("us")).cast(type_)
             if column.kind is Kind.CHOICE:
-                return self._choices(column, pa.array(values, type_))
+                return self._known(column, values)
             if column.kind is Kind.MONEY:
                 return self._amounts(values)
             if column.kind is Kind.INT:
@@ -81,7 +91,9 @@ class Parquet:
             return pa.array(values, type_)
         except (ValueError, OverflowError) as error:
             problem = f"a value that does not fit into {type_}"
-            raise ResponseInvalid(self._layout.cmd, f"result[].{column.name}", problem) from error
+            raise ResponseInvalid(
+                self._table.layout.cmd, f"result[].{column.name}", problem
+            ) from error
 
     # Arrow has texts in one piece, and figures as an array has them: where all are of one size, to
     # hand that over takes a fraction of what it takes to look at each.
@@ -100,14 +112,14 @@ class Parquet:
         buffers = [None, self._pa.py_buffer(figures)]
         return self._pa.Array.from_buffers(self._types[Kind.INT], len(values), buffers)
 
-    def _choices(self, column: Column, texts: Arrow) -> Arrow:
+    def _known(self, column: Column, values: list[Any]) -> Arrow:
         """Return choices in the case in which they are known; nearly always they are in it."""
-        encoded = texts.dictionary_encode()
-        different: list[str] = encoded.dictionary.to_pylist()
-        known = [column.known.get(value, value) for value in different]
-        if known == different:
-            return texts
-        return self._pa.array(known, texts.type).take(encoded.indices)
+        known = {value: column.known.get(value, value) for value in {*values}}
+        if len(known) == 1:
+            return self._pa.repeat(self._pa.scalar(*known.values(), self._pa.string()), len(values))
+        if any(value != text for value, text in known.items()):
+            values = [known[value] for value in values]
+        return self._pa.array(values, self._pa.string())
 
     def _amounts(self, values: list[Any]) -> Arrow:
         """Return a column of amounts, of which each is looked at once: prices repeat."""
@@ -129,32 +141,57 @@ class Parquet:
         kept = [index for index in range(table.num_rows) if index not in indexes]
         return self._stream(table.take(self._pa.array(kept, self._pa.int64())).to_batches())
 
-    def write(self, file: BinaryIO, parts: Iterable[bytes], /) -> None:
+    def scale_of(self, part: bytes, /) -> int:
+        """Return how many decimals the amounts of a stream have, of which few are different."""
+        table = self._read(part)
+        amounts = chain.from_iterable(table[name].unique().to_pylist() for name in self._money)
+        texts = [f"{amount:f}".rstrip("0") for amount in amounts if amount is not None]
+        return max((len(text.partition(".")[2]) for text in texts), default=0)
+
+    def scale_in(self, path: Path, /) -> int:
+        """Return how many decimals the amounts of a file have."""
+        schema = import_module("pyarrow.parquet").read_schema(path)
+        scales: list[int] = [schema.field(name).type.scale for name in self._money]
+        return max(scales)
+
+    def read(self, path: Path, /) -> Iterable[bytes]:
+        """Return the groups of a file as streams."""
+        with import_module("pyarrow.parquet").ParquetFile(path) as file:
+            for index in range(file.num_row_groups):
+                group = file.read_row_group(index).cast(self._schema)
+                yield self._stream(group.to_batches())
+
+    def write(self, file: BinaryIO, parts: Iterable[bytes], scale: int, /) -> None:
         """Write a Parquet file with groups of rows of one size."""
-        pa, sink = self._pa, _Sink(file)
+        pa, sink, choices = self._pa, Sink(file), self._choices
         parquet: Any = import_module("pyarrow.parquet")
-        columns = self._layout.columns
-        choices = [column.name for column in columns if column.kind is Kind.CHOICE]
-        repeated = [c.name for c in columns if c.kind in (Kind.CHOICE, Kind.MONEY)]
-        few = pa.dictionary(pa.int32(), pa.string())
-        schema = pa.schema([f.with_type(few) if f.name in choices else f for f in self._schema])
-        writer = parquet.ParquetWriter(
-            sink, schema, use_dictionary=[*repeated, *_REPEATED], compression="zstd"
-        )
+        types = dict.fromkeys(choices, pa.dictionary(pa.int32(), pa.string()))
+        types |= dict.fromkeys(self._money, pa.decimal128(_FIGURES, scale))
+        schema = pa.schema([f.with_type(types.get(f.name, f.type)) for f in self._schema])
+        repeated = [*choices, *self._money, *_REPEATED]
+        writer = parquet.ParquetWriter(sink, schema, use_dictionary=repeated, compression="zstd")
         try:
             for group in self._groups(parts):
-                for name in choices:
-                    index = schema.get_field_index(name)
-                    encoded = group.column(index).dictionary_encode()
-                    group = group.set_column(index, name, encoded)  # noqa: PLW2901 - the same rows
-                writer.write_table(group.cast(schema), row_group_size=GROUP_ROWS)
+                writer.write_table(self._as_written(group, schema), row_group_size=GROUP_ROWS)
                 # What a group took is given back: memory is not to grow with the history.
+                del group  # before the next one is made
                 pa.default_memory_pool().release_unused()
             writer.close()
         finally:
             # Without this pyarrow would add a footer when an unfinished writer is collected.
             sink.cut()
             writer.is_open = False
+
+    def _as_written(self, group: Arrow, schema: Arrow) -> Arrow:
+        """Return a group with the types of the file: each choice stored, and amount cast, once."""
+        columns = dict(zip(schema.names, group.columns, strict=True))
+        for name in self._choices:
+            columns[name] = columns[name].dictionary_encode()
+        for name in self._money:
+            (encoded,) = columns[name].dictionary_encode().chunks
+            amounts = encoded.dictionary.cast(schema.field(name).type)
+            columns[name] = amounts.take(encoded.indices)
+        return self._pa.table(columns, schema)
 
     def _groups(self, parts: Iterable[bytes]) -> Iterator[Arrow]:
         """Return tables of one size, each in one piece, or a dictionary's order would vary."""
@@ -171,25 +208,3 @@ class Parquet:
 @lru_cache(4)
 def _ends_of_times(count: int) -> "array[int]":
     return array("i", range(0, TIME_LENGTH * count + 1, TIME_LENGTH))
-
-
-class _Sink:
-    """A file, as pyarrow needs it, that can be cut off."""
-
-    closed = False
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file: BinaryIO | None = file
-
-    def write(self, data: bytes) -> int:
-        """Write to the file, or nowhere."""
-        if self._file is not None:
-            files.append(self._file, [data])
-        return len(data)
-
-    def flush(self) -> None:
-        """Leave it to the file's owner."""
-
-    def cut(self) -> None:
-        """Let nothing more through."""
-        self._file = None

@@ -1,0 +1,21 @@
+"""Callbacks in FastAPI: the app of voxsms is mounted below a path. In Starlette it is the same."""
+
+from fastapi import FastAPI
+
+from voxsms import webhooks
+
+opt_outs = webhooks.SqliteOptOuts("opt-outs.db")
+seen = webhooks.SqliteSeen("seen.db")
+
+
+async def on_callback(callback: webhooks.Callback) -> None:
+    """Act on a callback, once."""
+    match callback:
+        case webhooks.InboundSms(source_number=number, sms_body=text):
+            if webhooks.keyword(text) is webhooks.Keyword.STOP:
+                await opt_outs.add(number)
+
+
+secret = webhooks.CallbackSecret.from_env()
+app = FastAPI()
+app.mount("/voximplant", webhooks.asgi_app(on_callback, secret=secret, seen=seen))

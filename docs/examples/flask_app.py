@@ -1,0 +1,28 @@
+"""Callbacks in Flask: a loop for each post, in which the handler may block as long as it likes."""
+
+import asyncio
+
+from flask import Flask, Response, request
+
+from voxsms import webhooks
+
+opt_outs = webhooks.SqliteOptOuts("opt-outs.db")
+seen = webhooks.SqliteSeen("seen.db")
+secret = webhooks.CallbackSecret.from_env()
+app = Flask(__name__)
+
+
+async def on_callback(callback: webhooks.Callback) -> None:
+    """Act on a callback, once."""
+    match callback:
+        case webhooks.InboundSms(source_number=number, sms_body=text):
+            if webhooks.keyword(text) is webhooks.Keyword.STOP:
+                await opt_outs.add(number)
+
+
+@app.post("/voximplant/")
+def callbacks() -> Response:
+    """Answer a post of the service."""
+    request.max_content_length = webhooks.MAX_BODY  # Flask answers 413 to more
+    status = asyncio.run(webhooks.handle(request.get_data(), secret, on_callback, seen))
+    return Response(status=status)

@@ -1,0 +1,221 @@
+"""The pages' parts that the program knows best: rendered at each build, never written by hand."""
+
+import inspect
+from collections.abc import Iterable
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+
+import rich.console
+
+import voxsms
+from voxsms.api import fault_codes, spec
+from voxsms.calls import loop
+from voxsms.cli._codes import EXPLANATIONS
+from voxsms.cli.app import app
+from voxsms.sandbox import CALLBACK_KINDS, KINDS
+
+PAGES = {
+    "client": (
+        "voxsms.Client",
+        "voxsms.ServiceAccount",
+        "voxsms.ApiKey",
+        "voxsms.Pager",
+        "voxsms.Timeouts",
+        "voxsms.AttemptEvent",
+        "voxsms.CallEvent",
+        "voxsms.Outcome",
+        "voxsms.Clock",
+    ),
+    "records": (
+        "voxsms.SendSmsMessageResult",
+        "voxsms.A2PSendSmsResult",
+        "voxsms.SmsTransaction",
+        "voxsms.FailedSms",
+        "voxsms.ControlSmsResult",
+        "voxsms.HistoryPage",
+        "voxsms.SmsHistory",
+        "voxsms.A2PSmsHistory",
+        "voxsms.PhoneNumber",
+        "voxsms.AccountInfo",
+        "voxsms.ResourcePrice",
+        "voxsms.pricing.PriceGroup",
+        "voxsms.pricing.PriceGroupParams",
+        "voxsms.Direction",
+        "voxsms.DeliveryStatus",
+        "voxsms.MessageStatus",
+        "voxsms.SmsCommand",
+    ),
+    "text": ("voxsms.text",),
+    "pricing": ("voxsms.pricing",),
+    "export": ("voxsms.export",),
+    "webhooks": ("voxsms.webhooks",),
+    "outbox": ("voxsms.outbox",),
+    "sandbox": ("voxsms.sandbox",),
+    "testing": ("voxsms.testing.no_waiting",),
+    "transport": (
+        "voxsms.HttpxTransport",
+        "voxsms.Httpx2Transport",
+        "voxsms.AiohttpTransport",
+        "voxsms.transport",
+    ),
+}
+"""The public names on each page of the reference; the name of a door stands for all of its own."""
+DOORS = ("text", "pricing", "export", "webhooks", "outbox", "sandbox", "transport")
+
+
+def write_all(target: Path) -> None:
+    """Write each rendered part to a file of its own."""
+    target.mkdir(exist_ok=True)
+    parts = {f"api-{page}": autodoc(page, names) for page, names in documented().items()}
+    parts |= {
+        "methods": method_table(),
+        "errors": error_tree(),
+        "codes": code_table(),
+        "faults": fault_table(),
+        "rules": rule_table(),
+        "cli": command_help(),
+    }
+    for name, text in parts.items():
+        path = target / f"{name}.md"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def documented() -> dict[str, list[str]]:
+    """Return the public names by page, each once: the shorter name of an object is its name."""
+    own = {name for names in PAGES.values() for name in names} - {f"voxsms.{d}" for d in DOORS}
+    shorter = {id(getattr(voxsms, name)) for name in voxsms.__all__}
+    pages: dict[str, list[str]] = {}
+    for page, names in PAGES.items():
+        pages[page] = found = []
+        for name in names:
+            if name.removeprefix("voxsms.") not in DOORS:
+                found.append(name)
+                continue
+            module = import_module(name)
+            for each in module.__all__:
+                is_short = id(getattr(module, each)) in shorter
+                public = f"voxsms.{each}" if is_short else f"{name}.{each}"
+                if public not in own:
+                    found.append(public)
+    pages["errors"] = [
+        f"voxsms.{name}"
+        for name in voxsms.__all__
+        if isinstance(kind := getattr(voxsms, name), type) and issubclass(kind, Exception)
+    ] + ["voxsms.Fault"]
+    return pages
+
+
+def autodoc(page: str, names: Iterable[str]) -> str:
+    """Return what has the docstrings of these names shown."""
+    lines = ["```{eval-rst}"]
+    if page in DOORS:
+        lines += [f".. module:: voxsms.{page}", ""]
+    for name in names:
+        module, _, last = name.rpartition(".")
+        value = getattr(import_module(module), last)
+        if isinstance(value, type):
+            lines += [f".. autoclass:: {name}", "   :members:", "   :undoc-members:"]
+            if issubclass(value, Exception):
+                lines += ["   :show-inheritance:"]
+        else:
+            kind = "autofunction" if inspect.isroutine(value) else "autodata"
+            lines += [f".. {kind}:: {name}"]
+            if kind == "autodata":
+                lines += ["   :no-value:"]
+        lines.append("")
+    return "\n".join([*lines, "```", ""])
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def method_table() -> str:
+    """Return the methods: what they take, what they return, who may call them."""
+
+    def row(method: spec.AnyMethod) -> tuple[str, ...]:
+        kind = spec.request_class(method)
+        needed = spec.required(kind)
+        names = [f"{n}=" if n in needed else f"[{n}=]" for n in spec.parameters(kind)]
+        return (
+            f"`{spec.python_name(method.cmd)}({', '.join(names)})`",
+            f"`{method.cmd}`",
+            method.summary,
+            "yes" if method.charges else "no",
+            "yes" if method.paged else "no",
+        )
+
+    return table(("call", "on the wire", "what it does", "charges", "pages"), map(row, spec.TABLE))
+
+
+def error_tree() -> str:
+    """Return the tree of errors as `voxsms.errors` draws it."""
+    drawing = inspect.getdoc(import_module("voxsms.errors")) or ""
+    lines = [line[4:] for line in drawing.splitlines() if line.startswith("    ")]
+    return "\n".join(["```text", *lines, "```", ""])
+
+
+def code_table() -> str:
+    """Return the service's codes: what each means, what to do, and what it is raised as."""
+    return table(
+        ("code", "name", "meaning", "what to do", "error", "what became of the request"),
+        (
+            (
+                str(row.code),
+                f"`{row.name}`",
+                *EXPLANATIONS[row.code],
+                f"{{class}}`voxsms.{row.error.__name__}`",
+                row.outcome,
+            )
+            for row in fault_codes.CODES.values()
+        ),
+    )
+
+
+def fault_table() -> str:
+    """Return the faults that the sandbox can inject."""
+    return table(
+        ("kind", "what happens", "delivered", "options"),
+        (
+            (
+                f"`{kind.name}`",
+                kind.doc,
+                "yes" if kind.commits else "no",
+                ", ".join(f"`{name}={value!r}`" for name, value in kind.options.items()),
+            )
+            for kind in (*KINDS.values(), *CALLBACK_KINDS.values())
+        ),
+    )
+
+
+def rule_table() -> str:
+    """Return the rule of the call loop."""
+    return table(
+        ("what is known", "raised by a send", "sent again", "raised by others", "asked again"),
+        (
+            (
+                finding.value,
+                rule.send_raises.value,
+                rule.send_repeats.value,
+                rule.other_raises.value,
+                rule.other_repeats.value,
+            )
+            for finding, rule in loop.RULES.items()
+        ),
+    )
+
+
+def command_help() -> str:
+    """Return the help of each command, as the program prints it."""
+    parts = []
+    for name in sorted(command for command in app if not command.startswith("-")):
+        printed = StringIO()
+        console = rich.console.Console(file=printed, width=92, color_system=None)
+        app.help_print([name], console=console)
+        parts += [f"## {name}", "", "```text", printed.getvalue().rstrip(), "```", ""]
+    return "\n".join(parts)

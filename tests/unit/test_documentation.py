@@ -1,0 +1,61 @@
+"""The reference has every public name, and what it renders is the program's own."""
+
+import importlib.util
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import voxsms
+from voxsms.api import fault_codes, spec
+from voxsms.sandbox import KINDS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def render() -> ModuleType:
+    """Return the module that renders the reference."""
+    place = importlib.util.spec_from_file_location("render", DOCS / "render.py")
+    assert place is not None
+    assert place.loader is not None
+    module = sys.modules["render"] = importlib.util.module_from_spec(place)
+    place.loader.exec_module(module)
+    return module
+
+
+def test_every_public_name_is_in_the_reference_once(render: ModuleType) -> None:
+    """A user finds whatever can be imported, by the shortest name that it has."""
+    shown = [name for names in render.documented().values() for name in names]
+    assert len(shown) == len(set(shown))
+    assert {f"voxsms.{name}" for name in voxsms.__all__ if name != "__version__"} <= set(shown)
+    short = {id(getattr(voxsms, name)) for name in voxsms.__all__}
+    for door in render.DOORS:
+        module = import_module(f"voxsms.{door}")
+        own = {f"voxsms.{door}.{n}" for n in module.__all__ if id(getattr(module, n)) not in short}
+        assert own <= set(shown)
+
+
+def test_each_rendered_part_is_on_a_page(render: ModuleType, tmp_path: Path) -> None:
+    """Nothing is rendered that nobody can open, and no page includes what is not there."""
+    render.write_all(tmp_path)
+    written = [page for page in DOCS.rglob("*.md") if page.parent.name != "_generated"]
+    pages = "".join(page.read_text("utf-8") for page in written)
+    for part in tmp_path.iterdir():
+        assert f"{{include}} ../_generated/{part.name}\n" in pages
+
+
+@pytest.mark.slow
+def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
+    """Each method, code, fault and command of the program is in the reference."""
+    for method in spec.TABLE:
+        assert f"`{method.cmd}`" in render.method_table()
+    for code in fault_codes.CODES:
+        assert f"| {code} |" in render.code_table()
+    for kind in KINDS:
+        assert f"`{kind}`" in render.fault_table()
+    assert render.error_tree().count("──") == len(render.documented()["errors"]) - 2
+    for command in ("a2p", "count", "estimate", "history", "sandbox"):
+        assert f"## {command}\n" in render.command_help()

@@ -1,0 +1,271 @@
+"""What is in doubt is settled by the history: found, absent, ambiguous, or still open."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles import FakeClock, Turn, answer
+from outboxes import NUMBERS, SOURCE, accepted, lost, scripted, states
+
+from voxsms import InvalidRequest, OutcomeUnknown, ResponseInvalid
+from voxsms.api.codec import Answer
+from voxsms.api.wire import TIME_FORMAT
+from voxsms.outbox import Reconciled, Tracked, run_chunk
+from voxsms.transport import Evidence, Request
+from voxsms.webhooks import A2PActivated, A2PDelivery
+
+ZERO = timedelta(0)
+
+
+class History:
+    """The rows of a history, as the service would give them, two on a page."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.clock = clock
+        self.missing = 0
+
+    def add(self, number: str, **more: object) -> None:
+        """Enter a message of this moment."""
+        row = {
+            "message_id": 100 + len(self.rows),
+            "source_number": SOURCE,
+            "destination_number": number,
+            "fragments": 1,
+            "cost": 0.05,
+            "status_id": "1",
+            "direction": "OUT",
+            "processing_date": self.now(),
+            "processed_date": self.now(),
+            "delivery_status": "DISPATCHED",
+        }
+        self.rows.append(row | more)
+
+    def now(self) -> str:
+        """Write the time."""
+        return datetime.fromtimestamp(self.clock.time(), UTC).strftime(TIME_FORMAT)
+
+    def page(self, form: Mapping[str, str]) -> Answer:
+        """Answer a request."""
+        rows = [
+            row
+            for row in self.rows
+            if form.get("from_date", "") <= row["processing_date"] <= form.get("to_date", "9")
+            and form.get("destination_number") in {None, row["destination_number"]}
+        ]
+        start = int(form.get("offset", 0))
+        body = {"result": rows[start : start + 2], "total_count": len(rows) + self.missing}
+        return answer(body, headers={"date": self.clock_date()})
+
+    def clock_date(self) -> str:
+        """Write the time as a header does."""
+        now = datetime.fromtimestamp(self.clock.time(), UTC)
+        return now.strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+class Ahead(FakeClock):
+    """A clock that is ahead of another by half a minute."""
+
+    def __init__(self, of: FakeClock) -> None:
+        super().__init__()
+        self.of = of
+
+    def time(self) -> float:
+        """Give the time."""
+        return self.of.time() + 30
+
+
+TWO = [("Hi", NUMBERS[0], "a"), ("Hi", NUMBERS[1], "b")]
+
+
+async def test_one_message_of_the_history_settles_one_doubt(tmp_path: Path) -> None:
+    """With its id and its cost; what the history does not have stays open for a while."""
+    async with scripted(tmp_path, lost()) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        await outbox.add(TWO, source=SOURCE)
+        await outbox.run(client)
+        assert await states(outbox) == ["unknown", "unknown"]
+        history.add(NUMBERS[0])
+        history.add("447700900999")
+        first = await outbox.reconcile(client)
+        assert (first.sent, first.open, first.presumed_not_sent) == (1, 1, 0)
+        assert 890 <= first.wait <= 901
+        (sent,) = [intent async for intent in outbox.intents("sent")]
+        assert (sent.message_id, str(sent.cost), sent.delivery_status) == (
+            100,
+            "0.05",
+            "DISPATCHED",
+        )
+        assert sent.error is None
+        clock.passed += first.wait + 1
+        second = await outbox.reconcile(client)
+        assert second == Reconciled(sent=0, ambiguous=0, presumed_not_sent=1, open=0, wait=0.0)
+        assert await states(outbox) == ["sent", "presumed_not_sent"]
+        assert await outbox.resend() == 1
+        assert (await outbox.run(client)).sent == 2
+        assert service.calls == [[NUMBERS[0], NUMBERS[1]], [NUMBERS[1]]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (0, ["presumed_not_sent", "presumed_not_sent"]),
+        (1, ["ambiguous", "ambiguous"]),
+        (2, ["sent", "sent"]),
+        (3, ["ambiguous", "ambiguous"]),
+    ],
+)
+async def test_a_number_that_stands_twice_is_settled_by_count(
+    tmp_path: Path, rows: int, expected: list[str]
+) -> None:
+    """Two rows for two messages; another number of them can tell nothing."""
+    async with scripted(tmp_path, lost(), lost()) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        await outbox.add([("Hi", NUMBERS[0], "a"), ("Hi", NUMBERS[0], "b")], source=SOURCE)
+        await outbox.run(client, concurrency=1)
+        for _ in range(rows):
+            history.add(NUMBERS[0])
+        result = await outbox.reconcile(client, settle_after=ZERO)
+        assert await states(outbox) == expected
+        assert result.open == 0
+        ids = {intent.message_id async for intent in outbox.intents("sent")}
+        assert ids == ({100, 101} if rows == 2 else set())
+        if expected[0] == "ambiguous":
+            history.rows = history.rows[:1] * 2
+            history.rows[1] = history.rows[0] | {"message_id": 101}
+            assert (await outbox.reconcile(client)).sent == 2
+
+
+async def test_texts_and_fragments_tell_messages_apart(tmp_path: Path) -> None:
+    """Where the history has them; a row without fragments is of a message that failed."""
+    texts = ["A", "B", "x" * 300]
+    async with scripted(tmp_path, *[lost()] * 3) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        await outbox.add([(text, NUMBERS[0]) for text in texts], source=SOURCE)
+        await outbox.run(client, concurrency=1)
+        history.add(NUMBERS[0], fragments=2)
+        history.add(NUMBERS[0], text="B")
+        assert (await outbox.reconcile(client, settle_after=ZERO)).sent == 2
+        assert await states(outbox) == ["presumed_not_sent", "sent", "sent"]
+
+
+async def test_a_message_of_another_intent_or_time_is_not_taken(tmp_path: Path) -> None:
+    """Nor one that is under way at this moment."""
+
+    async def slow(_: Request, __: Evidence) -> Answer:
+        history.add(NUMBERS[0])
+        before = await outbox.reconcile(client, settle_after=ZERO)
+        assert (before.sent, before.open) == (0, 1)
+        return accepted(service.forms[-1])
+
+    turns: list[Turn] = [lost()]
+    async with scripted(tmp_path, *turns) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        history.add(NUMBERS[0])
+        clock.passed += 60
+        await outbox.add([("Hi", NUMBERS[0])], source=SOURCE)
+        await outbox.run(client)
+        await outbox.add([("Hi", NUMBERS[0])], source=SOURCE)
+        service.turns = [slow]
+        await outbox.run(client)
+        history.rows[-1]["message_id"] = 0  # the id that it was answered with
+        assert (await outbox.reconcile(client, settle_after=ZERO)).presumed_not_sent == 1
+
+
+async def test_a_history_that_gives_fewer_rows_than_it_counts_proves_nothing(
+    tmp_path: Path,
+) -> None:
+    """It is an error, and what is in doubt stays so."""
+    async with scripted(tmp_path, lost()) as (outbox, client, service, clock):
+        service.history = History(clock)
+        service.history.missing = 1
+        await outbox.add(TWO, source=SOURCE)
+        await outbox.run(client)
+        with pytest.raises(ResponseInvalid, match="gave 0 rows where it counts 1"):
+            await outbox.reconcile(client, settle_after=ZERO)
+        assert await states(outbox) == ["unknown", "unknown"]
+
+
+async def test_a_dead_process_is_looked_for_in_the_time_of_its_claim(tmp_path: Path) -> None:
+    """By the service's clock, which may be another than this machine's."""
+    async with scripted(tmp_path) as (outbox, client, service, clock):
+        history = service.history = History(Ahead(clock))
+        await outbox.add([("Hi", NUMBERS[0])], source="447443332211", method="send_sms_message")
+        history.add(NUMBERS[0])
+        await outbox.store.write(
+            lambda database: database.change(
+                "UPDATE voxsms_chunks SET state = 'sending', claims = 1, claimed_at = NOW,"
+                " expires_at = NOW + 5"
+            )
+        )
+        clock.passed += 6
+        assert await client.get_sms_history(count=1)
+        assert (await outbox.reconcile(client)).sent == 1
+        (intent,) = [intent async for intent in outbox.intents()]
+        assert (intent.message_id, intent.delivery_status) == (100, "DELIVERED")
+
+
+async def test_delivery_statuses_come_from_the_history_and_from_callbacks(tmp_path: Path) -> None:
+    """A final status stays, in whatever order they are told."""
+    async with scripted(tmp_path) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        await outbox.add(TWO, source=SOURCE)
+        await outbox.run(client)
+        history.add(NUMBERS[0], message_id=0, cost=0.07)
+        history.add(NUMBERS[1], message_id=1, delivery_status=None)
+        history.add("447700900999")
+        assert await outbox.track(client) == Tracked(changed=2, open=2)
+        assert str((await outbox.summary()).cost) == "0.12"
+        callback = A2PDelivery(
+            callback_id=1, account_id=1, type="t", id=0, source_number=SOURCE, status="DELIVERED"
+        )
+        await outbox.on_callback(callback)
+        await outbox.on_callback(
+            A2PActivated(callback_id=2, account_id=1, type="t", a2p_enabled=True)
+        )
+        assert await outbox.track(client) == Tracked(changed=1, open=1)
+        found = [intent.delivery_status async for intent in outbox.intents()]
+        assert found == ["DELIVERED", None]
+
+
+# --- client.resolve -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_one_doubt_is_settled_by_the_client(tmp_path: Path, known: bool) -> None:
+    """Sent with its row, open with how long to wait, or not sent; whatever clock was known."""
+    async with scripted(tmp_path, lost(), max_attempts=1) as (_, client, service, clock):
+        history = service.history = History(clock)
+        if known:
+            await client.a2p_get_sms_history(count=1)
+        with pytest.raises(OutcomeUnknown) as found:
+            await client.a2p_send_sms(src_number=SOURCE, dst_numbers=NUMBERS[:3], text="Hi")
+        doubt = found.value
+        assert (doubt.source, doubt.since is not None, doubt.fragments) == (SOURCE, known, (1, 1))
+        history.add(NUMBERS[0])
+        history.add(NUMBERS[1])
+        history.add(NUMBERS[1])
+        first = await client.resolve(doubt)
+        assert [row.message_id for row in first.sent] == [100]
+        assert (first.state, first.ambiguous, first.open) == ("open", (NUMBERS[1],), (NUMBERS[2],))
+        assert first.wait > 800
+        clock.passed += first.wait + 1
+        last = await client.resolve(doubt)
+        assert (last.state, last.not_sent, last.wait) == ("ambiguous", (NUMBERS[2],), 0.0)
+        del history.rows[2]
+        assert (await client.resolve(doubt)).state == "partly"
+        doubt.numbers = NUMBERS[:1]  # type: ignore[assignment]
+        assert (await client.resolve(doubt)).state == "sent"
+        history.rows.clear()
+        assert (await client.resolve(doubt, settle_after=ZERO)).state == "not_sent"
+
+
+async def test_only_a_send_can_be_settled(tmp_path: Path) -> None:
+    """Anything else is refused."""
+    async with scripted(tmp_path) as (_, client, __, ___):
+        doubt = OutcomeUnknown("Other", "lost", datetime.now(UTC), "sending", ())
+        with pytest.raises(InvalidRequest, match="can be settled"):
+            await client.resolve(doubt)
+        assert (await run_chunk(_, client, 5)).counts == {}

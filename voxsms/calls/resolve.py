@@ -1,0 +1,245 @@
+"""What became of a message in doubt, by the history: the only one who knows.
+
+A row is taken for a message if source, destination and time fit, and fragments and text as far as
+the row has them. Where several messages and rows cannot be told apart, their numbers decide: as
+many rows as messages, and all were sent. That a row is not there proves something only when the
+history has had time to show it.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
+
+import attrs
+
+from voxsms.api import spec
+from voxsms.api.models import A2PSmsHistory, Direction, HistoryPage, SmsHistory
+from voxsms.api.phone_numbers import digits_or_text
+from voxsms.api.spec import MethodSpec
+from voxsms.calls.session import Session
+from voxsms.errors import Fault, InvalidRequest, OutcomeUnknown, ResponseInvalid
+
+SETTLE_AFTER: Final = timedelta(minutes=15)
+"""How long after a doubt a message that the history does not have is taken as not sent."""
+EARLY: Final = timedelta(seconds=2)
+"""How far before a send began the service may date it: its clock is known to two seconds."""
+LATE: Final = timedelta(seconds=60)
+"""How long after an answer was given up the service may still have worked on it."""
+
+HistoryRow = SmsHistory | A2PSmsHistory
+
+
+class Sought(Protocol):
+    """A message that is looked for."""
+
+    @property
+    def destination(self) -> str:
+        """Its number."""
+        ...
+
+    @property
+    def since(self) -> datetime:
+        """When it may have been sent at the earliest."""
+        ...
+
+    @property
+    def until(self) -> datetime:
+        """And at the latest."""
+        ...
+
+    @property
+    def fragments(self) -> tuple[int, int] | None:
+        """The least and the most that the service may count."""
+        ...
+
+    @property
+    def text(self) -> str | None:
+        """Its text, where that is known."""
+        ...
+
+
+S = TypeVar("S", bound=Sought)
+
+
+def fits(sought: Sought, row: HistoryRow) -> bool:
+    """Return whether a row of the history can be a message."""
+    if digits_or_text(row.destination_number) != sought.destination:
+        return False
+    at = time_of(row)
+    if at is not None and not sought.since <= at <= sought.until:
+        return False
+    if row.text is not None and sought.text is not None:
+        return row.text == sought.text
+    if sought.fragments is None or row.fragments == 0:  # of some that failed
+        return True
+    return sought.fragments[0] <= row.fragments <= sought.fragments[1]
+
+
+def time_of(row: HistoryRow) -> datetime | None:
+    """Return when the service processed a message."""
+    return row.processing_date if isinstance(row, A2PSmsHistory) else row.processed_date
+
+
+def group(
+    sought: Iterable[S], rows: Iterable[HistoryRow]
+) -> Iterator[tuple[list[S], list[HistoryRow]]]:
+    """Yield messages with the rows that fit them, together with whatever else those rows fit."""
+    left: list[S] = list(sought)
+    free: list[HistoryRow] = list(rows)
+    while left:
+        messages = [left.pop()]
+        found: list[HistoryRow] = []
+        while True:
+            more = [row for row in free if any(fits(one, row) for one in messages)]
+            free = [row for row in free if row not in more]
+            found += more
+            others = [one for one in left if any(fits(one, row) for row in more)]
+            left = [one for one in left if one not in others]
+            messages += others
+            if not others:
+                break
+        yield messages, found
+
+
+def pair(messages: Sequence[S], rows: Sequence[HistoryRow]) -> list[tuple[S, HistoryRow]] | None:
+    """Return which row is which message, where there are as many of them and all fit."""
+    if len(messages) != len(rows):
+        return None
+    first = datetime.min.replace(tzinfo=UTC)
+    pairs = list(
+        zip(
+            sorted(messages, key=lambda one: one.since),
+            sorted(rows, key=lambda row: (time_of(row) or first, row.message_id or 0)),
+            strict=True,
+        )
+    )
+    return pairs if all(fits(*each) for each in pairs) else None
+
+
+async def read_history(
+    session: Session,
+    cmd: str,
+    since: datetime,
+    until: datetime,
+    *,
+    source: str | None,
+    destination: str | None = None,
+) -> list[HistoryRow]:
+    """Read the history of what one of the two sends sent within a time.
+
+    Raises:
+        ResponseInvalid: it gave fewer rows than it counts: that a message is not there would prove
+            nothing.
+    """
+    # A history knows whole seconds.
+    span: dict[str, Any] = {
+        "from_date": since.replace(microsecond=0),
+        "to_date": datetime.fromtimestamp(math.ceil(until.timestamp()), UTC),
+        "source_number": source,
+        "destination_number": destination,
+    }
+    method: MethodSpec[..., HistoryPage[HistoryRow]]
+    request: attrs.AttrsInstance
+    if cmd == spec.A2P_SEND_SMS.cmd:
+        method = cast("Any", spec.A2P_GET_SMS_HISTORY)
+        request = spec.A2PGetSmsHistory(**span)
+    else:
+        method = cast("Any", spec.GET_SMS_HISTORY)
+        request = spec.GetSmsHistory(**span, direction=Direction.OUT)
+    # Not by the pager, which takes an empty page for the end whatever it counts.
+    rows: list[HistoryRow] = []
+    while True:
+        page = await session.call(method, attrs.evolve(cast("Any", request), offset=len(rows)))
+        rows += page.result
+        if len(rows) >= page.total_count:
+            return list({row.message_id or id(row): row for row in rows}.values())
+        if not page.result:
+            problem = f"gave {len(rows)} rows where it counts {page.total_count}; read it again"
+            raise ResponseInvalid(method.cmd, "result", problem)
+
+
+# --- one doubt ------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Resolution:
+    """What the history says of a send in doubt."""
+
+    sent: tuple[HistoryRow, ...]
+    """The rows of the messages that were sent."""
+    not_sent: tuple[str, ...]
+    """The numbers to which nothing was sent."""
+    ambiguous: tuple[str, ...]
+    """The numbers for which the history has more than one message that it could be."""
+    open: tuple[str, ...]
+    """The numbers that the history does not have yet."""
+    wait: float
+    """Seconds after which to ask again, when the absence of those proves something; 0 if none."""
+
+    @property
+    def state(self) -> Literal["sent", "not_sent", "partly", "ambiguous", "open"]:
+        """What it comes to: `partly` if some were sent and others not."""
+        if self.open:
+            return "open"
+        if self.ambiguous:
+            return "ambiguous"
+        if self.sent and self.not_sent:
+            return "partly"
+        return "sent" if self.sent else "not_sent"
+
+
+@attrs.frozen
+class _Message:
+    """One message of a send in doubt."""
+
+    destination: str
+    since: datetime
+    until: datetime
+    fragments: tuple[int, int] | None
+    text: str | None = None
+
+
+async def resolve_doubt(
+    session: Session, doubt: OutcomeUnknown, settle_after: timedelta
+) -> Resolution:
+    """Look in the history for what a send in doubt may have sent."""
+    known = [spec.A2P_SEND_SMS.cmd, spec.SEND_SMS_MESSAGE.cmd]
+    if doubt.method not in known:
+        problem = f"is one of {doubt.method}; only those of {' and '.join(known)} can be settled"
+        raise InvalidRequest("resolve", (Fault("doubt", problem),))
+    since, until = await _find_window(session, doubt)
+    numbers = doubt.numbers
+    rows = await read_history(
+        session,
+        doubt.method,
+        since,
+        until,
+        source=doubt.source or None,
+        destination=numbers[0] if len(numbers) == 1 else None,
+    )
+    sought = [_Message(number, since, until, doubt.fragments) for number in numbers]
+    wait = (until - LATE + settle_after).timestamp() - session.service_clock.best()
+    found: dict[str, list[HistoryRow]] = {
+        message.destination: [row for row in rows if fits(message, row)] for message in sought
+    }
+    absent = tuple(number for number in numbers if not found[number])
+    return Resolution(
+        sent=tuple(each[0] for each in found.values() if len(each) == 1),
+        not_sent=absent if wait <= 0 else (),
+        ambiguous=tuple(number for number, each in found.items() if len(each) > 1),
+        open=absent if wait > 0 else (),
+        wait=max(0.0, wait) if absent else 0.0,
+    )
+
+
+async def _find_window(session: Session, doubt: OutcomeUnknown) -> tuple[datetime, datetime]:
+    """Return within which times of the service a send in doubt was made, if it was."""
+    if doubt.since is not None:
+        return doubt.since - EARLY, doubt.at + LATE
+    # The service's time was not known then: this machine's clock may have been wrong, and still be.
+    if session.service_clock.now() is None:
+        await session.call(spec.A2P_GET_SMS_HISTORY, spec.A2PGetSmsHistory(count=1))
+    off = timedelta(seconds=session.service_clock.best() - session.clock.time())
+    began = doubt.at - timedelta(seconds=session.options.deadline)
+    return min(began, began + off) - EARLY, max(doubt.at, doubt.at + off) + LATE

@@ -1,0 +1,150 @@
+"""What is looked at and asked before a message is charged: `--dry-run`, `--max-cost`, `--yes`."""
+
+import signal
+import sys
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Final
+
+import attrs
+from cyclopts import Parameter
+
+from voxsms.api import spec
+from voxsms.api.codec import write_request
+from voxsms.api.spec import AnyMethod
+from voxsms.cli import _io as io
+from voxsms.cli._errors import Failed, Usage
+from voxsms.cli._mirror import reader
+from voxsms.client import Client
+from voxsms.errors import ApiError
+from voxsms.pricing import Estimate, estimate
+from voxsms.text import count_fragments
+
+
+def _amount(text: str) -> Decimal:
+    with suppress(InvalidOperation):
+        amount = Decimal(text)
+        if amount.is_finite() and amount >= 0:
+            return amount
+    raise ValueError("is no amount of money, such as 25.00")
+
+
+@attrs.frozen(kw_only=True)
+class Spending:
+    """What a send may cost."""
+
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Send nothing: check everything, and tell what it would cost.",
+        ),
+    ] = False
+    max_cost: Annotated[
+        Decimal | None,
+        Parameter(
+            converter=reader(_amount),
+            help="Send nothing if it would cost more than this, such as 25.00, in the currency of "
+            "the account.",
+        ),
+    ] = None
+
+    @property
+    def needs_rates(self) -> bool:
+        """Whether it cannot be without knowing what messages cost."""
+        return self.dry_run or self.max_cost is not None
+
+
+NO_LIMIT: Final = Spending()
+OfSpending = Annotated[Spending, Parameter(name="*")]
+"""The parameters of a command that sends."""
+Yes = Annotated[
+    bool,
+    Parameter(
+        name=("--yes", "-y"),
+        negative=(),
+        show_default=False,
+        help="Do not ask before more than one message is charged.",
+    ),
+]
+
+
+async def may_send(
+    client: Client,
+    method: AnyMethod,
+    given: dict[str, Any],
+    text: str,
+    numbers: list[str],
+    spending: Spending,
+    *,
+    asks: bool = False,
+    json: bool,
+) -> bool:
+    """Return whether to send; not after a dry run, which has been told about then.
+
+    What is wrong with the request is found before prices are asked for. With `asks` a person is
+    asked before more than one message is charged.
+
+    Raises:
+        InvalidRequest: the service cannot be asked to send this.
+        Failed: it would cost too much, or the answer to the question was no.
+        Usage: nobody answered.
+    """
+    write_request(method, method.request(**given), client.session.options.phone)
+    fragments = count_fragments(text)
+    asks = asks and fragments * len(numbers) > 1
+    if not (asks or spending.needs_rates):
+        return True
+    each = f" of {fragments} fragments{' each' * (len(numbers) > 1)}" if fragments > 1 else ""
+    size = f"{io.number(len(numbers), 'message')}{each}"
+    try:
+        rates = await client.rates(spec.python_name(method.cmd))
+    except ApiError as error:
+        if spending.needs_rates:
+            raise
+        confirm(f"What this costs cannot be told ({error}). Send {size}?")
+        return True
+    found = estimate(text, numbers, rates)
+    cost = _cost(found)
+    if spending.max_cost is not None and (found.unpriced or found.cost > spending.max_cost):
+        limit = io.money(spending.max_cost, found.currency)
+        raise Failed(f"{size} would cost {cost}; --max-cost is {limit}. Nothing was sent.")
+    if spending.dry_run and json:
+        io.print_json(found)
+    elif spending.dry_run:
+        io.say(f"{size} would cost {cost}. Nothing was sent.")
+    elif asks:
+        confirm(f"Send {size} for {cost}?")
+    return not spending.dry_run
+
+
+def _cost(found: Estimate) -> str:
+    cost = io.money(found.cost, found.currency)
+    if not found.unpriced:
+        return cost
+    return f"at least {cost} (no price is known for {io.number(found.unpriced, 'number')})"
+
+
+def confirm(question: str) -> None:
+    """Ask a person on standard error; anything but yes is no.
+
+    Raises:
+        Failed: the answer was no.
+        Usage: nobody answered, as in a script: it has to say `--yes`.
+    """
+    io.err().print(io.visible(question), "[y/N] ", end="")
+    before = signal.getsignal(signal.SIGINT)
+    with suppress(ValueError):  # only the main thread may, and only it is interrupted
+        # asyncio would only note Ctrl-C, and go on waiting for the answer.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
+    if not answer:
+        io.err().print()
+        raise Usage("nobody answered; --yes sends without a question. Nothing was sent.")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise Failed("Nothing was sent.")

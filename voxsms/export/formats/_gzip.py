@@ -1,0 +1,46 @@
+"""Lines of text in one gzip stream, compressed when the file is put together.
+
+The header has no name and no time, so the same rows give the same bytes. The parts are not
+compressed each by itself: a file of several streams is valid, and not every program reads on after
+the first.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import BinaryIO
+
+from voxsms.export import _files as files
+from voxsms.export._rows import Row
+from voxsms.export.formats._format import Format
+
+_LEVEL = 6
+_AS_GZIP = 16 + zlib.MAX_WBITS
+
+
+class Gzip(Format):
+    """Compresses what another format writes."""
+
+    header = None
+
+    def __init__(self, lines: Format) -> None:
+        self._lines = lines
+        self.as_json = lines.as_json
+
+    def encode(self, rows: Sequence[Row], /) -> bytes:
+        """Return rows as lines."""
+        return self._lines.encode(rows)
+
+    def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
+        """Return a part without some of its rows."""
+        return self._lines.drop(part, indexes)
+
+    def write(self, file: BinaryIO, parts: Iterable[bytes], _: int, /) -> None:
+        """Write one stream."""
+        files.append(file, _compress(chain([self._lines.header or b""], parts)))
+
+
+def _compress(parts: Iterable[bytes]) -> Iterator[bytes]:
+    stream = zlib.compressobj(_LEVEL, wbits=_AS_GZIP)
+    yield from map(stream.compress, parts)
+    yield stream.flush()

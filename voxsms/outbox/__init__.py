@@ -1,0 +1,48 @@
+"""The outbox: a mailing that survives crashes, sends nobody a message twice and loses nobody.
+
+    async with voxsms.Outbox.open("mailing.db") as outbox:
+        await outbox.add(rows, source="ACME", key="november")
+        summary = await outbox.run(client)
+        await outbox.reconcile(client)
+
+An intent is one message to one number. Intents with the same text go together in a chunk, which is
+one call. `run_chunk` is the whole protocol (`_chunks.py`): whatever calls it, and how often, a
+chunk that was begun is not begun again. What is in doubt is settled by the history
+(`_reconcile.py`).
+"""
+
+from voxsms.calls.resolve import Resolution
+from voxsms.outbox._chunks import ChunkOutcome, run_chunk
+from voxsms.outbox._guards import Guards, QuietHours
+from voxsms.outbox._outbox import Outbox
+from voxsms.outbox._run import Run
+from voxsms.outbox._states import (
+    TRANSITIONS,
+    Added,
+    Event,
+    Intent,
+    OutboxProgress,
+    OutboxSummary,
+    Reconciled,
+    State,
+    Tracked,
+)
+
+__all__ = [
+    "TRANSITIONS",
+    "Added",
+    "ChunkOutcome",
+    "Event",
+    "Guards",
+    "Intent",
+    "Outbox",
+    "OutboxProgress",
+    "OutboxSummary",
+    "QuietHours",
+    "Reconciled",
+    "Resolution",
+    "Run",
+    "State",
+    "Tracked",
+    "run_chunk",
+]

@@ -1,0 +1,490 @@
+"""One chunk from `pending` to its outcome: the whole protocol, and all that an engine calls.
+
+1. `pending -> sending`, and a slot of the shared rate, in a transaction that is committed before
+   any byte leaves. A chunk that is found `sending` is never sent.
+2. The guards are asked; whom they hold back is written down.
+3. The client sends, once. The first byte leaves only if the claim is younger than the deadline, by
+   this process's own clocks: one that was frozen meanwhile sends nothing.
+4. The outcome of every recipient, in one transaction.
+
+A claim that is older than a send can take has nobody in it any more: it is `unknown`, never
+`pending`. What each error leads to stands in `OUTCOMES`, what a state may lead to in `_states.py`.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
+
+import anyio
+import attrs
+import orjson
+
+from voxsms.api.codec import bare_numbers
+from voxsms.api.fault_codes import Outcome as CallOutcome
+from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
+from voxsms.api.spec import A2P_SEND_SMS, SEND_SMS_MESSAGE, A2PSendSms, SendSmsMessage
+from voxsms.calls.hooks import CallEvent, Hooks, call_hook, write_log
+from voxsms.calls.loop import delay_after
+from voxsms.calls.resolve import EARLY, LATE
+from voxsms.client import Client
+from voxsms.clock import Clock, Moment
+from voxsms.errors import (
+    ApiError,
+    AuthenticationFailed,
+    BudgetExceeded,
+    CredentialsInvalid,
+    InsufficientFunds,
+    InvalidRequest,
+    NotSent,
+    OutboxUnavailable,
+    OutcomeUnknown,
+    PermissionDenied,
+    PriceUnknown,
+    RateLimited,
+    SmsNotEnabled,
+    VoxSmsError,
+)
+from voxsms.masking import mask_message
+from voxsms.outbox import _sql as sql
+from voxsms.outbox._guards import Guards
+from voxsms.outbox._states import TRANSITIONS, Event, State, write_amount
+from voxsms.outbox._store import Database
+
+if TYPE_CHECKING:
+    from voxsms.outbox._outbox import Outbox
+    from voxsms.pricing import RateTable
+
+P = ParamSpec("P")
+MARGIN: Final = 5.0
+"""Seconds by which the clocks of a process and of the database may go apart during a send."""
+PATIENCE: Final = 0.25
+"""Seconds a claimed chunk may wait for its slot; one that would wait longer is not claimed."""
+
+
+@attrs.frozen
+class Outcome:
+    """What an error of a send leads to."""
+
+    event: Event
+    stops: bool = False
+    """The next chunk would meet the same."""
+
+
+OUTCOMES: Final[Mapping[type[VoxSmsError], Outcome]] = {
+    # the first that fits
+    OutcomeUnknown: Outcome(Event.DOUBTED),
+    NotSent: Outcome(Event.NOT_SENT),
+    RateLimited: Outcome(Event.NOT_SENT),
+    BudgetExceeded: Outcome(Event.NOT_SENT, stops=True),
+    InsufficientFunds: Outcome(Event.NOT_SENT, stops=True),
+    AuthenticationFailed: Outcome(Event.NOT_SENT, stops=True),
+    PermissionDenied: Outcome(Event.NOT_SENT, stops=True),
+    SmsNotEnabled: Outcome(Event.NOT_SENT, stops=True),
+    CredentialsInvalid: Outcome(Event.NOT_SENT, stops=True),
+    VoxSmsError: Outcome(Event.REFUSED),
+}
+_OF_SENDER: Final = {191, 422, 507, 528}
+"""Codes that refuse the source, and so every chunk of it: a person has to look."""
+
+
+def outcome_of(error: VoxSmsError) -> Outcome:
+    """Return what an error of a send leads to."""
+    if isinstance(error, ApiError) and error.code in _OF_SENDER:
+        return Outcome(Event.NOT_SENT, stops=True)
+    if isinstance(error, BudgetExceeded) and error.limit is None:  # too many fragments
+        return Outcome(Event.REFUSED)
+    return next(outcome for kind, outcome in OUTCOMES.items() if isinstance(error, kind))
+
+
+@attrs.frozen
+class ChunkOutcome:
+    """What `run_chunk` came to."""
+
+    chunk_id: int | None
+    counts: Mapping[State, int] = attrs.field(factory=dict[State, int])
+    """How many of its intents are in which state now; empty if it was not to be sent now."""
+    wait: float | None = None
+    """Seconds after which it can be run again; None if it cannot."""
+    error: VoxSmsError | None = None
+    """What went wrong with the call."""
+    stops: bool = False
+    """Whether the next chunk would meet the same: no money, no permission, no such sender."""
+
+
+@attrs.frozen
+class Claim:
+    """A chunk that is this task's to send, and nobody else's."""
+
+    id: int
+    number: int
+    """Of the claim: how often the chunk was begun."""
+    method: str
+    source: str
+    text: str
+    store_body: bool | None
+    recipients: tuple[tuple[int, str], ...]
+    """Position and number of each."""
+    wait: float
+    """Seconds until its slot of the rate."""
+    at: Moment
+
+
+# --- steps in the database ------------------------------------------------------------------------
+
+
+def claim(
+    database: Database, chunk_id: int | None, limit: float, clock: Clock
+) -> "Claim | ChunkOutcome":
+    """Take a chunk, or the next of all, with a slot of the rate; else say how long to wait."""
+    at = Moment.now(clock)
+    picked = (
+        database.all(sql.PICK) if chunk_id is None else database.all(sql.PICK_BY_ID, id=chunk_id)
+    )
+    if not picked:
+        return ChunkOutcome(chunk_id, wait=_wait_until_due(database, chunk_id))
+    ((found,),) = picked
+    recipients = database.all(sql.RECIPIENTS, id=found)
+    wait = _take_slot(database, len(recipients))
+    if wait > PATIENCE:
+        return ChunkOutcome(found, wait=wait - PATIENCE)
+    ((method, source, text, store_body, number),) = database.all(
+        sql.CLAIM, id=found, wait=wait, limit=limit + MARGIN
+    )
+    keeps = None if store_body is None else bool(store_body)
+    people = tuple((int(position), str(number)) for position, number in recipients)
+    return Claim(found, number, method, source, text, keeps, people, wait, at)
+
+
+def _wait_until_due(database: Database, chunk_id: int | None) -> float | None:
+    if chunk_id is None:
+        return None
+    found = database.all(sql.FIND_CHUNK, id=chunk_id)
+    return max(0.0, found[0][1]) if found and found[0][0] == State.PENDING else None
+
+
+def _take_slot(database: Database, messages: int) -> float:
+    """Return the seconds until so many messages may go; beyond `PATIENCE` nothing was taken."""
+    ((rate,),) = database.all(sql.READ_RATE)
+    if rate is None:
+        return 0.0
+    taken = database.all(sql.TAKE_SLOT, seconds=messages / rate, patience=PATIENCE)
+    if taken:
+        return max(0.0, float(taken[0][0]))
+    ((wait,),) = database.all(sql.READ_WAIT)
+    return max(float(wait), PATIENCE + 0.001)
+
+
+Told = tuple[int, int | None, int | None, str | None, int | None, str | None]
+"""Of a recipient: position, message id, fragments, cost, error code, error."""
+
+
+def settle(
+    database: Database,
+    of: Claim,
+    told: Mapping[Event, list[Told]],
+    window: tuple[float, float] | None = None,
+) -> None:
+    """Write the outcome of every recipient; also that of a claim which has expired meanwhile."""
+    since, until = window or (None, None)
+    database.change(sql.SETTLE, id=of.id, claim=of.number, since=since, until=until)
+    for event, rows in told.items():
+        if rows:
+            written = orjson.dumps(rows).decode()
+            database.change(sql.settle_intents(event), id=of.id, rows=written)
+
+
+def release(database: Database, of: Claim, delay: float) -> bool:
+    """Put a chunk back of which nothing was sent; return whether it is this task's still."""
+    return bool(database.all(sql.RELEASE, id=of.id, claim=of.number, delay=delay))
+
+
+def move(database: Database, chunk_id: int, positions: Iterable[int], delay: float = 0.0) -> int:
+    """Put intents into a chunk of their own, pending; return its id."""
+    new, _ = database.allocate()
+    database.change(sql.COPY_CHUNK, id=chunk_id, new=new, delay=delay)
+    rows = orjson.dumps([[position] for position in positions]).decode()
+    database.change(sql.MOVE_INTENTS, new=new, rows=rows)
+    database.defer(new, new + 1)
+    return new
+
+
+def expire(database: Database) -> int:
+    """Make claims that nobody can be in any more `unknown`; return how many there were."""
+    expired = database.all(sql.FIND_EXPIRED)
+    why = "the process that sent it ended without a word"
+    for chunk_id, number in expired:
+        positions = database.all(sql.RECIPIENTS, id=chunk_id)
+        rows: list[Told] = [(position, None, None, None, None, why) for position, _ in positions]
+        written = orjson.dumps(rows).decode()
+        database.change(sql.settle_intents(Event.EXPIRED), id=chunk_id, rows=written)
+        database.change(sql.SETTLE, id=chunk_id, claim=number, since=None, until=None)
+    return len(expired)
+
+
+def hold_back(
+    database: Database, of: Claim, told: list[Told], later: Mapping[float, list[int]]
+) -> None:
+    """Refuse some recipients of a claim, and put others into chunks that are due later."""
+    if told:
+        written = orjson.dumps(told).decode()
+        database.change(sql.settle_intents(Event.REFUSED), id=of.id, rows=written)
+    for delay, positions in later.items():
+        move(database, of.id, positions, delay)
+
+
+def split(database: Database, of: Claim) -> None:
+    """Put each recipient of a claim into a chunk of its own."""
+    for position, _ in of.recipients:
+        move(database, of.id, [position])
+    settle(database, of, {})
+
+
+def slow_down(database: Database, observed: float) -> None:
+    """Halve the shared rate, or what was observed where there is none."""
+    database.change(sql.SLOW_DOWN, observed=observed)
+
+
+# --- the protocol ---------------------------------------------------------------------------------
+
+
+class Sender:
+    """Sends the chunks of an outbox through a client."""
+
+    def __init__(self, outbox: "Outbox", client: Client, guards: Guards | None = None) -> None:
+        self._store = outbox.store
+        self._prices = outbox.prices
+        self._client = client
+        self._session = client.session
+        self._clock = client.session.clock
+        self._limit = client.session.options.deadline
+        self._guards = guards
+
+    async def run(self, chunk_id: int | None) -> ChunkOutcome:
+        """Send a chunk, or the next of all."""
+        found = await self._store.write_durably(claim, chunk_id, self._limit, self._clock)
+        if isinstance(found, ChunkOutcome):
+            return found
+        watch = _Watch(self._session.hooks)
+        try:
+            if found.wait:
+                await self._clock.sleep(found.wait)
+            held, allowed = await self._ask_guards(found)
+            outcome = await self._send(allowed, watch)
+        except BaseException:
+            # Cancelled, or a defect: what is known of the send is written before it goes on.
+            with anyio.CancelScope(shield=True), suppress(OutboxUnavailable):
+                await self._abandon(found, watch)
+            raise
+        return attrs.evolve(outcome, counts=Counter(outcome.counts) + held) if held else outcome
+
+    async def _ask_guards(self, of: Claim) -> tuple[Counter[State], Claim]:
+        """Write down whom the guards hold back; return the claim of the others."""
+        told: list[Told] = []
+        later: dict[float, list[int]] = {}
+        if guards := self._guards:
+            now = self._session.service_clock.best()
+            for position, number in of.recipients:
+                if reason := await guards.refuse(number):
+                    told.append((position, None, None, None, None, reason))
+                elif wait := guards.wait(number, now):
+                    later.setdefault(wait, []).append(position)
+        if not told and not later:
+            return Counter(), of
+        await self._store.write(hold_back, of, told, later)
+        postponed = [position for positions in later.values() for position in positions]
+        held = {*postponed, *(each[0] for each in told)}
+        left = tuple(each for each in of.recipients if each[0] not in held)
+        counts = Counter({State.REFUSED: len(told), State.PENDING: len(postponed)})
+        return counts, attrs.evolve(of, recipients=left)
+
+    async def _send(self, of: Claim, watch: "_Watch") -> ChunkOutcome:
+        if not of.recipients:
+            await self._write(of, settle, of, {})
+            return ChunkOutcome(of.id)
+        prices = await self._prices.table(self._client, of.method)
+        began = self._session.service_clock.now()
+        try:
+            result = await self._call(of, watch)
+        except VoxSmsError as error:
+            return await self._write_failure(of, error, began)
+        told = read_result(of, result, prices)
+        await self._write(of, settle, of, told, self._window(began))
+        return ChunkOutcome(of.id, _count(told))
+
+    async def _call(self, of: Claim, watch: "_Watch") -> A2PSendSmsResult | SendSmsMessageResult:
+        limit, clock = self._limit + of.wait, self._clock
+        left = limit - (clock.monotonic() - of.at.monotonic)
+        options = attrs.evolve(
+            self._session.options,
+            deadline=max(left, 0.001),
+            max_attempts=1,  # each takes a slot of the shared rate
+            may_begin=lambda: of.at.is_within(limit, Moment.now(clock)),
+        )
+        session = self._session.with_options(options)
+        session.hooks = watch.hooks
+        numbers = [number for _, number in of.recipients]
+        if of.method == "a2p_send_sms":
+            return await session.call(
+                A2P_SEND_SMS,
+                A2PSendSms(
+                    src_number=of.source,
+                    dst_numbers=numbers,
+                    text=of.text,
+                    store_body=of.store_body,
+                ),
+            )
+        return await session.call(
+            SEND_SMS_MESSAGE,
+            SendSmsMessage(
+                source=of.source,
+                destination=numbers[0],
+                sms_body=of.text,
+                store_body=of.store_body,
+            ),
+        )
+
+    async def _write_failure(
+        self, of: Claim, error: VoxSmsError, began: float | None
+    ) -> ChunkOutcome:
+        outcome, count = outcome_of(error), len(of.recipients)
+        if outcome.event is Event.NOT_SENT:
+            if isinstance(error, RateLimited):
+                await self._store.write(slow_down, float(max(count, 1)))
+            delay = 0.0 if outcome.stops else delay_after(of.number, error, self._clock.roll())
+            await self._write(of, release, of, delay)
+            return ChunkOutcome(of.id, {State.PENDING: count}, delay, error, outcome.stops)
+        if isinstance(error, InvalidRequest | PriceUnknown) and count > 1:
+            await self._write(of, split, of)  # one of them, and nobody says which
+            return ChunkOutcome(of.id, {State.PENDING: count}, error=error)
+        code = error.code if isinstance(error, ApiError) else None
+        rows: list[Told] = [(each, None, None, None, code, str(error)) for each, _ in of.recipients]
+        await self._write(of, settle, of, {outcome.event: rows}, self._window(began))
+        return ChunkOutcome(of.id, _count({outcome.event: rows}), error=error)
+
+    def _window(self, began: float | None) -> tuple[float, float] | None:
+        """Return when the service may say it was sent; None where its time is not known."""
+        ended = self._session.service_clock.now()
+        return (
+            None
+            if began is None or ended is None
+            else (
+                began - EARLY.total_seconds(),
+                ended + LATE.total_seconds(),
+            )
+        )
+
+    async def _write(
+        self,
+        of: Claim,
+        step: Callable[Concatenate[Database, P], object],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Take a step, and again for as long as the claim lasts: the outcome is known only here."""
+        delay = 0.05
+        while True:
+            try:
+                await self._store.write(step, *args, **kwargs)
+            except OutboxUnavailable:
+                if not of.at.is_within(self._limit, Moment.now(self._clock)):
+                    raise
+                await self._clock.sleep(delay)
+                delay = min(2 * delay, 5.0)
+            else:
+                return
+
+    async def _abandon(self, of: Claim, watch: "_Watch") -> None:
+        ended = watch.ended
+        if ended is None or ended.outcome not in {CallOutcome.UNKNOWN, CallOutcome.ACCEPTED}:
+            await self._store.write(release, of, 0.0)
+        elif ended.doubt is not None:
+            why = str(ended.doubt)
+            rows: list[Told] = [
+                (position, None, None, None, None, why) for position, _ in of.recipients
+            ]
+            await self._store.write(settle, of, {Event.DOUBTED: rows})
+
+
+class _Watch:
+    """Knows how a call ended, also one that was cancelled."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self.ended: CallEvent | None = None
+        self.hooks = Hooks(hooks.on_attempt, self._note)
+        self._on_outcome = hooks.on_outcome
+
+    def _note(self, event: CallEvent) -> None:
+        self.ended = event
+        call_hook(self._on_outcome, event)
+
+
+def read_result(
+    of: Claim,
+    result: A2PSendSmsResult | SendSmsMessageResult,
+    prices: "RateTable | None",
+) -> dict[Event, list[Told]]:
+    """Return what an answer says of each recipient."""
+    fragments = result.fragments_count
+
+    def accepted(position: int, number: str, message_id: int | None) -> Told:
+        rate = prices.get(number) if prices else None
+        cost = write_amount(rate.cost(fragments)) if rate else None
+        return (position, message_id, fragments, cost, None, None)
+
+    if isinstance(result, SendSmsMessageResult):
+        ((position, number),) = of.recipients
+        return {Event.ACCEPTED: [accepted(position, number, result.message_id)]}
+    ids = {next(iter(bare_numbers([one]))): one.message_id for one in result.result}
+    refusals = {next(iter(bare_numbers([one]))): one for one in result.failed}
+    told: dict[Event, list[Told]] = {Event.ACCEPTED: [], Event.REFUSED: [], Event.DOUBTED: []}
+    for position, number in of.recipients:
+        if number in ids:
+            told[Event.ACCEPTED].append(accepted(position, number, ids[number]))
+        elif refusal := refusals.get(number):
+            why = mask_message(refusal.error_description, [number])
+            row = (position, None, None, None, refusal.error_code, why)
+            told[Event.REFUSED].append(row)
+        else:
+            why = "the answer says nothing of this number"
+            told[Event.DOUBTED].append((position, None, None, None, None, why))
+    return told
+
+
+def _count(told: Mapping[Event, list[Told]]) -> dict[State, int]:
+    return {TRANSITIONS[event][1]: len(rows) for event, rows in told.items() if rows}
+
+
+class Prices:
+    """What messages cost, asked for once; where it cannot be had the costs come with `track`."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, RateTable | None] = {}
+        self._lock = anyio.Lock()
+
+    async def table(self, client: Client, method: str) -> "RateTable | None":
+        """Return the prices of a send, or None where they cannot be had."""
+        async with self._lock:
+            if method not in self._tables:
+                self._tables[method] = None
+                try:
+                    self._tables[method] = await client.rates(method)
+                except VoxSmsError as error:
+                    text = "outbox: no prices (%s); track fills in the costs from the history"
+                    write_log(logging.WARNING, text, type(error).__name__)
+            return self._tables[method]
+
+
+async def run_chunk(
+    outbox: "Outbox", client: Client, chunk_id: int, *, guards: Guards | None = None
+) -> ChunkOutcome:
+    """Send one chunk, if it is pending and due: what any engine calls, and as often as it likes.
+
+    A chunk that was begun is never sent a second time. What the chunk came to is returned, not
+    raised, also where the call failed.
+
+    Raises:
+        OutboxUnavailable: the database cannot be asked.
+    """
+    return await Sender(outbox, client, guards).run(chunk_id)

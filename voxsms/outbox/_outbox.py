@@ -1,0 +1,397 @@
+"""Outbox: what a user has in hand."""
+
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from os import PathLike, fspath
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, cast
+
+from voxsms.api.callbacks import A2PDelivery, Callback
+from voxsms.api.wire import PhoneType, describe_type, find_phone_fault
+from voxsms.calls.resolve import SETTLE_AFTER
+from voxsms.client import Client
+from voxsms.clock import Clock
+from voxsms.errors import Fault, InvalidRequest
+from voxsms.outbox import _sql as sql
+from voxsms.outbox._add import Key, Reader, Row, Spool, Terms, read_rows
+from voxsms.outbox._chunks import Prices, expire, move
+from voxsms.outbox._guards import Guards
+from voxsms.outbox._reconcile import StatusNote, note_statuses, reconcile, track
+from voxsms.outbox._run import Run, RunOptions
+from voxsms.outbox._states import (
+    RESENDABLE,
+    Added,
+    Intent,
+    OutboxProgress,
+    OutboxSummary,
+    Reconciled,
+    State,
+    Tracked,
+)
+from voxsms.outbox._store import Database, Place, SqliteFile, Store
+from voxsms.pricing import Budget, total
+from voxsms.text import Template
+
+_PAGE = 1000
+StateName = (
+    State
+    | Literal["pending", "sending", "sent", "refused", "unknown", "ambiguous", "presumed_not_sent"]
+)
+
+
+class Outbox:
+    """The list of what is to be sent, and of what became of it; made by `open`.
+
+    async with voxsms.Outbox.open("mailing.db") as outbox:
+        await outbox.add([("See you at six", "447700900123")], source="ACME")
+        summary = await outbox.run(client)
+
+    It is one file, or tables in a PostgreSQL database that many machines share. Whatever moment a
+    process is killed at, nobody gets a message twice, and nobody is forgotten.
+    """
+
+    def __init__(self, place: Place, clock: Clock) -> None:
+        self.clock = clock
+        self._place = place
+        self._store: Store | None = None
+        self._prices: Prices | None = None
+
+    @classmethod
+    def open(cls, where: str | PathLike[str], *, clock: Clock | None = None) -> Self:
+        """Make or open an outbox: `async with Outbox.open(...) as outbox:`.
+
+        Args:
+            where: the path of a SQLite file, or `postgresql://...` (extra `postgres`).
+            clock: for tests.
+
+        Raises:
+            InvalidRequest: this is neither.
+            OutboxUnavailable: (by `async with`) it cannot be opened, and why.
+        """
+        clock = clock or Clock()
+        try:
+            return cls(_find_place(where, clock), clock)
+        finally:
+            del where  # error trackers record the variables of frames; it may hold a password
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        if self._store is None:
+            problem = "is not open: use `async with Outbox.open(...) as outbox:`"
+            raise InvalidRequest("Outbox", (Fault("outbox", problem),))
+        return self._store
+
+    @property
+    def prices(self) -> Prices:
+        """What messages cost."""
+        if self._prices is None:
+            self._prices = Prices()
+        return self._prices
+
+    async def __aenter__(self) -> Self:
+        """Open the database; the tables are made if they are not there."""
+        store = Store(self._place)
+        await store.open()
+        self._store = store
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the database."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the database."""
+        store, self._store, self._prices = self._store, None, None
+        if store is not None:
+            await store.aclose()
+
+    def __repr__(self) -> str:
+        """Show where it is, without a password."""
+        return f"<Outbox {self._place}>"
+
+    async def add(
+        self,
+        rows: Iterable[Row] | AsyncIterable[Row],
+        *,
+        source: str,
+        method: Literal["a2p_send_sms", "send_sms_message"] = "a2p_send_sms",
+        template: Template | None = None,
+        key: Key = None,
+        chunk_size: int = 100,
+        priority: int = 0,
+        send_at: datetime | None = None,
+        store_body: bool | None = None,
+        region: str | None = None,
+        strict_numbers: bool = False,
+    ) -> Added:
+        """Add messages that are to be sent.
+
+        All of it is added, or nothing: an `add` that raises or is killed has added nothing. What
+        cannot be sent is refused, and stored as refused; the rest goes in.
+
+        Args:
+            rows: (text, destination) or (text, destination, key) for each; iterable or async
+                iterable. With a `template` (mapping, destination).
+            source: a SenderID or a number of the account.
+            method: which of the two sends.
+            template: what is filled in from the mappings.
+            key: what an intent is known by: what is added under a key that is there already is that
+                intent, and not sent again. A function of the row; or a name for all of this
+                `add`, whose rows are then known by their positions: the same rows may be added
+                again after a crash. Without any, each row is a new intent.
+            chunk_size: how many numbers one call takes at most; with fewer, fewer are in doubt when
+                an answer is lost. `send_sms_message` takes one.
+            priority: greater goes first.
+            send_at: not before this time; aware.
+            store_body: have the service keep the texts.
+            region: numbers may be written as inside this country (extra `phone`).
+            strict_numbers: refuse what is no possible number.
+
+        Raises:
+            InvalidRequest: an argument cannot be right, or a row is no row.
+            OutboxUnavailable: the database cannot be written.
+        """
+        terms = Terms.of(source, method, chunk_size, priority, send_at, store_body)
+        phone = PhoneType.of(region, strict=strict_numbers)
+        if phone and (fault := find_phone_fault(phone)):
+            raise InvalidRequest("Outbox.add", (fault,))
+        reader = Reader(terms, template, key, phone, refuses_nul=self._place.refuses_nul)
+        spool = Spool()
+        try:
+            await read_rows(rows, reader, spool.put)
+            accepted = await self.store.write_durably(spool.write, terms)
+        finally:
+            spool.close()
+        return reader.added(accepted)
+
+    def run(
+        self,
+        client: Client,
+        *,
+        concurrency: int = 8,
+        rate: float | None = None,
+        budget: Budget | None = None,
+        guards: Guards | None = None,
+        max_failures: int = 20,
+        forever: bool = False,
+        every: float = 1.0,
+        signals: bool = True,
+        on_progress: Callable[[OutboxProgress], object] | None = None,
+    ) -> Run:
+        """Send what is pending and due, to the end: await it, or iterate over its progress.
+
+            summary = await outbox.run(client)
+            async for progress in outbox.run(client): ...
+
+        It ends when nothing is left that is due, and nothing is under way any more, in this process
+        or in another; with nothing lost if it ends earlier (`OutboxSummary.stopped` says why): no
+        money, no permission, a budget reached, too many failures in a row, SIGINT or SIGTERM.
+
+        Args:
+            client: what to send with; its `deadline` is how long one call may take.
+            concurrency: how many calls are under way at a time.
+            rate: messages a second of all who work on this outbox, here and elsewhere; it is kept
+                in the outbox. None leaves what was set before, infinity takes it off. It halves
+                when the service says that it is too much, and comes back within seconds.
+            budget: instead of the client's.
+            guards: who gets no message, or gets it later.
+            max_failures: how many calls in a row may fail before it stops.
+            forever: go on waiting for more.
+            every: seconds between two reports.
+            signals: finish what is in flight and stop at SIGINT and SIGTERM, unless the program has
+                handlers of its own for them.
+            on_progress: called with an `OutboxProgress` now and then, while it is awaited.
+
+        Raises:
+            InvalidRequest: an argument cannot be right.
+            OutboxUnavailable: the database cannot be asked; what is in flight is in doubt.
+        """
+        options = RunOptions(
+            concurrency=concurrency,
+            rate=rate,
+            max_failures=max_failures,
+            forever=forever,
+            every=every,
+            signals=signals,
+            on_progress=on_progress,
+        )
+        sender = client if budget is None else client.with_options(budget=budget)
+        return Run(self, sender, guards, options)
+
+    async def summary(self) -> OutboxSummary:
+        """Count the intents by state, and add up what those that were sent took and cost."""
+        return await self.store.read(read_summary)
+
+    def intents(self, state: StateName | None = None) -> AsyncIterator[Intent]:
+        """Iterate over all intents, or over those in one state, in the order of their positions."""
+        if state is not None and state not in [*State]:
+            raise _no_state("intents", "state", state, State)
+        return _Intents(self.store, state or "")
+
+    async def reconcile(
+        self, client: Client, *, settle_after: timedelta = SETTLE_AFTER
+    ) -> Reconciled:
+        """Settle what is `unknown` by the history: what of it was sent, and what was not.
+
+        A message of the history is taken for an intent if source, number and time fit, and
+        fragments and text as far as they are there. As many messages as intents: all were sent.
+        Fewer or more: `ambiguous`. None: it is asked again the next time, and after `settle_after`
+        it is `presumed_not_sent`. Call it again as long as the result's `open` is not 0.
+
+        Raises:
+            VoxSmsError: the history could not be read; what was settled before is settled.
+        """
+        await self.store.write(expire)
+        return await reconcile(self.store, client.session, settle_after)
+
+    async def track(self, client: Client) -> Tracked:
+        """Read the delivery statuses of what was sent, and what it did cost, from the history.
+
+        Two-way messages have none there: `DELIVERED` stands for success, `FAILED` for an error,
+        `DISPATCHED` for waiting. A final status is never overwritten.
+
+        Raises:
+            VoxSmsError: the history could not be read.
+        """
+        return await track(self.store, client.session)
+
+    async def on_callback(self, callback: Callback) -> None:
+        """Take a delivery status that the service posts; a handler for `voxsms.webhooks`.
+
+        Callbacks of other kinds, and of messages that are not in this outbox, are passed over.
+        """
+        if isinstance(callback, A2PDelivery):
+            told = StatusNote(callback.id, callback.status)
+            await self.store.write(note_statuses, "a2p_send_sms", [told])
+
+    async def resend(self, states: Iterable[StateName] = (State.PRESUMED_NOT_SENT,)) -> int:
+        """Put what is in these states back to `pending`, and return how many intents that were.
+
+        Nothing is sent twice on its own. To send what was refused, what is in doubt, or what cannot
+        be told apart is your decision, and takes its name: `unknown`, `ambiguous` and
+        `presumed_not_sent` may have been delivered.
+
+        Raises:
+            InvalidRequest: a state is none of these; what was sent is never sent again.
+        """
+        chosen = tuple(states) if not isinstance(states, str) else (states,)
+        for state in chosen:
+            if state not in RESENDABLE:
+                raise _no_state("resend", "states", state, RESENDABLE)
+        return await self.store.write_durably(put_back, tuple(State(each) for each in chosen))
+
+
+def _no_state(call: str, name: str, given: object, known: Iterable[State]) -> InvalidRequest:
+    listed = ", ".join(known)
+    return InvalidRequest(f"Outbox.{call}", (Fault(name, f"{given!r} is none of {listed}"),))
+
+
+def _find_place(where: object, clock: Clock) -> Place:
+    if not isinstance(where, str | PathLike):
+        problem = f"is {describe_type(where)}; it must be a path or a URL"
+        raise InvalidRequest("Outbox", (Fault("where", problem),))
+    text = fspath(cast("str | PathLike[str]", where))
+    scheme, found, _ = text.partition("://")
+    if found and scheme in {"postgresql", "postgres"}:
+        from voxsms.outbox._postgres import PostgresServer  # noqa: PLC0415 - of an extra
+
+        return PostgresServer.of(text)
+    if found or text in {"", ":memory:"} or text.startswith("file:"):
+        problem = "must be the path of a file, or postgresql://user@host/database"
+        raise InvalidRequest("Outbox", (Fault("where", problem),))
+    return SqliteFile(Path(text), clock)
+
+
+def read_summary(database: Database) -> OutboxSummary:
+    """Count the intents by state, and add up what those that were sent took and cost."""
+    counts: Counter[State] = Counter()
+    fragments = unpriced = 0
+    costs: list[Decimal] = []
+    for name, taken, cost, count in database.all(sql.SUMMARY):
+        counts[State(name)] += count
+        if name == State.SENT:
+            fragments += (taken or 0) * count
+            unpriced += count if cost is None else 0
+            costs.append(Decimal(cost or 0) * count)
+    return OutboxSummary(
+        pending=counts[State.PENDING],
+        sending=counts[State.SENDING],
+        sent=counts[State.SENT],
+        refused=counts[State.REFUSED],
+        unknown=counts[State.UNKNOWN],
+        ambiguous=counts[State.AMBIGUOUS],
+        presumed_not_sent=counts[State.PRESUMED_NOT_SENT],
+        fragments=fragments,
+        cost=total(costs),
+        unpriced=unpriced,
+    )
+
+
+def put_back(database: Database, states: tuple[State, ...]) -> int:
+    """Put intents back to `pending`, each text in new chunks in which no number stands twice."""
+    chunks: dict[tuple[int, int], list[int]] = {}
+    seen: dict[int, dict[str, int]] = {}
+    found = database.all(sql.find_resendable(states))
+    for position, chunk, destination in found:
+        times = seen.setdefault(chunk, {})
+        times[destination] = times.get(destination, -1) + 1
+        chunks.setdefault((chunk, times[destination]), []).append(position)
+    for (chunk, _), positions in chunks.items():
+        move(database, chunk, positions)
+    return len(found)
+
+
+def read_intents(database: Database, after: int, state: str) -> list[Intent]:
+    """Read the intents after a position."""
+    rows = database.all(sql.INTENTS, after=after, state=state, limit=_PAGE)
+    return [
+        Intent(
+            position=position,
+            key=key,
+            source=source,
+            destination=destination,
+            state=State(stands),
+            message_id=message_id,
+            fragments_count=fragments,
+            cost=None if cost is None else Decimal(cost),
+            error_code=code,
+            error=error,
+            delivery_status=status,
+            at=None if at is None else datetime.fromtimestamp(at, UTC),
+        )
+        for (
+            position, key, source, destination, stands, message_id,
+            fragments, cost, code, error, status, at,
+        ) in rows
+    ]  # fmt: skip
+
+
+class _Intents:
+    """The intents, a thousand at a time."""
+
+    def __init__(self, store: Store, state: str) -> None:
+        self._store = store
+        self._state = state
+        self._after = -1
+        self._page: list[Intent] = []
+
+    def __aiter__(self) -> "_Intents":
+        return self
+
+    async def __anext__(self) -> Intent:
+        if not self._page:
+            page = await self._store.read(read_intents, self._after, self._state)
+            if not page:
+                raise StopAsyncIteration
+            self._page = page[::-1]
+            self._after = page[-1].position
+        return self._page.pop()

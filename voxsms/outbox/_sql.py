@@ -1,0 +1,263 @@
+"""The tables of an outbox and every statement on them, once for SQLite and PostgreSQL.
+
+Parameters are written `:name`. What the two write differently stands in capitals and is put in by
+the database (`_store.py`): `NOW` (seconds since the epoch by its own clock), `LOCKED` (a row that
+another holds is passed over), `ROWS` with `$0`, `$1` (a list of lists as JSON, for a statement
+costs more than a row), `ID_KEY`, and how the next `position` is found.
+
+An intent is stored as `pending` until its chunk ends: while the chunk is under way it counts as
+`sending`, so that a claim writes one row, not a hundred.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
+from voxsms.outbox._states import TRANSITIONS, Event, State
+
+VERSION: Final = 1
+"""Of the tables. A file with a greater one is from a newer voxsms."""
+
+SCHEMA: Final = (
+    """CREATE TABLE voxsms_outbox (
+        version INTEGER NOT NULL,
+        rate DOUBLE PRECISION,       -- messages a second; NULL: no limit
+        slowed DOUBLE PRECISION,     -- the rate to which code 340 brought it down
+        slowed_at DOUBLE PRECISION,
+        busy_until DOUBLE PRECISION NOT NULL -- GCRA: the slots up to then are taken
+    )""",
+    "INSERT INTO voxsms_outbox (version, busy_until) VALUES (:version, 0)",
+    """CREATE TABLE voxsms_chunks (
+        id ID_KEY,
+        method TEXT NOT NULL,
+        source TEXT NOT NULL,
+        text TEXT NOT NULL,
+        store_body INTEGER,
+        fragments INTEGER NOT NULL,
+        priority INTEGER NOT NULL,
+        due DOUBLE PRECISION NOT NULL,
+        state TEXT NOT NULL,         -- pending, sending, or settled: its intents say what became
+        claims INTEGER NOT NULL,     -- how often it was begun
+        claimed_at DOUBLE PRECISION, -- by the database's clock
+        expires_at DOUBLE PRECISION,
+        since DOUBLE PRECISION,      -- of a doubt: when it may have been sent,
+        until DOUBLE PRECISION       -- by the service's clock
+    )""",
+    """CREATE TABLE voxsms_intents (
+        position POSITION_KEY,
+        key TEXT UNIQUE,
+        chunk BIGINT,
+        source TEXT,                 -- of an intent without a chunk
+        destination TEXT NOT NULL,
+        state TEXT NOT NULL,
+        message_id BIGINT,
+        fragments INTEGER,
+        cost TEXT,
+        error_code INTEGER,
+        error TEXT,
+        delivery_status TEXT,
+        at DOUBLE PRECISION
+    )""",
+    "CREATE INDEX voxsms_due ON voxsms_chunks (priority DESC, due, id) WHERE state = 'pending'",
+    "CREATE INDEX voxsms_under_way ON voxsms_chunks (expires_at) WHERE state = 'sending'",
+    "CREATE INDEX voxsms_of_chunk ON voxsms_intents (chunk)",
+    "CREATE INDEX voxsms_ids ON voxsms_intents (message_id) WHERE message_id IS NOT NULL",
+    """CREATE INDEX voxsms_doubts ON voxsms_intents (state)
+        WHERE state IN ('unknown', 'ambiguous', 'presumed_not_sent')""",
+)
+
+# --- add ------------------------------------------------------------------------------------------
+
+LAST_IDS: Final = """
+SELECT coalesce(max(id), 0) + 1, (SELECT coalesce(max(position), -1) + 1 FROM voxsms_intents)
+FROM voxsms_chunks
+"""
+ADD_CHUNKS: Final = """
+INSERT INTO voxsms_chunks
+    (id, method, source, text, store_body, fragments, priority, due, state, claims)
+SELECT :base + CAST($0 AS BIGINT), :method, :source, $1, CAST(:store_body AS INTEGER),
+    CAST($2 AS INTEGER), :priority, CAST(:due AS DOUBLE PRECISION), 'pending', 0
+FROM ROWS
+"""
+# A row that no check let pass is taken again under its key, when it has been corrected.
+ADD_INTENTS: Final = """
+INSERT INTO voxsms_intents (POSITION key, chunk, source, destination, state, error, at)
+SELECT NEXT_POSITION $1, :base + CAST($2 AS BIGINT), :source, $3, $4, $5,
+    CASE $4 WHEN 'refused' THEN NOW END
+FROM ROWS WHERE true ORDER BY CAST($0 AS BIGINT)
+ON CONFLICT (key) DO UPDATE SET chunk = excluded.chunk, source = excluded.source,
+    destination = excluded.destination, state = excluded.state, error = excluded.error,
+    at = excluded.at
+WHERE voxsms_intents.state = 'refused' AND voxsms_intents.error_code IS NULL
+"""
+DROP_EMPTY_CHUNKS: Final = """
+DELETE FROM voxsms_chunks WHERE id >= :base AND id < :end
+    AND NOT EXISTS (SELECT 1 FROM voxsms_intents WHERE chunk = voxsms_chunks.id)
+"""
+CHUNKS_BETWEEN: Final = """
+SELECT id FROM voxsms_chunks WHERE id >= :base AND id < :end ORDER BY id LIMIT 1000
+"""
+
+# --- run_chunk ------------------------------------------------------------------------------------
+
+PICK: Final = """
+SELECT id FROM voxsms_chunks WHERE state = 'pending' AND due <= NOW
+ORDER BY priority DESC, due, id LIMIT 1 LOCKED
+"""
+PICK_BY_ID: Final = """
+SELECT id FROM voxsms_chunks WHERE id = :id AND state = 'pending' AND due <= NOW LOCKED
+"""
+FIND_CHUNK: Final = "SELECT state, due - NOW FROM voxsms_chunks WHERE id = :id"
+RECIPIENTS: Final = """
+SELECT position, destination FROM voxsms_intents WHERE chunk = :id AND state = 'pending'
+ORDER BY position
+"""
+CLAIM: Final = """
+UPDATE voxsms_chunks SET state = 'sending', claims = claims + 1, claimed_at = NOW + :wait,
+    expires_at = NOW + :wait + :limit
+WHERE id = :id AND state = 'pending'
+RETURNING method, source, text, store_body, claims
+"""
+RELEASE: Final = """
+UPDATE voxsms_chunks SET state = 'pending', due = NOW + :delay
+WHERE id = :id AND state = 'sending' AND claims = :claim RETURNING id
+"""
+SETTLE: Final = """
+UPDATE voxsms_chunks SET state = 'settled', since = :since, until = :until
+WHERE id = :id AND state = 'sending' AND claims = :claim RETURNING id
+"""
+
+
+def _in(states: Iterable[State]) -> str:
+    # While a chunk is under way its intents are stored as pending.
+    stored = {State.PENDING if state is State.SENDING else state for state in states}
+    return "state IN (" + ", ".join(f"'{state}'" for state in sorted(stored)) + ")"
+
+
+@cache
+def settle_intents(event: Event) -> str:
+    """Return the statement that has an event happen to intents of a chunk, by the rule."""
+    before, after = TRANSITIONS[event]
+    return f"""
+        UPDATE voxsms_intents SET state = '{after}', message_id = CAST($1 AS BIGINT),
+            fragments = CAST($2 AS INTEGER), cost = $3, error_code = CAST($4 AS INTEGER),
+            error = $5, at = NOW
+        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND chunk = :id AND {_in(before)}
+    """
+
+
+NEXT_CHUNKS: Final = "SELECT coalesce(max(id), 0) + 1 FROM voxsms_chunks"
+COPY_CHUNK: Final = """
+INSERT INTO voxsms_chunks
+    (id, method, source, text, store_body, fragments, priority, due, state, claims)
+SELECT CAST(:new AS BIGINT), method, source, text, store_body, fragments, priority,
+    NOW + CAST(:delay AS DOUBLE PRECISION), 'pending', 0
+FROM voxsms_chunks WHERE id = :id
+"""
+MOVE_INTENTS: Final = """
+UPDATE voxsms_intents SET chunk = :new, state = 'pending', message_id = NULL,
+    fragments = NULL, cost = NULL, error_code = NULL, error = NULL, at = NULL,
+    delivery_status = NULL
+FROM ROWS WHERE position = CAST($0 AS BIGINT)
+"""
+FIND_EXPIRED: Final = """
+SELECT id, claims FROM voxsms_chunks WHERE state = 'sending' AND expires_at <= NOW LOCKED
+"""
+
+# --- the shared rate ------------------------------------------------------------------------------
+
+# What code 340 brought down comes back by its own size in ten seconds.
+_SLOWED: Final = "slowed * (1 + (NOW - slowed_at) / 10)"
+_RATE: Final = f"""CASE WHEN slowed IS NULL THEN rate
+    WHEN rate IS NULL OR {_SLOWED} < rate THEN {_SLOWED} ELSE rate END"""
+_FREE_AT: Final = "CASE WHEN busy_until > NOW THEN busy_until ELSE NOW END"
+READ_RATE: Final = f"SELECT {_RATE} FROM voxsms_outbox"
+TAKE_SLOT: Final = f"""
+UPDATE voxsms_outbox SET busy_until = {_FREE_AT} + :seconds
+WHERE busy_until <= NOW + :patience RETURNING busy_until - :seconds - NOW
+"""
+READ_WAIT: Final = "SELECT busy_until - NOW FROM voxsms_outbox"
+SET_RATE: Final = "UPDATE voxsms_outbox SET rate = :rate"
+# At most once a second: what is in flight together is refused together.
+SLOW_DOWN: Final = f"""
+UPDATE voxsms_outbox SET slowed = coalesce({_RATE}, :observed) / 2, slowed_at = NOW
+WHERE slowed_at IS NULL OR slowed_at < NOW - 1
+"""
+
+# --- what stands there ----------------------------------------------------------------------------
+
+_STATE: Final = "CASE i.state WHEN 'pending' THEN c.state ELSE i.state END"
+SUMMARY: Final = f"""
+SELECT {_STATE} AS stands, i.fragments, i.cost, count(*) FROM voxsms_intents AS i
+LEFT JOIN voxsms_chunks AS c ON c.id = i.chunk GROUP BY 1, 2, 3
+"""
+INTENTS: Final = f"""
+SELECT i.position, i.key, coalesce(c.source, i.source), i.destination, {_STATE}, i.message_id,
+    i.fragments, i.cost, i.error_code, i.error, i.delivery_status, i.at
+FROM voxsms_intents AS i LEFT JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.position > :after AND (:state = '' OR {_STATE} = :state) ORDER BY i.position LIMIT :limit
+"""
+LEFT: Final = """
+SELECT (SELECT min(due) - NOW FROM voxsms_chunks WHERE state = 'pending'),
+    (SELECT min(expires_at) - NOW FROM voxsms_chunks WHERE state = 'sending')
+"""
+
+
+@cache
+def find_resendable(states: tuple[State, ...]) -> str:
+    """Return the statement that finds what of these states may be sent again."""
+    return f"""
+        SELECT position, chunk, destination FROM voxsms_intents
+        WHERE {_in(states)} AND chunk IS NOT NULL ORDER BY chunk, position
+    """
+
+
+# --- what the history says ------------------------------------------------------------------------
+
+READ_NOW: Final = "SELECT NOW"
+_DOUBT: Final = """
+SELECT i.position, i.destination, i.state, c.method, c.source, c.text, c.claimed_at, c.expires_at,
+    c.since, c.until, i.at
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+"""
+DOUBTS: Final = f"{_DOUBT} WHERE i.state IN ('unknown', 'ambiguous') ORDER BY i.position"
+# Their rows in the history, too, are not known by their ids yet.
+UNDER_WAY: Final = f"{_DOUBT} WHERE i.state = 'pending' AND c.state = 'sending'"
+SENT_WITHOUT_ID: Final = f"{_DOUBT} WHERE i.state = 'sent' AND i.message_id IS NULL"
+KNOWN_IDS: Final = """
+SELECT message_id FROM voxsms_intents
+WHERE message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS)
+"""
+
+
+@cache
+def resolve_intents(event: Event) -> str:
+    """Return the statement that has what the history says happen to intents, by the rule."""
+    before, after = TRANSITIONS[event]
+    return f"""
+        UPDATE voxsms_intents SET state = '{after}', message_id = CAST($1 AS BIGINT),
+            fragments = CAST($2 AS INTEGER), cost = $3, delivery_status = $4, error = $5,
+            at = coalesce(at, NOW)
+        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND {_in(before)}
+    """
+
+
+ON_THE_WAY: Final = """
+SELECT i.message_id, c.method, c.source, c.claimed_at, i.at
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.state = 'sent' AND i.message_id IS NOT NULL AND (i.cost IS NULL
+    OR coalesce(i.delivery_status, '') NOT IN
+        ('DELIVERED', 'FAILED', 'EXPIRED', 'REJECTED', 'ABORTED'))
+"""
+STATUSES: Final = """
+SELECT i.message_id, i.delivery_status
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS) AND c.method = :method
+"""
+# Ids are of a method: those of the other may be the same.
+NOTE_STATUSES: Final = """
+UPDATE voxsms_intents SET delivery_status = $1, cost = coalesce($2, cost),
+    fragments = coalesce(CAST($3 AS INTEGER), fragments)
+FROM ROWS WHERE message_id = CAST($0 AS BIGINT)
+    AND chunk IN (SELECT id FROM voxsms_chunks WHERE method = :method)
+"""

@@ -1,0 +1,419 @@
+"""Where an outbox is kept: a SQLite file or a PostgreSQL database, asked in a worker thread.
+
+What tasks write at the same time goes into one transaction: the first of them takes what the others
+have put there meanwhile along with its own, and one `fsync` serves them all. So a step is a plain
+function of the database that may be run again, alone, if its neighbour in the transaction failed.
+"""
+
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, cast
+
+import anyio
+import attrs
+from anyio import to_thread
+
+from voxsms.clock import Clock
+from voxsms.errors import OutboxUnavailable
+from voxsms.outbox import _sql as sql
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+LOCK_TIMEOUT: Final = 30.0
+"""Seconds to wait while another process writes."""
+_MAX_TRIES: Final = 5
+_APPLICATION_ID: Final = 0x564F5853
+"""In the header of a SQLite file: it is an outbox, and no other program's."""
+_TOKEN = re.compile(r"\b(?:NOW|LOCKED|ROWS|ID_KEY|POSITION_KEY|POSITION|NEXT_POSITION)\b")
+
+
+class Database:
+    """A connection, and how its kind of database writes what `_sql.py` leaves open."""
+
+    tokens: Mapping[str, str]
+    column: str
+    marker = r":\1"
+    failures: tuple[type[Exception], ...]
+    """What it raises."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[str, str] = {}
+
+    def all(self, statement: str, **values: object) -> list[Row]:
+        """Run a statement and return its rows."""
+        return list(self.execute(self._render(statement), values).fetchall())
+
+    def change(self, statement: str, **values: object) -> int:
+        """Run a statement and return how many rows it wrote."""
+        return int(self.execute(self._render(statement), values).rowcount)
+
+    def _render(self, statement: str) -> str:
+        found = self._rendered.get(statement)
+        if found is None:
+            text = _TOKEN.sub(lambda token: self.tokens[token[0]], statement)
+            text = re.sub(r"\$(\d)", self.column, text)
+            found = self._rendered[statement] = re.sub(r"(?<!:):([a-z_]+)", self.marker, text)
+        return found
+
+    def execute(self, statement: str, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a cursor
+        """Run a statement as the database reads it."""
+        raise NotImplementedError
+
+    def begin(self, *, durable: bool) -> None:
+        """Begin a transaction; a `durable` one outlives a power failure, and not only a process."""
+        raise NotImplementedError
+
+    def rollback(self) -> None:
+        """Undo the transaction, if it was not undone already."""
+        with suppress(*self.failures):
+            self.execute("ROLLBACK", {})
+
+    def allocate(self) -> tuple[int, int]:
+        """Return the first id for new chunks, and the first position for new intents."""
+        raise NotImplementedError
+
+    def defer(self, base: int, end: int) -> None:
+        """Hand new chunks to an engine, where there is one, in the same transaction."""
+
+    def is_passing(self, error: Exception) -> bool:
+        """Return whether the same may succeed if it is done again on a new connection."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the connection."""
+        raise NotImplementedError
+
+
+class Place(Protocol):
+    """Where an outbox is; as a string what to call it in an error."""
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What the database raises, and connecting to it."""
+        ...
+
+    @property
+    def refuses_nul(self) -> bool:
+        """Whether its texts cannot have a NUL character."""
+        ...
+
+    def connect(self) -> Database:
+        """Open a connection."""
+        ...
+
+    def prepare(self, database: Database) -> None:
+        """Make the tables unless they are there. Raises `OutboxUnavailable`."""
+        ...
+
+    def explain(self, error: Exception) -> str:
+        """Return in words what an error of the database says, without what is secret."""
+        ...
+
+
+class Sqlite(Database):
+    """A connection to a SQLite file."""
+
+    tokens: Mapping[str, str] = {
+        "NOW": ":now",
+        "LOCKED": "",
+        "ROWS": "(SELECT value FROM json_each(:rows)) AS r",
+        "ID_KEY": "INTEGER PRIMARY KEY",
+        "POSITION_KEY": "INTEGER PRIMARY KEY",
+        "POSITION": "position,",
+        "NEXT_POSITION": ":first + CAST($0 AS BIGINT),",
+    }
+    column = r"json_extract(r.value, '$[\1]')"
+    failures = (sqlite3.Error,)
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        super().__init__()
+        self._connection = connection
+        self._clock = clock
+        self._is_durable: bool | None = None
+
+    def execute(self, statement: str, values: Mapping[str, object]) -> sqlite3.Cursor:
+        """Run a statement as the database reads it."""
+        return self._connection.execute(statement, {**values, "now": self._clock.time()})
+
+    def begin(self, *, durable: bool) -> None:
+        """Begin a transaction."""
+        if durable is not self._is_durable:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._is_durable = durable
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def allocate(self) -> tuple[int, int]:
+        """Return the first id for new chunks, and the first position for new intents."""
+        ((chunk, position),) = self.all(sql.LAST_IDS)
+        return chunk, position
+
+    def is_passing(self, error: Exception) -> bool:  # noqa: ARG002 - of none
+        """Return whether to try again: SQLite has waited already where waiting helps."""
+        return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+@attrs.frozen
+class SqliteFile:
+    """A file that is an outbox, made if it is not there, for its owner alone."""
+
+    path: Path
+    clock: Clock
+    failures: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+    refuses_nul: bool = False
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+    def connect(self) -> Sqlite:
+        """Open it."""
+        # Made before SQLite would make it, for others to read.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        connection = sqlite3.connect(
+            self.path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
+        return Sqlite(connection, self.clock)
+
+    def prepare(self, database: Database) -> None:
+        """Make the tables unless they are there.
+
+        Raises:
+            OutboxUnavailable: the file is another program's.
+        """
+
+        def count_tables() -> int:
+            return int(database.execute("SELECT count(*) FROM sqlite_schema", {}).fetchone()[0])
+
+        (application,) = database.execute("PRAGMA application_id", {}).fetchone()
+        if count_tables() and application != _APPLICATION_ID:
+            raise OutboxUnavailable(
+                f"{self}: is another program's SQLite file; an outbox has a file of its own"
+            )
+        with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
+            database.execute("PRAGMA journal_mode = WAL", {})
+        database.begin(durable=True)
+        if not count_tables():  # another process may have made them meanwhile
+            database.execute(f"PRAGMA application_id = {_APPLICATION_ID}", {})
+            for statement in sql.SCHEMA:
+                database.change(statement, version=sql.VERSION)
+        database.execute("COMMIT", {})
+
+    def explain(self, error: Exception) -> str:
+        """Return in words what an error says."""
+        said = str(error.strerror) if isinstance(error, OSError) else str(error)
+        return f"{self}: {_WORDS.get(said, said)}"
+
+
+_WORDS = {
+    "file is not a database": "is no SQLite file; an outbox has a file of its own",
+    "database is locked": f"is locked by another program, for more than {LOCK_TIMEOUT:g} s",
+    "attempt to write a readonly database": "cannot be written: it is read-only",
+    "database or disk is full": "cannot be written: the disk is full",
+}
+
+
+@attrs.define(eq=False)
+class _Step(Generic[T]):
+    """What one task wants of the database, and what came of it."""
+
+    run: Callable[[Database], T]
+    durable: bool
+    result: T | None = None
+    error: Exception | None = None
+    is_done: bool = False
+
+
+AnyStep = _Step[Any]
+
+
+class _Connection:
+    """A connection for one thread at a time, made when it is needed and again when it broke."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._database: Database | None = None
+
+    def write(self, steps: Sequence[AnyStep]) -> None:
+        """Take steps in one transaction; if that fails, each in its own."""
+        with self._lock:
+            if len(steps) == 1 or self._try(steps) is not None:
+                for step in steps:
+                    step.error = self._persist(partial(self._try, [step]))
+            for step in steps:
+                step.is_done = True
+
+    def read(self, step: AnyStep) -> None:
+        """Take a step that writes nothing."""
+        with self._lock:
+            step.error = self._persist(partial(self._look, step))
+
+    def prepare(self) -> None:
+        """Make the tables unless they are there. Raises what the database does."""
+        with self._lock:
+            database = self._open()
+            try:
+                self._place.prepare(database)
+            except BaseException:
+                database.rollback()
+                raise
+            ((version,),) = database.all("SELECT version FROM voxsms_outbox")
+            if version > sql.VERSION:
+                raise OutboxUnavailable(
+                    f"{self._place}: was made by a newer voxsms (its tables are of version "
+                    f"{version}, this one knows {sql.VERSION}); upgrade voxsms"
+                )
+
+    def close(self) -> None:
+        """Close it; it is opened again when it is needed."""
+        with self._lock:
+            self._drop()
+
+    def _persist(self, try_: Callable[[], Exception | None]) -> Exception | None:
+        for _ in range(_MAX_TRIES - 1):
+            error = try_()
+            if error is None or not self._may_pass(error):
+                return error
+        return try_()
+
+    def _try(self, steps: Sequence[AnyStep]) -> Exception | None:
+        try:
+            database = self._open()
+            database.begin(durable=any(step.durable for step in steps))
+            try:
+                results = [step.run(database) for step in steps]
+                database.execute("COMMIT", {})
+            except BaseException:
+                database.rollback()
+                raise
+        except Exception as error:  # noqa: BLE001 - handed to the task whose step it is
+            return error
+        for step, result in zip(steps, results, strict=True):
+            step.result = result
+        return None
+
+    def _look(self, step: AnyStep) -> Exception | None:
+        try:
+            step.result = step.run(self._open())
+        except Exception as error:  # noqa: BLE001 - handed to the task whose step it is
+            return error
+        return None
+
+    def _open(self) -> Database:
+        if self._database is None:
+            self._database = self._place.connect()
+        return self._database
+
+    def _may_pass(self, error: Exception) -> bool:
+        database = self._database
+        if database is None or not isinstance(error, database.failures):
+            return False
+        if not database.is_passing(error):
+            return False
+        self._drop()
+        return True
+
+    def _drop(self) -> None:
+        if self._database is not None:
+            with suppress(*self._database.failures):
+                self._database.close()
+            self._database = None
+
+
+class Store:
+    """An outbox's database, for the tasks of one event loop."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._writer = _Connection(place)
+        self._reader = _Connection(place)  # what takes long holds nobody up
+        self._waiting: list[AnyStep] = []
+        self._turn = anyio.Lock()
+        self._threads = anyio.CapacityLimiter(2)  # no other library's threads can hold it up
+
+    async def open(self) -> None:
+        """Make the tables unless they are there.
+
+        Raises:
+            OutboxUnavailable: this is no outbox, or it cannot be reached, read or written.
+        """
+        try:
+            await to_thread.run_sync(self._writer.prepare, limiter=self._threads)
+        except self.place.failures as error:
+            await self.aclose()
+            raise OutboxUnavailable(self.place.explain(error)) from None
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def write(
+        self,
+        step: Callable[Concatenate[Database, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Take a step in a transaction, which is committed when this returns, cancelled or not."""
+        return await self._write(step, args, kwargs, durable=False)
+
+    async def write_durably(
+        self,
+        step: Callable[Concatenate[Database, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Do the same so that it outlives a power failure, too."""
+        return await self._write(step, args, kwargs, durable=True)
+
+    async def _write(
+        self,
+        step: Callable[..., T],
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        *,
+        durable: bool,
+    ) -> T:
+        asked = _Step(lambda database: step(database, *args, **kwargs), durable)
+        with anyio.CancelScope(shield=True):
+            self._waiting.append(asked)
+            async with self._turn:
+                if not asked.is_done:
+                    steps, self._waiting = self._waiting, []
+                    await to_thread.run_sync(self._writer.write, steps, limiter=self._threads)
+        return self._result(asked)
+
+    async def read(
+        self,
+        step: Callable[Concatenate[Database, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Take a step that writes nothing."""
+        asked = _Step(lambda database: step(database, *args, **kwargs), durable=False)
+        await to_thread.run_sync(self._reader.read, asked, limiter=self._threads)
+        return self._result(asked)
+
+    def _result(self, step: _Step[T]) -> T:
+        error = step.error
+        if error is None:
+            return cast("T", step.result)
+        if isinstance(error, self.place.failures):
+            raise OutboxUnavailable(self.place.explain(error)) from None
+        raise error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        with anyio.CancelScope(shield=True):
+            for connection in (self._writer, self._reader):
+                await to_thread.run_sync(connection.close, limiter=self._threads)
