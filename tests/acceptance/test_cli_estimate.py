@@ -521,7 +521,7 @@ def test_a_list_that_excel_saved_in_russia(voxsms: Run, rates: str, recipients: 
     assert voxsms(*words) == (2, "", f"voxsms: {recipients}: {told}\n")
     ran = voxsms(*words, "--number-column", "Телефон", "--delimiter", "semicolon")
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith("0.0700 USD for 1 message of 1 fragment together\n")
+    assert ran.out.startswith("0.0312 USD for 1 message of 1 fragment together\n")
 
 
 def test_a_workbook_with_national_numbers(voxsms: Run, rates: str, recipients: Path) -> None:
