@@ -677,3 +677,32 @@ def test_a_file_costs_what_its_good_rows_cost(
     assert Decimal(found["cost"]) == sum((rate.price for rate in priced if rate), Decimal(0))
     assert found["messages"] + found["invalid"] == len(numbers)
     assert found["unpriced"] == numbers.count(STRANGE)
+
+
+def test_a_mailing_was_shortened_before_it_was_priced(
+    voxsms: Run, rates: str, recipients: Path
+) -> None:
+    """A text, a text for a list and a template all cost half with `--accents`."""
+    text = "Łukasz, " + "x" * 100
+    words = ["--rates", rates, "--json"]
+    one = ["estimate", text, "--to", "447443332212", *words]
+    recipients.write_text(
+        "phone,name\n447443332212,Łukasz\n447443332213,\ud83d\n", "utf-8", "replace"
+    )
+    every = ["estimate", text, "--csv", str(recipients), *words]
+    filled = ["estimate", "--template", "{name}, " + "x" * 100, "--csv", str(recipients), *words]
+    for command, before in ((one, 2), (every, 4), (filled, 3)):
+        assert json.loads(voxsms(*command).out)["fragments"] == before
+        ran = voxsms(*command, "--accents")
+        assert json.loads(ran.out)["fragments"] == json.loads(ran.out)["messages"]
+
+
+def test_a_row_whose_text_cannot_be_cut(voxsms: Run, rates: str, recipients: Path) -> None:
+    """`--fit` leaves it out and says which line, like any other bad row."""
+    recipients.write_text(
+        f"phone,name\n447443332212,Ann\n447443332213,https://a.test/{'b' * 200}\n"
+    )
+    words = ["--template", "{name}", "--csv", str(recipients), "--rates", rates, "--fit", "1"]
+    ran = voxsms("estimate", *words)
+    assert ran.out.startswith("0.0340 USD for 1 message")
+    assert "line 3: takes 2 fragments" in ran.err

@@ -1,7 +1,7 @@
 """`estimate`: what a mailing will take and cost, from a line or a file, before it is sent."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,10 +15,11 @@ from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, Account, Numbers, O
 from voxsms.cli._errors import Failed, Usage
 from voxsms.cli._io import NO_TEXT, Json, OfText, open_file
 from voxsms.cli._recipients import NO_FILE, Mailing, Notes, People, Repeats, open_list
+from voxsms.cli._shortening import AS_IT_IS, OfShortening, Shortening
 from voxsms.cli.prices import METHODS, Way
 from voxsms.errors import InvalidRequest
 from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
-from voxsms.text import Template
+from voxsms.text import Message, Template
 
 _MAX_ROWS: Final = 12
 """Rows of a table; the others matter less, for the first ones are the largest."""
@@ -38,6 +39,7 @@ async def estimate_command(
     way: Annotated[
         Way, Parameter(name="--for", help="Without --rates: ask for those of this way to send.")
     ] = "a2p",
+    shortening: OfShortening = AS_IT_IS,
     numbers: OfNumbers = AS_ABROAD,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
@@ -52,16 +54,17 @@ async def estimate_command(
         raise Usage("give --to or --csv, not both: the estimate is of one of them")
     if mailing.template is not None and (mailing.csv is None or words.given):
         raise Usage("--template stands for a text, and is filled in from a file: see --csv")
-    text: str | Template
+    text: Message | Template
     if mailing.template is not None:
         text = Template(mailing.template)
     else:
-        text = words.read() if to is None else words.read(before="--to")
+        text = shortening.apply(words.read() if to is None else words.read(before="--to"))
     notes = Notes(strict=mailing.strict)
     table = await _rates(rates, way, account)
     if mailing.csv is not None:
-        with open_list(mailing.csv, mailing, numbers, text, notes) as people:
-            found = _estimate_list(people, text, table)
+        written = text.text if isinstance(text, Message) else text
+        with open_list(mailing.csv, mailing, numbers, written, notes) as people:
+            found = _estimate_list(people, text, table, shortening)
         found = attrs.evolve(found, invalid=notes.bad)
     else:
         found = _estimate_numbers(str(text), to or [], table, numbers, notes)
@@ -98,14 +101,29 @@ def _estimate_numbers(
     return found
 
 
-def _estimate_list(people: People, text: str | Template, rates: RateTable) -> Estimate:
+def _estimate_list(
+    people: People, text: Message | Template, rates: RateTable, shortening: Shortening
+) -> Estimate:
     """Estimate a text over a list, the same for all or filled in: 16 bytes of memory a row."""
-    if isinstance(text, Template):
-        filled = ((row.values, row.destination) for row in people)
-        return estimate_many(filled, rates, template=text, on_bad=people.leave_out)
-    estimate(text, (), rates)  # what is wrong with it is no fault of a row
-    pairs = ((text, row.destination) for row in people)
-    return estimate_many(pairs, rates, on_bad=people.leave_out)
+    if isinstance(text, Message):
+        estimate(text, (), rates)  # what is wrong with it is no fault of a row
+        pairs = ((text, row.destination) for row in people)
+        return estimate_many(pairs, rates, on_bad=people.leave_out)
+    if shortening.asked:
+        shortened = _fill_in(people, text, shortening)
+        return estimate_many(shortened, rates, on_bad=people.leave_out)
+    filled = ((row.values, row.destination) for row in people)
+    return estimate_many(filled, rates, template=text, on_bad=people.leave_out)
+
+
+def _fill_in(
+    people: People, template: Template, shortening: Shortening
+) -> Iterator[tuple[Message, str]]:
+    for row in people:
+        try:
+            yield shortening.apply(template.fill(row.values)), row.destination
+        except InvalidRequest as error:  # a text that cannot be sent, or cut
+            people.leave_out(0, error)
 
 
 def _print(found: Estimate) -> None:
