@@ -146,11 +146,18 @@ async def test_rows_may_come_slowly(tmp_path: Path) -> None:
         assert (await outbox.add(slow(fails=False), source=SOURCE)).accepted == 3
 
 
-async def test_a_long_list_goes_in_by_batches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("slowly", [False, True])
+async def test_a_long_list_goes_in_by_batches(tmp_path: Path, *, slowly: bool) -> None:
     """More than a batch holds, with more texts than are kept open."""
     many = [(f"No. {n % 1500}", number) for n, number in enumerate(NUMBERS * 24)]
+
+    async def come() -> AsyncIterator[tuple[str, str]]:
+        for row in many:
+            yield row
+
     async with scripted(tmp_path) as (outbox, *_):
-        added = await outbox.add(many, source=SOURCE, store_body=True)
+        given = come() if slowly else many
+        added = await outbox.add(given, source=SOURCE, store_body=True)
         assert added.accepted == len(many)
         assert (await outbox.summary()).pending == len(many)
         assert sum(count for _, count in chunks(tmp_path)) == len(many)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from doubles import FakeClock, Turn, answer
@@ -12,6 +13,7 @@ from outboxes import NUMBERS, SOURCE, accepted, lost, scripted, states
 from voxsms import InvalidRequest, OutcomeUnknown, ResponseInvalid
 from voxsms.api.codec import Answer
 from voxsms.api.wire import TIME_FORMAT
+from voxsms.calls.resolve import fits
 from voxsms.outbox import Reconciled, Tracked, run_chunk
 from voxsms.transport import Evidence, Request
 from voxsms.webhooks import A2PActivated, A2PDelivery
@@ -228,6 +230,75 @@ async def test_delivery_statuses_come_from_the_history_and_from_callbacks(tmp_pa
         assert await outbox.track(client) == Tracked(changed=1, open=1)
         found = [intent.delivery_status async for intent in outbox.intents()]
         assert found == ["DELIVERED", None]
+
+
+async def test_a_callback_of_a_stranger_changes_nothing(tmp_path: Path) -> None:
+    """Messages that this outbox does not know may be told of, too."""
+    async with scripted(tmp_path) as (outbox, client, *_):
+        await outbox.add(TWO, source=SOURCE)
+        await outbox.run(client)
+        callback = A2PDelivery(
+            callback_id=1, account_id=1, type="t", id=999, source_number=SOURCE, status="DELIVERED"
+        )
+        await outbox.on_callback(callback)
+        assert [intent.delivery_status async for intent in outbox.intents()] == [None, None]
+
+
+async def test_doubts_that_lie_far_apart_are_read_apart(tmp_path: Path) -> None:
+    """Two mailings a day apart: each is looked for in its own time."""
+    async with scripted(tmp_path, lost(), lost()) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        for key in ("a", "b"):
+            await outbox.add([("Hi", NUMBERS[0], key)], source=SOURCE)
+            await outbox.run(client)
+            history.add(NUMBERS[0])
+            clock.passed += 86_400
+        assert (await outbox.reconcile(client)).sent == 2
+
+
+async def test_a_doubt_after_the_services_time_was_told_is_looked_for_by_it(tmp_path: Path) -> None:
+    """Whatever this machine's clock says: the answers' dates were there before."""
+    async with scripted(tmp_path, lost()) as (outbox, client, service, clock):
+        history = service.history = History(Ahead(clock))
+        await client.a2p_get_sms_history()
+        await outbox.add([("Hi", NUMBERS[0], "a")], source=SOURCE)
+        await outbox.run(client)
+        history.add(NUMBERS[0])
+        assert (await outbox.reconcile(client)).sent == 1
+
+
+@pytest.mark.parametrize(
+    ("sought", "row", "expected"),
+    [
+        ({}, {}, True),
+        ({}, {"destination_number": "447700900999"}, False),
+        ({}, {"processed_date": datetime(2026, 1, 2, tzinfo=UTC)}, False),
+        ({"text": "Hi"}, {"text": "Hi"}, True),
+        ({"text": "Hi"}, {"text": "Ho"}, False),
+        ({"fragments": (1, 2)}, {"fragments": 3}, False),
+        ({"fragments": (1, 2)}, {"fragments": 0}, True),
+    ],
+)
+def test_which_row_can_be_a_message(
+    sought: dict[str, Any], row: dict[str, Any], *, expected: bool
+) -> None:
+    """Its number, its time, and its text where both are known, else its fragments."""
+    base = SimpleNamespace(
+        destination=NUMBERS[0],
+        since=datetime(2026, 1, 1, tzinfo=UTC),
+        until=datetime(2026, 1, 1, 1, tzinfo=UTC),
+        fragments=None,
+        text=None,
+    )
+    found = SimpleNamespace(
+        destination_number=NUMBERS[0],
+        processed_date=datetime(2026, 1, 1, tzinfo=UTC),
+        fragments=1,
+        text=None,
+    )
+    vars(base).update(sought)
+    vars(found).update(row)
+    assert fits(cast("Any", base), cast("Any", found)) is expected
 
 
 # --- client.resolve -------------------------------------------------------------------------------

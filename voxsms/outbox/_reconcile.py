@@ -82,18 +82,15 @@ def read_doubts(database: Database, service_now: float) -> list[Doubt]:
 
 
 def spans(windows: Iterable[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:
-    """Put windows of time together that lie near each other."""
-    span: tuple[datetime, datetime] | None = None
-    for since, until in sorted(windows):
-        if span is None:
-            span = since, until
-        elif since <= span[1] + _GAP:
+    """Put windows of time together that lie near each other; there must be one."""
+    span, *others = sorted(windows)
+    for since, until in others:
+        if since <= span[1] + _GAP:
             span = span[0], max(span[1], until)
         else:
             yield span
             span = since, until
-    if span is not None:
-        yield span
+    yield span
 
 
 async def reconcile(store: Store, session: Session, settle_after: timedelta) -> Reconciled:
