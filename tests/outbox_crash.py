@@ -21,19 +21,21 @@ from voxsms import Client, Outbox
 from voxsms.outbox import OutboxSummary, State
 from voxsms.sandbox import Sandbox, serve
 
-FAULTS = (
-    *("ok",) * 30,
-    "read_then_close",
-    "read_then_reset",
-    "http_429",
-    "rate_limited",
-    "commit_then_close",
-    "commit_then_reset",
-    "commit_then_half",
-    "commit_then_html",
-    "commit_then_error",
-    "http_error",
-)
+FAULTS = {
+    "ok": 30,
+    "read_then_close": 1,
+    "read_then_reset": 1,
+    "commit_then_close": 1,
+    "commit_then_reset": 1,
+    "commit_then_half": 1,
+    "commit_then_html": 1,
+    "commit_then_error": 1,
+    "http_error": 1,
+    # Each halves the rate, for seconds.
+    "http_429": 0.05,
+    "rate_limited": 0.05,
+}
+"""What a request meets, and how often beside the others."""
 SETTLED = {State.SENT, State.REFUSED, State.PRESUMED_NOT_SENT}
 
 
@@ -49,8 +51,6 @@ class Mailing:
     repeated: int = 0
     """Numbers that stand twice."""
     chunk_size: int = 20
-    moments: tuple[float, float] = (0.25, 0.8)
-    """Seconds after which a process is killed."""
     deadline: float = 1.0
     seed: int = 0
 
@@ -62,7 +62,10 @@ class Mailing:
 
 
 async def send(mailing: Mailing) -> tuple[OutboxSummary, int]:
-    """Send it, with kills and faults; check the outbox against the ledger, row by row."""
+    """Send it, with kills and faults; check the outbox against the ledger, row by row.
+
+    Returned is also how many messages were under way when their process was killed.
+    """
     draw = random.Random(mailing.seed)  # noqa: S311 - a test's dice
     source = "VOXSMS" if mailing.method == "a2p_send_sms" else "447443332211"
     async with serve(balance=10**6) as sandbox, _client(sandbox) as client:
@@ -78,9 +81,11 @@ async def send(mailing: Mailing) -> tuple[OutboxSummary, int]:
                 key="m",
                 chunk_size=mailing.chunk_size,
             )
-            kills = await asyncio.to_thread(_kill_and_resume, mailing, sandbox, draw)
+            await asyncio.to_thread(_kill_and_resume, mailing, sandbox, draw)
             sandbox.faults.clear()
             await outbox.run(client)
+            doubts = [intent.error async for intent in outbox.intents("unknown")]
+            died = sum("ended without a word" in (error or "") for error in doubts)
             while (await outbox.reconcile(client, settle_after=timedelta(0))).open:  # noqa: ASYNC110 - time passes
                 await asyncio.sleep(0.2)
             summary = await outbox.summary()
@@ -88,7 +93,7 @@ async def send(mailing: Mailing) -> tuple[OutboxSummary, int]:
             # The prices of one that died before it had them come with the history.
             await outbox.track(client)
             assert (await outbox.summary()).cost == before - sandbox.balance
-    return summary, kills
+    return summary, died
 
 
 def _client(sandbox: Sandbox) -> Client:
@@ -96,27 +101,31 @@ def _client(sandbox: Sandbox) -> Client:
 
 
 def _kill_and_resume(mailing: Mailing, sandbox: Sandbox, draw: random.Random) -> int:
-    """Start the processes again and again, and kill one of them each time."""
+    """Start the processes again and again, and kill one of them in the midst of sending."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["outbox_child"])
     key = sandbox.api_key
     arguments = (mailing.where, sandbox.url, key.account_id, key.api_key, mailing.deadline)
+    method = "A2PSendSms" if mailing.method == "a2p_send_sms" else "SendSmsMessage"
+    calls = max(2, len(mailing.numbers) // mailing.chunk_size // (mailing.kills + 2))
     running: list[BaseProcess] = []
     kills = 0
     while kills < mailing.kills:
-        if len(sandbox.faults.pending) < 100:
-            send_method = "A2PSendSms" if mailing.method == "a2p_send_sms" else "SendSmsMessage"
-            sandbox.faults.script([f"{kind}@{send_method}" for kind in draw.choices(FAULTS, k=200)])
+        if len(sandbox.faults.pending) < 2 * calls:
+            drawn = draw.choices([*FAULTS], [*FAULTS.values()], k=4 * calls)
+            sandbox.faults.script([f"{kind}@{method}" for kind in drawn])
         while len(running) < mailing.workers:
             process: BaseProcess = context.Process(
                 target=outbox_child.run, args=arguments, daemon=True
             )
             process.start()
             running.append(process)
-        time.sleep(draw.uniform(*mailing.moments))
-        victim = running.pop(draw.randrange(len(running)))
-        if not victim.is_alive():
-            break  # nothing was left to send
+        # By what was sent and not by time: how busy the machine is decides nothing.
+        enough = sandbox.ledger.requests[method] + draw.randint(1, calls)
+        while sandbox.ledger.requests[method] < enough and any(p.is_alive() for p in running):
+            time.sleep(0.001)
+        victim: BaseProcess = running.pop(draw.randrange(len(running)))
+        assert victim.is_alive(), "nothing was left to send: fewer kills, or more people"
         victim.kill()
         victim.join()
         kills += 1
@@ -164,8 +173,8 @@ def main() -> None:
     if "://" not in given["where"]:
         Path(given["where"]).unlink(missing_ok=True)
     began = time.monotonic()
-    summary, kills = asyncio.run(send(Mailing(**given)))
-    print(f"{kills} kills, {time.monotonic() - began:.0f} s: {summary}")  # noqa: T201 - its result
+    summary, died = asyncio.run(send(Mailing(**given)))
+    print(f"{time.monotonic() - began:.0f} s, {died} were under way when killed: {summary}")  # noqa: T201 - its result
 
 
 if __name__ == "__main__":

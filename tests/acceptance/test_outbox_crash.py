@@ -11,6 +11,6 @@ pytestmark = pytest.mark.slow
 async def test_a_mailing_that_is_killed_again_and_again(tmp_path: Path) -> None:
     """The outbox agrees with the ledger row by row, and with the balance to the cent."""
     mailing = Mailing(where=str(tmp_path / "mailing.db"), people=2000, kills=8)
-    summary, kills = await send(mailing)
-    assert kills > 0
+    summary, died = await send(mailing)
+    assert died > 0
     assert summary.total == 2000

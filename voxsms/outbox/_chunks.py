@@ -12,7 +12,7 @@ A claim that is older than a send can take has nobody in it any more: it is `unk
 """
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 MARGIN: Final = 5.0
 """Seconds by which the clocks of a process and of the database may go apart during a send."""
+_LATELY: Final = 5.0
+"""Seconds over which a run without a rate is measured, when the service says it is too much."""
 PATIENCE: Final = 0.25
 """Seconds a claimed chunk may wait for its slot; one that would wait longer is not claimed."""
 
@@ -260,6 +262,7 @@ class Sender:
         self._clock = client.session.clock
         self._limit = client.session.options.deadline
         self._guards = guards
+        self._recent: deque[tuple[float, int]] = deque()
 
     async def run(self, chunk_id: int | None) -> ChunkOutcome:
         """Send a chunk, or the next of all."""
@@ -309,6 +312,9 @@ class Sender:
             result = await self._call(of, watch)
         except VoxSmsError as error:
             return await self._write_failure(of, error, began)
+        self._recent.append((self._clock.monotonic(), len(of.recipients)))
+        while self._recent[0][0] < self._recent[-1][0] - _LATELY:
+            self._recent.popleft()
         told = read_result(of, result, prices)
         await self._write(of, settle, of, told, self._window(began))
         return ChunkOutcome(of.id, _count(told))
@@ -351,7 +357,7 @@ class Sender:
         outcome, count = outcome_of(error), len(of.recipients)
         if outcome.event is Event.NOT_SENT:
             if isinstance(error, RateLimited):
-                await self._store.write(slow_down, float(max(count, 1)))
+                await self._store.write(slow_down, self._observe(count))
             delay = 0.0 if outcome.stops else delay_after(of.number, error, self._clock.roll())
             await self._write(of, release, of, delay)
             return ChunkOutcome(of.id, {State.PENDING: count}, delay, error, outcome.stops)
@@ -362,6 +368,13 @@ class Sender:
         rows: list[Told] = [(each, None, None, None, code, str(error)) for each, _ in of.recipients]
         await self._write(of, settle, of, {outcome.event: rows}, self._window(began))
         return ChunkOutcome(of.id, _count({outcome.event: rows}), error=error)
+
+    def _observe(self, messages: int) -> float:
+        """Return how many messages a second were going out lately, these included."""
+        now = self._clock.monotonic()
+        recent = [each for each in self._recent if each[0] > now - _LATELY]
+        began = min([now, *(at for at, _ in recent)])
+        return (messages + sum(count for _, count in recent)) / max(now - began, 1.0)
 
     def _window(self, began: float | None) -> tuple[float, float] | None:
         """Return when the service may say it was sent; None where its time is not known."""

@@ -1,4 +1,4 @@
-"""An outbox in PostgreSQL, through psycopg; procrastinate is told of the chunks."""
+"""An outbox in PostgreSQL, through psycopg: tables that many machines share."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast

@@ -180,7 +180,8 @@ READ_WAIT: Final = "SELECT busy_until - NOW FROM voxsms_outbox"
 SET_RATE: Final = "UPDATE voxsms_outbox SET rate = :rate"
 # At most once a second: what is in flight together is refused together.
 SLOW_DOWN: Final = f"""
-UPDATE voxsms_outbox SET slowed = coalesce({_RATE}, :observed) / 2, slowed_at = NOW
+UPDATE voxsms_outbox SET slowed = CASE WHEN coalesce({_RATE}, :observed) > 2
+    THEN coalesce({_RATE}, :observed) / 2 ELSE 1 END, slowed_at = NOW
 WHERE slowed_at IS NULL OR slowed_at < NOW - 1
 """
 

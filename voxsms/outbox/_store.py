@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -35,7 +36,7 @@ _APPLICATION_ID: Final = 0x564F5853
 _TOKEN = re.compile(r"\b(?:NOW|LOCKED|ROWS|ID_KEY|POSITION_KEY|POSITION|NEXT_POSITION)\b")
 
 
-class Database:
+class Database(ABC):
     """A connection, and how its kind of database writes what `_sql.py` leaves open."""
 
     tokens: Mapping[str, str]
@@ -63,33 +64,33 @@ class Database:
             found = self._rendered[statement] = re.sub(r"(?<!:):([a-z_]+)", self.marker, text)
         return found
 
+    @abstractmethod
     def execute(self, statement: str, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a cursor
         """Run a statement as the database reads it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, *, durable: bool) -> None:
         """Begin a transaction; a `durable` one outlives a power failure, and not only a process."""
-        raise NotImplementedError
 
     def rollback(self) -> None:
         """Undo the transaction, if it was not undone already."""
         with suppress(*self.failures):
             self.execute("ROLLBACK", {})
 
+    @abstractmethod
     def allocate(self) -> tuple[int, int]:
         """Return the first id for new chunks, and the first position for new intents."""
-        raise NotImplementedError
 
-    def defer(self, base: int, end: int) -> None:
+    def defer(self, base: int, end: int) -> None:  # noqa: B027 - few have one
         """Hand new chunks to an engine, where there is one, in the same transaction."""
 
+    @abstractmethod
     def is_passing(self, error: Exception) -> bool:
         """Return whether the same may succeed if it is done again on a new connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close the connection."""
-        raise NotImplementedError
 
 
 class Place(Protocol):

@@ -1,0 +1,58 @@
+"""A PostgreSQL server for tests: on a free port of this machine, in a temporary directory."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+
+def find_programs() -> Path | None:
+    """Return the directory of `initdb`, if a server is installed."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Run a server; give the URL of its database. Skip where none is installed, fail in CI."""
+    programs = find_programs()
+    if programs is None:
+        words = "no PostgreSQL server is installed: apt install postgresql"
+        if os.environ.get("CI"):
+            pytest.fail(words)
+        pytest.skip(words)
+    # PostgreSQL refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    with TemporaryDirectory(prefix="pg") as directory:
+        data = Path(directory) / "data"
+        if user:
+            shutil.chown(directory, user)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+
+        def run(program: str, *arguments: str) -> None:
+            subprocess.run(  # noqa: S603 - the server's own programs
+                [programs / program, "-D", data, *arguments],
+                user=user,
+                cwd=directory,
+                check=True,
+                stdout=subprocess.DEVNULL,
+                timeout=60,
+            )
+
+        run("initdb", "-A", "trust", "-U", "voxsms", "--no-sync")
+        # No test here cuts the power.
+        options = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-w", "-o", options, "-l", f"{directory}/log", "start")
+        try:
+            yield f"postgresql://voxsms@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-w", "-m", "immediate", "stop")
