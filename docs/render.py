@@ -51,6 +51,7 @@ PAGES = {
     "export": ("voxsms.export",),
     "webhooks": ("voxsms.webhooks",),
     "outbox": ("voxsms.outbox",),
+    "recipients": ("voxsms.recipients",),
     "sandbox": ("voxsms.sandbox",),
     "testing": ("voxsms.testing.no_waiting",),
     "transport": (
@@ -61,7 +62,16 @@ PAGES = {
     ),
 }
 """The public names on each page of the reference; the name of a door stands for all of its own."""
-DOORS = ("text", "pricing", "export", "webhooks", "outbox", "sandbox", "transport")
+DOORS = (
+    "text",
+    "pricing",
+    "recipients",
+    "export",
+    "webhooks",
+    "outbox",
+    "sandbox",
+    "transport",
+)
 
 
 def write_all(target: Path) -> None:

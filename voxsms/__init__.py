@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what type checkers know; a test compares it with the table 
     from voxsms import export as export
     from voxsms import outbox as outbox
     from voxsms import pricing as pricing
+    from voxsms import recipients as recipients
     from voxsms import sandbox as sandbox
     from voxsms import testing as testing
     from voxsms import text as text
@@ -158,6 +159,7 @@ _ROOMS = {
     "export": ("msgspec",),
     "outbox": (),
     "pricing": (),
+    "recipients": (),
     "sandbox": ("starlette", "uvicorn"),
     "testing": ("pytest",),
     "text": (),

@@ -1,9 +1,11 @@
 """`prices` and `estimate`: what a mailing will cost, from a line or a file of any size."""
 
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 
+import openpyxl
 import pytest
 from conftest import Run
 from hypothesis import HealthCheck, given, settings
@@ -199,8 +201,8 @@ def test_bad_rows_are_told_and_left_out(voxsms: Run, rates: str, recipients: Pat
     assert ran.out.startswith("0.0255 USD for 3 messages of 3 fragments together")
     assert ran.err.splitlines() == [
         "line 3: phone: '***' is not a phone number: only digits may remain",
-        "line 4: has 1 columns, and the first line 2",
-        "line 7: is not UTF-8",
+        "line 4: has 1 column, and the first line 2",
+        "line 7: is not UTF-8; --encoding cp1252 reads it",
         "line 8: U+001B at index 4 is a bare ESC; no message can carry it",
         "line 9: has 3 columns, and the first line 2",
         "5 rows left out",
@@ -224,7 +226,7 @@ def test_strict(voxsms: Run, rates: str, recipients: Path) -> None:
         "voxsms: line 3: phone: '***' is not a phone number: only digits may remain\n",
     )
     recipients.write_text("phone,name\n1\n")
-    assert voxsms(*words).err == "voxsms: line 2: has 1 columns, and the first line 2\n"
+    assert voxsms(*words).err == "voxsms: line 2: has 1 column, and the first line 2\n"
 
 
 def test_very_many_bad_rows(voxsms: Run, rates: str, recipients: Path) -> None:
@@ -506,6 +508,55 @@ def test_a_text_that_a_send_would_refuse(
     assert "line" not in ran.err
 
 
+def test_a_list_that_excel_saved_in_russia(voxsms: Run, rates: str, recipients: Path) -> None:
+    """Each thing that stops the person is said with the option that helps, until it is priced."""
+    recipients.write_bytes("Имя;Телефон;Номер заказа\nАнна;79161234567;17\n".encode("cp1251"))
+    words = ["estimate", "--template", "{Имя}, {Номер заказа}", "--csv", str(recipients)]
+    words += ["--rates", rates]
+    told = "is not UTF-8; --encoding cp1251 reads it"
+    assert voxsms(*words) == (2, "", f"voxsms: {recipients}: {told}\n")
+    words += ["--encoding", "cp1251"]
+    columns = "the columns are Имя, Телефон, Номер заказа: --number-column Телефон"
+    told = f'there is no column "phone"; {columns}'
+    assert voxsms(*words) == (2, "", f"voxsms: {recipients}: {told}\n")
+    ran = voxsms(*words, "--number-column", "Телефон", "--delimiter", "semicolon")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("0.0312 USD for 1 message of 1 fragment together\n")
+
+
+def test_a_workbook_with_national_numbers(voxsms: Run, rates: str, recipients: Path) -> None:
+    """`--region` reads them, `--strict-numbers` refuses what is none; other sheets are named."""
+    book = openpyxl.Workbook()
+    assert book.active
+    for row in ([" Phone", "Order no"], ["07443 332214", 17], [7443332215, 18], [12345, 19]):
+        book.active.append(row)
+    book.create_sheet("Old")
+    file = recipients.with_suffix(".xlsx")
+    book.save(file)
+    words = ("estimate", "--template", "{Order no}", "--csv", str(file), "--rates", rates)
+    ran = voxsms(*words, "--region", "GB", "--strict-numbers")
+    assert ran.out.startswith("0.0680 USD for 2 messages of 2 fragments together\n")
+    assert ran.err.splitlines() == [
+        f'{file}: only the sheet "Sheet" is read, not Old',
+        "line 4: Phone: 1***5 is a short code and no phone number",
+        "1 row left out",
+    ]
+    assert voxsms(*words, "--region", "UK").err.startswith("voxsms: --region: is 'UK'; it must")
+    ran = voxsms("estimate", "hi", "--to", "07443 332214", "--rates", rates, "--region", "GB")
+    assert ran.out.startswith("0.0340 USD for 1 message")
+
+
+def test_an_extra_that_is_not_installed(
+    voxsms: Run, rates: str, recipients: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to install is said, and nothing of Python."""
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    recipients.write_bytes(b"PK\x03\x04")
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    need = "Excel workbooks need openpyxl: pip install 'voxsms[xlsx]'"
+    assert ran == (2, "", f"voxsms: {need}\n")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -557,16 +608,22 @@ def test_a_bar_shows_how_far_it_is(
     ("words", "problem"),
     [
         (["hi"], "give the recipients: their numbers with --to, or a file of them with --csv"),
-        (["hi", "--to", BRITISH, "--csv", "FILE"], "give the recipients"),
+        (["hi", "--to", BRITISH, "--csv", "FILE"], "give --to or --csv, not both"),
         (["--csv", "FILE"], "give one text"),
         (["hi", "--template", "Hi", "--csv", "FILE"], "--template stands for a text"),
         (["--template", "Hi", "--to", BRITISH], "filled in from a file: see --csv"),
         (["--template", "Hi {", "--csv", "FILE"], "a single { at index 3"),
-        (["--template", "Hi {town}", "--csv", "FILE"], 'the file has no column "town"'),
-        (["hi", "--csv", "FILE", "--number-column", "tel"], "its first line names phone, x, x"),
-        (["--template", "{x}", "--csv", "FILE"], 'the file has two columns "x"'),
-        (["hi", "--csv", "FILE", "--delimiter", "::"], "--delimiter: "),
-        (["hi", "--csv", "EMPTY"], 'no column "phone"; its first line names none'),
+        (
+            ["--template", "Hi {town}", "--csv", "FILE"],
+            'there is no column "town"; the columns are phone, x, x',
+        ),
+        (
+            ["hi", "--csv", "FILE", "--number-column", "tel"],
+            "the columns are phone, x, x: --number-column phone",
+        ),
+        (["--template", "{x}", "--csv", "FILE"], 'there are two columns "x"'),
+        (["hi", "--csv", "FILE", "--delimiter", ""], "--delimiter: is ''; it must be one char"),
+        (["hi", "--csv", "EMPTY"], "empty.csv: is empty"),
         (["hi", "--csv", "/nowhere.csv"], "/nowhere.csv: No such file or directory"),
         (["hi", "--to", "Ada"], "--to, value 1: '***' is not a phone number"),
         (["", "--to", BRITISH], "TEXT: is empty"),
@@ -620,3 +677,32 @@ def test_a_file_costs_what_its_good_rows_cost(
     assert Decimal(found["cost"]) == sum((rate.price for rate in priced if rate), Decimal(0))
     assert found["messages"] + found["invalid"] == len(numbers)
     assert found["unpriced"] == numbers.count(STRANGE)
+
+
+def test_a_mailing_was_shortened_before_it_was_priced(
+    voxsms: Run, rates: str, recipients: Path
+) -> None:
+    """A text, a text for a list and a template all cost half with `--accents`."""
+    text = "Łukasz, " + "x" * 100
+    words = ["--rates", rates, "--json"]
+    one = ["estimate", text, "--to", "447443332212", *words]
+    recipients.write_text(
+        "phone,name\n447443332212,Łukasz\n447443332213,\ud83d\n", "utf-8", "replace"
+    )
+    every = ["estimate", text, "--csv", str(recipients), *words]
+    filled = ["estimate", "--template", "{name}, " + "x" * 100, "--csv", str(recipients), *words]
+    for command, before in ((one, 2), (every, 4), (filled, 3)):
+        assert json.loads(voxsms(*command).out)["fragments"] == before
+        ran = voxsms(*command, "--accents")
+        assert json.loads(ran.out)["fragments"] == json.loads(ran.out)["messages"]
+
+
+def test_a_row_whose_text_cannot_be_cut(voxsms: Run, rates: str, recipients: Path) -> None:
+    """`--fit` leaves it out and says which line, like any other bad row."""
+    recipients.write_text(
+        f"phone,name\n447443332212,Ann\n447443332213,https://a.test/{'b' * 200}\n"
+    )
+    words = ["--template", "{name}", "--csv", str(recipients), "--rates", rates, "--fit", "1"]
+    ran = voxsms("estimate", *words)
+    assert ran.out.startswith("0.0340 USD for 1 message")
+    assert "line 3: takes 2 fragments" in ran.err

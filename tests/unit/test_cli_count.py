@@ -121,6 +121,8 @@ def test_as_json(voxsms: Run) -> None:
     """A program gets all of the segmentation, and what simplifying would save."""
     found = json.loads(voxsms("count", CURLY, "--json").out)
     assert found == {
+        "text": CURLY,
+        "changes": [],
         "encoding": "UTF-16",
         "fragments_count": 2,
         "units": 125,
@@ -178,3 +180,47 @@ def test_marking_shows_every_character(text: str) -> None:
     shown = count.marked(text).plain
     assert all(char.isprintable() or char == "\n" for char in shown)
     assert len(shown) >= len(text)
+
+
+def test_a_marketer_saw_how_to_write_polish_for_half(voxsms: Run) -> None:
+    """What `--accents` would write stands beside each letter, and the option does it."""
+    text = "Zażółć gęślą jaźń, Łukasz ş " + "x" * 60
+    shown = voxsms("count", text).out
+    for letter, plain in (("ę", "e"), ("Ł", "L"), ("ş", "s")):
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"{letter} ")]
+        assert line.rstrip().endswith(f"{plain}, with --accents")
+    ran = voxsms("count", "--accents", text)
+    assert ran.out.startswith("GSM-7, 1 fragment: ")
+    assert "It was 2 fragments; 11 changes:" in ran.out
+    assert "accent left off" in ran.out
+
+
+def test_a_text_was_cut_on_the_command_line(voxsms: Run) -> None:
+    """`--fit` cuts at a word, shows what is left, and says what was cut off by its beginning."""
+    ran = voxsms("count", "--simplify", "--fit", "1", "word " * 60)
+    assert ran.out.splitlines()[0].startswith("GSM-7, 1 fragment: ")
+    (line,) = [line for line in ran.out.splitlines() if "shortened to fit 1 fragment" in line]
+    assert "word word word..." in line
+    assert voxsms("count", "--fit", "0", "hi").status == 2
+
+
+def test_many_changes_are_counted(voxsms: Run) -> None:
+    """A long list of changes is told by its beginning, in JSON whole."""
+    text = "\u2019a" * 40
+    assert "and 28 other changes" in voxsms("count", "--simplify", text).out
+    told = json.loads(voxsms("count", "--simplify", "--json", text).out)
+    assert (told["text"], len(told["changes"])) == ("'a" * 40, 40)
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--simplify", "\u2019" + "x" * 100),
+        ("--homoglyphs", "p\u0430ypal " + "x" * 100),
+        ("--greek", "\u0391" * 100),
+    ],
+)
+def test_each_way_of_writing_saves_a_fragment(voxsms: Run, option: str, text: str) -> None:
+    """What the library can do is an option."""
+    assert voxsms("count", text).out.startswith("UTF-16, 2 fragments")
+    assert voxsms("count", option, text).out.startswith("GSM-7, 1 fragment")

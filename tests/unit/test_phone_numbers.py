@@ -78,7 +78,8 @@ def test_a_number_is_its_digits_however_it_is_spaced_out(written: str, digits: s
 
 
 DECIMAL = "is a spreadsheet's decimal; format the column as text"
-SCIENTIFIC = "is in scientific notation, which loses digits; format the column as text"
+SCIENTIFIC = "is in scientific notation; format the column as text"
+LOST = "and lost its last digits: format the column as text"
 DATE = "looks like a date or a time, not like a phone number"
 ADDRESS = "looks like an IP address, not like a phone number"
 AMOUNT = "looks like an amount; write a phone number with a leading + or as digits alone"
@@ -96,7 +97,10 @@ REFUSED = [
         "447700900123.0", "+447700900123.0", "447700900123.00", "447700900123,0",
         "447 700 900 123.0", "12.00", "447700900123 .0", " 447700900123.0\u200e\n",
     )),
-    *((each, SCIENTIFIC) for each in ("4.474E+11", "4,47443E+11", "4.47443e11", "4E+11")),
+    *((each, f"turned it into {each} {LOST}") for each in (
+        "4.474E+11", "4,47443E+11", "4.47443e11", "4E+11",
+    )),
+    *((each, SCIENTIFIC) for each in ("4.47443332212E+11", "447443332212E-3")),
     *((each, DATE) for each in (
         "2026-11-27", "2026.11.27", "2026/11/27", "2026 11 27", "27.11.2026", "27-11-2026",
         "27/11/2026", "11/27/2026", "27 11 2026", "1.2.2026", "27.11.26", "11-27-26", "2026-11",
@@ -301,7 +305,7 @@ def test_no_address_is_a_number(address: str) -> None:
 @given(st.decimals(0, 10**14, places=2), st.sampled_from(["{}", "{:,}", "{:.1f}", "{:E}"]))
 def test_no_amount_is_a_number(amount: Decimal, form: str) -> None:
     """A column of amounts in place of the numbers reaches nobody."""
-    with pytest.raises(ValueError, match=r"looks like|decimal|scientific"):
+    with pytest.raises(ValueError, match=r"looks like|decimal|scientific|spreadsheet"):
         read_phone_number(form.format(amount))
 
 

@@ -131,7 +131,8 @@ def test_what_gsm7_has_is_not_touched(text: str, options: dict[str, Any]) -> Non
     """
     for change in Message(text).simplified(**options).changes:
         if "line end" in change.reason:
-            assert text[change.index :].startswith("\r\n")
+            # Perhaps only when what nobody sees between the two is gone.
+            assert re.match(r"\r[\x00-\x1f]*\n", text[change.index :])
             continue
         assert FOREIGN.search(change.before)
         assert not re.search("[0-9]", change.before)

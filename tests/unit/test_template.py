@@ -61,6 +61,13 @@ def test_a_template_can_be_copied_and_pickled(text: str) -> None:
     assert pickle.loads(pickle.dumps(first)) == first  # noqa: S301 - our own bytes
 
 
+def test_a_field_may_have_the_name_of_a_column() -> None:
+    """Headers of a list are words with blanks or hyphens between them, in any language."""
+    template = Template("{Order no}, {E-mail}, {Имя клиента}, {नाम और}")
+    assert template.fields == ("Order no", "E-mail", "Имя клиента", "नाम और")
+    assert template.render(**dict.fromkeys(template.fields, "x")).text == "x, x, x, x"
+
+
 def test_whole_numbers_are_values_too() -> None:
     """A code may be a number; what else to write for a float or None is for the user to say."""
     template = Template("{code} for {name}")
@@ -105,7 +112,9 @@ def test_all_wrong_names_are_named_in_one_error() -> None:
         ("{x[0]}", "{x[0]} at index 0 is no field"),
         ("{}", "{} at index 0 is no field"),
         ("{ name }", "{ name } at index 0 is no field"),
-        ("{my secret text}", "a placeholder at index 0 is no field"),
+        ("{my, secret, text}", "a placeholder at index 0 is no field"),
+        ("{Order  no}", "a placeholder at index 0 is no field"),
+        ("{Order no }", "a placeholder at index 0 is no field"),
         ("{name", "a single { at index 0"),
         ("name}", "a single } at index 4"),
         ("{{name}", "a single } at index 6"),
@@ -118,9 +127,9 @@ def test_there_is_nothing_but_plain_names(text: str, problem: str) -> None:
     with pytest.raises(TemplateError) as caught:
         Template(text)
     assert str(caught.value) == (
-        f"template: {problem}. A field is a plain name in braces, {{name}}: no spaces, no digit in "
-        "front, no attribute (.), format (:) or conversion (!). Write {{ and }} for the braces "
-        "themselves."
+        f"template: {problem}. A field is a plain name in braces, {{name}} or {{Order no}}: no "
+        "spaces around, no digit in front, no attribute (.), format (:) or conversion (!). Write "
+        "{{ and }} for the braces themselves."
     )
 
 

@@ -82,6 +82,7 @@ _NATIONAL = (
 )
 _IS_AMOUNT = "looks like an amount; write a phone number with a leading + or as digits alone"
 _IS_NATIONAL = "is written as inside one country; add the country code and a leading +"
+_LOST_DIGITS = "and lost its last digits: format the column as text"
 _GOES_OR_STAYS = (
     "goes in some countries and stays in others; write the number as it is dialled from abroad"
 )
@@ -101,8 +102,12 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.ASCII | re.IGNORECASE), reason)
     for pattern, reason in (
         (
+            r"\+?\d(?:[.,]\d{1,6})?e\+?\d+",
+            _LOST_DIGITS,
+        ),
+        (
             r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d+",
-            "is in scientific notation, which loses digits; format the column as text",
+            "is in scientific notation; format the column as text",
         ),
         (
             r"[^.,]*\d ?[.,]00?",
@@ -189,6 +194,8 @@ def to_digits(text: str, *, national: bool = False) -> str:
             # Nine digits in groups of three are an amount or a number of Poland or Spain.
             spaced = national and reason is _IS_AMOUNT
             if pattern.fullmatch(written.replace(" ", "") if spaced else written):
+                if reason is _LOST_DIGITS:  # there is no whole number left to be masked
+                    raise ValueError(f"a spreadsheet turned it into {written} {reason}")
                 raise ValueError(f"{mask_number(written)!r} {reason}")
         if _NUMBER.fullmatch(written):
             return "".join(filter(str.isdigit, written))

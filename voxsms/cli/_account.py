@@ -61,6 +61,30 @@ class Account:
         return Client(ServiceAccount.from_file(self.credentials), **options)
 
 
+@attrs.frozen(kw_only=True)
+class Numbers:
+    """How phone numbers are written, for commands that take those of people."""
+
+    region: Annotated[
+        str | None,
+        Parameter(help="Numbers may be written as inside this country: two letters, such as GB."),
+    ] = None
+    strict_numbers: Annotated[
+        bool,
+        Parameter(negative=(), help="Refuse numbers that are not possible in their country."),
+    ] = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The same for a client, a list or an estimate."""
+        return attrs.asdict(self)
+
+
+OfNumbers = Annotated[Numbers, Parameter(name="*")]
+"""The parameters of a command that takes phone numbers of people."""
+
+AS_ABROAD: Final = Numbers()
+
 OfAccount = Annotated[Account, Parameter(name="*")]
 """The parameters of a command that calls the service."""
 

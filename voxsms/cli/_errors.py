@@ -199,6 +199,7 @@ _ENDINGS = (
     Ending(CycloptsError, Exit.USAGE, _where_help_is, _words_of_call),
     Ending(Usage, Exit.USAGE),
     Ending(Failed, Exit.FAILED),
+    Ending(ModuleNotFoundError, Exit.USAGE),  # an extra that is not installed
     Ending(KeyboardInterrupt, Exit.INTERRUPTED, words="interrupted"),
     Ending(BrokenPipeError, Exit.NOBODY_READS, words=_refused_by_system),
     Ending(OSError, Exit.FAILED, words=_refused_by_system),

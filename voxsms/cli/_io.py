@@ -148,8 +148,7 @@ class Words:
         try:
             text = octets.decode("utf-8-sig")  # the mark that Windows puts first forces UTF-16
         except UnicodeDecodeError as error:
-            name = "standard input" if str(path) == _STANDARD_INPUT else str(path)
-            raise Usage(f"{name}: is not UTF-8 (byte {error.start + 1})") from None
+            raise Usage(f"{name_file(path)}: is not UTF-8 (byte {error.start + 1})") from None
         # Editors and `echo` put a line end there; as with the shell's $(...), it is not meant.
         return text.removesuffix("\n").removesuffix("\r")
 
@@ -158,6 +157,11 @@ OfText = Annotated[Words, Parameter(name="*")]
 """The parameters of a command that takes a text."""
 
 NO_TEXT: Final = Words()
+
+
+def name_file(path: Path) -> str:
+    """Return what a file that was named on the command line is called."""
+    return "standard input" if str(path) == _STANDARD_INPUT else str(path)
 
 
 @contextmanager

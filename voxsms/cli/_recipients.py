@@ -1,196 +1,259 @@
-"""A list of recipients in CSV, of any size: its good rows, and what is wrong with the others.
+"""Commands that take a list of people: its options, how it is opened, and what is said of it."""
 
-Whatever the file is like, no line of it is lost without a word: each is a row that is given, a bad
-row that is told, or empty. A quote that is not closed makes CSV take the lines after it into one
-value; `_swallowing` says how that is told from a value that has several lines, which is legal.
-"""
-
-import csv
-import io
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import shlex
+import warnings
+from array import array
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import accumulate
-from typing import BinaryIO, Final, NamedTuple, TextIO
+from io import SEEK_END
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final
 
-from voxsms.cli._errors import Usage
+import attrs
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
 
-NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
-"""Finds what `decode` makes of a byte that is not UTF-8."""
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_MAX_LINES: Final = 100
-"""Lines of one row; no message has that many."""
-_MIN_DIGITS: Final = 5  # of a phone number
+from voxsms import recipients
+from voxsms.cli import _io as io
+from voxsms.cli._account import Numbers
+from voxsms.cli._errors import Failed, Usage
+from voxsms.errors import InvalidRequest
+from voxsms.recipients import BadRow, Recipient, Recipients
+from voxsms.text import Template
+
+_MAX_SHOWN: Final = 20
+"""Lines of one kind that are told: if the column is wrong, all of a million rows are bad."""
 _REPORT_EVERY: Final = 1000  # rows
+_PLAIN: Final = re.compile(r"[\w.,:+-]*")
+_BRACES: Final = re.compile(r"((\{+)([^{}]*)\}+)")
 
 
-def _is_like_number(cell: str) -> bool:
-    """Return whether a cell is meant to be a phone number, also where it is none (4,4744E+11)."""
-    return sum(map(str.isdigit, cell)) >= _MIN_DIGITS and sum(map(str.isalpha, cell)) <= 1
+@attrs.frozen(kw_only=True)
+class Mailing:
+    """A file with a recipient a row, and how to read it."""
+
+    csv: Annotated[
+        Path | None,
+        Parameter(
+            help="A file with a recipient a row: CSV, or an Excel workbook (.xlsx); `-` is "
+            "standard input.",
+            allow_leading_hyphen=True,
+        ),
+    ] = None
+    number_column: Annotated[
+        str | None, Parameter(help="The column with the numbers, if it is not called phone.")
+    ] = None
+    template: Annotated[
+        str | None,
+        Parameter(help="The text, with {column} wherever a column of the file is filled in."),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        Parameter(
+            help="What stands between two columns, if that is not plain to see: a character, or "
+            "tab, comma, semicolon, pipe."
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None, Parameter(help="That of the file, if it is no UTF-8 or UTF-16: cp1251, cp1252.")
+    ] = None
+    sheet: Annotated[
+        str | None, Parameter(help="The sheet of a workbook, if it is not the first one.")
+    ] = None
+    strict: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Stop at the first bad row, and at a {column} that would not be filled in; "
+            "otherwise bad rows are left out.",
+        ),
+    ] = False
 
 
-class BadRow(NamedTuple):
-    """Something in the file that is no recipient."""
+NO_FILE: Final = Mailing()
 
-    line: int
-    """The line that is wrong, from 1."""
-    reason: str
-    lines: int = 1
-    """How many lines of the file are left out for it."""
+
+class People:
+    """The good rows of a list, one after the other; `notes` tells what else is in it."""
+
+    line = 0
+    """That of the current row."""
+
+    def __init__(self, found: Recipients, notes: "Notes", look: Callable[[], object]) -> None:
+        self._found, self._notes, self._look = found, notes, look
+
+    def __iter__(self) -> Iterator[Recipient]:
+        """Read on; between two rows it is known whether the first was left out."""
+        notes, repeats, told = self._notes, Repeats(), len(self._found.notes)
+        for read, row in enumerate(self._found):
+            if isinstance(row, BadRow):
+                notes.add_bad(row)
+            else:
+                self.line, bad = row.line, notes.bad
+                yield row
+                if bad == notes.bad:
+                    repeats.add(row.destination, row.line)
+            if not read % _REPORT_EVERY:
+                self._look()
+        for note in self._found.notes[told:]:
+            notes.tell(note)
+        notes.tell_bad()
+        notes.tell_repeats(repeats, "line {}: the same number as in line {}")
+
+    def leave_out(self, _: int, error: InvalidRequest) -> None:
+        """Say of the current row why it cannot be sent."""
+        reason = "; ".join(fault.problem for fault in error.faults)
+        self._notes.add_bad(BadRow(self.line, reason))
 
 
 @contextmanager
-def decode(file: BinaryIO) -> Generator[TextIO]:
-    """Read UTF-8; any other byte becomes a lone surrogate and spoils only its row."""
-    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+def open_list(
+    path: Path, mailing: Mailing, numbers: Numbers, text: str | Template, notes: "Notes"
+) -> Generator[People]:
+    """Open a list of people, for a text that goes to all or is filled in for each."""
+    warnings.filterwarnings("ignore", module="openpyxl")  # of what it leaves out: charts, rules
+    options = {
+        **attrs.asdict(mailing, filter=attrs.filters.exclude("csv", "template", "strict")),
+        **numbers.options,
+    }
+    fields = () if isinstance(text, str) else text.fields
+    with (
+        io.open_file(path) as file,
+        _told_of(path),
+        _progress(file, notes.console) as look,
+        recipients.read(file, fields=fields, spell_option=_spell, **options) as found,
+    ):
+        for note in found.notes:
+            notes.tell(f"{io.name_file(path)}: {note}", "")
+        _warn_of_braces(text, found.columns, notes)
+        yield People(found, notes, look)
+
+
+@contextmanager
+def _told_of(path: Path) -> Generator[None]:
+    """Say of a list that cannot be read which option is wrong, or which file."""
     try:
-        yield text
-    finally:
-        text.detach()  # otherwise it closes the file, which may be standard input
+        yield
+    except InvalidRequest as error:
+        if error.subject != "recipients":
+            raise
+        (fault,) = error.faults
+        of_option = fault.field in {"region", "delimiter", "encoding"}
+        subject = f"--{fault.field}" if of_option else io.name_file(path)
+        raise Usage(f"{subject}: {fault.problem}") from None
 
 
-class Recipients:
-    """The columns that are asked for, of every good row, with the line at which the row begins.
+def _spell(option: str, value: str) -> str:
+    """Write an option as it is typed."""
+    name = f"--{option.replace('_', '-')}"
+    plain = _PLAIN.fullmatch(value)  # `shlex` quotes all that is not ASCII
+    return f"{name} {value if plain else shlex.quote(value)}" if value else name
 
-    Args:
-        lines: those of a CSV file, with their ends; its first row names the columns.
-        columns: which columns to give, in this order; the first one is that of the phone numbers.
-        delimiter: what stands between two columns.
-        on_bad: called with each row that has not the columns of the first one, or swallows others.
-        on_rows: called now and then while rows are read.
 
-    Raises:
-        Usage: the first row cannot be read or lacks a column, or `delimiter` is none.
-    """
+def _warn_of_braces(text: str | Template, header: Iterable[str], notes: "Notes") -> None:
+    """Warn of a column that is named in a text and would not be filled in."""
+    columns = {column.strip().casefold(): column for column in header}
+    written = text if isinstance(text, str) else text.text
+    for braces, opening, inside in dict.fromkeys(_BRACES.findall(written)):
+        column = columns.get(inside.strip().casefold())
+        if column is None:
+            continue
+        if isinstance(text, str):
+            notes.warn(f'{braces} is sent as it is: --template fills in the column "{column}"')
+        elif len(opening) % 2 == 0:  # `{{` writes one brace
+            fill = f'write {{{column}}} to fill in the column "{column}"'
+            notes.warn(f"{braces} is sent as {{{inside}}}: {fill}")
 
-    header: list[str]
-    """The names of all columns."""
 
-    def __init__(
-        self,
-        lines: Iterable[str],
-        columns: Sequence[str],
-        *,
-        delimiter: str,
-        on_bad: Callable[[BadRow], object],
-        on_rows: Callable[[], object],
-    ) -> None:
-        self._lines: list[str] = []  # of the row that is being read
-        self._delimiter = delimiter
-        self._on_bad = on_bad
-        self._on_rows = on_rows
-        try:
-            self._rows = csv.reader(self._keep(lines), delimiter=delimiter)
-        except (TypeError, ValueError) as error:
-            raise Usage(f"--delimiter: {error}") from None
-        self._wanted: list[int] = []
-        self.header = self._read_header()
-        self._wanted = [self._index(column) for column in columns]
+class Notes:
+    """What is said of a list beside the estimate; with `strict` the first of it is an error."""
 
-    def _keep(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            self._lines.append(line)
-            yield line
+    def __init__(self, *, strict: bool) -> None:
+        self.console = io.err()
+        self._strict = strict
+        self.bad = 0
+        """Rows that are left out."""
+        self.bad_rows: list[BadRow] = []
+        """The first of them."""
+        self.repeated = 0
+        """Rows with the number of an earlier one."""
 
-    def _read_header(self) -> list[str]:
-        try:
-            header = next(self._rows, list[str]())
-        except csv.Error as error:
-            raise Usage(f"line 1: {error}") from None
-        if len(self._lines) > 1 and (bad := self._find_swallowed(1, header)):
-            raise Usage(f"line {bad.line}: {bad.reason}")
-        return header
+    def tell(self, words: str, style: str = io.BAD) -> None:
+        """Print a line, above the bar that shows how far it is."""
+        self.console.print(Text(io.visible(words), style), soft_wrap=True)
 
-    def _index(self, column: str) -> int:
-        if self.header.count(column) == 1:
-            return self.header.index(column)
-        problem = "two columns" if column in self.header else "no column"
-        columns = ", ".join(self.header) or "none"
-        raise Usage(f'the file has {problem} "{column}"; its first line names {columns}')
+    def warn(self, words: str) -> None:
+        """Say what is rather a mistake."""
+        if self._strict:
+            raise Failed(words)
+        self.tell(f"warning: {words}")
 
-    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        """Read on: the line at which a good row begins, and its columns."""
-        wanted, width, lines = self._wanted, len(self.header), self._lines
-        read = 0
-        while True:
-            read += 1
-            lines.clear()
-            first = self._rows.line_num + 1
-            try:
-                row = next(self._rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                self._on_bad(self._unreadable(first, error))
-                continue
-            if len(lines) > 1 and (bad := self._find_swallowed(first, row)):
-                self._on_bad(bad)
-            elif len(row) == width:
-                yield first, [row[index] for index in wanted]
-            elif len(lines) > 1:
-                problem = f"makes {len(row)} columns of it, and the first line has {width}"
-                self._on_bad(self._refuse_swallowed(first, first, problem))
-            elif row:  # an empty line is no row
-                problem = f"has {len(row)} columns, and the first line {width}"
-                self._on_bad(BadRow(first, problem))
-            if not read % _REPORT_EVERY:
-                self._on_rows()
+    def add_bad(self, row: BadRow) -> None:
+        """Count a bad row, and tell it if it is one of the first."""
+        words = f"line {row.line}: {row.reason}"
+        if self._strict:
+            raise Failed(words)
+        self.bad += row.lines
+        if len(self.bad_rows) < _MAX_SHOWN:
+            self.bad_rows.append(row)
+            self.tell(words)
 
-    def _unreadable(self, first: int, error: csv.Error) -> BadRow:
-        if len(self._lines) == 1:
-            return BadRow(first, str(error))
-        return self._refuse_swallowed(first, first, f"takes in too much ({error})")
+    def tell_bad(self) -> None:
+        """Say how many rows were left out."""
+        if self.bad:
+            more = self.bad - sum(row.lines for row in self.bad_rows)
+            others = f" ({more:,} of them not shown)" if more else ""
+            self.tell(f"{io.number(self.bad, 'row')} left out{others}")
 
-    def _find_swallowed(self, first: int, row: list[str]) -> BadRow | None:
-        """Return what is wrong with a row of several lines, unless it has a value of several lines.
+    def tell_repeats(self, repeats: "Repeats", words: str) -> None:
+        """Say which numbers come again, and that each is counted."""
+        self.repeated, first = repeats.find()
+        for place, earlier in first:
+            self.tell(words.format(place, earlier), "")
+        if self.repeated:
+            more = self.repeated - len(first)
+            others = f" ({more:,} of them not shown)" if more else ""
+            repeated = io.number(self.repeated, "repeated number")
+            self.tell(f"{repeated}, each counted again{others}", "")
 
-        It is taken for several rows if a quote is not closed at the end of a value, if a line of it
-        by itself is a row with a phone number, or if it has more lines than any message. Its last
-        line may well be one, where a value of several lines stands before the number (`Ann",447...`
-        after `"Mary`): only if its first line is one too.
-        """
-        opened, how = len(self._lines) - 1, ""
-        try:
-            list(csv.reader(self._lines, delimiter=self._delimiter, strict=True))
-        except csv.Error as error:
-            how = "is never closed" if "end of data" in str(error) else "is not closed there"
-        rows = (index for index, line in enumerate(self._lines) if index and self._is_row(line))
-        found = next(rows, 0)
-        if found and (found < opened or how or self._is_row(self._lines[0])):
-            opened, how = found, how or "takes in what looks like rows"
-        if not how and len(self._lines) <= _MAX_LINES:
-            return None
-        # It is in the line in which the value begins that goes on in the line `opened`.
-        ends = accumulate((len(_LINE_END.findall(value)) for value in row), initial=0)
-        start = max(end for end in ends if end < opened)
-        return self._refuse_swallowed(
-            first, first + start, how or "takes in more lines than a text"
-        )
 
-    def _is_row(self, line: str) -> bool:
-        """Return whether a line by itself has columns, and a phone number where it belongs.
+class Repeats:
+    """Finds numbers that come more than once: 16 bytes a number, looked through part by part."""
 
-        Also if its quotes are read as any other character: it may have a stray one too.
-        """
-        for cells in (
-            next(csv.reader([line], delimiter=self._delimiter)),
-            line.split(self._delimiter),
-        ):
-            numbers = cells
-            if self._wanted:
-                # How many columns follow proves nothing: a stray quote may join or part them.
-                at, least = self._wanted[0], min(2, len(self.header))
-                numbers = cells[at : at + 1] if len(cells) >= least else []
-            if any(map(_is_like_number, numbers)):
-                return True
-        return False
+    def __init__(self) -> None:
+        self._parts = [array("Q") for _ in range(256)]
 
-    def _refuse_swallowed(self, first: int, opened: int, how: str) -> BadRow:
-        last = first + len(self._lines) - 1
-        lines = sum(1 for line in self._lines if line.strip())
-        return BadRow(
-            opened,
-            f"a quote opened here {how}: lines {first:,} to {last:,} were read as one row and are "
-            "left out",
-            lines,
-        )
+    def add(self, number: str, place: int) -> None:
+        """Remember a phone number, its digits, and where it was."""
+        digits = int(number)
+        self._parts[digits % 256].extend((digits, place))
+
+    def find(self) -> tuple[int, list[tuple[int, int]]]:
+        """Return how many come again, and of the first of them where, and where they were first."""
+        count, shown = 0, list[tuple[int, int]]()
+        for part in self._parts:
+            first_at: dict[int, int] = {}
+            again = [
+                (place, first)
+                for digits, place in zip(part[::2], part[1::2], strict=True)
+                if (first := first_at.setdefault(digits, place)) != place
+            ]
+            count += len(again)
+            shown = sorted([*shown, *again])[:_MAX_SHOWN]
+        return count, shown
+
+
+@contextmanager
+def _progress(file: BinaryIO, console: Console) -> Generator[Callable[[], object]]:
+    """Show how far a file has been read, if somebody looks; give what moves the bar."""
+    if not (console.is_terminal and file.seekable()):
+        yield lambda: None
+        return
+    columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=file.seek(0, SEEK_END))
+        file.seek(0)
+        yield lambda: progress.update(task, completed=file.tell())

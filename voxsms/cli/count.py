@@ -7,18 +7,22 @@ from rich.text import Text
 
 from voxsms.cli import _io as io
 from voxsms.cli._io import NO_TEXT, Json, OfText
+from voxsms.cli._shortening import AS_IT_IS, OfShortening
 from voxsms.text import FOREIGN, Encoding, ForcedBy, Message, Segmentation
 
 _UNITS: Final = {Encoding.GSM7: "septet", Encoding.UTF16: "code unit"}
 _MARK: Final = "bold white on red"
 _MAX_NAMED: Final = 12
 _MAX_INDICES: Final = 3
+_MAX_SHOWN: Final = 20  # characters of a change
 _SAID: Final = {"": "nothing: it is not seen", " ": "a space", "\n": "a line end"}
 
 
-def count(words: OfText = NO_TEXT, *, json: Json = False) -> None:
+def count(
+    words: OfText = NO_TEXT, *, shortening: OfShortening = AS_IT_IS, json: Json = False
+) -> None:
     """Show the fragments that a text is cut into; each one is charged as a message."""
-    message = Message(words.read())
+    message = shortening.apply(words.read())
     if json:
         io.print_json(_describe(message))
     elif message.segmentation.fragments_count:
@@ -30,6 +34,8 @@ def count(words: OfText = NO_TEXT, *, json: Json = False) -> None:
 def _describe(message: Message) -> dict[str, Any]:
     cut = message.segmentation
     return {
+        "text": cut.text,
+        "changes": [change._asdict() for change in message.changes],
         "encoding": cut.encoding,
         "fragments_count": cut.fragments_count,
         "units": cut.units,
@@ -66,9 +72,25 @@ def _print(message: Message) -> None:
             (f"The service may count {least} to {most} fragments", io.BAD),
             ": it does not document whether it cuts inside of what a reader takes for a character.",
         )
+    if message.changes:
+        was = io.number(Message(message.original).segmentation.fragments_count, "fragment")
+        io.say(f"It was {was}; {io.number(len(message.changes), 'change')}:")
+        _print_changes(message)
     if cut.forced_by:
         _print_forcing(message)
     _print_saving(message)
+
+
+def _print_changes(message: Message) -> None:
+    table = io.Rows("at", "written", "now", "why")
+    for change in message.changes[:_MAX_NAMED]:
+        before, after = io.visible(change.before), io.visible(change.after)
+        if len(before) > _MAX_SHOWN:  # what was cut off
+            before = f"{before[:_MAX_SHOWN]}..."
+        table.add(str(change.index), Text(before, _MARK), after, change.reason)
+    io.out().print(table)
+    if (more := len(message.changes) - _MAX_NAMED) > 0:
+        io.say(f"and {io.number(more, 'other change')}")
 
 
 def _print_fragments(cut: Segmentation) -> None:
@@ -131,8 +153,11 @@ def _instead(message: Message, places: list[ForcedBy]) -> str:
     alike = [found.looks_like for found in message.homoglyphs if found.index in indices]
     if alike:
         return f"passes for the Latin {alike[0]}"
-    suggestion = places[0].suggestion
-    return "" if suggestion is None else _SAID.get(suggestion, suggestion)
+    suggestion, char = places[0].suggestion, places[0].char
+    if suggestion is not None:
+        return _SAID.get(suggestion, suggestion)
+    plain = Message(char).simplified(accents=True, always=True).text
+    return "" if plain == char else f"{plain}, with --accents"
 
 
 def _print_saving(message: Message) -> None:

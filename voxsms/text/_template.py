@@ -4,9 +4,9 @@
     greeting.render(name="Ada", code="1234")
     greeting.render_fitted(max_fragments=1, shrink=["name"], name=name, code=code)
 
-A field is a plain name in braces; `{{` and `}}` write the braces themselves. There is nothing else:
-no formats, no conversions, no attributes. So who writes a template can read nothing with it but the
-values that are given.
+A field is a plain name in braces, of several words, too (`{Order no}`); `{{` and `}}` write the
+braces themselves. There is nothing else: no formats, no conversions, no attributes. So who writes a
+template can read nothing with it but the values that are given.
 """
 
 import re
@@ -326,9 +326,10 @@ def _map_pairs(units: int) -> bytes:
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _SHOWN: Final = re.compile(r" ?[\w.!:\[\]]{0,30} ?")  # nothing that may be the message's text
 _RULE: Final = (
-    "A field is a plain name in braces, {name}: no spaces, no digit in front, no attribute (.), "
-    "format (:) or conversion (!). Write {{ and }} for the braces themselves."
+    "A field is a plain name in braces, {name} or {Order no}: no spaces around, no digit in front, "
+    "no attribute (.), format (:) or conversion (!). Write {{ and }} for the braces themselves."
 )
+_BETWEEN_WORDS: Final = re.compile(r"(?<=\S)[ -](?=\S)")
 _TAKEN: Final = frozenset(("ellipsis", "max_fragments", "shrink"))
 
 
@@ -368,7 +369,7 @@ def _find_fault(match: re.Match[str]) -> str | None:
         return f"a single {match[0]} {where}"
     if name in _TAKEN:
         return f"{{{name}}} {where} is taken: render_fitted has a parameter of that name"
-    if name.isidentifier():
+    if _BETWEEN_WORDS.sub("_", name).isidentifier():  # columns of a list are called so
         return None
     return f"{f'{{{name}}}' if _SHOWN.fullmatch(name) else 'a placeholder'} {where} is no field"
 

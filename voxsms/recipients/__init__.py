@@ -1,0 +1,19 @@
+"""Lists of people as offices make them: CSV of every kind and Excel workbooks, read row by row.
+
+    from voxsms import recipients
+
+    with recipients.read("people.csv") as people:
+        for row in people:
+            if isinstance(row, recipients.BadRow):
+                print(f"line {row.line}: {row.reason}")
+            else:
+                print(row.destination, row.values["name"])
+
+`voxsms estimate` and `voxsms mail` read their lists with it. A list of any size takes the same
+memory.
+"""
+
+from voxsms.recipients._read import Recipients, read
+from voxsms.recipients._rows import BadRow, Recipient
+
+__all__ = ["BadRow", "Recipient", "Recipients", "read"]

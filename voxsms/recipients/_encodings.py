@@ -1,0 +1,80 @@
+"""In which encoding a list is written, and a guess where it is none that can be told for sure.
+
+A guess is only said, never followed: in the wrong encoding everybody would be greeted by a wrong
+name. It is the encoding in which words have the fewest letters that are foreign to one language, or
+capitals in the middle.
+"""
+
+import codecs
+import re
+from typing import Final
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the next one
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_RAW_WORD: Final = re.compile(rb"[^\x00-\x2f\x3a-\x40]*[\x80-\xff][^\x00-\x2f\x3a-\x40]*")
+"""A word with a byte that is not ASCII; the second byte of a character may look like a letter."""
+_MAX_WORDS: Final = 200
+_WORD: Final = re.compile(r"[^\x00-@\[-`{-~]*[^\x00-\x7f][^\x00-@\[-`{-~]*")
+_AROUND_WORDS: Final = "“”„«»‘’…–—°№™\xa0"
+
+_WEST: Final = (
+    "a-zàâæçéèêëîïôœùûüÿ",  # French
+    "a-zäöüßéè",  # German
+    "a-záéíñóúüªº",  # Spanish
+    "a-záàâãçéêíóôõúü",  # Portuguese
+    "a-zàèéìíòù",  # Italian
+    "a-zåäöæøéü",  # Nordic
+    "a-záðéíóúýþæö",  # Icelandic
+)
+_CENTRAL: Final = (
+    "a-ząćęłńóśźż",  # Polish
+    "a-záäčďéěíĺľňóôřŕšťúůýž",  # Czech, Slovak
+    "a-záéíóöőúüű",  # Hungarian
+    "a-zčćđšž",  # Croatian, Slovene
+    "a-zăâîşţ",  # Romanian
+)
+_CYRILLIC: Final = ("а-яё", "а-щьюяґєії")  # Russian, Ukrainian
+_ALPHABETS: Final = (
+    ("cp1255", ("א-ת",)),
+    ("cp1256", ("ء-ْ",)),
+    ("cp1253", ("α-ωάέήίόύώϊϋ",)),
+    *((encoding, _CYRILLIC) for encoding in ("cp1251", "koi8-r", "cp866", "mac-cyrillic")),
+    *((encoding, _WEST) for encoding in ("cp1252", "mac-roman", "cp850")),
+    *((encoding, _CENTRAL) for encoding in ("cp1250", "cp852")),
+    ("cp1254", ("a-zçğıi\u0307öşüâîû",)),
+    ("cp1257", ("a-ząčęėįšųūž", "a-zāčēģīķļņšūž", "a-zäöõüšž")),
+    ("cp932", ("ぁ-ヿ一-鿿",)),
+    ("cp949", ("가-힣",)),
+    ("gb18030", ("一-鿿",)),
+)
+"""What letters the languages of each encoding have; of equals the first one is taken."""
+
+
+def find_encoding(head: bytes) -> tuple[str, bool]:
+    """Return the encoding that the beginning of a file shows, and whether it is marked there."""
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding, True
+    if b"\0" in head:
+        high_first = head[::2].count(0) > head[1::2].count(0)
+        return ("utf-16-be" if high_first else "utf-16-le"), False
+    return "utf-8", True
+
+
+def guess_encoding(octets: bytes) -> str:
+    """Return the encoding in which a text that is not UTF-8 makes the most sense."""
+    sample = b" ".join(_RAW_WORD.findall(octets)[:_MAX_WORDS])
+    return min(
+        _ALPHABETS, key=lambda known: _count_foreign(sample.decode(known[0], "replace"), known[1])
+    )[0]
+
+
+def _count_foreign(text: str, alphabets: tuple[str, ...]) -> int:
+    words = [word.strip(_AROUND_WORDS) for word in _WORD.findall(text) if word not in "€£"]
+    mixed = sum(word not in {word.lower(), word.upper(), word.capitalize()} for word in words)
+    letters = "".join(words).lower().replace("’", "")
+    return mixed + min(len(re.findall(f"[^{alphabet}]", letters)) for alphabet in alphabets)

@@ -1,0 +1,129 @@
+"""The rows of an Excel workbook, by openpyxl (extra `xlsx`), which reads them one by one.
+
+A cell holds a value and the format in which Excel shows it; of numbers both count. 447700900123 may
+be shown as 4.477E+11 and has all its digits, but a cell in scientific format that ends with zeros
+was filled from such a text and has lost them. A zero in front of a number is only in the format.
+"""
+
+import re
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, time
+from typing import Any, BinaryIO, Final, Protocol
+
+from voxsms.recipients._rows import BadRow, make_error
+
+SIGNATURE: Final = b"PK\x03\x04"
+"""A workbook is a zip file."""
+OLD_SIGNATURE: Final = b"\xd0\xcf\x11\xe0"
+"""Excel 97's files, and workbooks behind a password."""
+_ZEROS: Final = re.compile("00+")
+_SCIENTIFIC: Final = re.compile(r"[0#.]*E\+0+")
+_MAX_DIGITS: Final = 15
+"""Digits of a number that Excel keeps."""
+
+
+class _Cell(Protocol):
+    value: object
+    number_format: str
+
+
+class ExcelRows:
+    """The rows of one sheet: the one that is asked for, or the first that is shown."""
+
+    header: list[str]
+    number_at: int | None = None
+    sheet: str
+    others: list[str]
+    """The names of the other sheets that are shown."""
+
+    def __init__(self, file: BinaryIO, sheet: str | None = None) -> None:
+        openpyxl = _import_openpyxl()
+        with _told_if_broken():
+            self._book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        shown: dict[str, Any] = {
+            one.title: one for one in self._book.worksheets if one.sheet_state == "visible"
+        }
+        wanted = next(iter(shown), "") if sheet is None else sheet
+        if wanted not in shown:
+            names = ", ".join(shown) or "none"
+            raise make_error("sheet", f'there is no sheet "{wanted}"; the sheets are {names}')
+        self.sheet = wanted
+        self.others = [name for name in shown if name != wanted]
+        found = shown[wanted]
+        found.reset_dimensions()  # some programs write a wrong size into the file
+        self._rows = _number_rows(found.iter_rows())
+        self.header = self._read_header()
+
+    def _read_header(self) -> list[str]:
+        for _, row in self._rows:
+            header = [_write(cell) for cell in row]
+            while header and not header[-1].strip():
+                header.pop()  # a format may go on where there is nothing
+            if header:
+                return header
+        return []
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]] | BadRow]:
+        """Read on: the number of a row, and its cells."""
+        width = len(self.header)
+        for line, row in self._rows:
+            cells = [_write(cell) for cell in row[:width]]
+            yield line, cells + [""] * (width - len(cells))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._book.close()
+
+
+def _import_openpyxl() -> Any:  # noqa: ANN401 - a library without types
+    try:
+        import openpyxl  # noqa: PLC0415 - few need it
+    except ModuleNotFoundError as missing:
+        need = "Excel workbooks need openpyxl: pip install 'voxsms[xlsx]'"
+        raise ModuleNotFoundError(need, name=missing.name) from None
+    return openpyxl
+
+
+@contextmanager
+def _told_if_broken() -> Generator[None]:
+    """Say of whatever openpyxl meets that the file is no good."""
+    try:
+        yield
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        problem = f"is no Excel workbook that can be read: save it again, or as CSV ({why})"
+        raise make_error("source", problem) from error
+
+
+def _number_rows(rows: Iterable[tuple[_Cell, ...]]) -> Iterator[tuple[int, tuple[_Cell, ...]]]:
+    with _told_if_broken():
+        yield from enumerate(rows, 1)
+
+
+def _write(cell: _Cell) -> str:
+    """Write a cell as text: a number with all its digits, a day without a time."""
+    value = cell.value
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, datetime):
+        return str(value.date() if value.time() == time() else value)
+    if isinstance(value, int | float):
+        return _write_number(value, cell.number_format)
+    return str(value)
+
+
+def _write_number(value: float, number_format: str) -> str:
+    if value == int(value) and abs(value) < 10**_MAX_DIGITS:
+        digits = str(int(value))
+        if _ZEROS.fullmatch(number_format):
+            return digits.zfill(len(number_format))
+        if not (_SCIENTIFIC.fullmatch(number_format) and digits.endswith("000")):
+            return digits
+        mantissa, exponent = f"{value:E}".split("E")  # the text that it was before
+        return f"{mantissa.rstrip('0').rstrip('.')}E{exponent}"
+    return f"{value:.{_MAX_DIGITS}G}"

@@ -1,0 +1,352 @@
+"""A list of recipients: which column is which, and what each row says."""
+
+import codecs
+import io
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
+
+from voxsms.api.phone_numbers import check_region, import_phonenumbers, read_phone_number
+from voxsms.masking import mask_number
+from voxsms.recipients._csv import CsvRows, is_like_number
+from voxsms.recipients._encodings import find_encoding, guess_encoding
+from voxsms.recipients._excel import OLD_SIGNATURE, SIGNATURE, ExcelRows
+from voxsms.recipients._rows import BadRow, Recipient, Rows, make_error
+
+_HEAD: Final = 1 << 16  # bytes at the beginning that tell what kind of file it is
+_PHONE: Final = "phone"
+_NUMBER_WORDS: Final = (
+    (
+        r"phone|mobile|\bcell|handy|gsm|msisdn|\bt[eé]l|m[oó]vil|celular|telefon|телефон|\bмоб|\bтел"
+        r"|τηλ[εέ]φ|κινητ|電話|电话|手机|携帯|전화|휴대|טלפון|هاتف|جوال"
+    ),
+    r"number|numer|nummer|número|numéro|номер|\bsms|\bto\b",
+)
+"""How the column of the numbers is called, the likelier words first; compared in small letters."""
+_LOST: Final = re.compile("[\udc80-\udcff]")
+"""Finds what becomes of a byte that is not of the encoding."""
+_REPLACED: Final = "\ufffd"
+_MAX_NAMED: Final = 20  # columns
+
+Spell = Callable[[str, str], str]
+
+
+def _spell_keyword(option: str, value: str) -> str:
+    return f"{option}={value!r}" if value else option
+
+
+class Recipients:
+    """The rows of a list, which can be read once; `with` closes the file behind them.
+
+    Iterating gives a `Recipient` or a `BadRow` for each row; empty rows are left out.
+    """
+
+    columns: tuple[str, ...]
+    """The names of all columns, without blanks around them."""
+    number_column: str
+    """The one with the phone numbers."""
+    encoding: str | None
+    """That of the file; None for a workbook."""
+    delimiter: str | None
+    """What stands between two columns; None for a workbook."""
+    notes: list[str]
+    """What a person should be told of the whole list: at the end there may be more."""
+
+    def __init__(
+        self, source: "_Source", number_column: str | None, fields: Collection[str] | None
+    ) -> None:
+        self._source = source
+        self._rows = source.rows
+        self.encoding, self.delimiter = source.encoding, source.delimiter
+        self.notes = source.notes
+        if any(map(_LOST.search, self._rows.header)):
+            raise make_error("source", source.refuse_encoding(self._rows.header))
+        self.columns = tuple(map(_clean, self._rows.header))
+        self._number_at = self._rows.number_at = self._find_numbers(number_column or _PHONE)
+        self.number_column = self.columns[self._number_at]
+        if fields is None:
+            self._fields = {name: self.columns.index(name) for name in self.columns if name}
+        else:
+            self._fields = {name: self._find(name, "fields") for name in fields}
+
+    def __enter__(self) -> Self:
+        """Return the list itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        self._source.close()
+
+    def __iter__(self) -> Iterator[Recipient | BadRow]:
+        """Read row after row."""
+        at, fields = self._number_at, self._fields
+        region, strict = self._source.region, self._source.strict_numbers
+        read = no_numbers = 0
+        for row in self._rows:
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            line, cells = row
+            if not any(map(str.strip, cells)):
+                continue
+            read += 1
+            values = {name: cells[index] for name, index in fields.items()}
+            if problem := self._find_lost([cells[at], *values.values()]):
+                yield BadRow(line, problem)
+                continue
+            try:
+                number = read_phone_number(cells[at], region, strict=strict)
+            except ValueError as error:
+                no_numbers += 1
+                problem = str(error) if cells[at].strip() else "is empty"
+                yield BadRow(line, f"{self.number_column}: {problem}")
+            else:
+                yield Recipient(line, number, values)
+        if 2 * no_numbers > read:
+            option = self._source.spell("number_column", "")
+            what = f'most of the column "{self.number_column}" is no phone number'
+            self.notes.append(f"{what}: a wrong {option}?")
+
+    def _find_lost(self, cells: Sequence[str]) -> str:
+        text = "\n".join(cells)
+        if text.isascii():
+            return ""
+        if _LOST.search(text):
+            return self._source.refuse_encoding(cells)
+        return "has U+FFFD in place of a character that was lost earlier" * (_REPLACED in text)
+
+    # --- Which column is meant ----------------------------------------------------------------
+
+    def _find(self, name: str, option: str, advice: str = "") -> int:
+        """Return where a column is."""
+        same = [at for at, column in enumerate(self.columns) if column == name]
+        alike = [at for at, column in enumerate(self.columns) if _key(column) == _key(name)]
+        found = same or alike
+        if len(found) == 1:
+            return found[0]
+        named = [mask_number(c) if is_like_number(c) else c for c in self.columns if c]
+        more = ", ..." if len(named) > _MAX_NAMED else ""
+        columns = f"the columns are {', '.join(named[:_MAX_NAMED])}{more}"
+        problem = "are two columns" if found else "is no column"
+        raise make_error(option, f'there {problem} "{name}"; {columns}{advice}')
+
+    def _find_numbers(self, name: str) -> int:
+        columns = [column for column in self.columns if column]
+        if not columns:
+            raise make_error("source", "is empty: there is no line with the names of the columns")
+        if any(map(is_like_number, columns)) and not any(_key(c) == _key(name) for c in columns):
+            above = f"put a line above it, such as {_PHONE}{self.delimiter or ','}name"
+            problem = f"the first line has a number where the columns are to be named: {above}"
+            raise make_error("source", problem)
+        keys = {_key(column): column for column in columns}
+        likely = get_close_matches(_key(name), keys, n=1) + [
+            key for words in _NUMBER_WORDS for key in keys if re.search(words, key)
+        ]
+        option = self._source.spell("number_column", keys[likely[0]] if likely else "")
+        advice = option if likely else f"say which has the numbers with {option}"
+        return self._find(name, "number_column", f": {advice}")
+
+
+def _clean(name: str) -> str:
+    """Return the name of a column without what nobody sees."""
+    seen = (
+        char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char) != "Cf"
+    )
+    return " ".join("".join(seen).split())
+
+
+def _key(name: str) -> str:
+    return _clean(name).casefold()
+
+
+# --- What kind of file it is ----------------------------------------------------------------------
+
+
+class _Source:
+    """A file that is open, its rows, and how they are to be read."""
+
+    rows: Rows
+    encoding: str | None = None
+    delimiter: str | None = None
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        opened: ExitStack,
+        *,
+        encoding: str | None,
+        delimiter: str | None,
+        sheet: str | None,
+        region: str | None,
+        strict_numbers: bool,
+        spell: Spell,
+    ) -> None:
+        self.notes: list[str] = []
+        self.region, self.strict_numbers = region, strict_numbers
+        self.spell = spell
+        self._guess: str | None = None
+        self._opened = opened
+        self._head: bytes = file.read(_HEAD)
+        if not isinstance(self._head, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise make_error("source", 'is open for text; open it for bytes: open(path, "rb")')
+        if self._head.startswith(OLD_SIGNATURE):
+            what = "is a workbook of an old Excel (.xls), or one behind a password"
+            raise make_error("source", f"{what}: save it as .xlsx without one, or as CSV")
+        if self._head.startswith(SIGNATURE):
+            self._open_workbook(file, sheet)
+        else:
+            self._open_text(file, encoding, delimiter)
+
+    def keep_open(self) -> None:
+        """Leave it to `close` to close the file."""
+        self._opened = self._opened.pop_all()
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def _open_workbook(self, file: BinaryIO, sheet: str | None) -> None:
+        whole = file
+        if file.seekable():
+            file.seek(-len(self._head), io.SEEK_CUR)
+        else:  # a zip file has its list of contents at its end
+            whole = self._opened.enter_context(TemporaryFile())  # noqa: SIM115 - closed with the list
+            whole.write(self._head)
+            copyfileobj(file, whole)
+        self.rows = rows = ExcelRows(whole, sheet)
+        self._opened.callback(rows.close)
+        if sheet is None and rows.others:
+            others = ", ".join(rows.others)
+            self.notes.append(f'only the sheet "{rows.sheet}" is read, not {others}')
+
+    def _open_text(self, file: BinaryIO, encoding: str | None, delimiter: str | None) -> None:
+        found, is_certain = find_encoding(self._head)
+        if encoding is not None:
+            found = _check_encoding(encoding, found)
+        elif not is_certain:
+            self.notes.append("has no mark of its encoding, and is read as UTF-16")
+        self.encoding = found
+        # What is not of the encoding spoils its row only: a byte becomes a lone surrogate.
+        errors = "replace" if found.startswith(("utf-16", "utf-32")) else "surrogateescape"
+        octets = io.BufferedReader(_Joined(self._head, file))
+        rows = CsvRows(io.TextIOWrapper(octets, found, errors, newline=""), delimiter)
+        self.rows, self.delimiter = rows, rows.delimiter
+
+    def refuse_encoding(self, cells: Sequence[str]) -> str:
+        """Say what would read a text that is not of the encoding."""
+        if self.encoding != "utf-8":  # it was asked for
+            return f"is not {self.encoding}"
+        if self._guess is None:
+            here = "\n".join(cells).encode(errors="surrogateescape")
+            self._guess = guess_encoding(b"\n".join((self._head, here)))
+        return f"is not UTF-8; {self.spell('encoding', self._guess)} reads it"
+
+
+def _check_encoding(asked: str, found: str) -> str:
+    try:
+        io.TextIOWrapper(io.BytesIO(), asked)  # refuses what is for no text, such as `hex`
+    except (LookupError, ValueError):
+        problem = f"{asked!r} is not known; such as utf-8, utf-16, cp1251, cp1252 are"
+        raise make_error("encoding", problem) from None
+    name = codecs.lookup(asked).name
+    if name == "utf-16":  # marked or not
+        return found if found.startswith(name) else "utf-16-le"
+    return name
+
+
+class _Joined(io.RawIOBase):
+    """The beginning of a file that was looked at, and the rest of it."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        super().__init__()
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - a buffer has no type before 3.12
+        place = memoryview(buffer).cast("B")
+        octets = self._head or self._rest.read(len(place))
+        taken, self._head = octets[: len(place)], octets[len(place) :]
+        place[: len(taken)] = taken
+        return len(taken)
+
+
+def read(
+    source: str | PathLike[str] | BinaryIO,
+    *,
+    number_column: str | None = None,
+    fields: Collection[str] | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    sheet: str | None = None,
+    region: str | None = None,
+    strict_numbers: bool = False,
+    spell_option: Spell = _spell_keyword,
+) -> Recipients:
+    """Open a list of people: CSV, or an Excel workbook (`.xlsx`; extra `xlsx`).
+
+    The first row names the columns. Names are the same if they differ only in blanks around, in
+    capitals, or in how accents are composed.
+
+    Args:
+        source: A path, or a file that is open for reading bytes, which stays open.
+        number_column: The column with the phone numbers; by default `phone`.
+        fields: The columns that are needed, such as those of `Template.fields`; by default all.
+            What is wrong in another column spoils no row.
+        encoding: That of a CSV file, such as `cp1251`; by default UTF-8, or UTF-16 where the file
+            says so.
+        delimiter: What stands between two columns of CSV, a character or `tab`, `comma`,
+            `semicolon`, `pipe`; by default the one of these by which the rows are alike, or what a
+            first line `sep=;` says.
+        sheet: The sheet of a workbook; by default the first one.
+        region: Numbers may be written as inside this country, `GB` for one (extra `phone`).
+        strict_numbers: Refuse what is no possible number of its country (extra `phone`).
+        spell_option: Writes an option and its value (or `""`) for what a person is told.
+
+    Raises:
+        InvalidRequest: it cannot be read as a list, or lacks a column; says which option helps.
+        OSError: the file cannot be opened.
+        ModuleNotFoundError: an extra that is needed is not installed.
+    """
+    try:
+        if region is not None:
+            check_region(region)
+        elif strict_numbers:
+            import_phonenumbers()
+    except ValueError as error:
+        raise make_error("region", str(error)) from None
+    with ExitStack() as opened:
+        if isinstance(source, str | PathLike):
+            file: BinaryIO = opened.enter_context(Path(source).open("rb"))
+        else:
+            file = source
+        opening = _Source(
+            file,
+            opened,
+            encoding=encoding,
+            delimiter=delimiter,
+            sheet=sheet,
+            region=region,
+            strict_numbers=strict_numbers,
+            spell=spell_option,
+        )
+        found = Recipients(opening, number_column, fields)
+        opening.keep_open()
+    return found
