@@ -140,6 +140,19 @@ class Run:
             self._last = None
             self._is_prepared = True
             await self._look()
+        await self._employ(until, report)
+        await self._conclude(report)
+
+    async def _conclude(self, report: Callable[[OutboxProgress], object] | None) -> None:
+        if report is not None:
+            report(await self._look())
+        if self._error is not None:
+            raise self._error
+
+    async def _employ(
+        self, until: float, report: Callable[[OutboxProgress], object] | None
+    ) -> None:
+        """Have several send, with an ear for signals and a word now and then."""
         async with anyio.create_task_group() as group:
             taken = _find_free_signals() if self._options.signals else []
             if taken:
@@ -150,10 +163,6 @@ class Run:
                 for _ in range(self._options.concurrency):
                     workers.start_soon(self._send, until)
             group.cancel_scope.cancel()
-        if report is not None:
-            report(await self._look())
-        if self._error is not None:
-            raise self._error
 
     async def _receive(self, taken: list[signal.Signals], *, task_status: TaskStatus[None]) -> None:
         """Stop at a signal; the handlers are afterwards what they were."""
