@@ -329,6 +329,9 @@ async def test_one_doubt_is_settled_by_the_client(tmp_path: Path, known: bool) -
         assert (await client.resolve(doubt)).state == "partly"
         doubt.numbers = NUMBERS[:1]  # type: ignore[assignment]
         assert (await client.resolve(doubt)).state == "sent"
+        doubt.fragments = None
+        history.rows[0]["fragments"] = 3
+        assert (await client.resolve(doubt)).state == "sent"
         history.rows.clear()
         assert (await client.resolve(doubt, settle_after=ZERO)).state == "not_sent"
 
@@ -340,3 +343,26 @@ async def test_only_a_send_can_be_settled(tmp_path: Path) -> None:
         with pytest.raises(InvalidRequest, match="can be settled"):
             await client.resolve(doubt)
         assert (await run_chunk(_, client, 5)).counts == {}
+
+
+async def test_messages_far_apart_are_looked_for_where_they_were(tmp_path: Path) -> None:
+    """A mailing of two days does not take the history of all that lies between."""
+    async with scripted(tmp_path, lost(), lost()) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        await client.a2p_get_sms_history(count=1)  # from here on the service's time is known
+        await outbox.add(TWO, source=SOURCE, chunk_size=1)
+        await outbox.run(client, concurrency=1, max_failures=1)
+        history.add(NUMBERS[0])
+        clock.passed += 2 * 86400
+        history.add(NUMBERS[0])
+        await outbox.run(client)
+        history.add(NUMBERS[1])
+        assert (await outbox.reconcile(client, settle_after=ZERO)).sent == 2
+        ids = [intent.message_id async for intent in outbox.intents("sent")]
+        assert ids == [100, 102]
+        await outbox.on_callback(
+            A2PDelivery(
+                callback_id=1, account_id=1, type="t", id=555, source_number=SOURCE, status="FAILED"
+            )
+        )
+        assert len([intent async for intent in outbox.intents()]) == 2

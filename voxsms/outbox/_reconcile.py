@@ -81,16 +81,15 @@ def read_doubts(database: Database, service_now: float) -> list[Doubt]:
     return doubts
 
 
-def spans(windows: Iterable[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:
-    """Put windows of time together that lie near each other; there must be one."""
-    span, *others = sorted(windows)
-    for since, until in others:
-        if since <= span[1] + _GAP:
-            span = span[0], max(span[1], until)
+def spans(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Put windows of time together that lie near each other."""
+    found: list[tuple[datetime, datetime]] = []
+    for since, until in sorted(windows):
+        if found and since <= found[-1][1] + _GAP:
+            found[-1] = found[-1][0], max(found[-1][1], until)
         else:
-            yield span
-            span = since, until
-    yield span
+            found.append((since, until))
+    return found
 
 
 async def reconcile(store: Store, session: Session, settle_after: timedelta) -> Reconciled:

@@ -140,16 +140,19 @@ class Run:
             self._last = None
             self._is_prepared = True
             await self._look()
-        await self._send_chunks(until, report)
-        # Python 3.11 loses the trace of those who await a group that was cancelled: tests see both.
-        if report is not None:  # pragma: no branch - see above
+        await self._run_senders(until, report)
+        await self._finish(report)
+
+    async def _finish(self, report: Callable[[OutboxProgress], object] | None) -> None:
+        if report is not None:
             report(await self._look())
         if self._error is not None:
-            raise self._error  # pragma: no cover - see above
+            raise self._error
 
-    async def _send_chunks(
+    async def _run_senders(
         self, until: float, report: Callable[[OutboxProgress], object] | None
     ) -> None:
+        """Send chunks in several tasks, until the end, a time or a signal."""
         async with anyio.create_task_group() as group:
             taken = _find_free_signals() if self._options.signals else []
             if taken:
