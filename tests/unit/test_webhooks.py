@@ -142,6 +142,22 @@ def test_a2p_activated() -> None:
     assert (found.a2p_enabled, found.balance, found.currency) == (True, Decimal(3), None)
 
 
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"whatsapp_status": {"id": "wamid.XYZ", "source_number": "1", "status": "READ"}},
+        {"card": {"a2p_enabled": "perhaps"}},
+    ],
+)
+def test_another_type_that_looks_like_one_of_ours_is_passed_through(card: Item) -> None:
+    """It is no reason to refuse the messages that were posted with it."""
+    message = {"type": "sms_inbound", "sms_inbound": INBOUND}
+    stop, other = parse(posted(message, {"type": "of_tomorrow", **card}), SECRET)
+    assert isinstance(stop, InboundSms)
+    assert isinstance(other, UnknownCallback)
+    assert other.type == "of_tomorrow"
+
+
 def test_another_type_is_passed_through() -> None:
     """Whole, for whoever knows it; its `repr` shows nothing of it."""
     item = {
@@ -432,6 +448,16 @@ async def test_a_post_is_handled_once() -> None:
     again = json.dumps({"callbacks": [*reversed(items), *items]}).encode()
     assert await handle(again, SECRET, handled, seen) == 200
     assert handled.ids == [7, 8]
+
+
+async def test_a_plain_function_handles_each_callback_once() -> None:
+    """Its work is done when it returns: it is not done again when the service posts again."""
+    handled: list[Callback] = []
+    seen = MemorySeen()
+    for _ in range(3):
+        body = posted({"type": "sms_inbound", "sms_inbound": INBOUND})
+        assert await handle(body, SECRET, handled.append, seen) == 200  # type: ignore[arg-type]
+    assert len(handled) == 1
 
 
 async def test_what_failed_is_handled_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from inspect import isawaitable
 from typing import Any
 
 import anyio
@@ -52,7 +53,9 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> bool
         return True
     handled = False
     try:
-        await handler(callback)
+        made: object = handler(callback)
+        if isawaitable(made):  # a plain function has done its work already: it must not do it again
+            await made
         handled = True
     except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
         # Not its text, and no traceback: both may hold what somebody wrote.

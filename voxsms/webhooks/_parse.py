@@ -160,14 +160,23 @@ def _read(item: dict[str, object], at: int) -> Callback:
     found = _find(item)
     try:
         if found is None:
-            return UnknownCallback(**attrs.asdict(read(Callback, shared)), raw=item)
+            return _unknown(item, shared)
         spec, fields = found
         numbers = fields.get("destination_numbers")
         if isinstance(numbers, str | int):
             fields = {**fields, "destination_numbers": _split(str(numbers))}
-        return read(spec.record, {**fields, **shared})
+        try:
+            return read(spec.record, {**fields, **shared})
+        except Unreadable:
+            if item.get("type") in _BY_TYPE:
+                raise
+            return _unknown(item, shared)  # it only looked like one of ours
     except Unreadable as error:
         raise CallbackInvalid(f"callbacks[{at}].{error.path}: {error.problem}") from None
+
+
+def _unknown(item: dict[str, object], shared: dict[str, object]) -> UnknownCallback:
+    return UnknownCallback(**attrs.asdict(read(Callback, shared)), raw=item)
 
 
 def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | None:
