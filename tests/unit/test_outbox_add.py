@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from voxsms import InvalidRequest, Message, Outbox, Template
 
 def chunks(path: Path) -> list[tuple[str, int]]:
     """Give text and number of recipients of each chunk."""
-    with sqlite3.connect(path / "outbox.db") as db:
+    with closing(sqlite3.connect(path / "outbox.db")) as db, db:
         return db.execute(
             "SELECT c.text, count(*) FROM voxsms_chunks c JOIN voxsms_intents i ON i.chunk = c.id"
             " GROUP BY c.id ORDER BY c.id"
@@ -237,7 +238,7 @@ async def test_every_row_ends_in_one_chunk_of_its_text(
     async with scripted(path) as (outbox, *_):
         added = await outbox.add(keyed, source=SOURCE, chunk_size=size)
         assert (added.accepted, added.repeated) == (len(first), len(keyed) - len(first))
-        with sqlite3.connect(path / "outbox.db") as db:
+        with closing(sqlite3.connect(path / "outbox.db")) as db, db:
             stored = db.execute(
                 "SELECT i.key, c.text, i.destination, c.id FROM voxsms_intents i"
                 " JOIN voxsms_chunks c ON c.id = i.chunk"

@@ -1,6 +1,7 @@
 """One chunk: what each answer, fault and death leads to. No message twice, nobody lost."""
 
 import sqlite3
+from contextlib import closing
 from datetime import time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -128,7 +129,7 @@ async def test_a_claim_of_a_dead_process_becomes_unknown_and_is_never_sent(tmp_p
     async with scripted(tmp_path, deadline=20.0) as (outbox, client, service, clock):
         await outbox.add(rows(2), source=SOURCE)
         # As `kill -9` would leave it: nothing is written any more.
-        with sqlite3.connect(tmp_path / "outbox.db") as db:
+        with closing(sqlite3.connect(tmp_path / "outbox.db")) as db, db:
             db.execute(
                 "UPDATE voxsms_chunks SET state = 'sending', claims = 1, claimed_at = ?,"
                 " expires_at = ?",

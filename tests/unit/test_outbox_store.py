@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -31,7 +32,7 @@ async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
 
 def other_program(path: Path) -> None:
     """Make another program's SQLite file."""
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE urls (url TEXT)")
 
 
@@ -43,7 +44,7 @@ def newer(path: Path) -> None:
             pass
 
     anyio.run(make)
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE voxsms_outbox SET version = 99")
 
 
@@ -97,7 +98,7 @@ async def test_a_locked_file_is_an_error_that_says_so(
     """After a wait; what was there is there when the lock is gone."""
     monkeypatch.setattr(store, "LOCK_TIMEOUT", 0.01)
     async with scripted(tmp_path) as (outbox, *_):
-        with sqlite3.connect(tmp_path / "outbox.db", isolation_level=None) as other:
+        with closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(OutboxUnavailable, match="locked by another program"):
                 await outbox.add(rows(1), source=SOURCE)
