@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxsms import CallbackInvalid, CredentialsInvalid, DeliveryStatus, SignatureInvalid, webhooks
@@ -412,6 +412,7 @@ JSON = st.recursive(
         )
     )
 )
+@example([{"callback_id": 7, "account_id": "no number", "type": DELIVERY}])
 def test_any_json_in_the_place_of_a_callback(items: list[Item]) -> None:
     """Is read, or refused as what it is."""
     body = json.dumps({"callbacks": items}).encode()

@@ -168,7 +168,7 @@ def _read(item: dict[str, object], at: int) -> Callback:
         try:
             return read(spec.record, {**fields, **shared})
         except Unreadable:
-            if item.get("type") in _BY_TYPE:
+            if str(item.get("type")) in _BY_TYPE:
                 raise
             return _unknown(item, shared)  # it only looked like one of ours
     except Unreadable as error:
