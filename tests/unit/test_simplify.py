@@ -499,3 +499,9 @@ def test_changes_of_two_steps_are_told_as_one() -> None:
     then = (Change(2, "dx", "", "q"), Change(5, "z", "y", "r"))
     assert chain_changes("axtz", first, then) == ((0, "ax", "bc", "p; q"), (3, "z", "y", "r"))
     assert chain_changes("ab", (Change(0, "a", "x", "p"),), (Change(0, "x", "a", "q"),)) == ()
+
+
+def test_what_is_removed_leaves_no_mark_to_the_letter_before_it() -> None:
+    """An accent that stood on nothing would otherwise change the letter before."""
+    text = "A\x00\u0301" + "\u2019" * 100
+    assert Message(text).simplified(always=True).text.startswith("A\x00\u0301")
