@@ -16,6 +16,7 @@ ROOT = Path(str(voxsms.__file__)).parent
 # Each room and the floor it stands on; a room may use those of its own floor and those below.
 FLOORS = {
     "_credentials": 0,
+    "_sqlite": 0,
     "_version": 0,
     "clock": 0,
     "errors": 0,

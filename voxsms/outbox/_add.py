@@ -303,11 +303,10 @@ class Writer:
         )
 
     def finish(self) -> int:
-        """Have the chunks be sent; return how many intents are new."""
-        end = self._base + self._chunks
+        """Drop chunks that got no intent; return how many intents are new."""
         if self._accepted < self._proposed:
+            end = self._base + self._chunks
             self._database.change(sql.DROP_EMPTY_CHUNKS, base=self._base, end=end)
-        self._database.defer(self._base, end)
         return self._accepted
 
 

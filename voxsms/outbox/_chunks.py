@@ -15,7 +15,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, Final, NamedTuple, ParamSpec
 
 import anyio
 import attrs
@@ -178,8 +178,22 @@ def _take_slot(database: Database, messages: int) -> float:
     return max(float(wait), PATIENCE + 0.001)
 
 
-Told = tuple[int, int | None, int | None, str | None, int | None, str | None]
-"""Of a recipient: position, message id, fragments, cost, error code, error."""
+class Told(NamedTuple):
+    """What is known of a recipient."""
+
+    position: int
+    message_id: int | None = None
+    fragments: int | None = None
+    cost: str | None = None
+    error_code: int | None = None
+    error: str | None = None
+
+
+def _write_told(database: Database, event: Event, chunk_id: int, told: Iterable[Told]) -> None:
+    """Have an event happen to recipients of a chunk."""
+    if rows := [tuple(each) for each in told]:
+        written = orjson.dumps(rows).decode()
+        database.change(sql.settle_intents(event), id=chunk_id, rows=written)
 
 
 def settle(
@@ -192,9 +206,7 @@ def settle(
     since, until = window or (None, None)
     database.change(sql.SETTLE, id=of.id, claim=of.number, since=since, until=until)
     for event, rows in told.items():
-        if rows:
-            written = orjson.dumps(rows).decode()
-            database.change(sql.settle_intents(event), id=of.id, rows=written)
+        _write_told(database, event, of.id, rows)
 
 
 def release(database: Database, of: Claim, delay: float) -> bool:
@@ -202,14 +214,12 @@ def release(database: Database, of: Claim, delay: float) -> bool:
     return bool(database.all(sql.RELEASE, id=of.id, claim=of.number, delay=delay))
 
 
-def move(database: Database, chunk_id: int, positions: Iterable[int], delay: float = 0.0) -> int:
-    """Put intents into a chunk of their own, pending; return its id."""
+def move(database: Database, chunk_id: int, positions: Iterable[int], delay: float = 0.0) -> None:
+    """Put intents into a chunk of their own, pending."""
     new, _ = database.allocate()
     database.change(sql.COPY_CHUNK, id=chunk_id, new=new, delay=delay)
     rows = orjson.dumps([[position] for position in positions]).decode()
     database.change(sql.MOVE_INTENTS, new=new, rows=rows)
-    database.defer(new, new + 1)
-    return new
 
 
 def expire(database: Database) -> int:
@@ -218,9 +228,9 @@ def expire(database: Database) -> int:
     why = "the process that sent it ended without a word"
     for chunk_id, number in expired:
         positions = database.all(sql.RECIPIENTS, id=chunk_id)
-        rows: list[Told] = [(position, None, None, None, None, why) for position, _ in positions]
-        written = orjson.dumps(rows).decode()
-        database.change(sql.settle_intents(Event.EXPIRED), id=chunk_id, rows=written)
+        _write_told(
+            database, Event.EXPIRED, chunk_id, [Told(each, error=why) for each, _ in positions]
+        )
         database.change(sql.SETTLE, id=chunk_id, claim=number, since=None, until=None)
     return len(expired)
 
@@ -229,9 +239,7 @@ def hold_back(
     database: Database, of: Claim, told: list[Told], later: Mapping[float, list[int]]
 ) -> None:
     """Refuse some recipients of a claim, and put others into chunks that are due later."""
-    if told:
-        written = orjson.dumps(told).decode()
-        database.change(sql.settle_intents(Event.REFUSED), id=of.id, rows=written)
+    _write_told(database, Event.REFUSED, of.id, told)
     for delay, positions in later.items():
         move(database, of.id, positions, delay)
 
@@ -290,14 +298,14 @@ class Sender:
             now = self._session.service_clock.best()
             for position, number in of.recipients:
                 if reason := await guards.refuse(number):
-                    told.append((position, None, None, None, None, reason))
+                    told.append(Told(position, error=reason))
                 elif wait := guards.wait(number, now):
                     later.setdefault(wait, []).append(position)
         if not told and not later:
             return Counter(), of
         await self._store.write(hold_back, of, told, later)
         postponed = [position for positions in later.values() for position in positions]
-        held = {*postponed, *(each[0] for each in told)}
+        held = {*postponed, *(each.position for each in told)}
         left = tuple(each for each in of.recipients if each[0] not in held)
         counts = Counter({State.REFUSED: len(told), State.PENDING: len(postponed)})
         return counts, attrs.evolve(of, recipients=left)
@@ -365,7 +373,8 @@ class Sender:
             await self._write(of, split, of)  # one of them, and nobody says which
             return ChunkOutcome(of.id, {State.PENDING: count}, error=error)
         code = error.code if isinstance(error, ApiError) else None
-        rows: list[Told] = [(each, None, None, None, code, str(error)) for each, _ in of.recipients]
+        why = str(error)
+        rows = [Told(each, error_code=code, error=why) for each, _ in of.recipients]
         await self._write(of, settle, of, {outcome.event: rows}, self._window(began))
         return ChunkOutcome(of.id, _count({outcome.event: rows}), error=error)
 
@@ -414,9 +423,7 @@ class Sender:
             await self._store.write(release, of, 0.0)
         elif ended.doubt is not None:
             why = str(ended.doubt)
-            rows: list[Told] = [
-                (position, None, None, None, None, why) for position, _ in of.recipients
-            ]
+            rows = [Told(position, error=why) for position, _ in of.recipients]
             await self._store.write(settle, of, {Event.DOUBTED: rows})
 
 
@@ -444,7 +451,7 @@ def read_result(
     def accepted(position: int, number: str, message_id: int | None) -> Told:
         rate = prices.get(number) if prices else None
         cost = write_amount(rate.cost(fragments)) if rate else None
-        return (position, message_id, fragments, cost, None, None)
+        return Told(position, message_id, fragments, cost)
 
     if isinstance(result, SendSmsMessageResult):
         ((position, number),) = of.recipients
@@ -457,11 +464,10 @@ def read_result(
             told[Event.ACCEPTED].append(accepted(position, number, ids[number]))
         elif refusal := refusals.get(number):
             why = mask_message(refusal.error_description, [number])
-            row = (position, None, None, None, refusal.error_code, why)
-            told[Event.REFUSED].append(row)
+            told[Event.REFUSED].append(Told(position, error_code=refusal.error_code, error=why))
         else:
             why = "the answer says nothing of this number"
-            told[Event.DOUBTED].append((position, None, None, None, None, why))
+            told[Event.DOUBTED].append(Told(position, error=why))
     return told
 
 

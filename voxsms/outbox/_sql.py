@@ -94,9 +94,6 @@ DROP_EMPTY_CHUNKS: Final = """
 DELETE FROM voxsms_chunks WHERE id >= :base AND id < :end
     AND NOT EXISTS (SELECT 1 FROM voxsms_intents WHERE chunk = voxsms_chunks.id)
 """
-CHUNKS_BETWEEN: Final = """
-SELECT id FROM voxsms_chunks WHERE id >= :base AND id < :end ORDER BY id LIMIT 1000
-"""
 
 # --- run_chunk ------------------------------------------------------------------------------------
 
@@ -146,7 +143,6 @@ def settle_intents(event: Event) -> str:
     """
 
 
-NEXT_CHUNKS: Final = "SELECT coalesce(max(id), 0) + 1 FROM voxsms_chunks"
 COPY_CHUNK: Final = """
 INSERT INTO voxsms_chunks
     (id, method, source, text, store_body, fragments, priority, due, state, claims)

@@ -5,7 +5,6 @@ have put there meanwhile along with its own, and one `fsync` serves them all. So
 function of the database that may be run again, alone, if its neighbour in the transaction failed.
 """
 
-import os
 import re
 import sqlite3
 import threading
@@ -20,6 +19,7 @@ import anyio
 import attrs
 from anyio import to_thread
 
+from voxsms._sqlite import connect_private
 from voxsms.clock import Clock
 from voxsms.errors import OutboxUnavailable
 from voxsms.outbox import _sql as sql
@@ -80,9 +80,6 @@ class Database(ABC):
     @abstractmethod
     def allocate(self) -> tuple[int, int]:
         """Return the first id for new chunks, and the first position for new intents."""
-
-    def defer(self, base: int, end: int) -> None:  # noqa: B027 - few have one
-        """Hand new chunks to an engine, where there is one, in the same transaction."""
 
     @abstractmethod
     def is_passing(self, error: Exception) -> bool:
@@ -180,12 +177,7 @@ class SqliteFile:
 
     def connect(self) -> Sqlite:
         """Open it."""
-        # Made before SQLite would make it, for others to read.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-        connection = sqlite3.connect(
-            self.path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
-        )
-        return Sqlite(connection, self.clock)
+        return Sqlite(connect_private(self.path, LOCK_TIMEOUT), self.clock)
 
     def prepare(self, database: Database) -> None:
         """Make the tables unless they are there.

@@ -3,7 +3,6 @@
 In memory for one process, in a SQLite file for many.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Protocol
 import anyio
 from anyio import to_thread
 
+from voxsms._sqlite import connect_private
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.clock import Clock
 
@@ -123,11 +123,7 @@ class _File:
             return self._connection.execute(statement, values).fetchall()
 
     def _open(self) -> sqlite3.Connection:
-        # Made before SQLite would make it, for others to read.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(
-            self._path, timeout=30, isolation_level=None, check_same_thread=False
-        )
+        connection = connect_private(self._path, timeout=30)
         with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # what was acted on stays known
