@@ -17,7 +17,6 @@ from voxsms.api.models import DeliveryStatus
 from voxsms.api.spec import MAX_ROWS
 from voxsms.api.wire import TIME_FORMAT
 from voxsms.errors import PriceUnknown
-from voxsms.pricing import RateTable
 from voxsms.sandbox._account import FIELDS, INDEXES, Account
 from voxsms.sandbox._settings import Settings
 
@@ -155,7 +154,6 @@ SELECT
 FROM drawn
 """
 
-_METHODS = {"sms": "SendSmsMessage", "a2p": "A2PSendSms"}
 _MADE_UP = (
     ("44770090", 4),  # what Ofcom keeps for drama
     ("4420794600", 2),
@@ -179,13 +177,8 @@ class Filler:
     def __init__(self, settings: Settings, account: Account) -> None:
         self._settings = settings
         self._account = account
-        self._rates = {
-            kind: RateTable.from_resource_prices(
-                settings.prices, currency=settings.currency, method=method
-            )
-            for kind, method in _METHODS.items()
-        }
-        self._places = {kind: self._priced(kind) for kind in _METHODS}
+        self._rates = settings.rates()
+        self._places = {kind: self._priced(kind) for kind in self._rates}
 
     def _priced(self, kind: str) -> list[tuple[str, int]]:
         """Return those of the made-up numbers that have a price, else all."""
@@ -213,7 +206,7 @@ class Filler:
         Raises:
             ValueError: names the argument.
         """
-        if kind not in _METHODS:
+        if kind not in self._rates:
             raise ValueError(f"kind: {kind!r} is neither sms nor a2p")
         if not 1 <= rows <= MAX_FILL or end <= start:
             raise ValueError(f"rows: a history needs 1 to {MAX_FILL:,}, and an end after its start")

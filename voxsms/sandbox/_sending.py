@@ -7,11 +7,10 @@ documented there.
 from collections.abc import Sequence
 
 from voxsms.errors import PriceUnknown
-from voxsms.pricing import RateTable
 from voxsms.sandbox._account import Account, NewMessage
 from voxsms.sandbox._calls import Refusal, Values
 from voxsms.sandbox._ledger import Delivery, Ledger
-from voxsms.sandbox._settings import Number, Settings
+from voxsms.sandbox._settings import HISTORIES, Number, Settings
 from voxsms.text import count_fragments
 
 _SENDING_ERROR = 385
@@ -21,8 +20,6 @@ _NO_ROUTE = 506
 _INVALID_SENDER = 507
 _A2P_DISABLED = 509
 _NOT_SUPPORTED = 528
-
-_KINDS = {"SendSmsMessage": "sms", "A2PSendSms": "a2p"}
 
 
 def find_supporting(account: Account, digits: str, unknown: int) -> Number:
@@ -42,12 +39,7 @@ class Sending:
         self._settings = settings
         self._account = account
         self._ledger = ledger
-        self._rates = {
-            method: RateTable.from_resource_prices(
-                settings.prices, currency=settings.currency, method=method
-            )
-            for method in _KINDS
-        }
+        self._rates = settings.rates()
 
     def send_sms_message(self, values: Values) -> dict[str, object]:
         """Send one message between two numbers."""
@@ -96,13 +88,14 @@ class Sending:
         code = self._settings.refused.get(destination)
         if code is not None:
             raise Refusal(code, "SMS failed to send." if code == _SENDING_ERROR else "")
+        kind = HISTORIES[method]
         try:
-            rate = self._rates[method].rate_for(destination)
+            rate = self._rates[kind].rate_for(destination)
         except PriceUnknown:
             raise Refusal(_NO_ROUTE) from None
         fragments = count_fragments(text)
         return NewMessage(
-            kind=_KINDS[method],
+            kind=kind,
             source=source,
             destination=destination,
             fragments=fragments,

@@ -20,10 +20,13 @@ from voxsms.api.models import (
 )
 from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import CredentialsInvalid
+from voxsms.pricing import RateTable
 from voxsms.sandbox._faults import InjectedFault, parse
 from voxsms.sandbox._keys import Key, read_key
 from voxsms.webhooks import CallbackSecret
 
+HISTORIES = MappingProxyType({"SendSmsMessage": "sms", "A2PSendSms": "a2p"})
+"""Which history the messages of a method stand in."""
 _COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
 _PHONE = PhoneType()
 # No user's name in it: what is posted is signed instead.
@@ -246,6 +249,13 @@ class Settings:
             )
         except CredentialsInvalid as error:
             raise ValueError(str(error)) from None
+
+    def rates(self) -> dict[str, RateTable]:
+        """Return what the messages of each history cost."""
+        return {
+            kind: RateTable.from_resource_prices(self.prices, currency=self.currency, method=method)
+            for method, kind in HISTORIES.items()
+        }
 
     @property
     def server(self) -> Mapping[str, Any]:
