@@ -156,27 +156,35 @@ def _verify(item: dict[str, object], callback_id: int, at: int, secret: Callback
 
 
 def _read(item: dict[str, object], at: int) -> Callback:
-    shared = {name: item.get(name) for name in _SHARED}
-    found = _find(item)
     try:
-        if found is None:
-            return _unknown(item, shared)
-        spec, fields = found
-        numbers = fields.get("destination_numbers")
-        if isinstance(numbers, str | int):
-            fields = {**fields, "destination_numbers": _split(str(numbers))}
-        try:
-            return read(spec.record, {**fields, **shared})
-        except Unreadable:
-            if str(item.get("type")) in _BY_TYPE:
-                raise
-            return _unknown(item, shared)  # it only looked like one of ours
+        return _read_known(item) or _read_unknown(item)
     except Unreadable as error:
         raise CallbackInvalid(f"callbacks[{at}].{error.path}: {error.problem}") from None
 
 
-def _unknown(item: dict[str, object], shared: dict[str, object]) -> UnknownCallback:
-    return UnknownCallback(**attrs.asdict(read(Callback, shared)), raw=item)
+def _read_known(item: dict[str, object]) -> Callback | None:
+    """Return None if it is of no type that is known."""
+    found = _find(item)
+    if found is None:
+        return None
+    spec, fields = found
+    numbers = fields.get("destination_numbers")
+    if isinstance(numbers, str | int):
+        fields = {**fields, "destination_numbers": _split(str(numbers))}
+    try:
+        return read(spec.record, {**fields, **_shared(item)})
+    except Unreadable:
+        if str(item.get("type")) in _BY_TYPE:
+            raise
+        return None  # it only looked like one of ours
+
+
+def _read_unknown(item: dict[str, object]) -> UnknownCallback:
+    return UnknownCallback(**attrs.asdict(read(Callback, _shared(item))), raw=item)
+
+
+def _shared(item: dict[str, object]) -> dict[str, object]:
+    return {name: item.get(name) for name in _SHARED}
 
 
 def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | None:
