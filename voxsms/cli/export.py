@@ -2,14 +2,14 @@
 
 import re
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import attrs
-from cyclopts import App, Parameter, Token
+from cyclopts import App, Parameter
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from voxsms.api import spec
@@ -18,7 +18,7 @@ from voxsms.cli import _io as io
 from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli._errors import Failed, Usage
 from voxsms.cli._io import Json, Nowhere
-from voxsms.cli._mirror import Command, Given, mirror
+from voxsms.cli._mirror import Command, Given, mirror, reader
 
 if TYPE_CHECKING:
     from voxsms.export import ExportProgress, ExportSummary
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 _DAYS: Final = re.compile(r"([0-9]{1,5})d?")
 
 
-def _read_days(_: object, tokens: Sequence[Token]) -> timedelta:
-    (token,) = tokens
-    found = _DAYS.fullmatch(token.value)
+def _days(text: str) -> timedelta:
+    found = _DAYS.fullmatch(text)
     if found is None:
-        raise ValueError(f'"{token.value}" is no number of days: write 3d')
+        raise ValueError("is no number of days: write 3d")
     return timedelta(days=int(found[1]))
 
 
@@ -61,7 +60,7 @@ Update = Annotated[
 LookBack = Annotated[
     timedelta | None,
     Parameter(
-        converter=_read_days,
+        converter=reader(_days),
         help="With --update: how long before the last day that is there it begins, such as 7d. "
         "[default: 3d]",
     ),

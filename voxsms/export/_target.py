@@ -135,7 +135,9 @@ _LIBRARIES = {
 
 
 def _check_library(format_: str) -> list[Fault]:
-    name, problem = _LIBRARIES.get(format_, ("zlib", ""))
+    if format_ not in _LIBRARIES:
+        return []
+    name, problem = _LIBRARIES[format_]
     try:
         import_module(name)
     except ModuleNotFoundError:

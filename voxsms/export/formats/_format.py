@@ -30,15 +30,15 @@ class Format(ABC):
         lines = part.splitlines(keepends=True)
         return b"".join([line for index, line in enumerate(lines) if index not in indexes])
 
-    def write(self, file: BinaryIO, parts: Iterable[bytes], scale: int, /) -> None:  # noqa: ARG002 - of typed columns alone
-        """Write a file; it stays open. `scale` is that of all its parts, or more."""
+    def write(self, file: BinaryIO, parts: Iterable[bytes], _scale: int, /) -> None:
+        """Write a file; it stays open. The scale is that of all its parts, or more."""
         files.append(file, chain([self.header or b""], parts))
 
-    def scale_of(self, part: bytes, /) -> int:  # noqa: ARG002 - lines hold any amount
+    def scale_of(self, _part: bytes, /) -> int:
         """Return how many decimals the amounts of a part have, where its file needs to know."""
         return 0
 
-    def scale_in(self, path: Path, /) -> int:  # noqa: ARG002
+    def scale_in(self, _path: Path, /) -> int:
         """Return how many decimals a file that was written holds."""
         return 0
 
