@@ -1,4 +1,4 @@
-"""Make the pictures of the README anew, each from a real run: `python docs/pictures.py`."""
+"""Make the pictures of the README again, each from a real run: `python docs/pictures.py`."""
 
 import os
 import subprocess

@@ -125,6 +125,7 @@ def read_rows(rows):
 
 
 def _read_in_place(hint: Any) -> str:  # noqa: ANN401 - a type hint has no type
+    """Return the expression that reads a field of that type."""
     if is_open_enum(hint):
         return _CHOICE
     kind = next(iter(get_args(hint)), hint)

@@ -2,7 +2,7 @@
 
 From a `MethodSpec` come the client's method with its types and `help()`, what goes over the wire,
 the checks made before sending, the reading of the answer, whether a repetition can charge twice,
-the sandbox's reading of requests, and the method table in the README.
+the sandbox's reading of requests, and the method table in the documentation.
 
 A request class is the signature of its method: each field carries its wire type, what it means, and
 the code with which the service refuses a bad value. A field without a wire type stays on this
