@@ -210,10 +210,10 @@ def rule_table() -> str:
         (
             (
                 finding.value,
-                rule.send_raises.value,
-                rule.send_repeats.value,
-                rule.other_raises.value,
-                rule.other_repeats.value,
+                rule.send.raises.value,
+                rule.send.repeats.value,
+                rule.other.raises.value,
+                rule.other.repeats.value,
             )
             for finding, rule in loop.RULES.items()
         ),

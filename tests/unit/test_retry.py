@@ -159,9 +159,9 @@ def test_the_rule_covers_every_finding_and_never_sends_twice() -> None:
     assert set(RULES) == set(Finding)
     for finding, rule in RULES.items():
         in_doubt = rule.outcome is Outcome.UNKNOWN
-        assert (rule.send_raises is Raised.DOUBT) == in_doubt, finding
-        assert rule.other_raises is not Raised.DOUBT
-        assert not in_doubt or rule.send_repeats is Repeat.NO
+        assert (rule.send.raises is Raised.DOUBT) == in_doubt, finding
+        assert rule.other.raises is not Raised.DOUBT
+        assert not in_doubt or rule.send.repeats is Repeat.NO
 
 
 def test_delays_grow_and_are_spread() -> None:
@@ -275,6 +275,7 @@ class Ticking(FakeClock):
             woken.set()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 async def test_an_outage_is_not_multiplied_and_the_first_call_after_it_succeeds() -> None:
     """200 callers, a read a second each, 503 for a minute: at most 1.05 x calls + the bucket."""

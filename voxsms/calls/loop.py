@@ -81,32 +81,39 @@ class Repeat(StrEnum):
 
 
 @attrs.frozen
+class Then:
+    """What follows for one kind of call."""
+
+    raises: Raised
+    repeats: Repeat
+
+
+@attrs.frozen
 class Rule:
     """What follows from a finding: for a call that charges, and for any other."""
 
     outcome: Outcome
-    send_raises: Raised
-    send_repeats: Repeat
-    other_raises: Raised
-    other_repeats: Repeat
+    send: Then
+    other: Then
 
 
-_YES, _NO = Repeat.YES, Repeat.NO
-_DOUBT, _NETWORK, _ANSWER = Raised.DOUBT, Raised.NETWORK, Raised.ANSWER
-_LATER, _STALE = Outcome.REFUSED_RETRYABLE, Outcome.STALE_TOKEN
+_NOT_SENT = Then(Raised.NOT_SENT, Repeat.YES)
+_DOUBT = Then(Raised.DOUBT, Repeat.NO)
+_NETWORK = Then(Raised.NETWORK, Repeat.YES)
+_AGAIN = Then(Raised.ANSWER, Repeat.YES)
+_RENEWED = Then(Raised.ANSWER, Repeat.RENEWED)
+_FINAL = Then(Raised.ANSWER, Repeat.NO)
 RULES: Mapping[Finding, Rule] = MappingProxyType(
     {
-        #                                             a send               any other call
-        #                             outcome           raises, repeats      raises, repeats
-        Finding.NOTHING_LEFT: Rule(Outcome.NOT_SENT, Raised.NOT_SENT, _YES, _NETWORK, _YES),
-        Finding.NO_ANSWER: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _NETWORK, _YES),
-        Finding.NOT_THE_SERVICE: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _YES),
-        Finding.UNFIT: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _NO),
-        Finding.SERVER_FAULT: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _YES),
-        Finding.DOUBTFUL: Rule(Outcome.UNKNOWN, _DOUBT, _NO, _ANSWER, _NO),
-        Finding.LATER: Rule(_LATER, _ANSWER, _YES, _ANSWER, _YES),
-        Finding.STALE_TOKEN: Rule(_STALE, _ANSWER, Repeat.RENEWED, _ANSWER, Repeat.RENEWED),
-        Finding.REFUSED: Rule(Outcome.REFUSED, _ANSWER, _NO, _ANSWER, _NO),
+        Finding.NOTHING_LEFT: Rule(Outcome.NOT_SENT, send=_NOT_SENT, other=_NETWORK),
+        Finding.NO_ANSWER: Rule(Outcome.UNKNOWN, send=_DOUBT, other=_NETWORK),
+        Finding.NOT_THE_SERVICE: Rule(Outcome.UNKNOWN, send=_DOUBT, other=_AGAIN),
+        Finding.UNFIT: Rule(Outcome.UNKNOWN, send=_DOUBT, other=_FINAL),
+        Finding.SERVER_FAULT: Rule(Outcome.UNKNOWN, send=_DOUBT, other=_AGAIN),
+        Finding.DOUBTFUL: Rule(Outcome.UNKNOWN, send=_DOUBT, other=_FINAL),
+        Finding.LATER: Rule(Outcome.REFUSED_RETRYABLE, send=_AGAIN, other=_AGAIN),
+        Finding.STALE_TOKEN: Rule(Outcome.STALE_TOKEN, send=_RENEWED, other=_RENEWED),
+        Finding.REFUSED: Rule(Outcome.REFUSED, send=_FINAL, other=_FINAL),
     }
 )
 """The rule of repetition; a reading is repeated where that is harmless and may help."""
@@ -165,17 +172,16 @@ def judge(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid
         unreadable.__cause__ = failure.__cause__
         failure = unreadable
     rule = RULES[_find(attempt, failure)]
-    raised = rule.send_raises if charges else rule.other_raises
-    repeat = rule.send_repeats if charges else rule.other_repeats
+    then = rule.send if charges else rule.other
     if isinstance(failure, TransportFault):
-        error, cause = _error_of_fault(attempt, failure, raised), failure.__cause__
-    elif raised is Raised.DOUBT:
+        error, cause = _error_of_fault(attempt, failure, then.raises), failure.__cause__
+    elif then.raises is Raised.DOUBT:
         failure.sent = "maybe"
         error, cause = _doubt(attempt, _words(failure)), failure
     else:
         error, cause = failure, failure.__cause__
     error.__cause__ = cause
-    return Verdict(rule.outcome, error, repeat)
+    return Verdict(rule.outcome, error, then.repeats)
 
 
 def _find(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid) -> Finding:

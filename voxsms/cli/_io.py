@@ -68,11 +68,11 @@ def ready_streams() -> Generator[None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # whatever a terminal cannot show
-            after.callback(_settle, cast("TextIO", stream))
+            after.callback(_flush_or_drop, cast("TextIO", stream))
         yield
 
 
-def _settle(stream: TextIO) -> None:
+def _flush_or_drop(stream: TextIO) -> None:
     """Write what is left, or drop it: Python would try again and end with status 120."""
     try:
         stream.flush()

@@ -16,7 +16,7 @@ from voxsms.cli._errors import Failed, Usage
 from voxsms.cli._io import NO_TEXT, Json, OfText, open_file
 from voxsms.cli._recipients import NO_FILE, Mailing, Notes, People, Repeats, open_list
 from voxsms.cli._shortening import AS_IT_IS, OfShortening, Shortening
-from voxsms.cli.prices import METHODS, Way
+from voxsms.cli.prices import METHOD_OF_WAY, Way
 from voxsms.errors import InvalidRequest
 from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
 from voxsms.text import Message, Template
@@ -82,7 +82,7 @@ async def estimate_command(
 async def _rates(file: Path | None, way: Way, account: Account) -> RateTable:
     if file is None:
         async with account.client() as client:
-            return await client.rates(METHODS[way])
+            return await client.rates(METHOD_OF_WAY[way])
     with open_file(file) as content:
         try:
             return RateTable.from_json(content.read())

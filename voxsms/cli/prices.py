@@ -16,7 +16,7 @@ from voxsms.pricing import RESOURCE_TYPES, RateTable, price_of_one
 
 Way = Literal["a2p", "send"]
 """The two ways to send, by the names of their commands."""
-METHODS: dict[Way, str] = {"a2p": "a2p_send_sms", "send": "send_sms_message"}
+METHOD_OF_WAY: dict[Way, str] = {"a2p": "a2p_send_sms", "send": "send_sms_message"}
 
 
 @mirror(spec.GET_RESOURCE_PRICE)
@@ -33,7 +33,7 @@ async def prices(
     **given: Given,
 ) -> None:
     """List prices, by default those of one way to send."""
-    method = METHODS[way]
+    method = METHOD_OF_WAY[way]
     async with account.client() as client:
         info = await client.get_account_info()
         filters: dict[str, Any] = {"resource_type": RESOURCE_TYPES[method], **given}

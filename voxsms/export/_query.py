@@ -10,7 +10,10 @@ from voxsms.api import codec, spec
 from voxsms.api.spec import AnyMethod, parameters, request_class
 from voxsms.errors import Fault, InvalidRequest
 
-METHODS: Mapping[str, AnyMethod] = {"sms": spec.GET_SMS_HISTORY, "a2p": spec.A2P_GET_SMS_HISTORY}
+HISTORY_METHODS: Mapping[str, AnyMethod] = {
+    "sms": spec.GET_SMS_HISTORY,
+    "a2p": spec.A2P_GET_SMS_HISTORY,
+}
 """The method that reads each kind of history."""
 PAGE_ROWS = spec.MAX_ROWS
 """How many rows a page may have."""
@@ -80,7 +83,7 @@ def check_query(
     kind: str, from_date: datetime | None, to_date: datetime | None, filters: Mapping[str, object]
 ) -> tuple[Query | None, list[Fault]]:
     """Return the query that a user means, and what is wrong with it."""
-    method = METHODS.get(kind) if isinstance(cast("object", kind), str) else None
+    method = HISTORY_METHODS.get(kind) if isinstance(cast("object", kind), str) else None
     if method is None:
         return None, [Fault("kind", "must be 'sms' (two-way messages) or 'a2p'")]
     known = parameters(request_class(method))

@@ -145,7 +145,7 @@ class Export:
             if not self._format.as_json or self._job.with_rates:
                 await self._table.ask(self._session)
             await self._read_all(plan)
-            await self._block(partial(self._assemble, plan, await self._settle(plan)))
+            await self._block(partial(self._assemble, plan, await self._prove_range(plan)))
         rows = await self._block(partial(self._put_in_place, plan))
         return ExportSummary(
             path=self._job.target.path,
@@ -273,7 +273,7 @@ class Export:
         if left > 0:
             await self._source.clock.sleep(left)
 
-    async def _settle(self, plan: Plan) -> Repeats:
+    async def _prove_range(self, plan: Plan) -> Repeats:
         """Count the whole range once more; return the strays that came with several windows.
 
         Rows can have been entered late, or been given another time, where the history had been

@@ -297,7 +297,7 @@ class Account:
         last = self._settings.outcomes.get(message.destination, DeliveryStatus.DELIVERED)
         return DeliveryStatus.QUEUED, last, due
 
-    def settle(self) -> None:
+    def move_statuses(self) -> None:
         """Move on the status of every message whose time has come."""
         now, travel = self._clock.time(), self._settings.deliver_after
         with self.lock:

@@ -18,7 +18,7 @@ from voxsms.sandbox._calls import Call, Refusal, Reply
 from voxsms.sandbox._clock import SandboxClock
 from voxsms.sandbox._control import Control
 from voxsms.sandbox._faults import KINDS
-from voxsms.sandbox._log import log_request, outcome_of
+from voxsms.sandbox._log import describe_answer, log_request
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._wire_faults import Exchange, carry_out
 
@@ -70,7 +70,7 @@ class _Endpoint:
         try:
             service.admit(call)
         except Refusal as refusal:
-            log_request(call, outcome_of(refusal.reply(), (), ""))
+            log_request(call, describe_answer(refusal.reply(), (), ""))
             await exchange.answer(refusal.reply())
             return
         fault = service.faults.take(call.method)

@@ -267,7 +267,7 @@ class Poster:
         while not self._has_ended:
             self._wake.clear()
             asked = self._asked
-            self._account.settle()
+            self._account.move_statuses()
             post = self._take_due()
             if post is not None:
                 self._carry_out(post)

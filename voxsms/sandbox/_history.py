@@ -84,7 +84,7 @@ class History:
         count = min(values.get("count", MAX_ROWS), self._most_rows)
         query = _query(kind, values)
         with self._account.lock:
-            self._account.settle()
+            self._account.move_statuses()
             self._forget_if_changed()
             rows = self._rows(query, values.get("offset", 0), count)
             return Page(rows, self._total(query))

@@ -34,7 +34,7 @@ def log_request(call: Call, outcome: str, fault: InjectedFault | None = None) ->
     LOG.info("%s%s -> %s", call.method if method else "unknown method", asked, outcome)
 
 
-def outcome_of(reply: Reply, deliveries: Sequence[Delivery], currency: str) -> str:
+def describe_answer(reply: Reply, deliveries: Sequence[Delivery], currency: str) -> str:
     """Return in a few words what a request came to: its answer, and what was delivered for it."""
     if reply.content_type != JSON:
         return f"a file of {_count(len(reply.body), 'byte')}"

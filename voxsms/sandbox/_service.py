@@ -28,7 +28,7 @@ from voxsms.sandbox._faults import FaultScript, InjectedFault
 from voxsms.sandbox._history import History
 from voxsms.sandbox._identity import Identity
 from voxsms.sandbox._ledger import Ledger
-from voxsms.sandbox._log import LOG, log_request, outcome_of
+from voxsms.sandbox._log import LOG, describe_answer, log_request
 from voxsms.sandbox._sending import Sending, find_supporting
 from voxsms.sandbox._settings import Number, Settings
 
@@ -89,7 +89,7 @@ class Service:
             reply = refusal.reply()
         if LOG.isEnabledFor(logging.INFO):
             sent = self.ledger.since(count)
-            log_request(call, outcome_of(reply, sent, self._settings.currency), fault)
+            log_request(call, describe_answer(reply, sent, self._settings.currency), fault)
         return reply
 
     def _carry_out(self, call: Call) -> Reply:
