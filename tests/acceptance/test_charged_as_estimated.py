@@ -10,7 +10,7 @@ from profiles import examples
 import voxsms
 from voxsms.sandbox import serve
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 SENDER = "447443332211"
 PREFIXES = ("1", "1876", "7", "79", "44", "447", "4478")

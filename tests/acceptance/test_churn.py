@@ -23,7 +23,7 @@ from voxsms.api.models import SendSmsMessageResult
 from voxsms.transport import Transport
 from voxsms.transport._aiohttp import AiohttpTransport
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 KINDS: dict[str, Callable[..., Transport]] = {
     "httpx": HttpxTransport,

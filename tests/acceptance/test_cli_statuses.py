@@ -51,6 +51,7 @@ def _shell(words: tuple[str, ...], redirected: str, before: str = "") -> tuple[i
 FULL = "voxsms: standard output: No space left on device\n"
 
 
+@pytest.mark.unmeasured
 @ENABLED
 @pytest.mark.parametrize(
     ("words", "before", "redirected", "problem"),
@@ -69,6 +70,7 @@ def test_sent_and_nothing_can_be_printed(
     assert account.ledger.count == 1
 
 
+@pytest.mark.unmeasured
 @ENABLED
 @pytest.mark.parametrize(
     ("before", "redirected"),
@@ -85,6 +87,7 @@ def test_sent_and_nothing_at_all_can_be_printed(
     assert account.ledger.count == 1
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("redirected", [">/dev/full", ">/dev/full 2>&-"])
 def test_partly_refused_and_nothing_can_be_printed(account: Sandbox, redirected: str) -> None:
     """Some numbers were refused: 1, as if it had been printed."""
@@ -94,6 +97,7 @@ def test_partly_refused_and_nothing_can_be_printed(account: Sandbox, redirected:
     assert account.ledger.count == 1
 
 
+@pytest.mark.unmeasured
 @IN_DOUBT
 @pytest.mark.parametrize(
     ("words", "before", "redirected"),
@@ -117,6 +121,7 @@ def test_a_full_disk_under_standard_output() -> None:
     assert _shell(("methods", "--json"), ">/dev/full 2>/dev/full") == (1, "", "")
 
 
+@pytest.mark.unmeasured
 @SILENT
 @pytest.mark.parametrize(
     ("words", "number"), [(A2P, signal.SIGINT), (SEND, signal.SIGTERM), (A2P, signal.SIGHUP)]
@@ -199,6 +204,7 @@ def test_a_signal_before_a_send_leaves(
     assert account.ledger.count == 0
 
 
+@pytest.mark.unmeasured
 @ENABLED
 def test_a_second_ctrl_c_during_a_send(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch

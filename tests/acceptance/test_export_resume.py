@@ -121,6 +121,7 @@ class Runs:
         return child.exitcode == 0, time.monotonic() - began
 
 
+@pytest.mark.unmeasured
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     full: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     assert kills == KILLS
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["all.jsonl", "days/"])
 def test_killed_when_the_result_has_just_got_its_name(
     full: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -310,6 +312,7 @@ async def cancelled(service: Stop, path: Path | str) -> None:
         pytest.fail("it was not cancelled")
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
     tmp_path: Path, backend: str
@@ -351,6 +354,7 @@ def test_every_step_on_the_disk_goes_through_one_module() -> None:
     assert known == {*STEPS, "open_again"}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("name", "has_old"),
     [("all.jsonl", False), ("all.parquet", True), ("days/", False), ("days/", True)],
@@ -616,6 +620,7 @@ async def test_a_window_that_was_read_again_does_not_cost_the_others(
     assert content_of(tmp_path / name) == rows
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=examples(40))
 @given(
     name=st.sampled_from(NAMES),

@@ -38,7 +38,7 @@ from voxsms.errors import (
     TimedOut,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ from voxsms.errors import (
 )
 from voxsms.sandbox import KINDS, Sandbox, serve
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 T = TypeVar("T")
 Rule = Callable[..., None]

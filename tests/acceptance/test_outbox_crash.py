@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from outbox_crash import Mailing, send
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 
 async def test_a_mailing_that_is_killed_again_and_again(tmp_path: Path) -> None:

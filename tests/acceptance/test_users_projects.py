@@ -102,6 +102,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("code", "plugin", "settings", "workers", "passed"),
     [

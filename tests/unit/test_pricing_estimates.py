@@ -420,6 +420,7 @@ def test_many_causes_are_added_up() -> None:
     assert set(found.pushed_by_character.values()) == {Tally(2, 2, Decimal("0.0158"))}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_mailing() -> None:
     """A hundred times the recipients, each with a text and a number of their own, take no more."""

@@ -358,6 +358,7 @@ def steps(body: bytes, secret: CallbackSecret | None = None) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 def test_twenty_thousand_mutated_posts_end_only_in_our_errors() -> None:
     """Or in callbacks; and none takes long."""
     chance = random.Random(5)  # noqa: S311 - not for secrets
@@ -404,6 +405,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @given(
     st.lists(
         st.dictionaries(

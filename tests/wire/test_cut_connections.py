@@ -24,7 +24,7 @@ from voxsms.sandbox import Number, Sandbox, serve
 from voxsms.transport import Transport
 from voxsms.transport._aiohttp import AiohttpTransport
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 Make = Callable[..., Transport]
 KINDS: dict[str, Make] = {

@@ -13,7 +13,7 @@ from voxsms.transport import Transport
 from voxsms.transport._aiohttp import AiohttpTransport
 from voxsms.transport._pool import SEND_REUSE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 KINDS: dict[str, Callable[[], Transport]] = {
     "httpx": HttpxTransport,

@@ -34,7 +34,7 @@ from voxsms.transport import Transport
 from voxsms.transport._aiohttp import AiohttpTransport
 from voxsms.transport._environment import hide_quotes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 Carrier = Transport | httpx.AsyncBaseTransport
 

@@ -136,6 +136,7 @@ else:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 def test_the_child_of_a_fork_has_its_own_connections(make: Make) -> None:
     """A worker that was forked after the client was used sends, and so does its parent."""
     with serving(RawServer()) as server:
