@@ -168,7 +168,7 @@ class FakeHistory:
         span = [_time(form[name]) if name in form else None for name in ("from_date", "to_date")]
         if self._too_long(*span):
             return refusal(569, f"The date range must be within {self._most_days} days")
-        found = self.order([each for each in self.messages if self._matches(each, form, *span)])
+        found = self.order(self.find(form, *span))
         offset, count = int(form.get("offset", 0)), min(int(form["count"]), self.page_rows)
         rows = [each.row for each in found[offset : offset + count]]
         return answer({"result": rows, "total_count": len(found)})
@@ -178,20 +178,30 @@ class FakeHistory:
             return False
         return start is None or (end or self.now) - start > timedelta(days=self._most_days)
 
-    def _matches(
-        self, message: Message, form: dict[str, str], start: datetime | None, end: datetime | None
-    ) -> bool:
-        before = end is None or message.at < end or (message.at == end and not self._exclusive)
-        return (
-            (start is None or message.at >= start)
-            and before
-            and all(_fits(message.row[name], form[name]) for name in form if name in message.row)
-        )
+    def find(
+        self, form: dict[str, str], start: datetime | None, end: datetime | None
+    ) -> list[Message]:
+        """Return the messages that a query asks for, in the order in which they are held."""
+        first, last = start or START_OF_TIME, end or END_OF_TIME
+        if self._exclusive and end is not None:
+            last -= timedelta.resolution
+        wanted = {name: value.split(";") for name, value in form.items() if name not in UNFILTERED}
+        return [
+            each
+            for each in self.messages
+            if first <= each.at <= last
+            and all(_said(each.row[name]) in wanted[name] for name in wanted if name in each.row)
+        ]
 
 
-def _fits(value: object, wanted: str) -> bool:
-    statuses = {status.value: str(status.number) for status in DeliveryStatus}
-    return statuses.get(str(value), str(value)) in wanted.split(";")
+START_OF_TIME, END_OF_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+UNFILTERED = {"account_id", "api_key", "from_date", "to_date", "offset", "count"}
+STATUSES = {status.value: str(status.number) for status in DeliveryStatus}
+
+
+def _said(value: object) -> str:
+    """Write a value of a row as a request does."""
+    return STATUSES.get(str(value), str(value))
 
 
 def _time(text: str) -> datetime:
