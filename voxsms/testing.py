@@ -20,7 +20,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -127,7 +127,7 @@ def _run_sandbox(
         yield running
 
 
-def _read_marks(node: pytest.Item) -> tuple[dict[str, Any], tuple[Any, ...]]:
+def _read_marks(node: pytest.Item) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
     """Return the settings and the faults that the marks of a test name."""
     settings, faults = map(node.get_closest_marker, ("voxsms_sandbox", "voxsms_faults"))
     if settings and settings.args:

@@ -466,7 +466,7 @@ async def test_what_failed_is_handled_again(caplog: pytest.LogCaptureFixture) ->
     handled, seen = Handled(), MemorySeen()
     handled.fail_at = {7}
     assert await handle(TWO, SECRET, handled, seen) == 500
-    assert "RuntimeError" in caplog.text
+    assert "callback 7: the handler failed: RuntimeError" in caplog.text
     assert "secret" not in caplog.text
     handled.fail_at = set()
     assert await handle(TWO, SECRET, handled, seen) == 200
@@ -503,12 +503,6 @@ async def test_what_is_answered_to_what_cannot_be_taken(body: bytes, status: int
     handled = Handled()
     assert await handle(body, SECRET, handled, MemorySeen()) == status
     assert handled.ids == []
-
-
-async def test_memory_forgets_the_oldest() -> None:
-    """It grows no further than it was told to."""
-    seen = MemorySeen(limit=2)
-    assert [await seen.take(each) for each in (1, 2, 2, 3, 1)] == [True, True, False, True, True]
 
 
 def test_the_package_names_what_it_has() -> None:

@@ -154,10 +154,14 @@ class _File:
 
     def _open(self) -> sqlite3.Connection:
         connection = connect_private(self._path, timeout=30)
-        with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # what was acted on stays known
-        connection.execute(self._schema)
+        try:
+            with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # what was acted on stays known
+            connection.execute(self._schema)
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def close(self) -> None:
