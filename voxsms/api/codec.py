@@ -342,6 +342,8 @@ _HIGH, _LOW = rb"\\u[dD][89aAbB]" + _HEX, rb"\\u[dD][c-fC-F]" + _HEX
 _HALF_PAIR = re.compile(  # begins with what can be searched for quickly
     rb"\\u[dD](?:[89aAbB]%b(?!%b)|[c-fC-F]%b(?<!%b%b))" % (_HEX, _LOW, _HEX, _HIGH, _LOW)
 )
+_MAX_HALF_PAIRS = 10_000
+"""Half pairs in one body; a page of a history has a thousand texts."""
 _NO_UTF_8 = b"\xff"
 
 
@@ -361,7 +363,7 @@ def parse_json(body: bytes) -> object:
             raise
         # With escaped backslashes out of the way, every other backslash begins an escape.
         escapes = body.replace(rb"\\", _NO_UTF_8)
-        whole = _HALF_PAIR.sub(rb"\\ufffd", escapes)
+        whole = _HALF_PAIR.sub(rb"\\ufffd", escapes, count=_MAX_HALF_PAIRS)
         if whole == escapes:
             raise
         return orjson.loads(whole.replace(_NO_UTF_8, rb"\\"))

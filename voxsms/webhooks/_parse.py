@@ -231,9 +231,10 @@ def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | N
     spec = _named(item)
     if spec is not None and isinstance(fields := item.get(spec.name), dict):
         return spec, _unwrap(spec, cast("dict[str, object]", fields))
+    objects = list(islice(_objects(item), _MAX_OBJECTS))
     for each in (spec,) if spec is not None else CALLBACKS:
-        for fields in islice(_objects(item), _MAX_OBJECTS):
-            if each.known_by and fields.keys() >= each.known_by:
+        for fields in objects if each.known_by else ():
+            if fields.keys() >= each.known_by:
                 return each, fields
     # Without its object a callback of a known type misses all of its fields.
     return None if spec is None else (spec, {})
@@ -266,4 +267,4 @@ def _split(numbers: object) -> object:
     found = cast("list[object]", numbers)
     if len(found) > _MAX_NUMBERS:
         raise Unreadable("destination_numbers", f"has more than {_MAX_NUMBERS} numbers")
-    return found
+    return [str(number) if type(number) is int else number for number in found]
