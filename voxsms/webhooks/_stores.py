@@ -54,7 +54,7 @@ class Seen(Protocol):
         ...
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled, whoever has taken it meanwhile."""
+        """Say that a callback was handled, even if another has taken it meanwhile."""
         ...
 
     async def give_back(self, callback_id: int, owner: str) -> None:
