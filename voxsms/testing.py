@@ -165,7 +165,7 @@ def _guard() -> Generator[None]:
             patch.setattr(Session, name, guarded(getattr(Session, name)))
         yield
     if refused_elsewhere:
-        pytest.fail(f"in the app that was served, {refused_elsewhere[0]}", pytrace=False)
+        pytest.fail(f"in an app that the test serves, {refused_elsewhere[0]}", pytrace=False)
 
 
 @contextmanager

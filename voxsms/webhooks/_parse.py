@@ -38,7 +38,7 @@ _MAX_OBJECTS = 20
 _MAX_NUMBERS = 100
 """Numbers of one delivery: a send has no more."""
 _MAX_ID = 2**63 - 1
-"""An id is a number of a sequence, and so wide are those of databases."""
+"""An id is a number of a sequence (contract, section 5): 64 bits with a sign, as in databases."""
 _VARIABLES = ("VOXIMPLANT_CALLBACK_SALT", "VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
 _BY_TYPE = {spec.name: spec for spec in CALLBACKS}
 _SHARED = ("callback_id", "account_id", "type", "balance", "currency")

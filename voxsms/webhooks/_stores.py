@@ -39,9 +39,9 @@ class Taken(StrEnum):
 class Seen(Protocol):
     """Remembers which callbacks were handled. Each method is atomic, also between processes.
 
-    A store of your own has these three methods; `docs/howto/receive.md` has one for Redis and one
-    for Django. It must free what was taken by a process that died, after a while such as `LEASE`.
-    That while may be over before a slow handler is: hence `owner`.
+    A store of your own has these three methods; the documentation has one for Redis and one for
+    Django. After a while such as ten minutes it must let another take what a process that died had
+    taken. A slow handler may take longer than that, so what is given back is only its owner's.
     """
 
     async def take(self, callback_id: int, owner: str) -> Taken:
