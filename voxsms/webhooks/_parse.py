@@ -32,7 +32,7 @@ MAX_CALLBACKS = 1000
 """Callbacks in one post."""
 _MAX_SALT = 40
 _MAX_CONTAINERS = 20 * MAX_CALLBACKS
-"""Lists and objects in one post. To make them takes time: a body full of `[[[[]]]],` 300 ms."""
+"""Lists and objects in one post: to make them is what takes longest."""
 _MAX_OBJECTS = 20
 """Objects inside a callback among which its fields are looked for; it has one or two."""
 _MAX_NUMBERS = 100
