@@ -3,6 +3,7 @@
 import hashlib
 import json
 import multiprocessing
+import socket
 import stat
 import threading
 from collections import Counter
@@ -28,7 +29,7 @@ from voxsms.webhooks import (
 )
 
 SECRET = CallbackSecret("pepper-of-the-tests", 1, "k-of-the-tests")
-Posting = Callable[[bytes], int]
+Posting = Callable[[bytes | Iterable[bytes]], int]
 
 
 def posted(*ids: int, text: str = "Hi") -> bytes:
@@ -94,6 +95,28 @@ def test_what_is_forged_truncated_or_too_large_is_refused(post: Posting, handled
     assert post(good + b" " * 2**20) == 413
     assert handled.ids == []
     assert post(good) == 200
+
+
+def test_a_body_that_comes_slowly_is_read_to_its_end(post: Posting, handled: Handled) -> None:
+    """In whatever pieces."""
+    good = posted(7)
+    assert post(iter((good[:1], good[1:50], good[50:]))) == 200
+    assert handled.ids == [7]
+
+
+def test_a_body_of_another_length_than_it_says(handled: Handled, http: httpx.Client) -> None:
+    """What is missing is waited for until nobody is there; what is too much is no part of it."""
+    good = posted(7)
+    with serve_app(asgi_app(handled, secret=SECRET, seen=MemorySeen())) as url:
+        place = httpx.URL(url)
+        for length, status in ((len(good) + 1, b""), (len(good) - 1, b"HTTP/1.1 400 Bad Request")):
+            with socket.create_connection((place.host, place.port or 0), timeout=5) as raw:
+                raw.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % length)
+                raw.sendall(good)
+                raw.shutdown(socket.SHUT_WR)
+                assert raw.recv(24) == status
+        assert handled.ids == []
+        assert http.post(url, content=good).status_code == 200
 
 
 async def test_a_body_that_never_ends_is_not_read_to_its_end(handled: Handled) -> None:

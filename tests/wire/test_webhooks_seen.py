@@ -265,14 +265,50 @@ async def test_a_file_that_cannot_be_used_is_told_and_answered(
         assert await handle(body(7), None, handled, seen) == 200
 
 
-async def test_a_file_that_can_only_be_read(tmp_path: Path) -> None:
-    """Is a store that fails."""
-    path = tmp_path / "seen.db"
+@pytest.mark.parametrize(
+    ("broken", "mended", "told"),
+    [
+        # root may write to any file, so SQLite itself is told that it may not
+        ("query_only = 1", "query_only = 0", "attempt to write a readonly database"),
+        ("max_page_count = 1", "max_page_count = 1000", "database or disk is full"),
+    ],
+)
+async def test_a_file_that_takes_nothing_more(
+    tmp_path: Path, broken: str, mended: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is handled that could not be remembered; when there is room again, it is."""
+    handled = Handled()
+    handled.may_end.set()
+    async with aclosing(SqliteSeen(tmp_path / "seen.db")) as seen:
+        await seen.keep(1)
+        await seen._file.run("PRAGMA synchronous = OFF")  # only for the time it takes
+        await seen._file.run(f"PRAGMA {broken}")
+        filling = body(*range(1000, 1500))  # more than the pages that are there have room for
+        assert await handle(filling, None, handled, seen) == 500
+        assert told in caplog.text
+        done = len(handled.ids)
+        assert done < 500
+        await seen._file.run(f"PRAGMA {mended}")
+        assert await handle(filling, None, handled, seen) == 200
+    assert sorted(handled.ids) == list(range(1000, 1500))
+
+
+async def test_a_file_that_another_has_locked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After half a minute, here at once, the post is answered: it comes again."""
+    path, handled = tmp_path / "seen.db", Handled()
+    handled.may_end.set()
     async with aclosing(SqliteSeen(path)) as seen:
-        assert await seen.take(7, A) == YOURS
-        assert seen._file._connection is not None
-        seen._file._connection.execute("PRAGMA query_only = 1")  # root may write to any file
-        assert await handle(body(8), None, Handled(), seen) == 500
+        await seen.keep(1)
+        await seen._file.run("PRAGMA busy_timeout = 0")
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert await handle(body(7, 8, 9), None, handled, seen) == 500
+        assert "callback 7: taking failed: OperationalError: database is locked" in caplog.text
+        assert caplog.text.count("taking failed") == 1  # half a minute for each would be an hour
+        assert handled.ids == []
+        assert await handle(body(7), None, handled, seen) == 200
 
 
 KILLED = """

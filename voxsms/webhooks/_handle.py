@@ -48,12 +48,19 @@ async def handle(body: bytes, secret: CallbackSecret | None, handler: Handler, s
     except CallbackInvalid as error:
         _logger.warning("callback refused: %s", error)
         return _BAD
-    statuses = [await _handle_once(callback, handler, seen) for callback in callbacks]
+    statuses: set[int] = set()
+    for callback in callbacks:
+        status = await _handle_once(callback, handler, seen)
+        if status is None:
+            return (
+                _FAILED  # as it would for each that follows, after a wait where the file is locked
+            )
+        statuses.add(status)
     return next((bad for bad in (_FAILED, _TRY_LATER) if bad in statuses), _OK)
 
 
-async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int:
-    """Have a callback handled unless it was; return the status that it deserves."""
+async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int | None:
+    """Have a callback handled unless it was; return its status, or None if it cannot be taken."""
     callback_id, owner = callback.callback_id, uuid4().hex
     taken, is_handled = None, False
     try:
@@ -62,7 +69,7 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int:
         if taken is Taken.YOURS:
             with _log_failure("the handler", callback_id, is_private=True):
                 made: object = handler(callback)
-                if isawaitable(made):  # a plain function has done its work already
+                if isawaitable(made):  # a plain function has done its work, and must not again
                     await made
                 is_handled = True
     finally:
@@ -75,9 +82,12 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int:
             elif taken in {None, Taken.YOURS}:
                 with _log_failure("giving back", callback_id):
                     await seen.give_back(callback_id, owner)
-    if is_handled or taken is Taken.HANDLED:
-        return _OK
-    return _TRY_LATER if taken is Taken.IN_PROGRESS else _FAILED
+    return {
+        None: None,
+        Taken.YOURS: _OK if is_handled else _FAILED,
+        Taken.IN_PROGRESS: _TRY_LATER,
+        Taken.HANDLED: _OK,
+    }[taken]
 
 
 @contextmanager
