@@ -14,6 +14,7 @@ from voxsms.calls import loop
 from voxsms.cli._codes import EXPLANATIONS
 from voxsms.cli.app import app
 from voxsms.sandbox import CALLBACK_KINDS, KINDS
+from voxsms.webhooks._keywords import SOURCES, TABLE
 
 PAGES = {
     "client": (
@@ -83,6 +84,7 @@ def write_all(target: Path) -> None:
         "errors": error_tree(),
         "codes": code_table(),
         "faults": fault_table(),
+        "keywords": keyword_table(),
         "rules": rule_table(),
         "cli": command_help(),
     }
@@ -199,6 +201,23 @@ def fault_table() -> str:
                 ", ".join(f"`{name}={value!r}`" for name, value in kind.options.items()),
             )
             for kind in (*KINDS.values(), *CALLBACK_KINDS.values())
+        ),
+    )
+
+
+def keyword_table() -> str:
+    """Return the words by which people ask for no more messages, for more, or for help."""
+    return table(
+        ("asks for", "language", "also as the first word", "as the whole message", "source"),
+        (
+            (
+                f"`{row.wanted}`",
+                row.language,
+                row.first,
+                row.whole,
+                SOURCES[row.source] if row.source else "common words, without a source",
+            )
+            for row in TABLE
         ),
     )
 

@@ -20,7 +20,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -84,7 +84,10 @@ def voxsms_env(voxsms_sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> "S
 
 @pytest.fixture
 def voxsms_only_sandbox() -> Iterator[None]:
-    """Fail a test in which a client calls anything but a sandbox of this process."""
+    """Fail a test in which a client calls anything but a sandbox of this process.
+
+    Also one in an app that the test serves, whose own error is an HTTP 500 and no more.
+    """
     with _guard():
         yield
 
@@ -111,17 +114,27 @@ def _run_sandbox(
     """Yield a sandbox as the marks say, on a server that is there already or on its own."""
     sandbox = _load_sandbox()
     node = cast("pytest.Item", request.node)
-    settings, faults = map(node.get_closest_marker, ("voxsms_sandbox", "voxsms_faults"))
     try:
-        made = sandbox.Settings(**settings.kwargs if settings else {})
+        settings, faults = _read_marks(node)
+        made = sandbox.Settings(**settings)
         running = sandbox.Sandbox(
             made, server if made.server == sandbox.Settings().server else None
         )
-        running.faults.script(faults.args if faults else ())
+        running.faults.script(faults)
     except (TypeError, ValueError) as error:
         raise pytest.fail.Exception(f"a mark of {node.name}: {error}", pytrace=False) from None
     with _guard(), running:
         yield running
+
+
+def _read_marks(node: pytest.Item) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
+    """Return the settings and the faults that the marks of a test name."""
+    settings, faults = map(node.get_closest_marker, ("voxsms_sandbox", "voxsms_faults"))
+    if settings and settings.args:
+        raise TypeError("voxsms_sandbox takes its settings by name, such as balance=0")
+    if faults and faults.kwargs:
+        raise TypeError("voxsms_faults takes no names: write 'rate_limited:retry_after=5'")
+    return settings.kwargs if settings else {}, faults.args if faults else ()
 
 
 @contextmanager
@@ -129,15 +142,20 @@ def _guard() -> Generator[None]:
     """Fail each call of a client that would reach anything but a sandbox of this process."""
     from voxsms.calls.session import Session  # noqa: PLC0415 - heavy
 
+    thread, refused_elsewhere = threading.get_ident(), list[str]()
+
     def guarded(call: Callable[..., object]) -> Callable[..., object]:
         def checked(session: "Session", *args: object) -> object:
             sandbox = sys.modules.get("voxsms.sandbox")
             if sandbox is None or session.base_url not in sandbox.running_urls():
-                pytest.fail(
+                refused = (
                     f"a client calls {session.base_url}, which is no sandbox of this test: give it"
                     " base_url=voxsms_sandbox.url, or take the fixture voxsms_env and make it by"
                     " Client.from_env()"
                 )
+                if threading.get_ident() != thread:  # where what is raised is a 500 of the app
+                    refused_elsewhere.append(refused)
+                pytest.fail(refused)
             return call(session, *args)
 
         return checked
@@ -146,6 +164,8 @@ def _guard() -> Generator[None]:
         for name in ("read", "download"):  # one of them is on the way of every call
             patch.setattr(Session, name, guarded(getattr(Session, name)))
         yield
+    if refused_elsewhere:
+        pytest.fail(f"in an app that the test serves, {refused_elsewhere[0]}", pytrace=False)
 
 
 @contextmanager

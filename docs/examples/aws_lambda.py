@@ -7,6 +7,7 @@ of DynamoDB whose partition key is the number `callback_id`.
 import asyncio
 import base64
 import time
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -22,26 +23,33 @@ class DynamoSeen:
     def __init__(self, name: str) -> None:
         self.table = boto3.resource("dynamodb").Table(name)
 
-    async def take(self, callback_id: int) -> bool:
-        """Take a callback before it is acted on; return False if it was taken before."""
+    async def take(self, callback_id: int, owner: str) -> webhooks.Taken:
+        """Take a callback before it is acted on; what was handled is never free again."""
         now = int(time.time())
         try:
             self.table.put_item(
-                Item={"callback_id": callback_id, "free_at": now + LEASE},
+                Item={"callback_id": callback_id, "owner_id": owner, "free_at": now + LEASE},
                 ConditionExpression="attribute_not_exists(callback_id) OR free_at < :now",
                 ExpressionAttributeValues={":now": now},
             )
         except self.table.meta.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+            found = self.table.get_item(Key={"callback_id": callback_id}, ConsistentRead=True)
+            is_handled = "Item" in found and "owner_id" not in found["Item"]
+            return webhooks.Taken.HANDLED if is_handled else webhooks.Taken.IN_PROGRESS
+        return webhooks.Taken.YOURS
 
     async def keep(self, callback_id: int) -> None:
         """Say that a callback was handled."""
         self.table.put_item(Item={"callback_id": callback_id})
 
-    async def give_back(self, callback_id: int) -> None:
-        """Say that it was not: it can be taken again."""
-        self.table.delete_item(Key={"callback_id": callback_id})
+    async def give_back(self, callback_id: int, owner: str) -> None:
+        """Say that it was not: it can be taken again, unless another has taken it meanwhile."""
+        with suppress(self.table.meta.client.exceptions.ConditionalCheckFailedException):
+            self.table.delete_item(
+                Key={"callback_id": callback_id},
+                ConditionExpression="owner_id = :owner",
+                ExpressionAttributeValues={":owner": owner},
+            )
 
 
 secret = webhooks.CallbackSecret.from_env()

@@ -1,6 +1,7 @@
 """Callbacks in FastAPI: the app of voxsms is mounted below a path. In Starlette it is the same."""
 
 from fastapi import FastAPI
+from starlette.routing import Mount, Route
 
 from voxsms import webhooks
 
@@ -17,5 +18,6 @@ async def on_callback(callback: webhooks.Callback) -> None:
 
 
 secret = webhooks.CallbackSecret.from_env()
-app = FastAPI()
-app.mount("/voximplant", webhooks.asgi_app(on_callback, secret=secret, seen=seen))
+callbacks = webhooks.asgi_app(on_callback, secret=secret, seen=seen)
+# Without the route, a post to `/voximplant` is redirected to `/voximplant/`.
+app = FastAPI(routes=[Route("/voximplant", callbacks), Mount("/voximplant", callbacks)])

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxsms.webhooks import Keyword, MemoryOptOuts, keyword
+from voxsms.webhooks._keywords import SOURCES, TABLE
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,24 @@ def test_what_says_something_else(text: str) -> None:
 def test_start_and_help(text: str, wanted: Keyword) -> None:
     """The way back, and the question who writes."""
     assert keyword(text) is wanted
+
+
+def test_each_word_of_the_table_says_what_it_stands_for() -> None:
+    """As it is, in capitals, and with a word behind it where that leaves no doubt."""
+    for row in TABLE:
+        for word in (*row.first.split(), *row.whole.split()):
+            assert keyword(word) is keyword(f"{word.upper()}!") is row.wanted, word
+        for word in row.first.split():
+            assert keyword(f"{word} 7711") is row.wanted, word
+        for word in set(row.whole.split()) - {
+            each for all_ in TABLE for each in all_.first.split()
+        }:
+            assert keyword(f"{word} 7711") is None, word
+
+
+def test_each_source_is_used_and_named() -> None:
+    """A word without one says so by having none."""
+    assert {row.source for row in TABLE} - {""} == SOURCES.keys()
 
 
 @given(st.text())

@@ -6,13 +6,17 @@ import pickle
 import random
 import sys
 import traceback
+import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from callbacks import SECRET as BENCHMARK_SECRET
+from callbacks import large_posts
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -48,6 +52,14 @@ def posted(*items: Item, signed: bool = True) -> bytes:
     """Return the body of a post."""
     made = [{"callback_id": 7 + at, "account_id": 1} | item for at, item in enumerate(items)]
     return json.dumps({"callbacks": [sign(i) if signed else i for i in made]}).encode()
+
+
+DEEP = b'{"callbacks": [{"callback_id": 7, "account_id": 1, "type": []}]}'
+
+
+def delivery(**fields: object) -> Item:
+    """Return a delivery with some of its fields changed."""
+    return {"type": "a2p_sms_delivery", "a2p_sms_delivery": DELIVERY | fields}
 
 
 def parse_one(item: Item) -> Callback:
@@ -113,6 +125,7 @@ def test_a_delivery_is_known_by_its_structure(fields: Item) -> None:
         ("447443332212", ("447443332212",)),
         ("447443332212;447443332213", ("447443332212", "447443332213")),
         ("447443332212, 447443332213", ("447443332212", "447443332213")),
+        (" ;" + "1 ;" * 100, ("1",) * 100),
         (447443332212, ("447443332212",)),
         (["447443332212", 447443332213], ("447443332212", "447443332213")),
         ("", ()),
@@ -125,6 +138,23 @@ def test_the_numbers_of_a_delivery(given: object, numbers: tuple[str, ...]) -> N
     found = parse_one(item)
     assert isinstance(found, A2PDelivery)
     assert found.destination_numbers == numbers
+
+
+@pytest.mark.parametrize("largest", [2**63 - 1, str(2**63 - 1)])
+def test_ids_are_as_wide_as_those_of_databases(largest: object) -> None:
+    """A number of a sequence: 64 bits with a sign, as a number or as text."""
+    found = parse_one({"callback_id": largest} | delivery(id=largest))
+    assert isinstance(found, A2PDelivery)
+    assert (found.callback_id, found.id) == (2**63 - 1, 2**63 - 1)
+
+
+def test_a_key_that_comes_twice_is_verified_as_it_is_given_out() -> None:
+    """The last one counts for both, so nothing is given out under another's signature."""
+    body = posted({"type": "x"})
+    (callback,) = parse(body.replace(b'"callback_id"', b'"callback_id": 8, "callback_id"'), SECRET)
+    assert callback.callback_id == 7
+    with pytest.raises(SignatureInvalid):
+        parse(body.replace(b'"type"', b'"callback_id": 8, "type"'), SECRET)
 
 
 def test_a_status_that_was_added_later_arrives_as_it_is() -> None:
@@ -198,6 +228,21 @@ def test_the_raw_body_is_wanted(body: object) -> None:
         (posted({"callback_id": "\u0667"}, signed=False), r"callbacks\[0\].callback_id"),
         (posted({"callback_id": -1}, signed=False), r"callbacks\[0\].callback_id"),
         (posted({"callback_id": 10**19}, signed=False), r"callbacks\[0\].callback_id"),
+        (posted({"callback_id": 2**63}, signed=False), r"callbacks\[0\].callback_id: is above"),
+        (posted({"callback_id": str(2**63)}, signed=False), r"callbacks\[0\].callback_id: is ab"),
+        (posted(delivery(id=2**63), signed=False), r"callbacks\[0\].id: is not between 0 and"),
+        (posted(delivery(id=-1), signed=False), r"callbacks\[0\].id: is not between 0 and"),
+        (posted(delivery(id="9" * 5000), signed=False), r"callbacks\[0\].id"),
+        (posted(delivery(destination_numbers="1;" * 101), signed=False), "more than 100 numbers"),
+        (posted(delivery(destination_numbers=["1"] * 101), signed=False), "more than 100 numbers"),
+        (posted(delivery(destination_numbers=[{}]), signed=False), "destination_numbers"),
+        (posted(delivery(destination_numbers={"a": 1}), signed=False), "destination_numbers"),
+        (posted(delivery(status=None), signed=False), r"callbacks\[0\].status"),
+        (posted({"type": "x", "balance": float("nan")}, signed=False), "body"),
+        (posted({"type": "x", "balance": "NaN"}, signed=False), r"callbacks\[0\].balance"),
+        (posted({"type": [[]]}, signed=False), r"callbacks\[0\].type"),
+        (DEEP.replace(b"[]", b"[" * 900 + b"]" * 900), r"callbacks\[0\].type"),
+        (DEEP.replace(b"[]", b"[" * 2000 + b"]" * 2000), "body: is no JSON"),
         (posted({"type": "sms_inbound"}, signed=False), r"callbacks\[0\].source_number"),
         (posted({"type": "x", "account_id": "one"}, signed=False), r"callbacks\[0\].account_id"),
         (posted({"account_id": None}, signed=False), r"callbacks\[0\].account_id"),
@@ -208,7 +253,7 @@ def test_the_raw_body_is_wanted(body: object) -> None:
 )
 def test_what_cannot_be_read_is_named(body: bytes, place: str) -> None:
     """With the place, and no more of the body than that."""
-    with pytest.raises(CallbackInvalid, match=f"^{place}" if "most" not in place else place):
+    with pytest.raises(CallbackInvalid, match=place):
         parse(body, None)
 
 
@@ -339,22 +384,29 @@ def mutated(chance: random.Random) -> bytes:
     return bytes(body)
 
 
-def steps(body: bytes, secret: CallbackSecret | None = None) -> int:
-    """Count the calls that reading a post takes: 50 ms are at least 100,000 of them."""
-    count = 0
+class Work:
+    """What reading a post takes: 50 ms are a million calls, or 40 MiB of new objects."""
 
-    def note(*_: object) -> None:
-        nonlocal count
-        count += 1
+    def __init__(self, body: bytes, secret: CallbackSecret | None) -> None:
+        self.calls = 0
+        sys.setprofile(self._note)
+        try:
+            self._read(body, secret)
+        finally:
+            sys.setprofile(None)
+        tracemalloc.start()
+        try:
+            self._read(body, secret)
+            self.memory = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
-    sys.setprofile(note)
-    try:
-        parse(body, secret)
-    except (CallbackInvalid, SignatureInvalid):
-        pass
-    finally:
-        sys.setprofile(None)
-    return count
+    def _note(self, *_: object) -> None:
+        self.calls += 1
+
+    def _read(self, body: bytes, secret: CallbackSecret | None) -> None:
+        with suppress(CallbackInvalid, SignatureInvalid):
+            parse(body, secret)
 
 
 @pytest.mark.slow
@@ -373,29 +425,29 @@ def test_twenty_thousand_mutated_posts_end_only_in_our_errors() -> None:
         with pytest.raises((CallbackInvalid, SignatureInvalid)):
             parse(body.replace(b'"hash"', b'"cash"'), SECRET)
     assert min(ended.values()) > 500
-    assert max(steps(mutated(chance)) for _ in range(1_000)) < 1_000
+    assert max(Work(mutated(chance), None).calls for _ in range(1_000)) < 1_000
 
 
-FILLED: Item = {f"k{number}": {} for number in range(75_000)}
+@pytest.mark.slow
+def test_a_post_as_large_as_one_may_be_takes_no_longer() -> None:
+    """Whatever fills it: a megabyte is read in few steps, which make few objects."""
+    for body in large_posts():
+        assert len(body) <= 2**20, body[:100]
+        work = Work(body, BENCHMARK_SECRET)
+        assert work.calls < 500_000, (body[-200:], work.calls)
+        assert work.memory < 32 * 2**20, (body[-200:], work.memory)
 
 
-@pytest.mark.parametrize(
-    ("body", "secret"),
-    [
-        (posted({"type": "x"} | FILLED, signed=False), None),
-        (posted({"type": "x", "outer": FILLED}, signed=False), None),
-        (posted({"type": "x"} | FILLED, signed=False), SECRET),
-        (posted(*[{"type": "x"}] * 1000, signed=False), SECRET),
-        (b'{"callbacks": [' + b"1," * 500_000 + b"1]}", SECRET),
-        (b"[" * 2**20, SECRET),
-    ],
-)
-def test_a_post_as_large_as_one_may_be_takes_no_longer(
-    body: bytes, secret: CallbackSecret | None
-) -> None:
-    """Whatever fills it: a megabyte is read in few steps."""
-    assert 50_000 < len(body) <= 2**20
-    assert steps(body, secret) < 50_000
+def test_brackets_in_a_text_are_no_lists() -> None:
+    """Whoever writes them keeps no post from being read."""
+    text = '[{\\"' * 20_000
+    (found,) = parse(
+        posted({"type": "sms_inbound", "sms_inbound": INBOUND | {"sms_body": text}}), None
+    )
+    assert isinstance(found, InboundSms)
+    assert found.sms_body == text
+    with pytest.raises(CallbackInvalid, match="body: has more than 20000 lists and objects"):
+        parse(posted({"type": "x", "x": [[]] * 20_000}), None)
 
 
 JSON = st.recursive(
@@ -468,7 +520,7 @@ async def test_what_failed_is_handled_again(caplog: pytest.LogCaptureFixture) ->
     handled, seen = Handled(), MemorySeen()
     handled.fail_at = {7}
     assert await handle(TWO, SECRET, handled, seen) == 500
-    assert "RuntimeError" in caplog.text
+    assert "callback 7: the handler failed: RuntimeError" in caplog.text
     assert "secret" not in caplog.text
     handled.fail_at = set()
     assert await handle(TWO, SECRET, handled, seen) == 200
@@ -505,12 +557,6 @@ async def test_what_is_answered_to_what_cannot_be_taken(body: bytes, status: int
     handled = Handled()
     assert await handle(body, SECRET, handled, MemorySeen()) == status
     assert handled.ids == []
-
-
-async def test_memory_forgets_the_oldest() -> None:
-    """It grows no further than it was told to."""
-    seen = MemorySeen(limit=2)
-    assert [await seen.take(each) for each in (1, 2, 2, 3, 1)] == [True, True, False, True, True]
 
 
 def test_the_package_names_what_it_has() -> None:

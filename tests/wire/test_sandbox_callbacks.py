@@ -9,10 +9,14 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from voxsms.errors import SignatureInvalid
 from voxsms.sandbox import CALLBACK_KINDS, Number, Sandbox, serve
+from voxsms.testing import serve_app
 from voxsms.webhooks import A2PDelivery, InboundSms, MinBalance, parse
 
 Post = Callable[..., dict[str, Any]]
@@ -241,6 +245,24 @@ def test_what_failed_is_posted_again(sandbox: Sandbox, receiver: Receiver) -> No
     ]
     assert made[0].body == made[2].body
     assert [each.sms_body for each in taken(sandbox)] == ["Hi", "meanwhile"] * 2
+
+
+def test_a_redirect_is_not_followed_but_told(http: httpx.Client) -> None:
+    """Such as that of an app that is mounted, to the same path with a slash."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - of ASGI
+        raise AssertionError(scope, receive, send)
+
+    numbers = [Number(number=OWN, sms_enabled=True)]
+    routes = [Mount("/voximplant", app)]
+    with serve_app(Starlette(routes=routes)) as url, serve(numbers=numbers) as sandbox:
+        assert http.post(f"{url}/voximplant").status_code == 307
+        sandbox.callback_url = f"{url}/voximplant"
+        sandbox.receive(source=ONE, destination=OWN, text="Hi")
+        sandbox.flush_callbacks()
+    (post,) = sandbox.callbacks
+    assert (post.status, post.is_taken) == (307, False)
+    assert post.problem == f"redirected to {url}/voximplant/"
 
 
 def test_it_is_given_up_in_the_end(sandbox: Sandbox) -> None:

@@ -62,6 +62,12 @@ def test_fault(voxsms_sandbox): ...
 
 @pytest.mark.voxsms_sandbox(balanse=5)
 def test_setting(voxsms_sandbox): ...
+
+@pytest.mark.voxsms_sandbox(5)
+def test_position(voxsms_sandbox): ...
+
+@pytest.mark.voxsms_faults(kind="refuse")
+def test_name(voxsms_sandbox): ...
 """
 
 
@@ -69,11 +75,13 @@ def test_a_mark_that_is_misspelt_is_told(pytester: pytest.Pytester) -> None:
     """With what is known instead, and no frames of ours."""
     pytester.makepyfile(WRONG)
     result = pytester.runpytest_inprocess(*ALONE)
-    result.assert_outcomes(errors=2)
+    result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(
         [
             "a mark of test_fault: kind: 'comit_then_close' is not one of ok, refuse*",
             "a mark of test_setting: *unexpected keyword argument 'balanse'*",
+            "a mark of test_position: voxsms_sandbox takes its settings by name, such as balance=0",
+            "a mark of test_name: voxsms_faults takes no names: write *",
         ]
     )
     result.stdout.no_fnmatch_line("*testing.py*")
@@ -167,6 +175,45 @@ async def test_the_guard_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async with voxsms.Client(REAL) as client:
         with pytest.raises(pytest.fail.Exception, match="is no sandbox of this test"):
             await client.get_account_info()
+
+
+SERVED = """
+import httpx, pytest, voxsms
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+async def forgotten(request):
+    async with voxsms.Client(voxsms.ApiKey(1, "k-of-the-tests")) as client:
+        await client.get_account_info()
+    return Response()
+
+def ask():
+    with voxsms.testing.serve_app(Starlette(routes=[Route("/", forgotten)])) as url:
+        return httpx.get(url).status_code
+
+def test_that_fails(voxsms_sandbox):
+    assert ask() == 200
+
+def test_that_would_pass(voxsms_sandbox):
+    assert ask() == 500
+
+def test_of_a_client_alone(voxsms_sandbox):
+    with pytest.raises(pytest.fail.Exception, match="is no sandbox of this test"):
+        voxsms.Client(voxsms.ApiKey(1, "k-of-the-tests")).session.read(None, None)
+"""
+
+
+def test_a_client_that_was_forgotten_in_an_app_is_told(pytester: pytest.Pytester) -> None:
+    """Its test gets no more than a 500, and still it is told what was called, once."""
+    pytester.makepyfile(SERVED)
+    result = pytester.runpytest_inprocess("-p", "no:logging", *ALONE)
+    result.assert_outcomes(failed=1, passed=2, errors=2)
+    told = "in an app that the test serves, a client calls https://api.voximplant.com, which is no"
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_that_fails*", f"{told} sandbox of this test: give it*"]
+    )
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_that_would_pass*", f"{told}*"])
 
 
 async def test_a_test_without_fixtures_is_not_guarded() -> None:

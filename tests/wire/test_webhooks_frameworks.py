@@ -1,7 +1,6 @@
 """The examples for web frameworks, as they stand in the documentation: all take the same posts."""
 
 import hashlib
-import importlib.util
 import json
 import logging
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import django
 import httpx
 import pytest
 from aiohttp.test_utils import TestServer
@@ -21,10 +19,10 @@ from anyio import to_thread
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
+from seen_stores import EXAMPLES, SeenTable, configure_django, load_example
 
 from voxsms.sandbox import Sandbox
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ONE, OTHER = "447443332212", "447443332213"
 Item = dict[str, Any]
 Posting = Callable[[bytes], Awaitable[int]]
@@ -49,46 +47,14 @@ class Noted:
         self.numbers.append(Item["number"])
 
 
-class TakenError(Exception):
-    """What a table of DynamoDB raises where the condition of a put is not met."""
-
-
-class SeenTable:
-    """A table of DynamoDB, as far as the example needs one."""
-
-    meta = SimpleNamespace(
-        client=SimpleNamespace(
-            exceptions=SimpleNamespace(ConditionalCheckFailedException=TakenError)
-        )
-    )
-
-    def __init__(self) -> None:
-        self.items: dict[int, Item] = {}
-
-    def put_item(
-        self,
-        Item: Item,  # noqa: N803 - as boto3 has it
-        ConditionExpression: str = "",  # noqa: N803
-        ExpressionAttributeValues: Item | None = None,  # noqa: N803
-    ) -> None:
-        """Put an item unless there is one that another instance has or had."""
-        there = self.items.get(Item["callback_id"])
-        if ConditionExpression and there is not None:
-            now = (ExpressionAttributeValues or {})[":now"]
-            if there.get("free_at", now) >= now:
-                raise TakenError
-        self.items[Item["callback_id"]] = Item
-
-    def delete_item(self, Key: Item) -> None:  # noqa: N803
-        """Delete an item."""
-        del self.items[Key["callback_id"]]
-
-
 @asynccontextmanager
-async def _asgi(app: Any, path: str = "/voximplant/") -> AsyncIterator[Posting]:  # noqa: ANN401
+async def _asgi(app: Any, *others: str) -> AsyncIterator[Posting]:  # noqa: ANN401
     transport = httpx.ASGITransport(app)
+    path = "/voximplant/"
     async with httpx.AsyncClient(transport=transport, base_url="http://svc.test") as http:
-        assert (await http.get(path)).status_code == 405
+        for each in (path, *others):
+            assert (await http.get(each)).status_code == 405
+            assert (await http.post(each, content=b'{"callbacks": []}')).status_code == 200
 
         async def post(body: bytes) -> int:
             return (await http.post(path, content=body)).status_code
@@ -138,9 +104,7 @@ async def _aws_lambda(example: ModuleType) -> AsyncIterator[Posting]:
 
 
 def _django(example: ModuleType) -> None:
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="of-the-tests")
-        django.setup()
+    configure_django()
     settings.ROOT_URLCONF = example
 
 
@@ -155,8 +119,8 @@ def _django_sync(example: ModuleType) -> AbstractAsyncContextManager[Posting]:
 
 
 SERVERS: dict[str, tuple[str, Callable[[ModuleType], AbstractAsyncContextManager[Posting]]]] = {
-    "fastapi": ("fastapi_app", lambda example: _asgi(example.app)),
-    "litestar": ("litestar_app", lambda example: _asgi(example.app)),
+    "fastapi": ("fastapi_app", lambda example: _asgi(example.app, "/voximplant")),
+    "litestar": ("litestar_app", lambda example: _asgi(example.app, "/voximplant")),
     "django, async": ("django_views", _django_async),
     "django, sync": ("django_views", _django_sync),
     "flask": ("flask_app", lambda example: _wsgi(example.app)),
@@ -186,11 +150,7 @@ def example(
     tables = {"voxsms-seen": SeenTable(), "opt-outs": noted}
     dynamodb = SimpleNamespace(Table=tables.__getitem__)
     monkeypatch.setitem(sys.modules, "boto3", SimpleNamespace(resource=lambda _: dynamodb))
-    spec = importlib.util.spec_from_file_location(request.param, EXAMPLES / f"{request.param}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_example(request.param)
     module.opt_outs.add = noted.add
     yield module
     logging.root.setLevel(level)  # Litestar has its own
@@ -199,7 +159,9 @@ def example(
 
 def test_every_example_is_tested() -> None:
     """One that is added to the documentation is added here."""
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {name for name, _ in SERVERS.values()}
+    stores = {"redis_seen", "django_seen"}  # tests/wire/test_webhooks_seen.py
+    servers = {name for name, _ in SERVERS.values()}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == servers | stores
 
 
 @pytest.mark.parametrize(

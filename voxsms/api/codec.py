@@ -337,10 +337,14 @@ def _object_in(body: bytes) -> dict[str, object] | str:
     return cast("dict[str, object]", payload)
 
 
-_ESCAPES = re.compile(
-    rb"\\\\|\\u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+_HEX = rb"[0-9a-fA-F]{2}"
+_HIGH, _LOW = rb"\\u[dD][89aAbB]" + _HEX, rb"\\u[dD][c-fC-F]" + _HEX
+_HALF_PAIR = re.compile(  # begins with what can be searched for quickly
+    rb"\\u[dD](?:[89aAbB]%b(?!%b)|[c-fC-F]%b(?<!%b%b))" % (_HEX, _LOW, _HEX, _HIGH, _LOW)
 )
+_MAX_HALF_PAIRS = 10_000
+"""Half pairs in one body; a page of a history has a thousand texts."""
+_NO_UTF_8 = b"\xff"
 
 
 def parse_json(body: bytes) -> object:
@@ -355,8 +359,14 @@ def parse_json(body: bytes) -> object:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        whole = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], body)
-        return orjson.loads(whole)
+        if _NO_UTF_8 in body:
+            raise
+        # With escaped backslashes out of the way, every other backslash begins an escape.
+        escapes = body.replace(rb"\\", _NO_UTF_8)
+        whole = _HALF_PAIR.sub(rb"\\ufffd", escapes, count=_MAX_HALF_PAIRS)
+        if whole == escapes:
+            raise
+        return orjson.loads(whole.replace(_NO_UTF_8, rb"\\"))
 
 
 _MEDIA_TYPE = re.compile(r"(?:application|image|multipart|text)/(?!.*\d{7})[\w.+-]{1,50}", re.ASCII)

@@ -188,14 +188,18 @@ def _read_open_enum(hint: object) -> Hook:
 
 
 def _read_tuple(hint: object, converter: Converter) -> Hook:
-    read_list = list_structure_factory(cast("Any", list)[get_args(hint)[0]], converter)
+    item = get_args(hint)[0]
+    read_list = list_structure_factory(cast("Any", list)[item], converter)
 
     def read(value: object, _: object) -> tuple[object, ...]:
         if value == {}:  # PHP writes an empty list so
             return ()
         if not isinstance(value, list):
             raise _mismatch(value, "a list")
-        return tuple(read_list(cast("list[object]", value), None))
+        items = cast("list[object]", value)
+        if item is str and set(map(type, items)) == {str}:  # nothing to be read
+            return tuple(items)
+        return tuple(read_list(items, None))
 
     return read
 

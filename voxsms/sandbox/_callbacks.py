@@ -61,7 +61,7 @@ class CallbackPost:
     status: int | None
     """The HTTP status of the answer; None if none came."""
     problem: str = ""
-    """Why none came."""
+    """Why none came, or where it redirects to, which is not followed."""
 
     @property
     def is_taken(self) -> bool:
@@ -346,7 +346,7 @@ class Poster:
                 self._posts.append(attrs.evolve(post, due=due, attempt=post.attempt + 1))
 
     def _exchange(self, url: str, body: bytes) -> tuple[int | None, str]:
-        """Post once; return the status of the answer, or why there is none."""
+        """Post once; return the status of the answer, or why there is none or no other."""
         parts = urlsplit(url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = kind(str(parts.hostname), parts.port, timeout=_TIMEOUT)
@@ -354,6 +354,8 @@ class Poster:
         with closing(self._connection) as connection:
             try:
                 connection.request("POST", target, body, {"content-type": JSON})
-                return connection.getresponse().status, ""
+                answer = connection.getresponse()
             except (OSError, HTTPException) as error:
                 return None, f"{type(error).__name__}: {error}"
+            location = answer.getheader("location")
+            return answer.status, f"redirected to {location}" if location else ""

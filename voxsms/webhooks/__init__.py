@@ -33,6 +33,7 @@ from voxsms.webhooks._stores import (
     Seen,
     SqliteOptOuts,
     SqliteSeen,
+    Taken,
 )
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Seen",
     "SqliteOptOuts",
     "SqliteSeen",
+    "Taken",
     "UnknownCallback",
     "advance",
     "asgi_app",

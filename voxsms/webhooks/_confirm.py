@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from voxsms.api.callbacks import A2PActivated, A2PDelivery, Callback, InboundSms
 from voxsms.api.models import Direction
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.statuses import advance
 from voxsms.errors import Fault, InvalidRequest
 
@@ -19,9 +20,9 @@ async def confirm(
     """Return whether the service confirms what a callback says.
 
     Ask before something that costs money is done for it. An inbound message is confirmed by a row
-    of the history between the same numbers, with the same text where it was stored; a delivery
-    status by the message's own row, which is as far or further; the activation of A2P by the
-    account.
+    of the history between the same numbers, with the same text where it was stored; a delivery by
+    the message's own row with the same source and destination, whose status is as far or further;
+    the activation of A2P by the account.
 
     Args:
         client: the client of the account.
@@ -34,17 +35,38 @@ async def confirm(
     """
     match callback:
         case InboundSms():
-            return await _confirm_inbound(client, callback, within)
+            asked = _confirm_inbound(client, callback, within)
         case A2PDelivery():
-            page = await client.a2p_get_sms_history(message_id=[callback.id], count=1)
-            known = page.result[0].delivery_status if page.result else None
-            return known is not None and advance(callback.status, known) == known
+            asked = _confirm_delivery(client, callback)
         case A2PActivated():
-            account = await client.get_account_info()
-            return account.a2p_sms_enabled == callback.a2p_enabled
+            asked = _confirm_activation(client, callback)
         case _:
             problem = f"is a {type(callback).__name__}, which the service cannot be asked about"
             raise InvalidRequest("confirm", (Fault("callback", problem),))
+    try:
+        return await asked
+    except InvalidRequest:
+        return False  # the service has no such number and no such id
+
+
+async def _confirm_activation(client: "Client", callback: A2PActivated) -> bool:
+    account = await client.get_account_info()
+    return account.a2p_sms_enabled == callback.a2p_enabled
+
+
+async def _confirm_delivery(client: "Client", callback: A2PDelivery) -> bool:
+    page = await client.a2p_get_sms_history(message_id=[callback.id])
+    known = {
+        digits_or_text(row.destination_number): row.delivery_status
+        for row in page.result
+        if digits_or_text(row.source_number) == digits_or_text(callback.source_number)
+    }
+    # A callback may name no destination (contract, section 5).
+    told = {digits_or_text(number) for number in callback.destination_numbers} or known.keys()
+    statuses = [known.get(number) for number in told]
+    return bool(statuses) and all(
+        status is not None and advance(callback.status, status) == status for status in statuses
+    )
 
 
 async def _confirm_inbound(client: "Client", callback: InboundSms, within: timedelta) -> bool:

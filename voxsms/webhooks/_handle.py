@@ -1,20 +1,24 @@
 """One post, from its body to the HTTP status of its answer; and the same as a small ASGI app."""
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any
+from uuid import uuid4
 
 import anyio
+import attrs
 
 from voxsms.api.callbacks import Callback
 from voxsms.errors import CallbackInvalid, SignatureInvalid
 from voxsms.webhooks._parse import MAX_BODY, CallbackSecret, parse
-from voxsms.webhooks._stores import Seen
+from voxsms.webhooks._stores import Seen, Taken
 
 Handler = Callable[[Callback], Awaitable[object]]
 _Message = MutableMapping[str, Any]
-_OK, _BAD, _FORBIDDEN, _NOT_ALLOWED, _TOO_LARGE, _FAILED = 200, 400, 403, 405, 413, 500
+_OK, _BAD, _FORBIDDEN, _NOT_ALLOWED, _TOO_LARGE = 200, 400, 403, 405, 413
+_FAILED, _TRY_LATER = 500, 503
 _logger = logging.getLogger("voxsms")
 
 
@@ -30,8 +34,9 @@ async def handle(body: bytes, secret: CallbackSecret | None, handler: Handler, s
     Returns:
         The HTTP status to answer with: 200 (also where all of it was handled before, and for a
         type that is not known), 400 for a body that cannot be read, 403 for a bad signature, 413
-        for a body above 1 MiB, 500 if the handler failed. The callback whose handler failed is
-        handled when it is posted again; those beside it are not.
+        for a body above 1 MiB, 500 if the handler or `seen` failed, 503 while another post of the
+        same callback is being handled. Only with 200 is all of it done: what is not is handled
+        when it is posted again, what is done is not done again.
     """
     if len(body) > MAX_BODY:
         return _TOO_LARGE
@@ -43,43 +48,83 @@ async def handle(body: bytes, secret: CallbackSecret | None, handler: Handler, s
     except CallbackInvalid as error:
         _logger.warning("callback refused: %s", error)
         return _BAD
-    done = [await _handle_once(callback, handler, seen) for callback in callbacks]
-    return _OK if all(done) else _FAILED
+    statuses: set[int] = set()
+    for callback in callbacks:
+        status = await _handle_once(callback, handler, seen)
+        if status is None:
+            return (
+                _FAILED  # as it would for each that follows, after a wait where the file is locked
+            )
+        statuses.add(status)
+    return next((bad for bad in (_FAILED, _TRY_LATER) if bad in statuses), _OK)
 
 
-async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> bool:
-    """Have a callback handled unless it was; return whether nothing failed."""
-    if not await seen.take(callback.callback_id):
-        return True
-    handled = False
+async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int | None:
+    """Have a callback handled unless it was; return its status, or None if it cannot be taken."""
+    callback_id, owner = callback.callback_id, uuid4().hex
+    taken, is_handled = None, False
     try:
-        made: object = handler(callback)
-        if isawaitable(made):  # a plain function has done its work already: it must not do it again
-            await made
-        handled = True
-    except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
-        # Not its text, and no traceback: both may hold what somebody wrote.
-        name = type(error).__name__
-        _logger.error("the handler of callback %d raised %s", callback.callback_id, name)  # noqa: TRY400
+        with _log_failure("taking", callback_id):
+            taken = Taken(await seen.take(callback_id, owner))
+        if taken is Taken.YOURS:
+            with _log_failure("the handler", callback_id, is_private=True):
+                made: object = handler(callback)
+                if isawaitable(made):  # a plain function has done its work, and must not again
+                    await made
+                is_handled = True
     finally:
-        # Cancelled as well: what was taken must not stay taken.
+        # Cancelled as well: what was taken must not stay taken. Where taking it was cut short,
+        # nobody knows whether it was.
         with anyio.CancelScope(shield=True):
-            await (seen.keep if handled else seen.give_back)(callback.callback_id)
-    return handled
+            if is_handled:
+                with _log_failure("keeping", callback_id):
+                    await seen.keep(callback_id)
+            elif taken in {None, Taken.YOURS}:
+                with _log_failure("giving back", callback_id):
+                    await seen.give_back(callback_id, owner)
+    return {
+        None: None,
+        Taken.YOURS: _OK if is_handled else _FAILED,
+        Taken.IN_PROGRESS: _TRY_LATER,
+        Taken.HANDLED: _OK,
+    }[taken]
+
+
+@contextmanager
+def _log_failure(what: str, callback_id: int, *, is_private: bool = False) -> Generator[None]:
+    """Log an error instead of raising it; of the handler's, only what kind of error it is."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
+        # No traceback, and not the text of a handler's error: both may hold what somebody wrote.
+        name = type(error).__name__
+        told = name if is_private else f"{name}: {error}"
+        _logger.error("callback %d: %s failed: %s", callback_id, what, told)  # noqa: TRY400
 
 
 def asgi_app(
     handler: Handler, *, secret: CallbackSecret | None, seen: Seen
 ) -> Callable[..., Awaitable[None]]:
-    """Return an ASGI app that takes the posts of the service at whatever path it is mounted.
+    """Return an ASGI app that takes the posts of the service at whatever path it stands.
 
     Args:
         handler: is awaited with each callback that was not handled before.
         secret: what to verify with; None takes callbacks from anybody.
         seen: remembers which callbacks were handled.
     """
+    return _AsgiApp(handler, secret, seen)
 
-    async def app(
+
+@attrs.frozen(eq=False)
+class _AsgiApp:
+    """An object and not a function, which Starlette's routes would take for a view."""
+
+    handler: Handler = attrs.field(repr=False)
+    secret: CallbackSecret | None
+    seen: Seen = attrs.field(repr=False)
+
+    async def __call__(
+        self,
         scope: _Message,
         receive: Callable[[], Awaitable[_Message]],
         send: Callable[[_Message], Awaitable[None]],
@@ -90,11 +135,8 @@ def asgi_app(
             await _answer(send, _NOT_ALLOWED, (b"allow", b"POST"))
             return
         body = await _body(receive)
-        if body is None:
-            return
-        await _answer(send, await handle(body, secret, handler, seen))
-
-    return app
+        if body is not None:
+            await _answer(send, await handle(body, self.secret, self.handler, self.seen))
 
 
 async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes | None:

@@ -1,13 +1,10 @@
-"""STOP, START and HELP in the words that people write.
-
-Sources: for English CTIA's Messaging Principles and Best Practices (2023), 5.1.3, and 47 CFR
-64.1200(a)(10) (stop, quit, end, revoke, opt out, cancel, unsubscribe); for French AF2M's rules
-(STOP, CONTACT); for the others the words that national rules and operators name.
-"""
+"""STOP, START and HELP in the words that people write: a table with its sources."""
 
 import re
 import unicodedata
 from enum import StrEnum
+
+import attrs
 
 
 class Keyword(StrEnum):
@@ -21,56 +18,122 @@ class Keyword(StrEnum):
     """Who writes, and how to stop it."""
 
 
-# By language: words that say it also when more words follow ("STOP writing to me"), then words that
-# say it only as the whole message ("End" is a request, "End of June suits me" is not).
-_WORDS: dict[Keyword, dict[str, tuple[str, str]]] = {
-    Keyword.STOP: {
-        "en": ("stop stopall unsubscribe optout opt-out revoke", "end quit cancel remove"),
-        "de": ("stopp abmelden austragen", "abbestellen ende"),
-        "fr": ("arret desabonner desinscrire", "arreter desabonnement"),
-        "es": ("baja desuscribir", "alto parar cancelar detener"),
-        "pt": ("sair descadastrar", "parar cancelar remover"),
-        "it": ("disiscriviti disiscrivi", "basta cancella ferma"),
-        "nl": ("afmelden uitschrijven", "stoppen"),
-        "pl": ("wypisz rezygnuje", "koniec anuluj rezygnacja"),
-        "cs": ("odhlasit", "konec zrusit"),
-        "sv, no, da": ("stop stopp avregistrera avmeld afmeld", "sluta avsluta slutt"),
-        "fi": ("peruuta", "lopeta seis"),
-        "tr": ("ret", "iptal dur cik"),
-        "ru": ("стоп отписаться отписка отпишите", "хватит отмена"),
-        "uk": ("відписатися відписка", "скасувати досить"),
-        "el": ("στοπ διαγραφη", "τελος"),
-        "he": ("הסר", "עצור די"),
-        "ar": ("إيقاف", "توقف الغاء"),
-        "zh": ("退订 退訂", "td t 取消 停止"),
-        "ja": ("配信停止", "停止 解除"),
-        "ko": ("수신거부", "중지 거부"),
-        "vi": ("huy", "dung"),
-        "id, ms": ("berhenti", "batal henti"),
-    },
-    Keyword.START: {
-        "en": ("unstop resubscribe subscribe optin opt-in", "start"),
-        "de": ("anmelden", ""),
-        "fr": ("reabonner", ""),
-        "es": ("alta suscribir", "inicio"),
-        "pt": ("inscrever", "iniciar"),
-        "it": ("iscriviti iscrivi", "inizia"),
-        "ru": ("подписаться", "старт"),
-        "uk": ("підписатися", ""),
-    },
-    Keyword.HELP: {
-        "en": ("", "help info"),
-        "de": ("", "hilfe"),
-        "fr": ("", "aide contact"),
-        "es": ("", "ayuda"),
-        "pt": ("", "ajuda"),
-        "it": ("", "aiuto"),
-        "pl": ("", "pomoc"),
-        "ru": ("", "помощь справка"),
-        "uk": ("", "допомога"),
-        "tr": ("", "yardim"),
-    },
+@attrs.frozen
+class Words:
+    """A row of the table: words of one language that ask for the same."""
+
+    wanted: Keyword
+    language: str
+    source: str
+    """Where they are documented, a key of `SOURCES`; empty: common words without a source."""
+    first: str = ""
+    """Words that say it also when more words follow: "STOP writing to me"."""
+    whole: str = ""
+    """Words that say it only as the whole message: "End", but not "End of June suits me"."""
+
+
+SOURCES = {
+    "FCC": "[47 CFR 64.1200(a)(10)]"
+    "(https://www.govinfo.gov/content/pkg/FR-2024-03-05/html/2024-04587.htm), USA",
+    "CTIA": "CTIA, Messaging Principles and Best Practices (2023), 5.1.3, and the [Short Code"
+    " Monitoring Handbook](https://usshortcodedirectory.com/ctia-short-code-monitoring-handbook/)",
+    "CWTA": "CWTA, Canadian Common Short Code Application Guidelines 3.9, by [Infobip]"
+    "(https://support.infobip.com/docs/essentials/usa-and-canada-compliance/canadian-mandatory-keyword-responses)",
+    "CST": "[CST]"
+    "(https://www.cst.gov.sa/en/RulesandSystems/RegulatoryDocuments/GeneralGuidelinesforUsers/Pages/CITCUnsubscriptiontoSMSServices.aspx),"
+    " Saudi Arabia",
+    "IYS": "IYS, the consent registry of Turkey, by [Netmera]"
+    "(https://user.netmera.com/netmera-developer-guide/integrations/via-integration/etk-rejection-via-sms)",
+    "Morgan": "Morgan, Code of Conduct of Sweden, by [Message Cloud]"
+    "(https://docs.messagecloud.com/article/201-campaign-guidance-sweden)",
+    "AWS": "[AWS](https://docs.aws.amazon.com/sms-voice/latest/userguide/keywords-required.html)",
+    "Bird": "[Bird]"
+    "(https://docs.bird.com/api/channels-api/api-reference/compliance-keywords-messages)",
+    "Braze": "[Braze](https://www.braze.com/docs/user_guide/channels/sms_mms_and_rcs/"
+    "message_features_and_optimization/keyword_processing/optin_optout)",
+    "Brevo": "[Brevo](https://help.brevo.com/hc/en-us/articles/208723209)",
+    "Sinch": "[Sinch](https://community.sinch.com/t5/Conversation-API/"
+    "Can-I-customize-opt-in-and-opt-out-keywords-for-use-with-consent/ta-p/18980)",
+    "Twilio": "[Twilio](https://www.twilio.com/help/faq/short-codes/"
+    "what-are-the-requirements-for-a-spanish-language-short-code)",
+    "Sent, Germany": "[Sent](https://www.sent.dm/resources/de_sms_guidance)",
+    "Sent, Sweden": "[Sent](https://www.sent.dm/resources/sweden-sms-guide)",
+    "Sent, Brazil": "[Sent](https://www.sent.dm/resources/brazil-sms-guide)",
+    "Sent, Portugal": "[Sent](https://www.sent.dm/resources/pt_sms_guidance)",
 }
+"""Rules of states and operators, then what gateways document. Looked up in November 2026."""
+
+_STOP, _START, _HELP = Keyword.STOP, Keyword.START, Keyword.HELP
+TABLE = (
+    Words(_STOP, "English", "FCC", "stop revoke optout unsubscribe", "quit end cancel"),
+    Words(_STOP, "English", "AWS", "opt-out", "remove"),
+    Words(_STOP, "English", "Braze", "stopall"),
+    Words(_STOP, "French", "CWTA", "arret"),
+    Words(_STOP, "French", "", "desabonner desinscrire", "arreter desabonnement"),
+    Words(_STOP, "Spanish", "Twilio", whole="alto"),
+    Words(_STOP, "Spanish", "Sinch", whole="detener salir"),
+    Words(_STOP, "Spanish", "", "baja desuscribir", "parar cancelar"),
+    Words(_STOP, "Portuguese", "Sent, Brazil", "sair", "pare"),
+    Words(_STOP, "Portuguese", "Sent, Portugal", whole="cancelar parar"),
+    Words(_STOP, "Portuguese", "", "descadastrar", "remover"),
+    Words(_STOP, "German", "Sent, Germany", "stopp", "ende"),
+    Words(_STOP, "German", "Bird", whole="halt"),
+    Words(_STOP, "German", "", "abmelden austragen", "abbestellen"),
+    Words(_STOP, "Italian", "Bird", whole="ferma"),
+    Words(_STOP, "Italian", "", "disiscriviti disiscrivi", "basta cancella"),
+    Words(_STOP, "Polish", "Bird", whole="zatrzymaj"),
+    Words(_STOP, "Polish", "", "wypisz rezygnuje", "koniec anuluj rezygnacja"),
+    Words(_STOP, "Russian", "Bird", whole="остановить"),
+    Words(_STOP, "Russian", "", "стоп отписаться отписка отпишите", "хватит отмена"),
+    Words(_STOP, "Swedish", "Morgan", "stopp"),
+    Words(_STOP, "Swedish", "Sent, Sweden", whole="avsluta"),
+    Words(_STOP, "Norwegian", "Brevo", "unsub"),
+    Words(_STOP, "Swedish, Norwegian, Danish", "", "avregistrera avmeld afmeld", "sluta slutt"),
+    Words(_STOP, "Turkish", "IYS", "ret"),
+    Words(_STOP, "Turkish", "", whole="iptal dur cik"),
+    Words(_STOP, "Chinese", "AWS", whole="td"),
+    Words(_STOP, "Chinese", "", "退订 退訂", "t 取消 停止"),
+    Words(_STOP, "Arabic", "CST", whole="غ u"),
+    Words(_STOP, "Arabic", "", "إيقاف", "توقف الغاء"),
+    Words(_STOP, "Dutch", "", "afmelden uitschrijven", "stoppen"),
+    Words(_STOP, "Czech", "", "odhlasit", "konec zrusit"),
+    Words(_STOP, "Finnish", "", "peruuta", "lopeta seis"),
+    Words(_STOP, "Ukrainian", "", "відписатися відписка", "скасувати досить"),
+    Words(_STOP, "Greek", "", "στοπ διαγραφη", "τελος"),
+    Words(_STOP, "Hebrew", "", "הסר", "עצור די"),
+    Words(_STOP, "Japanese", "", "配信停止", "停止 解除"),
+    Words(_STOP, "Korean", "", "수신거부", "중지 거부"),
+    Words(_STOP, "Vietnamese", "", "huy", "dung"),
+    Words(_STOP, "Indonesian, Malay", "", "berhenti", "batal henti"),
+    Words(_START, "English", "Braze", "unstop", "start"),
+    Words(_START, "English", "Sinch", "subscribe"),
+    Words(_START, "English", "", "resubscribe optin opt-in"),
+    Words(_START, "Spanish", "Sinch", whole="volver recibir"),
+    Words(_START, "Spanish", "", "alta suscribir", "inicio"),
+    Words(_START, "Portuguese", "Sinch", whole="voltar receber"),
+    Words(_START, "Portuguese", "", "inscrever", "iniciar"),
+    Words(_START, "German", "", "anmelden"),
+    Words(_START, "French", "", "reabonner"),
+    Words(_START, "Italian", "", "iscriviti iscrivi", "inizia"),
+    Words(_START, "Russian", "", "подписаться", "старт"),
+    Words(_START, "Ukrainian", "", "підписатися"),
+    Words(_HELP, "English", "CTIA", whole="help info"),
+    Words(_HELP, "French", "CWTA", whole="aide info"),
+    Words(_HELP, "French", "", whole="contact"),
+    Words(_HELP, "Spanish", "Twilio", whole="ayuda"),
+    Words(_HELP, "Portuguese", "Sent, Brazil", whole="ajuda"),
+    Words(_HELP, "German", "Bird", whole="hilfe"),
+    Words(_HELP, "Italian", "Bird", whole="aiuto"),
+    Words(_HELP, "Dutch", "Bird", whole="hulp"),
+    Words(_HELP, "Polish", "Bird", whole="pomocy"),
+    Words(_HELP, "Polish", "", whole="pomoc"),
+    Words(_HELP, "Russian", "Bird", whole="помощь"),
+    Words(_HELP, "Russian", "", whole="справка"),
+    Words(_HELP, "Ukrainian", "", whole="допомога"),
+    Words(_HELP, "Turkish", "", whole="yardim"),
+)
+"""What people write, without accents, as messages are compared with it."""
+
 _NO_WORD = re.compile(r"[^\w-]+|_+")
 _MAX_CHARACTERS = 1600
 _DOTLESS_I = "\u0131"  # which has no decomposition
@@ -82,25 +145,16 @@ def _fold(text: str) -> str:
     return "".join(c for c in parts if not unicodedata.combining(c)).casefold()
 
 
-_FIRST = {
-    _fold(word): wanted
-    for wanted, languages in _WORDS.items()
-    for first, _ in languages.values()
-    for word in first.split()
-}
-_WHOLE = _FIRST | {
-    _fold(word): wanted
-    for wanted, languages in _WORDS.items()
-    for _, whole in languages.values()
-    for word in whole.split()
-}
+_FIRST = {_fold(word): row.wanted for row in TABLE for word in row.first.split()}
+_WHOLE = _FIRST | {_fold(word): row.wanted for row in TABLE for word in row.whole.split()}
 
 
 def keyword(text: str) -> Keyword | None:
     """Return what a message asks for, if it is one of the words known for it.
 
     Case, accents and punctuation do not count. The word is the whole message or, where it cannot
-    begin a message that means something else, the first word of it.
+    begin a message that means something else, the first word of it. The documentation has the
+    table of words with their sources.
 
     Args:
         text: the text of an inbound message.

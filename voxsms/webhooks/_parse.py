@@ -15,7 +15,13 @@ import attrs
 import orjson
 
 from voxsms._credentials import Secret, forgetful, variable
-from voxsms.api.callbacks import CALLBACKS, Callback, CallbackSpec, UnknownCallback
+from voxsms.api.callbacks import (
+    CALLBACKS,
+    A2PDelivery,
+    Callback,
+    CallbackSpec,
+    UnknownCallback,
+)
 from voxsms.api.codec import parse_json
 from voxsms.api.decode import Unreadable, read
 from voxsms.errors import CallbackInvalid, CredentialsInvalid, SignatureInvalid
@@ -25,8 +31,14 @@ MAX_BODY = 2**20
 MAX_CALLBACKS = 1000
 """Callbacks in one post."""
 _MAX_SALT = 40
+_MAX_CONTAINERS = 20 * MAX_CALLBACKS
+"""Lists and objects in one post: to make them is what takes longest."""
 _MAX_OBJECTS = 20
 """Objects inside a callback among which its fields are looked for; it has one or two."""
+_MAX_NUMBERS = 100
+"""Numbers of one delivery: a send has no more."""
+_MAX_ID = 2**63 - 1
+"""An id is a number of a sequence (contract, section 5): 64 bits with a sign, as in databases."""
 _VARIABLES = ("VOXIMPLANT_CALLBACK_SALT", "VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
 _BY_TYPE = {spec.name: spec for spec in CALLBACKS}
 _SHARED = ("callback_id", "account_id", "type", "balance", "currency")
@@ -118,6 +130,10 @@ def _items(body: object) -> list[dict[str, object]]:
         raise TypeError(f"body is a {type(body).__name__}: pass the raw body, as bytes")
     if len(body) > MAX_BODY:
         raise CallbackInvalid(f"body: has {len(body)} bytes; at most {MAX_BODY} are read")
+    if _count_containers(body) > _MAX_CONTAINERS:
+        raise CallbackInvalid(
+            f"body: has more than {_MAX_CONTAINERS} lists and objects, which is the limit"
+        )
     try:
         data = parse_json(body)
     except orjson.JSONDecodeError as error:
@@ -137,13 +153,23 @@ def _items(body: object) -> list[dict[str, object]]:
     return cast("list[dict[str, object]]", items)
 
 
+def _count_containers(body: bytes) -> int:
+    """Return how many lists and objects a body has, or more."""
+    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:  # a text may have brackets, too
+        without_escapes = body.replace(rb"\\", b"").replace(rb"\"", b"")
+        body = b"".join(without_escapes.split(b'"')[::2])
+    return body.count(b"[") + body.count(b"{")
+
+
 def _whole(item: dict[str, object], field: str, at: int) -> int:
     """Return a whole number, digits only: what is signed must have one way to be written."""
     value = item.get(field)
     text = str(value) if type(value) is int else value
     if not isinstance(text, str) or not _DIGITS.fullmatch(text):
         raise CallbackInvalid(f"callbacks[{at}].{field}: a whole number was expected")
-    return int(text)
+    if (number := int(text)) > _MAX_ID:
+        raise CallbackInvalid(f"callbacks[{at}].{field}: is above {_MAX_ID}")
+    return number
 
 
 def _verify(item: dict[str, object], callback_id: int, at: int, secret: CallbackSecret) -> None:
@@ -168,15 +194,22 @@ def _read_known(item: dict[str, object]) -> Callback | None:
     if found is None:
         return None
     spec, fields = found
-    numbers = fields.get("destination_numbers")
-    if isinstance(numbers, str | int):
-        fields = {**fields, "destination_numbers": _split(str(numbers))}
     try:
-        return read(spec.record, {**fields, **_shared(item)})
+        return _read_by(spec, fields, item)
     except Unreadable:
-        if str(item.get("type")) in _BY_TYPE:
+        if _named(item) is not None:
             raise
         return None  # it only looked like one of ours
+
+
+def _read_by(spec: CallbackSpec, fields: dict[str, object], item: dict[str, object]) -> Callback:
+    if "destination_numbers" in fields:
+        numbers = _split(fields["destination_numbers"])
+        fields = {**fields, "destination_numbers": numbers}
+    callback = read(spec.record, {**fields, **_shared(item)})
+    if isinstance(callback, A2PDelivery) and not 0 <= callback.id <= _MAX_ID:
+        raise Unreadable("id", f"is not between 0 and {_MAX_ID}")
+    return callback
 
 
 def _read_unknown(item: dict[str, object]) -> UnknownCallback:
@@ -187,14 +220,21 @@ def _shared(item: dict[str, object]) -> dict[str, object]:
     return {name: item.get(name) for name in _SHARED}
 
 
+def _named(item: dict[str, object]) -> CallbackSpec | None:
+    """Return the row of the table that a callback's type names."""
+    name = item.get("type")
+    return _BY_TYPE.get(name) if isinstance(name, str) else None
+
+
 def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | None:
     """Find what kind of callback it is, and the object that has its fields."""
-    spec = _BY_TYPE.get(str(item.get("type")))
+    spec = _named(item)
     if spec is not None and isinstance(fields := item.get(spec.name), dict):
         return spec, _unwrap(spec, cast("dict[str, object]", fields))
+    objects = list(islice(_objects(item), _MAX_OBJECTS))
     for each in (spec,) if spec is not None else CALLBACKS:
-        for fields in islice(_objects(item), _MAX_OBJECTS):
-            if each.known_by and fields.keys() >= each.known_by:
+        for fields in objects if each.known_by else ():
+            if fields.keys() >= each.known_by:
                 return each, fields
     # Without its object a callback of a known type misses all of its fields.
     return None if spec is None else (spec, {})
@@ -216,5 +256,15 @@ def _objects(item: dict[str, object]) -> Iterator[dict[str, object]]:
                     yield cast("dict[str, object]", inner)
 
 
-def _split(numbers: str) -> list[str]:
-    return [number for number in _BETWEEN_NUMBERS.split(numbers) if number]
+def _split(numbers: object) -> object:
+    """Return the numbers of a delivery as a list, however they were written."""
+    if isinstance(numbers, str | int):
+        # No further than is needed to see that there are too many.
+        parts = _BETWEEN_NUMBERS.split(str(numbers), _MAX_NUMBERS + 1)
+        numbers = [number for number in parts if number]
+    if not isinstance(numbers, list):
+        return numbers
+    found = cast("list[object]", numbers)
+    if len(found) > _MAX_NUMBERS:
+        raise Unreadable("destination_numbers", f"has more than {_MAX_NUMBERS} numbers")
+    return [str(number) if type(number) is int else number for number in found]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from enum import StrEnum
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -21,22 +22,43 @@ from voxsms.api.phone_numbers import digits_or_text
 from voxsms.clock import Clock
 
 LEASE = timedelta(minutes=10)
-"""How long a callback may be under way before it is believed that its process died."""
+"""How long a callback may be in progress before it is believed that its process died."""
+
+
+class Taken(StrEnum):
+    """What came of taking a callback."""
+
+    YOURS = "yours"
+    """Nobody had it: act on it, then `keep` it or give it back."""
+    IN_PROGRESS = "in progress"
+    """Another is acting on it, who may yet fail: the service must post it again."""
+    HANDLED = "handled"
+    """It was acted on: nothing is to be done."""
 
 
 class Seen(Protocol):
-    """Remembers which callbacks were handled. Each method is atomic, also between processes."""
+    """Remembers which callbacks were handled. Each method is atomic, also between processes.
 
-    async def take(self, callback_id: int) -> bool:
-        """Take a callback before it is acted on; return False if it was taken before."""
+    A store of your own has these three methods; the documentation has one for Redis and one for
+    Django. After a while such as ten minutes it must let another take what a process that died had
+    taken. A slow handler may take longer than that, so what is given back is only its owner's.
+    """
+
+    async def take(self, callback_id: int, owner: str) -> Taken:
+        """Take a callback before it is acted on.
+
+        Args:
+            callback_id: the callback's id, below 2**63.
+            owner: a text of 32 characters that is new in each call; kept with what was taken.
+        """
         ...
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled."""
+        """Say that a callback was handled, even if another has taken it meanwhile."""
         ...
 
-    async def give_back(self, callback_id: int) -> None:
-        """Say that it was not: it can be taken again."""
+    async def give_back(self, callback_id: int, owner: str) -> None:
+        """Say that it was not: it can be taken again, unless another owner has taken it."""
         ...
 
 
@@ -57,31 +79,39 @@ class OptOuts(Protocol):
 
 
 class MemorySeen:
-    """Remembers for one process, and forgets with it.
+    """Remembers for one process, and forgets with it. Any thread may call it.
 
     Args:
-        limit: how many callbacks are remembered; beyond that the oldest is forgotten.
+        limit: how many handled callbacks are remembered; beyond that the oldest is forgotten.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
-        self._ids: dict[int, None] = {}
+        self._lock = threading.Lock()
+        self._owners: dict[int, str] = {}  # of those in progress
+        self._handled: dict[int, None] = {}
 
-    async def take(self, callback_id: int) -> bool:
-        """Take a callback before it is acted on; return False if it was taken before."""
-        if callback_id in self._ids:
-            return False
-        self._ids[callback_id] = None
-        if len(self._ids) > self._limit:
-            del self._ids[next(iter(self._ids))]
-        return True
+    async def take(self, callback_id: int, owner: str) -> Taken:
+        """Take a callback before it is acted on."""
+        with self._lock:
+            if callback_id in self._handled:
+                return Taken.HANDLED
+            is_yours = self._owners.setdefault(callback_id, owner) == owner
+            return Taken.YOURS if is_yours else Taken.IN_PROGRESS
 
     async def keep(self, callback_id: int) -> None:
         """Say that a callback was handled."""
+        with self._lock:
+            self._owners.pop(callback_id, None)
+            self._handled[callback_id] = None
+            if len(self._handled) > self._limit:
+                del self._handled[next(iter(self._handled))]
 
-    async def give_back(self, callback_id: int) -> None:
+    async def give_back(self, callback_id: int, owner: str) -> None:
         """Say that it was not: it can be taken again."""
-        self._ids.pop(callback_id, None)
+        with self._lock:
+            if self._owners.get(callback_id) == owner:
+                del self._owners[callback_id]
 
 
 class MemoryOptOuts:
@@ -124,10 +154,14 @@ class _File:
 
     def _open(self) -> sqlite3.Connection:
         connection = connect_private(self._path, timeout=30)
-        with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # what was acted on stays known
-        connection.execute(self._schema)
+        try:
+            with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # what was acted on stays known
+            connection.execute(self._schema)
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def close(self) -> None:
@@ -163,38 +197,48 @@ class SqliteSeen(_InFile):
         clock: for tests.
     """
 
-    _SCHEMA = (
-        "CREATE TABLE IF NOT EXISTS voxsms_seen (callback_id INTEGER PRIMARY KEY,"
-        " taken_at REAL NOT NULL, is_handled INTEGER NOT NULL DEFAULT 0)"
+    _SCHEMA = (  # no owner: it was handled
+        "CREATE TABLE IF NOT EXISTS voxsms_seen"
+        " (callback_id INTEGER PRIMARY KEY, owner TEXT, taken_at REAL NOT NULL)"
     )
 
     def __init__(self, path: str | PathLike[str], *, clock: Clock | None = None) -> None:
         super().__init__(path)
         self._time: Callable[[], float] = (clock or Clock()).time
 
-    async def take(self, callback_id: int) -> bool:
-        """Take a callback before it is acted on; return False if it was taken before."""
+    async def take(self, callback_id: int, owner: str) -> Taken:
+        """Take a callback before it is acted on."""
         now = self._time()
         taken = await self._file.run(
-            "INSERT INTO voxsms_seen (callback_id, taken_at) VALUES (?, ?)"
-            " ON CONFLICT (callback_id) DO UPDATE SET taken_at = excluded.taken_at"
-            " WHERE NOT is_handled AND taken_at < ? RETURNING callback_id",
+            "INSERT INTO voxsms_seen VALUES (?, ?, ?)"
+            " ON CONFLICT (callback_id) DO UPDATE"
+            " SET owner = excluded.owner, taken_at = excluded.taken_at"
+            " WHERE owner IS NOT NULL AND taken_at < ? RETURNING owner",
             callback_id,
+            owner,
             now,
             now - LEASE.total_seconds(),
         )
-        return bool(taken)
+        if taken:
+            return Taken.YOURS
+        found = await self._file.run(
+            "SELECT owner FROM voxsms_seen WHERE callback_id = ?", callback_id
+        )
+        return Taken.HANDLED if found == [(None,)] else Taken.IN_PROGRESS
 
     async def keep(self, callback_id: int) -> None:
         """Say that a callback was handled."""
         await self._file.run(
-            "UPDATE voxsms_seen SET is_handled = 1 WHERE callback_id = ?", callback_id
+            "INSERT INTO voxsms_seen VALUES (?, NULL, ?)"
+            " ON CONFLICT (callback_id) DO UPDATE SET owner = NULL",
+            callback_id,
+            self._time(),
         )
 
-    async def give_back(self, callback_id: int) -> None:
+    async def give_back(self, callback_id: int, owner: str) -> None:
         """Say that it was not: it can be taken again."""
         await self._file.run(
-            "DELETE FROM voxsms_seen WHERE callback_id = ? AND NOT is_handled", callback_id
+            "DELETE FROM voxsms_seen WHERE callback_id = ? AND owner = ?", callback_id, owner
         )
 
 
