@@ -224,9 +224,9 @@ async def loopback(act: Act, tls: SSLContext | None = None) -> AsyncIterator[Loo
 
 
 async def until(come_true: Callable[[], bool]) -> None:
-    """Wait, two seconds at the most, until something is so."""
-    for _ in range(1000):
+    """Wait, half a minute at the most, until something is so."""
+    for _ in range(15_000):
         if come_true():
             return
-        await asyncio.sleep(0.002)
+        await anyio.sleep(0.002)
     raise AssertionError("did not come true in time")

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from doubles import until
 
 from voxsms import (
     Budget,
@@ -124,8 +125,11 @@ def test_a_cancelled_send_is_told_and_the_client_goes_on(
             ) as client,
         ):
             sandbox.faults.add("commit_then_never")
-            with anyio.move_on_after(0.3):
-                await send(client)
+            with anyio.CancelScope() as limit:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(send, client)
+                    await until(lambda: sandbox.ledger.count == 1)
+                    limit.cancel()
             assert sandbox.ledger.count == 1
             assert (await client.get_account_info()).currency == "USD"
 

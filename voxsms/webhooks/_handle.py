@@ -51,10 +51,8 @@ async def handle(body: bytes, secret: CallbackSecret | None, handler: Handler, s
     statuses: set[int] = set()
     for callback in callbacks:
         status = await _handle_once(callback, handler, seen)
-        if status is None:
-            return (
-                _FAILED  # as it would for each that follows, after a wait where the file is locked
-            )
+        if status is None:  # nor would the rest be taken, each after a wait where a file is locked
+            return _FAILED
         statuses.add(status)
     return next((bad for bad in (_FAILED, _TRY_LATER) if bad in statuses), _OK)
 
