@@ -113,7 +113,7 @@ class Budget:
         clock: "Clock | None" = None,
     ) -> None:
         tables = [rates] if isinstance(rates, RateTable) else rates or []
-        self.max_cost = None if max_cost is None else _read_amount(max_cost)
+        self.max_cost: Decimal | None = None if max_cost is None else _read_amount(max_cost)
         self.per = per
         self.max_fragments = max_fragments
         self._clock = None if per is None else clock or _make_clock()
