@@ -1,11 +1,11 @@
 """Every block of code in the README, the documentation and the docstrings runs, on a sandbox.
 
-A page is one story: its blocks share their names, a directory of their own, the environment of an
-account, and `client`. In `python`, `await` may stand outside of functions, and a test that is shown
-is run as a test; a block that begins with `# name.py` is a file of that name. In `console` each `$`
-line is run, and what is shown below it must be printed; so must a `text` block that follows a block
-which prints. `...` stands for anything. In `sh` only what installs, tests and builds is not run
-here but by the gate; the extras that it names must exist.
+A page is one story: its blocks share their names, a directory of their own with a list
+`people.csv`, the environment of an account, and `client`. In `python`, `await` may stand outside of
+functions, and a test that is shown is run as a test; a block that begins with `# name.py` is a file
+of that name. In `console` each `$` line is run, and what is shown below it must be printed; so must
+a `text` block that follows a block which prints. `...` stands for anything. In `sh` only what
+installs, tests and builds is not run here but by the gate; the extras that it names must exist.
 """
 
 import ast
@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from sybil import Example, Sybil
+from sybil import Document, Example, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.evaluators.python import pad
 from sybil.integration.pytest import pytest_integration
@@ -61,6 +61,7 @@ class Page:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self.directory = directory
+        (directory / "people.csv").write_text("phone,name\n447443332212,Ann\n")
         self.runner = self.cleanup.enter_context(asyncio.Runner())
         client = voxsms.Client(self.sandbox.auth, self.sandbox.url)
         self.cleanup.callback(lambda: self.runner.run(client.aclose()))
@@ -169,6 +170,21 @@ def _end(namespace: Namespace) -> None:
     namespace[_PAGE].cleanup.close()
 
 
+def run_docstring(text: str) -> int:
+    """Run the blocks of a docstring that a program made, and return how many there are."""
+    document = Document(text, "a docstring")
+    for region in InDocstrings("python", run_python)(document):
+        document.add(region)
+    _begin(document.namespace)
+    try:
+        examples = list(document)
+        for example in examples:
+            example.evaluate()
+    finally:
+        _end(document.namespace)
+    return len(examples)
+
+
 pages = Sybil(
     parsers=[
         InMarkdown("python", run_python),
@@ -185,7 +201,7 @@ pages = Sybil(
 docstrings = Sybil(
     parsers=[InDocstrings("python", run_python)],
     path=str(ROOT / "voxsms"),
-    pattern="**/*.py",
+    pattern="*.py",
     document_types={".py": PythonDocStringDocument},
     setup=_begin,
     teardown=_end,

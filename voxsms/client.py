@@ -364,6 +364,11 @@ class Client:
     ) -> Resolution:
         """Return what the history says of a send in doubt: sent with ids, not sent, or still open.
 
+        .. code-block:: python
+
+            numbers = ["447443332212"]
+            try:
+                await client.a2p_send_sms(src_number="VOXSMS", dst_numbers=numbers, text="Hi")
             except voxsms.OutcomeUnknown as doubt:
                 resolution = await client.resolve(doubt)
 
@@ -385,6 +390,10 @@ class Client:
         unpriced: Literal["refuse", "allow"] = "refuse",
     ) -> Self:
         """Return a view of this client with a budget, for which the account's rates are asked.
+
+        .. code-block:: python
+
+            from datetime import timedelta
 
             sender = await client.with_budget(max_cost="25", per=timedelta(days=1))
 

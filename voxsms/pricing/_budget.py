@@ -85,7 +85,13 @@ class Budget:
     Several clients, views and outboxes may share one, in any number of tasks and threads. It counts
     what voxsms predicts, from 0 in each run of the program; the history has what was charged.
 
-        Budget(max_cost="25", per=timedelta(days=1), rates=await client.rates())
+    .. code-block:: python
+
+        from datetime import timedelta
+
+        budget = voxsms.Budget(
+            max_cost="25", per=timedelta(days=1), rates=await client.rates()
+        )
 
     Args:
         max_cost: The most that all sends together may cost, in the currency of `rates`.

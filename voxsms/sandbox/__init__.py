@@ -2,8 +2,11 @@
 
 For trying things out, for tests, for teaching, with clients in any language.
 
+.. code-block:: python
+
     async with voxsms.sandbox.serve() as sandbox:
-        async with voxsms.Client(sandbox.auth, base_url=sandbox.url) as client: ...
+        async with voxsms.Client(sandbox.auth, sandbox.url) as client:
+            await client.a2p_send_sms(src_number="VOXSMS", dst_numbers=["447443332212"], text="Hi")
         assert sandbox.ledger.count == 1
 
 `with serve() as sandbox:` does the same in a program that is not async.
