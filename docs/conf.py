@@ -89,7 +89,7 @@ def protect(plain: dict[str, list[str]], _: Sphinx, kind: str, name: str, *given
 def setup(app: Sphinx) -> None:
     """Render what comes from the program, and link public names."""
     render.write_all(HERE / "_generated")
-    app.connect("missing-reference", resolve)
     protecting = partial(protect, {})
     for priority in (400, 600):  # before napoleon, and after
         app.connect("autodoc-process-docstring", protecting, priority=priority)
+    app.connect("missing-reference", resolve)

@@ -1,11 +1,11 @@
 """Every block of code in the README, the documentation and the docstrings runs, on a sandbox.
 
-A page is one story: its blocks share their names, a directory of their own with a list
-`people.csv`, the environment of an account, and `client`. In `python`, `await` may stand outside of
-functions, and a test that is shown is run as a test; a block that begins with `# name.py` is a file
-of that name. In `console` each `$` line is run, and what is shown below it must be printed; so must
-a `text` block that follows a block which prints. `...` stands for anything. In `sh` only what
-installs, tests and builds is not run here but by the gate; the extras that it names must exist.
+A page is one story: its blocks share their names, a directory of their own, the environment of an
+account, and `client`. In `python`, `await` may stand outside of functions, and a test that is shown
+is run as a test; a block that begins with `# name.py` is a file of that name. In `console` each `$`
+line is run, and what is shown below it must be printed; so must a `text` block that follows a block
+which prints. `...` stands for anything. In `sh` only what installs, tests and builds is not run
+here but by the gate; the extras that it names must exist.
 """
 
 import ast
@@ -45,7 +45,7 @@ _OF_THE_GATE = re.compile(r"(\S*/)?(python3 -m venv|pip install|pytest|sphinx-bu
 
 
 class Page:
-    """What the blocks of a page share, from the first to the last."""
+    """What the blocks of a page share, from the first to the last; a list `people.csv`, too."""
 
     def __init__(self, namespace: Namespace) -> None:
         self.cleanup = ExitStack()
