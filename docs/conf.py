@@ -29,6 +29,7 @@ html_title = f"voxsms {version}"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_show_sourcelink = False
+html_use_index = html_domain_indices = False  # nothing links to them; there is a search
 default_role = "py:obj"  # what a docstring has in backticks is linked where it is a public name
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated", "examples"]
