@@ -215,7 +215,8 @@ def main() -> None:
         measured = table(url, given.calls, given.rounds)
     print(measured)
     if given.write:
-        tables.put("throughput", measured)
+        size = f"{given.calls:,} calls a cell, median of {given.rounds} rounds"
+        tables.put("throughput", measured, size)
 
 
 if __name__ == "__main__":

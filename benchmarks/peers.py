@@ -244,7 +244,7 @@ def main() -> None:
     measured = table()
     print(measured)
     if given.write:
-        tables.put("peers", measured)
+        tables.put("peers", measured, "one call a cell")
 
 
 if __name__ == "__main__":

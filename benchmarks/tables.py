@@ -9,14 +9,14 @@ PAGES = Path(__file__).parents[1] / "docs"
 END = "<!-- end -->"
 
 
-def put(name: str, table: str) -> None:
-    """Put a table in the place of the one that stands there, with the date and the machine."""
+def put(name: str, table: str, size: str) -> None:
+    """Put a table in the place of the one that stands there, with its size, date and machine."""
     start = f"<!-- {name} -->\n"
     (page,) = [page for page in PAGES.rglob("*.md") if start in page.read_text(encoding="utf-8")]
     before, _, rest = page.read_text(encoding="utf-8").partition(start)
     _, ended, after = rest.partition(END)
     assert ended, f"{page}: {name} has no end"
-    where = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {machine()}."
+    where = f"Measured on {datetime.now(UTC):%Y-%m-%d}: {size}, {machine()}."
     page.write_text(f"{before}{start}{table}\n\n{where}\n{END}{after}", encoding="utf-8")
 
 

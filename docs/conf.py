@@ -4,6 +4,7 @@ What the program knows is rendered from it (`render.py`), so that the pages cann
 """
 
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,7 @@ html_title = f"voxsms {version}"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_show_sourcelink = False
+html_use_index = html_domain_indices = False  # nothing links to them; there is a search
 default_role = "py:obj"  # what a docstring has in backticks is linked where it is a public name
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated", "examples"]
@@ -78,7 +80,17 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Elemen
     return found
 
 
+def protect(plain: dict[str, list[str]], _: Sphinx, kind: str, name: str, *given: object) -> None:
+    """Keep a sentence of an attribute whole that napoleon would read as `type: description`."""
+    *_others, lines = given
+    if kind in {"attribute", "data", "property"} and isinstance(lines, list):
+        lines[:] = plain.setdefault(name, [*lines])
+
+
 def setup(app: Sphinx) -> None:
     """Render what comes from the program, and link public names."""
     render.write_all(HERE / "_generated")
+    protecting = partial(protect, {})
+    for priority in (400, 600):  # before napoleon, and after
+        app.connect("autodoc-process-docstring", protecting, priority=priority)
     app.connect("missing-reference", resolve)

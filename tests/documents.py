@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from sybil import Example, Sybil
+from sybil import Document, Example, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.evaluators.python import pad
 from sybil.integration.pytest import pytest_integration
@@ -45,7 +45,7 @@ _OF_THE_GATE = re.compile(r"(\S*/)?(python3 -m venv|pip install|pytest|sphinx-bu
 
 
 class Page:
-    """What the blocks of a page share, from the first to the last."""
+    """What the blocks of a page share, from the first to the last; a list `people.csv`, too."""
 
     def __init__(self, namespace: Namespace) -> None:
         self.cleanup = ExitStack()
@@ -61,6 +61,7 @@ class Page:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self.directory = directory
+        (directory / "people.csv").write_text("phone,name\n447443332212,Ann\n")
         self.runner = self.cleanup.enter_context(asyncio.Runner())
         client = voxsms.Client(self.sandbox.auth, self.sandbox.url)
         self.cleanup.callback(lambda: self.runner.run(client.aclose()))
@@ -169,6 +170,21 @@ def _end(namespace: Namespace) -> None:
     namespace[_PAGE].cleanup.close()
 
 
+def run_docstring(text: str) -> int:
+    """Run the blocks of a docstring that a program made, and return how many there are."""
+    document = Document(text, "a docstring")
+    for region in InDocstrings("python", run_python)(document):
+        document.add(region)
+    _begin(document.namespace)
+    try:
+        examples = list(document)
+        for example in examples:
+            example.evaluate()
+    finally:
+        _end(document.namespace)
+    return len(examples)
+
+
 pages = Sybil(
     parsers=[
         InMarkdown("python", run_python),
@@ -185,7 +201,7 @@ pages = Sybil(
 docstrings = Sybil(
     parsers=[InDocstrings("python", run_python)],
     path=str(ROOT / "voxsms"),
-    pattern="**/*.py",
+    pattern="*.py",
     document_types={".py": PythonDocStringDocument},
     setup=_begin,
     teardown=_end,

@@ -1,7 +1,9 @@
 """Async client for Voximplant's SMS API that never sends twice and tells the price first.
 
+.. code-block:: python
+
     async with voxsms.Client.from_env() as client:
-        await client.send_sms_message(source="...", destination="...", sms_body="...")
+        await client.a2p_send_sms(src_number="VOXSMS", dst_numbers=["447443332212"], text="Hello")
 
 Nothing is loaded before it is used: `import voxsms` alone costs next to nothing. What the functions
 of text and pricing bring along (`Segmentation`, `Estimate`, `Room`, ...) is in `voxsms.text` and

@@ -1,8 +1,9 @@
 """The client: the table worn as methods.
 
-Each method of the table becomes a plain function of the class. A type checker infers the names,
-types and defaults of its arguments, and its result, from the method's request and reply classes; at
-run time it has that signature, so that `help()` is right too.
+Each method of the table becomes a plain function of the class, in place of the stub that its
+decorator stands on. A type checker infers the names, types and defaults of the arguments, and the
+result, from the method's request and reply classes; at run time the function has that signature and
+the table's documentation, so that `help()` is right too.
 """
 
 import logging
@@ -56,6 +57,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Row = TypeVar("Row")
 R_co = TypeVar("R_co", covariant=True)
+Stub = Callable[["Client"], None]
+"""What a decorator replaces: the name of a method, where readers look for it."""
 
 BASE_URL = "https://api.voximplant.com"
 
@@ -96,7 +99,7 @@ def _name_arguments(request_of: Callable[P, R]) -> Callable[P, R]:
     return make
 
 
-def _call(method: MethodSpec[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
+def _call(method: MethodSpec[P, R]) -> Callable[[Stub], Function[P, Coroutine[Any, Any, R]]]:
     """Make the function of a method whose answer is one record."""
     request_of = _name_arguments(method.request)
 
@@ -108,10 +111,10 @@ def _call(method: MethodSpec[P, R]) -> Function[P, Coroutine[Any, Any, R]]:
         return await client.session.call(method, request)
 
     made = _document(call, method, request_class(method), method.reply)
-    return cast("Function[P, Coroutine[Any, Any, R]]", made)
+    return lambda _: cast("Function[P, Coroutine[Any, Any, R]]", made)
 
 
-def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
+def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Callable[[Stub], Function[P, Pager[Row]]]:
     """Make the function of a method whose answer is one page of a list."""
     request_of = _name_arguments(method.request)
 
@@ -128,12 +131,12 @@ def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Function[P, Pager[Row]]:
 
     returns = GenericAlias(Pager, get_args(method.reply))
     made = _document(call, method, request_class(method), returns)
-    return cast("Function[P, Pager[Row]]", made)
+    return lambda _: cast("Function[P, Pager[Row]]", made)
 
 
 def _download(
     method: spec.AnyMethod, request_class_of: Callable[P, spec.Download]
-) -> Function[P, Coroutine[Any, Any, int]]:
+) -> Callable[[Stub], Function[P, Coroutine[Any, Any, int]]]:
     """Make the function of a method in its `output=` form, whose answer is a file."""
     request_of = _name_arguments(request_class_of)
 
@@ -145,7 +148,7 @@ def _download(
         return await client.session.download(method, request, request.path)
 
     made = _document(call, method, cast("RequestClass", request_class_of), int)
-    return cast("Function[P, Coroutine[Any, Any, int]]", made)
+    return lambda _: cast("Function[P, Coroutine[Any, Any, int]]", made)
 
 
 def _document(
@@ -212,16 +215,45 @@ class Client:
         InvalidRequest: an argument here cannot be right.
     """
 
-    send_sms_message = _call(spec.SEND_SMS_MESSAGE)
-    a2p_send_sms = _call(spec.A2P_SEND_SMS)
-    control_sms = _call(spec.CONTROL_SMS)
-    get_sms_history = _paged(spec.GET_SMS_HISTORY)
-    a2p_get_sms_history = _paged(spec.A2P_GET_SMS_HISTORY)
-    download_sms_history = _download(spec.GET_SMS_HISTORY, spec.DownloadSmsHistory)
-    download_a2p_sms_history = _download(spec.A2P_GET_SMS_HISTORY, spec.DownloadA2PSmsHistory)
-    get_phone_numbers = _paged(spec.GET_PHONE_NUMBERS)
-    get_resource_price = _call(spec.GET_RESOURCE_PRICE)
-    get_account_info = _call(spec.GET_ACCOUNT_INFO)
+    @_call(spec.SEND_SMS_MESSAGE)
+    def send_sms_message(self) -> None:
+        """Send one SMS between two numbers."""
+
+    @_call(spec.A2P_SEND_SMS)
+    def a2p_send_sms(self) -> None:
+        """Send one text from an application to up to 100 numbers."""
+
+    @_call(spec.CONTROL_SMS)
+    def control_sms(self) -> None:
+        """Enable or disable SMS for a number."""
+
+    @_paged(spec.GET_SMS_HISTORY)
+    def get_sms_history(self) -> None:
+        """Read the history of two-way messages."""
+
+    @_paged(spec.A2P_GET_SMS_HISTORY)
+    def a2p_get_sms_history(self) -> None:
+        """Read the history of A2P messages."""
+
+    @_download(spec.GET_SMS_HISTORY, spec.DownloadSmsHistory)
+    def download_sms_history(self) -> None:
+        """Download one page of the history of two-way messages as a file."""
+
+    @_download(spec.A2P_GET_SMS_HISTORY, spec.DownloadA2PSmsHistory)
+    def download_a2p_sms_history(self) -> None:
+        """Download one page of the history of A2P messages as a file."""
+
+    @_paged(spec.GET_PHONE_NUMBERS)
+    def get_phone_numbers(self) -> None:
+        """List the numbers attached to the account."""
+
+    @_call(spec.GET_RESOURCE_PRICE)
+    def get_resource_price(self) -> None:
+        """Read the prices of resources by groups of destinations."""
+
+    @_call(spec.GET_ACCOUNT_INFO)
+    def get_account_info(self) -> None:
+        """Read the account: balance, currency, what is enabled."""
 
     def __init__(
         self,
@@ -250,8 +282,8 @@ class Client:
             del base_url  # error trackers record the variables of frames; it may hold a password
             raise
         _warn_of_clear_text(base_url)
-        carrier = _transport(transport, clock)
-        self.session = Session(auth.signer(), base_url.rstrip("/"), carrier, hooks, clock, options)
+        carrier, url = _transport(transport, clock), base_url.rstrip("/")
+        self.session: Session = Session(auth.signer(), url, carrier, hooks, clock, options)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -332,6 +364,11 @@ class Client:
     ) -> Resolution:
         """Return what the history says of a send in doubt: sent with ids, not sent, or still open.
 
+        .. code-block:: python
+
+            numbers = ["447443332212"]
+            try:
+                await client.a2p_send_sms(src_number="VOXSMS", dst_numbers=numbers, text="Hi")
             except voxsms.OutcomeUnknown as doubt:
                 resolution = await client.resolve(doubt)
 
@@ -353,6 +390,10 @@ class Client:
         unpriced: Literal["refuse", "allow"] = "refuse",
     ) -> Self:
         """Return a view of this client with a budget, for which the account's rates are asked.
+
+        .. code-block:: python
+
+            from datetime import timedelta
 
             sender = await client.with_budget(max_cost="25", per=timedelta(days=1))
 

@@ -35,7 +35,7 @@ a whole phone number or a message text; the data on the attributes is whole. All
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import attrs
 
@@ -173,7 +173,7 @@ class OutcomeUnknown(_CallError):
         fragments: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(method, problem)
-        self.args = (method, problem, at, phase, numbers, source, since, fragments)
+        self.args: tuple[Any, ...] = (method, problem, at, phase, numbers, source, since, fragments)
         self.at = at
         self.phase = phase
         self.numbers = numbers

@@ -1,8 +1,18 @@
 """The pytest plugin, for everyone who has voxsms and pytest installed.
 
+.. code-block:: python
+
+    import pytest
+
+    async def send_code(client, number):
+        await client.a2p_send_sms(
+            src_number="VOXSMS", dst_numbers=[number], text="Your code is 4711"
+        )
+
     @pytest.mark.anyio  # pytest-asyncio does as well: every fixture here is sync
     async def test_a_code_is_sent(voxsms_sandbox):
-        await send_code(voxsms.Client(voxsms_sandbox.auth, voxsms_sandbox.url), "447443332212")
+        async with voxsms.Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+            await send_code(client, "447443332212")
         assert voxsms_sandbox.delivered_to("447443332212") == ["Your code is 4711"]
 
 Fixtures: `voxsms_sandbox` is new for each test and takes a millisecond, `voxsms_sandbox_module` and
@@ -172,8 +182,10 @@ def _guard() -> Generator[None]:
 def no_waiting() -> Generator[None]:
     """Take the waiting out of retries, for all clients that have no clock of their own.
 
+    .. code-block:: python
+
         with voxsms.testing.no_waiting():
-            await client.get_account_info()  # its four attempts follow one another at once
+            await client.get_account_info()  # its attempts follow one another at once
 
     What the sandbox takes its time for, such as the fault `slow`, is waited for as before.
     """
@@ -193,8 +205,12 @@ def no_waiting() -> Generator[None]:
 def serve_app(app: Callable[..., Any]) -> Generator[str]:
     """Serve an ASGI app on loopback in a thread, with its lifespan; yield its URL.
 
-        with voxsms.testing.serve_app(app) as url:
-            voxsms_sandbox.callback_url = f"{url}/voximplant/"
+    .. code-block:: python
+
+        from starlette.applications import Starlette
+
+        with voxsms.testing.serve_app(Starlette()) as url:
+            sandbox.callback_url = f"{url}/voximplant/"
 
     Raises:
         RuntimeError: its lifespan failed; the log says how.

@@ -1,12 +1,16 @@
 """The reference has every public name, and what it renders is the program's own."""
 
+import ast
 import importlib.util
+import inspect
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from documents import run_docstring
 
 import voxsms
 from voxsms.api import fault_codes, spec
@@ -59,3 +63,39 @@ def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
     assert render.error_tree().count("──") == len(render.documented()["errors"]) - 2
     for command in ("a2p", "count", "estimate", "history", "sandbox"):
         assert f"## {command}\n" in render.command_help()
+
+
+def test_what_help_shows_of_each_call_runs() -> None:
+    """Who copies the example from `help(client.a2p_send_sms)` has a call that works."""
+    names = {name for name in dir(voxsms.Client) if re.search("sms|^get_", name)}
+    assert len(names) == len(spec.TABLE) + 2  # the downloads
+    order = sorted(names, key=lambda name: name != "control_sms")  # before a number can send
+    shown = [inspect.getdoc(getattr(voxsms.Client, name)) or "" for name in order]
+    assert run_docstring("\n\n".join(shown)) == len(names)
+
+
+def test_all_code_in_docstrings_is_marked() -> None:
+    """An example that is only indented would be run by no test."""
+    marked = 0
+    for path in Path(voxsms.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(
+                node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            ):
+                continue
+            above = ""
+            for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
+                if above == ".. code-block:: python":
+                    marked += 1
+                elif above and paragraph.startswith("    ") and not above.startswith("    "):
+                    assert not _is_code(paragraph), f"{path.name}: {paragraph}"
+                above = paragraph
+    assert marked > 10
+
+
+def _is_code(paragraph: str) -> bool:
+    try:
+        ast.parse("async def example():\n" + paragraph)
+    except SyntaxError:
+        return False
+    return True

@@ -101,7 +101,7 @@ class MethodSpec(Generic[P, R]):
     roles: tuple[str, ...] = ()
     """Any one of these lets a service account call it; documentation, never checked here."""
     example: str = ""
-    """What `help()` shows of how it is called, where there is more to it than the names."""
+    """What `help()` shows of how it is called, where something has to be given."""
 
     @property
     def charges(self) -> bool:
@@ -332,7 +332,9 @@ SEND_SMS_MESSAGE = MethodSpec(
     success_result=1,
     roles=(*_STAFF, "CallsSMS"),
     example="""
-    sent = await client.send_sms_message(source=number, destination="447443332212", sms_body="Hi")
+    sent = await client.send_sms_message(
+        source="447443332211", destination="447443332212", sms_body="Hi"
+    )
     print(sent.message_id, sent.fragments_count)
 """,
 )
@@ -344,7 +346,9 @@ A2P_SEND_SMS = MethodSpec(
     sending=Sending(sender="src_number", to="dst_numbers", text="text"),
     roles=("CallsSMS",),
     example="""
-    sent = await client.a2p_send_sms(src_number="ACME", dst_numbers=numbers, text="See you")
+    sent = await client.a2p_send_sms(
+        src_number="VOXSMS", dst_numbers=["447443332212", "447443332213"], text="See you"
+    )
     sent.raise_if_failed()  # an accepted send may have refused some numbers, or all
     print(sent.result[0].message_id)  # without the line above `result` may be empty
 """,
@@ -356,6 +360,9 @@ CONTROL_SMS = MethodSpec(
     summary="Enable or disable SMS for a number",
     success_result=1,
     roles=_STAFF,
+    example="""
+    await client.control_sms(phone_number="447443332211", command="enable")
+""",
 )
 GET_SMS_HISTORY = MethodSpec(
     cmd="GetSmsHistory",
@@ -460,18 +467,20 @@ def documentation(method: AnyMethod, request: RequestClass) -> str:
     args = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
     own = [f"    {field}: {_TARGET}" for field in attrs.fields_dict(request) if field == "path"]
     roles = f"\n\nRoles: {', '.join(method.roles)}." if method.roles else ""
-    example = method.example or _show_call(method, request)
-    parts = [getdoc(request) or "", example.strip("\n"), "\n".join(["Args:", *args, *own])]
+    example = (method.example or _show_call(method, request)).strip("\n")
+    code = f".. code-block:: python\n\n{example}"
+    parts = [getdoc(request) or "", code, "\n".join(["Args:", *args, *own])]
     return "\n\n".join([*parts, _RAISED_BY_SENDS if method.charges else _RAISED]) + roles
 
 
 def _show_call(method: AnyMethod, request: RequestClass) -> str:
-    fields = attrs.fields(request)
-    needed = ", ".join(f"{field.name}=..." for field in fields if field.default is attrs.NOTHING)
-    call = f"client.{python_name(request.__name__)}({needed})"
-    if not method.paged or request is method.download:
-        return f"    result = await {call}"
-    return f"    page = await {call}  # one page\n    async for row in {call}: ...  # every row"
+    call = f"client.{python_name(request.__name__)}"
+    if request is method.download:
+        return f'    size = await {call}(output="csv", path="history.csv")'
+    if not method.paged:
+        return f"    result = await {call}()"
+    rows = f"    async for row in {call}():  # every row\n        print(row)"
+    return f"    page = await {call}()  # one page\n{rows}"
 
 
 _TARGET = "Where the file goes: a path, or an async file open for writing bytes."

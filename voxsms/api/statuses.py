@@ -1,10 +1,10 @@
 """How far a message has come: delivery statuses as a lattice.
 
-    QUEUED < DISPATCHED < UNKNOWN < DELIVERED, FAILED, EXPIRED, REJECTED, ABORTED
-
-Statuses are told in any order, by callbacks and by the history; whatever the order, the same status
-stands in the end. `UNKNOWN` and a status that the service adds later are more than being under way
-and override nothing final; what is final stays.
+`QUEUED` comes before `DISPATCHED`, that before `UNKNOWN`, and that before the final ones:
+`DELIVERED`, `FAILED`, `EXPIRED`, `REJECTED` and `ABORTED`. Statuses are told in any order, by
+callbacks and by the history; whatever the order, the same status stands in the end. `UNKNOWN` and a
+status that the service adds later are more than being under way and override nothing final; what is
+final stays.
 """
 
 from voxsms.api.models import DeliveryStatus

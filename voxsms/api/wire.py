@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
 
@@ -59,7 +59,7 @@ class WireFault(WireFaults):
         self, problem: str, trouble: Violation = Violation.INVALID, position: int | None = None
     ) -> None:
         super().__init__([self])
-        self.args = (problem, trouble, position)
+        self.args: tuple[Any, ...] = (problem, trouble, position)
         self.problem = problem
         self.violation = trouble
         self.position = position

@@ -21,7 +21,7 @@ from voxsms.api.fault_codes import Outcome
 from voxsms.clock import Clock
 from voxsms.errors import ApiError, OutcomeUnknown, VoxSmsError
 
-logger = logging.getLogger("voxsms")
+logger: logging.Logger = logging.getLogger("voxsms")
 Event = TypeVar("Event")
 
 
@@ -113,8 +113,9 @@ class CallReport:
     )
 
     def __init__(self, method: str, hooks: Hooks, clock: Clock, predicted: int | None) -> None:
-        self.attempts = 0
-        self.started = self._began = clock.monotonic()
+        self.attempts: int = 0
+        self.started: float = clock.monotonic()
+        self._began = self.started
         self._method = method
         self._hooks = hooks
         self._clock = clock

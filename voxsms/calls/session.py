@@ -67,8 +67,8 @@ class Session:
         self.hooks = hooks
         self.clock = clock
         self.options = options
-        self.service_clock = ServiceClock(clock)
-        self.retries = RetryBudget()
+        self.service_clock: ServiceClock = ServiceClock(clock)
+        self.retries: RetryBudget = RetryBudget()
         self.headers: Mapping[str, str] = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "*/*",

@@ -67,7 +67,7 @@ def _make(*, overview: bool) -> App:
     return program
 
 
-app = _make(overview=False)
+app: App = _make(overview=False)
 
 _FOR_OVERVIEW: Final[Sequence[Sequence[str]]] = ([], ["--help"], ["-h"])
 

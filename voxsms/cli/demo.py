@@ -68,7 +68,8 @@ class Story:
     """The demo as it is told, and the figures that it comes to."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.figures = Figures(Leg("two-way", 1), Leg("A2P", len(RECIPIENTS)), to_refuse=TO_REFUSE)
+        legs = Leg("two-way", 1), Leg("A2P", len(RECIPIENTS))
+        self.figures: Figures = Figures(*legs, to_refuse=TO_REFUSE)
         self._console = io.out()
         self._console.quiet = quiet
         self._step = 0

@@ -204,7 +204,7 @@ def _figures(progress: "ExportProgress") -> str:
     return f"{figures}, {timedelta(seconds=round(missing / rate))} left"
 
 
-export = App(name="export", help="Write a whole history to a file.")
+export: App = App(name="export", help="Write a whole history to a file.")
 
 
 def _add(kind: Literal["sms", "a2p"], method: AnyMethod) -> None:

@@ -23,7 +23,7 @@ Limit = Annotated[
 ]
 
 
-history = App(name="history", help="Show the history of messages.")
+history: App = App(name="history", help="Show the history of messages.")
 
 
 @history.command(name="sms")

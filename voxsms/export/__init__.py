@@ -1,5 +1,7 @@
 """The whole history into a file: every row once, or a loud error.
 
+.. code-block:: python
+
     summary = await voxsms.export_history(client, "sms", "history.parquet")
 
 The range of time is frozen, cut into windows that hold few enough rows each, and every window is

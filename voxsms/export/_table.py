@@ -43,8 +43,9 @@ class Table:
         self.layout = layout
         self.mask = mask
         self.with_rates = with_rates
-        self.columns = tuple(_columns(layout, with_rates=with_rates))
-        self.names = tuple(_TIME if c.kind is Kind.TIME else c.name for c in self.columns)
+        self.columns: tuple[Column, ...] = tuple(_columns(layout, with_rates=with_rates))
+        names = (_TIME if c.kind is Kind.TIME else c.name for c in self.columns)
+        self.names: tuple[str, ...] = tuple(names)
         self._currency: str | None = None
         self._rates: RateTable | None = None
         self._has_directions = "direction" in [column.name for column in layout.columns]

@@ -1,7 +1,10 @@
 """The outbox: a mailing that survives crashes, sends nobody a message twice and loses nobody.
 
+.. code-block:: python
+
+    rows = [("Hi Ann, we open at 9", "447443332212"), ("Hi Bob, we open at 9", "447443332213")]
     async with voxsms.Outbox.open("mailing.db") as outbox:
-        await outbox.add(rows, source="ACME", key="november")
+        await outbox.add(rows, source="VOXSMS")
         summary = await outbox.run(client)
         await outbox.reconcile(client)
 

@@ -189,8 +189,12 @@ class Outbox:
     ) -> Run:
         """Send what is pending and due, to the end: await it, or iterate over its progress.
 
-            summary = await outbox.run(client)
-            async for progress in outbox.run(client): ...
+        .. code-block:: python
+
+            async with voxsms.Outbox.open("mailing.db") as outbox:
+                summary = await outbox.run(client)
+                async for progress in outbox.run(client):
+                    print(progress.sent, "sent")
 
         It ends when nothing is left that is due, and nothing is under way any more, in this process
         or in another; with nothing lost if it ends earlier (`OutboxSummary.stopped` says why): no

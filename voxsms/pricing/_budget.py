@@ -85,7 +85,13 @@ class Budget:
     Several clients, views and outboxes may share one, in any number of tasks and threads. It counts
     what voxsms predicts, from 0 in each run of the program; the history has what was charged.
 
-        Budget(max_cost="25", per=timedelta(days=1), rates=await client.rates())
+    .. code-block:: python
+
+        from datetime import timedelta
+
+        budget = voxsms.Budget(
+            max_cost="25", per=timedelta(days=1), rates=await client.rates()
+        )
 
     Args:
         max_cost: The most that all sends together may cost, in the currency of `rates`.
@@ -113,7 +119,7 @@ class Budget:
         clock: "Clock | None" = None,
     ) -> None:
         tables = [rates] if isinstance(rates, RateTable) else rates or []
-        self.max_cost = None if max_cost is None else _read_amount(max_cost)
+        self.max_cost: Decimal | None = None if max_cost is None else _read_amount(max_cost)
         self.per = per
         self.max_fragments = max_fragments
         self._clock = None if per is None else clock or _make_clock()

@@ -1,5 +1,7 @@
 """Lists of people as offices make them: CSV of every kind and Excel workbooks, read row by row.
 
+.. code-block:: python
+
     from voxsms import recipients
 
     with recipients.read("people.csv") as people:

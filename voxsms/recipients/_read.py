@@ -199,7 +199,8 @@ class _Source:
         spell: Spell,
     ) -> None:
         self.notes: list[str] = []
-        self.region, self.strict_numbers = region, strict_numbers
+        self.region: str | None = region
+        self.strict_numbers: bool = strict_numbers
         self.spell = spell
         self._guess: str | None = None
         self._opened = opened

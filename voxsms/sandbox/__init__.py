@@ -2,8 +2,11 @@
 
 For trying things out, for tests, for teaching, with clients in any language.
 
+.. code-block:: python
+
     async with voxsms.sandbox.serve() as sandbox:
-        async with voxsms.Client(sandbox.auth, base_url=sandbox.url) as client: ...
+        async with voxsms.Client(sandbox.auth, sandbox.url) as client:
+            await client.a2p_send_sms(src_number="VOXSMS", dst_numbers=["447443332212"], text="Hi")
         assert sandbox.ledger.count == 1
 
 `with serve() as sandbox:` does the same in a program that is not async.
@@ -16,12 +19,12 @@ from typing import ParamSpec
 try:
     from voxsms.sandbox._sandbox import Sandbox, running_urls
     from voxsms.sandbox._server import ServerThread
-except ModuleNotFoundError as missing:
-    name = str(missing.name).partition(".")[0]
-    if name not in ("starlette", "uvicorn"):
+except ModuleNotFoundError as _missing:
+    _name = str(_missing.name).partition(".")[0]
+    if _name not in ("starlette", "uvicorn"):
         raise
     raise ModuleNotFoundError(
-        f"the sandbox needs {name}: pip install 'voxsms[sandbox]'", name=name
+        f"the sandbox needs {_name}: pip install 'voxsms[sandbox]'", name=_name
     ) from None
 
 from voxsms.sandbox._callbacks import CallbackPost
@@ -53,14 +56,22 @@ __all__ = [
 P = ParamSpec("P")
 
 
-def _taking(settings: Callable[P, Settings]) -> Callable[P, Sandbox]:
-    """Make `serve` take what the settings take; that is said once, there."""
+def _taking(
+    settings: Callable[P, Settings],
+) -> Callable[[Callable[[Settings], Sandbox]], Callable[P, Sandbox]]:
+    """Make a function of settings take what they are made of; that is said once, there."""
 
-    def serve(*args: P.args, **kwargs: P.kwargs) -> Sandbox:
-        """Return a sandbox to be started by `with` or `async with`; see `Settings` for the rest."""
-        return Sandbox(settings(*args, **kwargs))
+    def decorate(function: Callable[[Settings], Sandbox]) -> Callable[P, Sandbox]:
+        def serve(*args: P.args, **kwargs: P.kwargs) -> Sandbox:
+            return function(settings(*args, **kwargs))
 
-    return update_wrapper(serve, settings, assigned=(), updated=())
+        serve.__doc__ = function.__doc__
+        return update_wrapper(serve, settings, assigned=(), updated=())
+
+    return decorate
 
 
-serve = _taking(Settings)
+@_taking(Settings)
+def serve(settings: Settings) -> Sandbox:
+    """Return a sandbox to be started by `with` or `async with`; see `Settings` for the rest."""
+    return Sandbox(settings)

@@ -1,15 +1,15 @@
 """The control API: what a test in another language does to a sandbox, by HTTP, under `/sandbox/`.
 
-    curl $URL/sandbox/                                       what it is, and what time it is there
-    curl $URL/sandbox/ledger                                 what was really delivered
-    curl $URL/sandbox/callbacks                              what was posted, and answered
-    curl $URL/sandbox/faults -d script='commit_then_close*2@A2PSendSms'
-    curl $URL/sandbox/faults -d clear=true
-    curl $URL/sandbox/clock -d advance=60                    seconds
-    curl $URL/sandbox/clock -d set=2026-01-15T12:00:00Z      it stands there until -d run=true
-    curl $URL/sandbox/receive -d source=447700900123 -d destination=447443332211 -d text=STOP
-    curl $URL/sandbox/fill -d kind=a2p -d rows=1000          a history of the last two years
-    curl $URL/sandbox/reset -X POST                          as it began
+    GET /sandbox/             what it is, and what time it is there
+    GET /sandbox/ledger       what was really delivered
+    GET /sandbox/callbacks    what was posted, and answered
+    POST /sandbox/faults      `script` adds faults, `clear` removes all
+    POST /sandbox/clock       `advance` by seconds, `set` it to a time and stop it, `run` it again
+    POST /sandbox/receive     a message arrives: `source`, `destination`, `text`
+    POST /sandbox/fill        a history of the last two years: `kind`, `rows`
+    POST /sandbox/reset       as it began
+
+`docs/howto/other-languages.md` calls each of them with curl.
 
 It asks for no credentials: the money is not real. It answers no web page, though, as any page that
 a person looks at could call a server on this machine: a request with `Origin` or under a name that

@@ -61,11 +61,11 @@ class Sandbox:
     """
 
     def __init__(self, settings: Settings, server: ServerThread | None = None) -> None:
-        self.clock = SandboxClock(settings.start)
+        self.clock: SandboxClock = SandboxClock(settings.start)
         """What time it is for the service."""
-        self.ledger = Ledger()
+        self.ledger: Ledger = Ledger()
         """What was really delivered."""
-        self.faults = FaultScript(settings.faults)
+        self.faults: FaultScript = FaultScript(settings.faults)
         """What goes wrong, and when."""
         self._settings = settings
         self._service: Service | None = None

@@ -245,7 +245,7 @@ class ServerThread:
         self._files = TemporaryDirectory(prefix="voxsms-sandbox-") if tls else None
         scheme = "https" if tls else "http"
         reached = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared
-        self.url = f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
+        self.url: str = f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
         """Where it is reached from this machine; no slash at the end."""
         self._key = None if self._files is None else Path(self._files.name, "server.pem")
         if self._key is not None:

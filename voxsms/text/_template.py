@@ -1,8 +1,10 @@
 """Template: a text with fields, filled in for each recipient and kept within its fragments.
 
-    greeting = Template("Hi {name}, your code is {code}")
+.. code-block:: python
+
+    greeting = voxsms.Template("Hi {name}, your code is {code}")
     greeting.render(name="Ada", code="1234")
-    greeting.render_fitted(max_fragments=1, shrink=["name"], name=name, code=code)
+    greeting.render_fitted(max_fragments=1, shrink=["name"], name="Ada " * 50, code="1234")
 
 A field is a plain name in braces, of several words, too (`{Order no}`); `{{` and `}}` write the
 braces themselves. There is nothing else: no formats, no conversions, no attributes. So who writes a

@@ -216,7 +216,7 @@ class AiohttpTransport:
         clock: the clock that tells how long the machine slept.
     """
 
-    name = f"aiohttp/{aiohttp.__version__}"
+    name: str = f"aiohttp/{aiohttp.__version__}"
 
     def __init__(
         self,

@@ -1,11 +1,18 @@
 """What the service posts to your server: read, verified, and acted on once.
 
+.. code-block:: python
+
+    from voxsms import webhooks
+
     async def on_callback(callback):
         match callback:
-            case webhooks.InboundSms(source_number=number, sms_body=text): ...
-            case webhooks.A2PDelivery(id=message_id, status=status): ...
+            case webhooks.InboundSms(source_number=number, sms_body=text):
+                print(number, "wrote", text)
+            case webhooks.A2PDelivery(id=message_id, status=status):
+                print(message_id, "is", status)
 
-    app.mount("/voximplant", webhooks.asgi_app(on_callback, secret=secret, seen=seen))
+    secret, seen = webhooks.CallbackSecret.from_env(), webhooks.MemorySeen()
+    app = webhooks.asgi_app(on_callback, secret=secret, seen=seen)  # for `mount` of a framework
 
 The signature covers the account and the callback's id, and neither the rest of the body nor the
 time: who has seen one signed callback can post it again with another text. So each id is acted on

@@ -18,7 +18,7 @@ class Format(ABC):
     """Whether the content of a row is its own JSON, not a struct of its columns."""
     header: bytes | None = b""
     """What a file begins with if the rest is nothing but its parts, one after the other."""
-    max_rows = sys.maxsize
+    max_rows: int = sys.maxsize
     """How many rows a file holds at the most."""
 
     @abstractmethod
