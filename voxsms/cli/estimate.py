@@ -71,9 +71,12 @@ async def estimate_command(
     if json:
         facts = attrs.asdict(found, recurse=False)
         bad_rows = [row._asdict() for row in notes.bad_rows]
-        io.print_json({**facts, "bad_rows": bad_rows, "repeated": notes.repeated})
-    else:
+        told = {"bad_rows": bad_rows, "repeated": notes.repeated, "warnings": notes.warnings}
+        io.print_json({**facts, **told})
+    elif found.messages:
         _print(found)
+    if not found.messages:
+        raise Failed(f"no row could be priced: {notes.explain_no_row()}")
     if found.unpriced:
         unpriced = io.number(found.unpriced, "message")
         raise Failed(f"no price is known for {unpriced}: the total is a part of the cost")
@@ -94,9 +97,13 @@ def _estimate_numbers(
     text: str, given: list[str], rates: RateTable, numbers: Numbers, notes: Notes
 ) -> Estimate:
     found = estimate(text, given, rates, **numbers.options)
-    repeats = Repeats()
+    repeats, doubtful = Repeats(), numbers.find_doubtful("--to value")
     for place, number in enumerate(given, 1):
-        repeats.add(read_phone_number(number, numbers.region), place)
+        digits = read_phone_number(number, numbers.region)
+        repeats.add(digits, place)
+        doubtful.add(digits, place)
+    for words in doubtful.describe():
+        notes.warn_of_list(words)
     notes.tell_repeats(repeats, "--to: number {} is the same as number {}")
     return found
 

@@ -4,7 +4,7 @@ import codecs
 import io
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
 from os import PathLike
@@ -14,7 +14,13 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from voxsms.api.phone_numbers import check_region, import_phonenumbers, read_phone_number
+from voxsms.api.country_codes import DoubtfulNumbers, Spell, advise_region
+from voxsms.api.phone_numbers import (
+    check_region,
+    import_phonenumbers,
+    is_national,
+    read_phone_number,
+)
 from voxsms.masking import mask_number
 from voxsms.recipients._csv import CsvRows, is_like_number
 from voxsms.recipients._encodings import find_encoding, guess_encoding
@@ -35,8 +41,6 @@ _LOST: Final = re.compile("[\udc80-\udcff]")
 """Finds what becomes of a byte that is not of the encoding."""
 _REPLACED: Final = "\ufffd"
 _MAX_NAMED: Final = 20  # columns
-
-Spell = Callable[[str, str], str]
 
 
 def _spell_keyword(option: str, value: str) -> str:
@@ -98,7 +102,8 @@ class Recipients:
         """Read row after row."""
         at, fields = self._number_at, self._fields
         region, strict = self._source.region, self._source.strict_numbers
-        read = no_numbers = 0
+        doubtful = DoubtfulNumbers("line", self._source.spell, region, strict=strict)
+        read = no_numbers = national = 0
         for row in self._rows:
             if isinstance(row, BadRow):
                 yield row
@@ -114,15 +119,24 @@ class Recipients:
             try:
                 number = read_phone_number(cells[at], region, strict=strict)
             except ValueError as error:
-                no_numbers += 1
+                if region is None and is_national(cells[at]):
+                    national += 1
+                else:
+                    no_numbers += 1
                 problem = str(error) if cells[at].strip() else "is empty"
                 yield BadRow(line, f"{self.number_column}: {problem}")
             else:
+                doubtful.add(number, line)
                 yield Recipient(line, number, values)
         if 2 * no_numbers > read:
             option = self._source.spell("number_column", "")
             what = f'most of the column "{self.number_column}" is no phone number'
             self.notes.append(f"{what}: a wrong {option}?")
+        if national:
+            rows = f"{national:,} {'number lacks' if national == 1 else 'numbers lack'}"
+            advice = advise_region(self._source.spell)
+            self.notes.append(f"{rows} the country code, as it seems: {advice}")
+        self.notes += doubtful.describe()
 
     def _find_lost(self, cells: Sequence[str]) -> str:
         text = "\n".join(cells)
