@@ -762,6 +762,15 @@ def test_a_mailing_was_shortened_before_it_was_priced(
         assert json.loads(ran.out)["fragments"] == json.loads(ran.out)["messages"]
 
 
+def test_a_text_that_shortening_left_as_it_is(voxsms: Run, rates: str) -> None:
+    """It is said, as is a placeholder that is priced as it is written."""
+    ran = voxsms("estimate", "--accents", "Łódź {name}", "--to", BRITISH, "--rates", rates)
+    assert ran.err.splitlines() == [
+        "voxsms: the text stays as it is: to change it would save no fragment",
+        "voxsms: warning: {name} is priced as written: nothing is filled in",
+    ]
+
+
 def test_a_row_whose_text_cannot_be_cut(voxsms: Run, rates: str, recipients: Path) -> None:
     """`--fit` leaves it out and says which line, like any other bad row."""
     recipients.write_text(

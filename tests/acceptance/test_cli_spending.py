@@ -151,6 +151,19 @@ def test_a_question_in_a_thread(voxsms: Run, account: Sandbox) -> None:
 
 
 @ENABLED
+@pytest.mark.parametrize("words", [("a2p", "--from", "VOXSMS"), ("send", "--from", OWN)])
+def test_a_template_was_about_to_be_sent_as_it_is(
+    voxsms: Run, account: Sandbox, words: tuple[str, ...]
+) -> None:
+    """A `{name}` in a text is told before the message is charged."""
+    ran = voxsms(words[0], "Hi {name}", *words[1:], "--to", TO, "--dry-run")
+    assert ran.status == 0
+    told = "voxsms: warning: {name} is sent as written: nothing is filled in\n"
+    assert ran.err == told
+    assert account.ledger.count == 0
+
+
+@ENABLED
 @pytest.mark.parametrize(
     ("words", "to"),
     [

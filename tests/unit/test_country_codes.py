@@ -78,13 +78,13 @@ def test_many_doubtful_numbers() -> None:
             "but have 10 digits; mobile numbers there have 11"
         ),
         (
-            "2 numbers (lines 2, 3) were taken for Australia (+61), but have 9 digits; mobile numbers "
-            "there have 11"
+            "2 numbers (lines 2, 3) were taken for Australia (+61), but have 9 digits; mobile "
+            "numbers there have 11"
         ),
         "1 number (line 12) begins with the code of no country",
         (
-            "1 number (line 14) was taken for Denmark (+45), but has 7 digits; mobile numbers there "
-            "have 10"
+            "1 number (line 14) was taken for Denmark (+45), but has 7 digits; mobile numbers "
+            "there have 10"
         ),
         (
             "1 number (line 15) was taken for Sweden (+46), but has 7 digits; mobile numbers there "

@@ -1,6 +1,7 @@
 """`send`, `a2p`, `control`: the commands that do something to the world."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from voxsms.api import spec
 from voxsms.api.codec import bare_numbers
@@ -11,6 +12,8 @@ from voxsms.cli._errors import SENDS, Exit, InDoubt
 from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.cli._mirror import Given, mirror
 from voxsms.cli._spending import NO_LIMIT, OfSpending, Yes, check, may_send
+
+_AS_WRITTEN: Final = "is sent as written: nothing is filled in"
 
 
 @mirror(spec.SEND_SMS_MESSAGE)
@@ -31,6 +34,7 @@ async def send(
     """
     text, sends, method = words.read(), SENDS.get(), spec.SEND_SMS_MESSAGE
     given["sms_body"] = text
+    io.warn_of_placeholders(text, _AS_WRITTEN)
     async with account.client(on_outcome=sends.calls.append, **numbers.options) as client:
         to = check(client, method, given, numbers)
         if not await may_send(client, method, text, to, spending, json=json):
@@ -63,6 +67,7 @@ async def a2p(
     """
     text, sends, method = words.read(before="--to"), SENDS.get(), spec.A2P_SEND_SMS
     given["text"] = text
+    io.warn_of_placeholders(text, _AS_WRITTEN)
     async with account.client(on_outcome=sends.calls.append, **numbers.options) as client:
         to = check(client, method, given, numbers)
         if not await may_send(client, method, text, to, spending, asks=not yes, json=json):
