@@ -589,6 +589,16 @@ def test_a_list_that_excel_saved_in_russia(voxsms: Run, rates: str, recipients: 
     assert ran.out.startswith("0.0312 USD for 1 message of 1 fragment together\n")
 
 
+def test_a_list_with_a_title(voxsms: Run, rates: str, recipients: Path) -> None:
+    """The option that leaves it out is named."""
+    recipients.write_text(f"Spring campaign\nphone\n{BRITISH}\n")
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    ran = voxsms(*words)
+    assert (ran.status, ran.out) == (2, "")
+    assert "or leave the row out with --skip-rows 1 if it is a title" in ran.err
+    assert voxsms(*words, "--skip-rows", "1").out.startswith("0.0340 USD for 1 message")
+
+
 def test_a_workbook_with_national_numbers(voxsms: Run, rates: str, recipients: Path) -> None:
     """`--region` reads them, `--strict-numbers` refuses what is none; other sheets are named."""
     book = openpyxl.Workbook()

@@ -15,7 +15,7 @@ from voxsms.api.phone_numbers import is_short_code
 _MAX_PLACES: Final = 5
 _MAX_KINDS: Final = 5
 
-Spell = Callable[[str, str], str]
+Spell = Callable[[str, str | int], str]
 """Writes an option and its value, or `""`, for what a person is told."""
 
 

@@ -87,8 +87,9 @@ class Numbers:
         return DoubtfulNumbers(place, spell_option, self.region, strict=self.strict_numbers)
 
 
-def spell_option(option: str, value: str) -> str:
+def spell_option(option: str, given: str | int) -> str:
     """Write an option as it is typed."""
+    value = str(given)
     name = f"--{option.replace('_', '-')}"
     plain = _PLAIN.fullmatch(value)  # `shlex` quotes all that is not ASCII
     return f"{name} {value if plain else shlex.quote(value)}" if value else name

@@ -11,6 +11,7 @@ from typing import Annotated, BinaryIO, Final
 
 import attrs
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
@@ -61,6 +62,13 @@ class Mailing:
     sheet: Annotated[
         str | None, Parameter(help="The sheet of a workbook, if it is not the first one.")
     ] = None
+    skip_rows: Annotated[
+        int,
+        Parameter(
+            validator=Number(gte=0),
+            help="How many rows stand above the names of the columns, such as a title.",
+        ),
+    ] = 0
     strict: Annotated[
         bool,
         Parameter(

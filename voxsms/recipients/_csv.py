@@ -36,10 +36,12 @@ class CsvRows:
     delimiter: str
     """What stands between two columns: as asked for, as `sep=` says, or as most rows have it."""
 
-    def __init__(self, lines: Iterable[str], delimiter: str | None = None) -> None:
+    def __init__(
+        self, lines: Iterable[str], delimiter: str | None = None, skip_rows: int = 0
+    ) -> None:
         asked = None if delimiter is None else _check_delimiter(delimiter)
         lines = iter(lines)
-        sample = list(islice(lines, _SAMPLE))
+        sample = list(islice(lines, _SAMPLE + skip_rows))
         self._before = 0  # lines before the first one that is CSV
         said = None
         if sample:
@@ -47,6 +49,8 @@ class CsvRows:
             if said := _SEP.fullmatch(sample[0]):
                 self._before = 1
                 del sample[0]
+        self._before += len(sample[:skip_rows])
+        del sample[:skip_rows]
         self.delimiter = asked or (said[1] if said else _sniff(sample))
         self._lines: list[str] = []  # of the row that is being read
         self._rows = csv.reader(self._keep(chain(sample, lines)), delimiter=self.delimiter)

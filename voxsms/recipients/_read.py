@@ -43,7 +43,7 @@ _REPLACED: Final = "\ufffd"
 _MAX_NAMED: Final = 20  # columns
 
 
-def _spell_keyword(option: str, value: str) -> str:
+def _spell_keyword(option: str, value: str | int) -> str:
     return f"{option}={value!r}" if value else option
 
 
@@ -173,8 +173,12 @@ class Recipients:
         likely = get_close_matches(_key(name), keys, n=1) + [
             key for words in _NUMBER_WORDS for key in keys if re.search(words, key)
         ]
-        option = self._source.spell("number_column", keys[likely[0]] if likely else "")
+        source = self._source
+        option = source.spell("number_column", keys[likely[0]] if likely else "")
         advice = option if likely else f"say which has the numbers with {option}"
+        if len(columns) == 1 and not likely:
+            skip = source.spell("skip_rows", source.skip_rows + 1)
+            advice += f", or leave the row out with {skip} if it is a title"
         return self._find(name, "number_column", f": {advice}")
 
 
@@ -208,11 +212,13 @@ class _Source:
         encoding: str | None,
         delimiter: str | None,
         sheet: str | None,
+        skip_rows: int,
         region: str | None,
         strict_numbers: bool,
         spell: Spell,
     ) -> None:
         self.notes: list[str] = []
+        self.skip_rows = skip_rows
         self.region, self.strict_numbers = region, strict_numbers
         self.spell = spell
         self._guess: str | None = None
@@ -243,7 +249,7 @@ class _Source:
             whole = self._opened.enter_context(TemporaryFile())  # noqa: SIM115 - closed with the list
             whole.write(self._head)
             copyfileobj(file, whole)
-        self.rows = rows = ExcelRows(whole, sheet)
+        self.rows = rows = ExcelRows(whole, sheet, self.skip_rows)
         self._opened.callback(rows.close)
         if sheet is None and rows.others:
             others = ", ".join(rows.others)
@@ -259,7 +265,9 @@ class _Source:
         # What is not of the encoding spoils its row only: a byte becomes a lone surrogate.
         errors = "replace" if found.startswith(("utf-16", "utf-32")) else "surrogateescape"
         octets = io.BufferedReader(_Joined(self._head, file))
-        rows = CsvRows(io.TextIOWrapper(octets, found, errors, newline=""), delimiter)
+        rows = CsvRows(
+            io.TextIOWrapper(octets, found, errors, newline=""), delimiter, self.skip_rows
+        )
         self.rows, self.delimiter = rows, rows.delimiter
 
     def refuse_encoding(self, cells: Sequence[str]) -> str:
@@ -310,14 +318,15 @@ def read(
     encoding: str | None = None,
     delimiter: str | None = None,
     sheet: str | None = None,
+    skip_rows: int = 0,
     region: str | None = None,
     strict_numbers: bool = False,
     spell_option: Spell = _spell_keyword,
 ) -> Recipients:
     """Open a list of people: CSV, or an Excel workbook (`.xlsx`; extra `xlsx`).
 
-    The first row names the columns. Names are the same if they differ only in blanks around, in
-    capitals, or in how accents are composed.
+    The first row, or the first after `skip_rows`, names the columns. Names are the same if they
+    differ only in blanks around, in capitals, or in how accents are composed.
 
     Args:
         source: A path, or a file that is open for reading bytes, which stays open.
@@ -330,6 +339,8 @@ def read(
             `semicolon`, `pipe`; by default the one of these by which the rows are alike, or what a
             first line `sep=;` says.
         sheet: The sheet of a workbook; by default the first one.
+        skip_rows: How many rows (of CSV: lines) stand above the names of the columns: a title, the
+            day of the list. Empty ones need not be counted, nor a line `sep=;`.
         region: Numbers may be written as inside this country, `GB` for one (extra `phone`).
         strict_numbers: Refuse what is no possible number of its country (extra `phone`).
         spell_option: Writes an option and its value (or `""`) for what a person is told.
@@ -346,6 +357,8 @@ def read(
             import_phonenumbers()
     except ValueError as error:
         raise make_error("region", str(error)) from None
+    if skip_rows < 0:
+        raise make_error("skip_rows", f"is {skip_rows}; it must not be below 0")
     with ExitStack() as opened:
         if isinstance(source, str | PathLike):
             file: BinaryIO = opened.enter_context(Path(source).open("rb"))
@@ -357,6 +370,7 @@ def read(
             encoding=encoding,
             delimiter=delimiter,
             sheet=sheet,
+            skip_rows=skip_rows,
             region=region,
             strict_numbers=strict_numbers,
             spell=spell_option,
