@@ -184,7 +184,7 @@ class InjectedFault:
             raise ValueError(f"{self.kind} has no option {', '.join(sorted(unknown))}")
         if kind.connecting and self.method is not None:
             raise ValueError(f"{self.kind} meets the connection: it cannot choose a method")
-        known = _TYPES if self.kind in CALLBACK_KINDS else (SENDS, *METHODS)
+        known = _TYPES if self.kind in CALLBACK_KINDS else (*METHODS, SENDS)
         if self.method is not None and self.method not in known:
             raise ValueError(f"method: {self.method!r} is not one of {', '.join(known)}")
         for name, value in self.options.items():
