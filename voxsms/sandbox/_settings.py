@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -169,7 +169,8 @@ def _prices(
 ) -> tuple[ResourcePrice, ...]:
     if not isinstance(given, Mapping):
         return tuple(given)
-    prices = {_prefix(prefix): _money("prices", price) for prefix, price in given.items()}
+    added = cast("Mapping[str, Decimal | int | str]", given)
+    prices = {_prefix(prefix): _money("prices", price) for prefix, price in added.items()}
     return tuple(
         attrs.evolve(listed, price_groups=(*_without(listed, prices), *_added(first, prices)))
         for first, listed in zip(_FIRST_ADDED, PRICES, strict=True)
