@@ -238,7 +238,7 @@ def test_very_many_bad_rows(voxsms: Run, rates: str, recipients: Path) -> None:
     wrong = 'most of the column "phone" is no phone number: a wrong --number-column?'
     assert column == f"warning: {wrong}"
     assert left_out == "3,000 rows left out (2,980 of them not shown)"
-    assert last.startswith("voxsms: no row could be priced: all were left out, the first (line 2)")
+    assert last.startswith("voxsms: no row could be priced: all were left out, such as line 2: ")
     assert (ran.status, ran.out) == (1, "")
 
 
@@ -287,7 +287,7 @@ def test_all_british_numbers_had_lost_their_zero(voxsms: Run, rates: str, recipi
     assert (ran.status, ran.out) == (1, "")
     why = "phone: 770***124 is no possible number: too short for the country code 7"
     assert ran.err.splitlines()[-1] == (
-        f"voxsms: no row could be priced: all were left out, the first (line 2) as {why}"
+        f"voxsms: no row could be priced: all were left out, such as line 2: {why}"
     )
     ran = voxsms(*words, "--json")
     assert (ran.status, json.loads(ran.out)["invalid"]) == (1, 2)

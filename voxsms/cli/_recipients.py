@@ -219,7 +219,7 @@ class Notes:
         if not self.bad_rows:
             return "there is none below the names of the columns"
         first = self.bad_rows[0]
-        return f"all were left out, the first (line {first.line}) as {first.reason}"
+        return f"all were left out, such as line {first.line}: {first.reason}"
 
     def tell_repeats(self, repeats: "Repeats", words: str) -> None:
         """Say which numbers come again, and that each is counted."""
