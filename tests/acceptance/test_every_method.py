@@ -1,8 +1,9 @@
-"""Each place that must know a method of the table knows it; one that does not is named.
+"""Each place that must know a method, or a kind of file, knows it; one that does not is named.
 
-Somebody who adds a method is led from one to the next: "A ninth method" in CONTRIBUTING.md.
+Somebody who adds one is led from place to place: "A ninth method" in CONTRIBUTING.md.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -13,9 +14,12 @@ import pytest
 
 import voxsms
 from voxsms.api import spec
+from voxsms.cli import export
+from voxsms.export.formats import NAMES
 from voxsms.sandbox import Sandbox
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "methods"
+CHECKOUT = Path(__file__).parents[2]
+VECTORS = CHECKOUT / "tests" / "vectors" / "methods"
 NOT_KNOWN = 103
 _DOORS = (voxsms, voxsms.pricing)
 
@@ -78,3 +82,17 @@ async def test_a_method_that_only_the_client_knows(
         answer = await http.post(f"{voxsms_sandbox.url}/platform_api/{cmd}/", data=form)
     assert answer.status_code == 200
     assert answer.json()["error"]["code"] == NOT_KNOWN
+
+
+def test_each_kind_of_file_is_an_option_and_documented() -> None:
+    """Who looks for what an export can write finds all of it, wherever they look."""
+    choices = get_args(get_args(get_args(export.Format)[0])[0])
+    assert set(choices) == set(NAMES), "voxsms/cli/export.py: Format"
+    places = {
+        "voxsms/cli/export.py: Target": get_args(export.Target)[1].help,
+        "voxsms/export/__init__.py: path": voxsms.export_history.__doc__,
+        "docs/howto/export.md": (CHECKOUT / "docs/howto/export.md").read_text(),
+    }
+    for place, text in places.items():
+        missing = [name for name in NAMES if not re.search(rf"\.{re.escape(name)}\b", text or "")]
+        assert missing == [], f"{place} does not name these"
