@@ -41,16 +41,13 @@ class CsvRows:
     ) -> None:
         asked = None if delimiter is None else _check_delimiter(delimiter)
         lines = iter(lines)
-        sample = list(islice(lines, _SAMPLE + skip_rows))
-        self._before = 0  # lines before the first one that is CSV
-        said = None
-        if sample:
-            sample[0] = sample[0].lstrip("\ufeff")
-            if said := _SEP.fullmatch(sample[0]):
-                self._before = 1
-                del sample[0]
-        self._before += len(sample[:skip_rows])
-        del sample[:skip_rows]
+        first = next(lines, "").lstrip("\ufeff")
+        said = _SEP.fullmatch(first)
+        if not said:
+            lines = chain([first], lines)
+        skipped = sum(1 for _ in islice(lines, skip_rows))
+        self._before = bool(said) + skipped  # lines before the first one that is CSV
+        sample = list(islice(lines, _SAMPLE))
         self.delimiter = asked or (said[1] if said else _sniff(sample))
         self._lines: list[str] = []  # of the row that is being read
         self._rows = csv.reader(self._keep(chain(sample, lines)), delimiter=self.delimiter)
