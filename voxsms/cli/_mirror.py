@@ -74,7 +74,7 @@ def _parameter(method: AnyMethod, name: str, param: Param, *, needed: bool) -> S
     last = method.span is not None and name == method.span[1]
     hint, reading = _option(param.wire_type, last=last)
     if method.span is not None and isinstance(param.wire_type, wire.SenderType):
-        reading = {"converter": reader(_refuse_day)}
+        reading["converter"] = reader(_refuse_day)
     doc = (
         _doc_of_time(param, last=last) if isinstance(param.wire_type, wire.TimeType) else param.doc
     )

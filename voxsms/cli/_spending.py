@@ -72,14 +72,14 @@ Yes = Annotated[
 ]
 
 
-def check(client: Client, sending: AnyMethod, given: dict[str, Any], numbers: Numbers) -> list[str]:
+def check(client: Client, method: AnyMethod, given: dict[str, Any], numbers: Numbers) -> list[str]:
     """Return the digits of the numbers to send to; warn of those that are of another country.
 
     Raises:
         InvalidRequest: the service cannot be asked to send this.
     """
-    form = write_request(sending, sending.request(**given), client.session.options.phone)
-    to = form[sending.sending.to].split(SEPARATOR) if sending.sending else []
+    form = write_request(method, method.request(**given), client.session.options.phone)
+    to = form[method.sending.to].split(SEPARATOR) if method.sending else []
     doubtful = numbers.find_doubtful("--to value")
     for place, digits in enumerate(to, 1):
         doubtful.add(digits, place)
