@@ -261,8 +261,8 @@ COUNTRY_CODES: Final = _read_table()
 
 def find_country_code(digits: str) -> CountryCode | None:
     """Return the country code that a number begins with."""
-    ends = (2, 3, 1)
-    return next((COUNTRY_CODES[c] for n in ends if (c := digits[:n]) in COUNTRY_CODES), None)
+    get = COUNTRY_CODES.get
+    return get(digits[:2]) or get(digits[:3]) or get(digits[:1])
 
 
 class DoubtfulNumbers:
