@@ -53,10 +53,25 @@ FOREIGN: Final = re.compile(f"[^{re.escape(''.join(sorted(ALPHABET)))}]")
 _SINGLES: Final = "".join(BASIC).encode("latin-1", "ignore")
 _DOUBLES: Final = "".join(EXTENSION).encode("latin-1", "ignore")
 
-MARKS: Final = bytes(octet if octet in _SINGLES else 0xFF for octet in range(256))
+_DOUBLE: Final = 0x80
+_FOREIGN: Final = 0xFF
+
+
+def _marks() -> bytes:
+    """Return the translation that leaves basic bytes as they are and marks the others."""
+    table = bytearray([_FOREIGN]) * 256
+    for octet in _SINGLES:
+        table[octet] = octet
+    for octet in _DOUBLES:
+        table[octet] = _DOUBLE
+    return bytes(table)
+
+
+MARKS: Final = _marks()
 """A `bytes.translate` table that changes nothing in ASCII text of basic characters.
 
-CPython then returns the same object, and `is` tells at once that there is nothing to count.
+CPython then returns the same object, and `is` tells at once that there is nothing to count; where
+it does not, counting finds nothing.
 """
 
 SIGMA: Final = "\u03a3"
@@ -69,7 +84,7 @@ _CODES: Final = codecs.charmap_build(
     "\0" + _DEFAULT_ALPHABET[1:].replace(ESC, _DEFAULT_ALPHABET[0]) + "".join(EXTENSION)
 )
 _ASCII: Final = bytes(range(0x80))
-_DOUBLE: Final = b"\0" * 0x80 + b"\x80" * 0x80
+_TO_DOUBLE: Final = b"\0" * 0x80 + b"\x80" * 0x80
 
 
 def count_septets(text: str) -> int | None:
@@ -92,16 +107,21 @@ def count_greek(text: str) -> int | None:
 
 def count_latin(text: str) -> int | None:
     """Count the septets of any text; quick where it has no Greek letters."""
+    units = len(text)
+    if text.isascii():
+        octets = text.encode()
+        marked = octets.translate(MARKS)
+        if marked is octets:
+            return units
+        return None if _FOREIGN in marked else units + marked.count(_DOUBLE)
     octets = text.replace("€", "[").encode("latin-1", "ignore")
-    if len(octets) != len(text) and not _CARRIED(text):
+    if len(octets) != units and not _CARRIED(text):
         return None
-    doubles = octets.translate(None, _SINGLES)
-    if doubles and doubles.translate(None, _DOUBLES):
-        return None
-    return len(text) + len(doubles)
+    marked = octets.translate(MARKS, _SINGLES)
+    return None if _FOREIGN in marked else units + len(marked)
 
 
 def escape_map(text: str) -> bytes:
     """Return one byte for each septet of a GSM-7 text: ESC for the first of an escape pair."""
     octets, _ = codecs.charmap_encode(text, "strict", _CODES)
-    return octets.translate(_DOUBLE).replace(b"\x80", b"\x1b\x80")
+    return octets.translate(_TO_DOUBLE).replace(b"\x80", b"\x1b\x80")
