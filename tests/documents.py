@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from contextlib import ExitStack, chdir, redirect_stdout
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -120,7 +120,7 @@ def run_console(example: Example) -> None:
     assert not parts[0].strip(), "a console block begins with a command"
     for part in parts[1:]:
         command, _, shown = part.replace("\\\n", " ").partition("\n")
-        printed = _run_command(page, command)
+        printed = _run_command(page, command, may_fail="voxsms: " in shown)
         if shown.strip():
             _compare(shown, printed)
 
@@ -136,12 +136,14 @@ def run_shell(example: Example) -> None:
             _run_command(page, command)
 
 
-def _run_command(page: Page, command: str) -> str:
+def _run_command(page: Page, command: str, *, may_fail: bool = False) -> str:
+    """Return what a command of ours prints at a terminal; one that fails shows why."""
     words = shlex.split(command, comments=True)
     if words[0] == "voxsms" and not {"|", ">", "&&"} & set(words):
         printed = StringIO()
-        with page.here(), redirect_stdout(printed):
-            assert main(words[1:]) == 0, command
+        with page.here(), redirect_stdout(printed), redirect_stderr(printed):
+            status = main(words[1:])
+        assert status == 0 or may_fail, f"{command}\n{printed.getvalue()}"
         return printed.getvalue()
     return _run_shell(page, command)
 

@@ -233,11 +233,73 @@ def test_very_many_bad_rows(voxsms: Run, rates: str, recipients: Path) -> None:
     """With a wrong column all rows are bad: the first ones are told, and how many there were."""
     recipients.write_text("phone\n" + "Ada\n" * 3000)
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
-    *told, column, last = ran.err.splitlines()
+    *told, column, left_out, last = ran.err.splitlines()
     assert len(told) == 20
-    assert column == 'most of the column "phone" is no phone number: a wrong --number-column?'
-    assert last == "3,000 rows left out (2,980 of them not shown)"
-    assert ran.out == "0.0000 USD for 0 messages of 0 fragments together\n"
+    wrong = 'most of the column "phone" is no phone number: a wrong --number-column?'
+    assert column == f"warning: {wrong}"
+    assert left_out == "3,000 rows left out (2,980 of them not shown)"
+    assert last.startswith("voxsms: no row could be priced: all were left out, such as line 2: ")
+    assert (ran.status, ran.out) == (1, "")
+
+
+def test_a_list_with_nobody_in_it(voxsms: Run, rates: str, recipients: Path) -> None:
+    """It is no mailing that costs nothing."""
+    recipients.write_text("phone\n")
+    ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == (
+        "voxsms: no row could be priced: there is none below the names of the columns\n"
+    )
+
+
+LOST_ZERO = (
+    "were taken for Russia and Kazakhstan (+7), but have 10 digits; mobile numbers there have 11"
+)
+NAME_IT = "the country code or a 0 in front may be missing: name their country, such as --region GB"
+
+
+def test_excel_dropped_the_zero_of_british_numbers(
+    voxsms: Run, rates: str, recipients: Path
+) -> None:
+    """A marketer sees that they are priced as Russian, and which option reads them."""
+    recipients.write_text(f"phone\n7700900124\n7700900125\n{BRITISH}\n")
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    ran = voxsms(*words)
+    assert ran.err.splitlines() == [
+        f"warning: 2 numbers (lines 2, 3) {LOST_ZERO}",
+        f"warning: {NAME_IT}; --strict-numbers refuses impossible numbers",
+    ]
+    warned = json.loads(voxsms(*words, "--json").out)["warnings"]
+    assert warned[0] == f"2 numbers (lines 2, 3) {LOST_ZERO}"
+    ran = voxsms(*words, "--region", "GB")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("0.1020 USD for 3 messages of 3 fragments together\n")
+    ran = voxsms(*words, "--strict-numbers")
+    assert ran.out.startswith("0.0340 USD for 1 message of 1 fragment together\n")
+    assert "2 numbers lack the country code, as it seems: name their country, such as" in ran.err
+
+
+def test_all_british_numbers_had_lost_their_zero(voxsms: Run, rates: str, recipients: Path) -> None:
+    """With `--strict-numbers` there is nobody left, which is a failure and no price of 0."""
+    recipients.write_text("phone\n7700900124\n7700900125\n")
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--strict-numbers")
+    ran = voxsms(*words)
+    assert (ran.status, ran.out) == (1, "")
+    why = "phone: 770***124 is no possible number: too short for the country code 7"
+    assert ran.err.splitlines()[-1] == (
+        f"voxsms: no row could be priced: all were left out, such as line 2: {why}"
+    )
+    ran = voxsms(*words, "--json")
+    assert (ran.status, json.loads(ran.out)["invalid"]) == (1, 2)
+
+
+def test_a_number_without_country_code_was_typed(voxsms: Run, rates: str) -> None:
+    """What it was taken for is said before the price."""
+    ran = voxsms("estimate", "hi", "--to", "7700900124", BRITISH, "--rates", rates)
+    told = LOST_ZERO.replace("were", "was").replace("but have", "but has")
+    assert ran.err.splitlines()[0] == f"warning: 1 number (--to value 1) {told}"
+    ran = voxsms("estimate", "hi", "--to", "07700 900124", "--rates", rates)
+    assert ran.err.endswith("\nOr name the country, such as --region GB.\n")
 
 
 def test_a_quote_that_is_never_closed(voxsms: Run, rates: str, recipients: Path) -> None:
@@ -483,7 +545,10 @@ def test_a_column_that_is_not_that_of_the_numbers(
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json", *column)
     found = json.loads(ran.out)
     assert (found["messages"], found["invalid"]) == (1, 3)
-    assert 'most of the column "number" is no phone number: a wrong --number-column?' in ran.err
+    told = 'most of the column "number" is no phone number: a wrong --number-column?'
+    if number.startswith("07"):
+        told = "3 numbers lack the country code, as it seems: name their country, such as --region"
+    assert f"warning: {told}" in ran.err
     assert all(row["reason"].startswith("number: ") for row in found["bad_rows"])
 
 
@@ -522,6 +587,16 @@ def test_a_list_that_excel_saved_in_russia(voxsms: Run, rates: str, recipients: 
     ran = voxsms(*words, "--number-column", "Телефон", "--delimiter", "semicolon")
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.startswith("0.0312 USD for 1 message of 1 fragment together\n")
+
+
+def test_a_list_with_a_title(voxsms: Run, rates: str, recipients: Path) -> None:
+    """The option that leaves it out is named."""
+    recipients.write_text(f"Spring campaign\nphone\n{BRITISH}\n")
+    words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates)
+    ran = voxsms(*words)
+    assert (ran.status, ran.out) == (2, "")
+    assert "or leave the row out with --skip-rows 1 if it is a title" in ran.err
+    assert voxsms(*words, "--skip-rows", "1").out.startswith("0.0340 USD for 1 message")
 
 
 def test_a_workbook_with_national_numbers(voxsms: Run, rates: str, recipients: Path) -> None:
@@ -695,6 +770,15 @@ def test_a_mailing_was_shortened_before_it_was_priced(
         assert json.loads(voxsms(*command).out)["fragments"] == before
         ran = voxsms(*command, "--accents")
         assert json.loads(ran.out)["fragments"] == json.loads(ran.out)["messages"]
+
+
+def test_a_text_that_shortening_left_as_it_is(voxsms: Run, rates: str) -> None:
+    """It is said, as is a placeholder that is priced as it is written."""
+    ran = voxsms("estimate", "--accents", "Łódź {name}", "--to", BRITISH, "--rates", rates)
+    assert ran.err.splitlines() == [
+        "voxsms: the text stays as it is: to change it would save no fragment",
+        "voxsms: warning: {name} is priced as written: nothing is filled in",
+    ]
 
 
 def test_a_row_whose_text_cannot_be_cut(voxsms: Run, rates: str, recipients: Path) -> None:

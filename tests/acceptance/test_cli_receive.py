@@ -15,9 +15,13 @@ enabled = pytest.mark.voxsms_sandbox(numbers=[Number(number=OWN, sms_enabled=Tru
 def test_a_message_arrives(voxsms: Run, account: Sandbox) -> None:
     """With the sandbox's URL from the environment or as an option, with a proxy set or not."""
     ran = voxsms("receive", "+44 7443 332212", OWN, "STOP")
-    assert (ran.status, ran.out, ran.err) == (0, "arrived: message 1\n", "")
+    assert (ran.status, ran.out) == (0, "recorded: message 1\n")
+    assert ran.err == "voxsms: nothing was posted: the sandbox was started without --callback-url\n"
+    account.callback_url = url = "http://127.0.0.1:1/callbacks"
+    ran = voxsms("receive", ONE, OWN, "STOP")
+    assert ran == (0, f"arrived: message 2, to be posted to {url}\n", "")
     ran = voxsms("receive", ONE, OWN, "-", "--json", "--base-url", f"{account.url}/", stdin=b"Hi\n")
-    assert (ran.status, json.loads(ran.out)) == (0, {"message_id": 2})
+    assert (ran.status, json.loads(ran.out)) == (0, {"message_id": 3, "callback_url": url})
 
 
 @enabled

@@ -260,12 +260,13 @@ def _running(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any
 @pytest.mark.parametrize("end", [signal.SIGTERM, None])
 def test_a_client_in_any_language(end: signal.Signals | None, http: httpx.Client) -> None:
     """Whoever reads its first line can send; its last line says what was really delivered."""
-    with _running("--until-eof", "--refuse", "14155550142=385") as (process, facts):
+    words = ("--refuse", "14155550142=385", "--price", "48=0.03")
+    with _running("--until-eof", *words) as (process, facts):
         form = {
             "account_id": facts["account_id"],
             "api_key": facts["api_key"],
             "src_number": facts["sender_ids"][0],
-            "dst_numbers": "14155550101;14155550142",
+            "dst_numbers": "48512345678;14155550142",
             "text": "hello",
         }
         answer = http.post(f"{facts['url']}/platform_api/A2PSendSms/", data=form).json()
@@ -273,7 +274,7 @@ def test_a_client_in_any_language(end: signal.Signals | None, http: httpx.Client
         if end is not None:
             process.send_signal(end)
         out, err = process.communicate(timeout=20)  # which also ends its standard input
-        assert json.loads(out) == {"deliveries": 1, "fragments": 1, "charged": "0.0085"}
+        assert json.loads(out) == {"deliveries": 1, "fragments": 1, "charged": "0.03"}
         assert (process.returncode, err) == (0, "")
     with pytest.raises(httpx.ConnectError):
         http.get(facts["url"])
@@ -322,6 +323,9 @@ def test_somebody_asked_which_faults_there_are(voxsms: Run) -> None:
         (["--refuse", "14155550142"], 2, '"14155550142" is not of the form NUMBER=CODE'),
         (["--refuse", "14155550142=x"], 2, "is not of the form NUMBER=CODE"),
         (["--refuse", "Ada=385"], 2, "'***' is not a phone number"),
+        (["--price", "48"], 2, '--price: "48" is not of the form PREFIX=PRICE, such as 48=0.03'),
+        (["--price", "999=1"], 2, "--price: '999' does not begin with a country code"),
+        (["--price", "48=much"], 2, "--price: is no amount"),
         (["--rate-limit", "0"], 2, "--rate-limit: is 0; it must be above 0"),
         (["--deliver-after", "-1"], 2, "--deliver-after: is -1.0; it must not be below 0"),
         (["--port", "70000"], 2, "Must be <= 65535"),

@@ -148,3 +148,45 @@ def test_a_question_in_a_thread(voxsms: Run, account: Sandbox) -> None:
     with ThreadPoolExecutor(1) as pool:
         ran = pool.submit(lambda: voxsms(*A2P, OTHER, stdin=b"y\n")).result()
     assert (ran.status, account.ledger.count) == (0, 2)
+
+
+@ENABLED
+@pytest.mark.parametrize("words", [("a2p", "--from", "VOXSMS"), ("send", "--from", OWN)])
+def test_a_template_was_about_to_be_sent_as_it_is(
+    voxsms: Run, account: Sandbox, words: tuple[str, ...]
+) -> None:
+    """A `{name}` in a text is told before the message is charged."""
+    ran = voxsms(words[0], "Hi {name}", *words[1:], "--to", TO, "--dry-run")
+    assert ran.status == 0
+    told = "voxsms: warning: {name} is sent as written: nothing is filled in\n"
+    assert ran.err == told
+    assert account.ledger.count == 0
+
+
+@ENABLED
+@pytest.mark.parametrize(
+    ("words", "to"),
+    [
+        (("a2p", "hi", "--from", "VOXSMS", "--to"), "0.0340"),
+        (("send", "hi", "--from", OWN, "--to"), "0.0355"),
+    ],
+)
+def test_numbers_as_they_are_written_at_home(
+    voxsms: Run, account: Sandbox, words: tuple[str, ...], to: str
+) -> None:
+    """`--region` reads them; without it what they were taken for is told before all else."""
+    ran = voxsms(*words, "7700900001", "--dry-run")
+    assert ran.err.startswith(
+        "voxsms: warning: 1 number (--to value 1) was taken for Russia and Kazakhstan (+7), but"
+    )
+    ran = voxsms(*words, "7700900001", "--dry-run", "--strict-numbers")
+    assert ran.status == 2
+    assert "no possible number: too short for the country code 7. Nothing was sent." in ran.err
+    ran = voxsms(*words, "7700900001", "--dry-run", "--region", "GB")
+    assert (ran.status, ran.err) == (0, "")
+    assert f"would cost {to} USD" in ran.out
+    assert account.ledger.count == 0
+    ran = voxsms(*words, "07700 900001", "--region", "GB")
+    assert (ran.status, ran.err) == (0, "")
+    (sent,) = account.ledger.deliveries
+    assert sent.destination == TO

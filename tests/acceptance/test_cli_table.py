@@ -92,7 +92,8 @@ def test_a_word_means_one_thing_in_all_commands() -> None:
 
 def test_every_method_but_the_account_has_a_command() -> None:
     """Nothing of the table is out of reach; of the account `balance` tells what is no secret."""
-    assert METHODS.keys() - {row.cmd for row in MIRRORED.values()} == {"GetAccountInfo"}
+    missing = METHODS.keys() - {row.cmd for row in MIRRORED.values()} - {"GetAccountInfo"}
+    assert missing == set(), "voxsms/cli has no command for these (app.py, and MIRRORED here)"
 
 
 def test_the_help_of_a_list_of_choices(voxsms: Run) -> None:

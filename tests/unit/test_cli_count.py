@@ -35,7 +35,7 @@ def test_one_quote_that_doubles_the_price(voxsms: Run) -> None:
     )
     assert why == "It takes UTF-16, with 70 units in a message and not 160, for:"
     assert quote.split() == ["\u2019", "U+2019", "RIGHT", "SINGLE", "QUOTATION", "MARK", "2", "'"]
-    assert saving == "Simplified it says the same in 1 fragment:"
+    assert saving == "With --simplify it says the same in 1 fragment:"
     assert simple == CURLY.replace("\u2019", "'")
 
 
@@ -79,7 +79,7 @@ def test_another_script(voxsms: Run) -> None:
     [
         (
             "ΚΑΛΗ ΣΑΣ ΗΜΕΡΑ! " * 6,
-            "With capitals of the same shape that GSM-7 has it takes 1 fragment:",
+            "With --greek its capitals look the same and it takes 1 fragment:",
         ),
         ("Καλή σας ημέρα! " * 6, "In Greek capitals without accents it takes 1 fragment:"),
     ],
@@ -193,6 +193,46 @@ def test_a_marketer_saw_how_to_write_polish_for_half(voxsms: Run) -> None:
     assert ran.out.startswith("GSM-7, 1 fragment: ")
     assert "It was 2 fragments; 11 changes:" in ran.out
     assert "accent left off" in ran.out
+
+
+@pytest.mark.parametrize("option", [(), ("--accents",)])
+def test_a_marketer_kept_the_accents_that_cost_nothing(
+    voxsms: Run, option: tuple[str, ...]
+) -> None:
+    """No way of writing is recommended that saves no fragment, and that is said."""
+    ran = voxsms("count", *option, "Zażółć gęślą jaźń, Łukasz")
+    assert "--" not in ran.out
+    assert "z, without its accent" in ran.out
+    assert ran.out.endswith("\nNo other way of writing it saves a fragment.\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Łódź " * 20, "With --accents it loses some accents and takes 1 fragment:"),
+        ("p\u0430ypal " + "x" * 100, "With --homoglyphs it looks the same and takes 1 fragment:"),
+    ],
+)
+def test_what_saves_a_fragment_is_recommended(voxsms: Run, text: str, told: str) -> None:
+    """The option is named, and the text is shown as it would be."""
+    *_, said, shown = voxsms("count", text.strip()).out.splitlines()
+    assert said == told
+    assert shown.isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "placeholders"),
+    [
+        ("Hi {name}, {{Order no}} {name}", ["{name}", "{{Order no}}"]),
+        ('{} {"a": 1} {1} { } :-{ }', []),
+    ],
+)
+def test_a_placeholder_was_not_filled_in(voxsms: Run, text: str, placeholders: list[str]) -> None:
+    """Each is told once: what is filled in may be longer."""
+    told = [
+        f"voxsms: warning: {p} is counted as written: a value may take more" for p in placeholders
+    ]
+    assert voxsms("count", text).err.splitlines() == told
 
 
 def test_a_text_was_cut_on_the_command_line(voxsms: Run) -> None:

@@ -357,6 +357,7 @@ BAD: list[tuple[Any, Json, str]] = [
     ("days/", {"update": True, "from_date": NOON}, "from_date: must be the first second of a day"),
     ("days/", {"update": True, "to_date": NOON}, "to_date: must be the last second of a day"),
     ("all.parquet", {"excel": True}, "excel: is for CSV, and the format is parquet"),
+    ("all.parquet", {"raw": True}, "raw: is for CSV; leave it out: texts in parquet are as they"),
     ("no/such/place/all.csv", {}, "there is no directory"),
     ("here.csv", {}, "is a directory: end it with /"),
     ("pipe.csv", {}, "is no regular file"),

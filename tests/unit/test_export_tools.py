@@ -130,7 +130,8 @@ async def test_the_two_histories_could_not_be_put_under_each_other(
             rows = cells(tmp_path / f"{kind}.csv")
         else:
             rows = sheet(content)
-        assert {"processed_date", "cost", "currency"} <= rows[0].keys()
+        time = "processed_date (UTC)" if suffix == "xlsx" else "processed_date"
+        assert {time, "cost", "currency"} <= rows[0].keys()
         assert "processing_date" not in rows[0]
         names = list(rows[0])
         assert names.index("currency") == names.index("cost") + 1
@@ -315,14 +316,14 @@ async def test_a_manager_opened_the_history_in_a_spreadsheet(tmp_path: Path) -> 
         "cost": ("n", "0.0385"),
         "currency": ("text", "USD"),
         "status_id": ("text", "1"),
-        "processed_date": ("n", "46082"),
+        "processed_date (UTC)": ("n", "46082"),
         "transaction_id": ("text", "1000001"),
         "text": ("text", TEXT),
     }
     assert second["source_number"] == ("text", "ACME")
     assert second["text"] == ("text", "two\nlines _x0001_ & <b>")
-    assert third["processed_date"] == ("n", "46082")  # a day alone
-    assert fourth["processed_date"] == ("text", "1899-12-31 10:00:00")
+    assert third["processed_date (UTC)"] == ("n", "46082")  # a day alone
+    assert fourth["processed_date (UTC)"] == ("text", "1899-12-31 10:00:00")
     assert fifth["text"] == ("text", "")
     assert "transaction_id" not in fifth
 

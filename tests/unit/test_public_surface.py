@@ -129,7 +129,7 @@ def test_what_is_met_and_not_made_is_in_the_doors() -> None:
         room = getattr(voxsms, door)
         assert {*names} <= {*room.__all__}
         assert not [name for name in names if hasattr(voxsms, name)]
-    assert len(voxsms.__all__) <= 66
+    assert len(voxsms.__all__) <= 66, "raise this for the record of a new method, for nothing else"
 
 
 def names_for_type_checkers() -> dict[str, str]:

@@ -184,6 +184,38 @@ def test_a_first_line_that_is_for_excel_alone(first: str) -> None:
     assert row.line == 3
 
 
+TITLED = f"Spring campaign\n\nPhone;Name\n{ANN};Ann\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "skipped", "line"),
+    [
+        (TITLED, 1, 4),
+        (TITLED, 2, 4),
+        (f"sep=;\n{TITLED}", 1, 5),
+        (f"Spring, 2026; for\nall of us\n{TITLED[17:]}", 2, 4),
+        (f"\ufeff{TITLED}".encode(), 1, 4),
+        (workbook(["Spring campaign"], [], ["Phone", "Name"], [ANN, "Ann"]), 1, 4),
+        ("a title\n" * 70 + f"Phone;Name\n{ANN};Ann\n", 70, 72),
+    ],
+)
+def test_a_title_stood_above_the_names_of_the_columns(
+    content: str | bytes, skipped: int, line: int
+) -> None:
+    """It is left out where that is asked for; lines are those of the file."""
+    assert read(content, skip_rows=skipped) == [Recipient(line, ANN, {"Phone": ANN, "Name": "Ann"})]
+
+
+def test_how_to_leave_a_title_out_is_said() -> None:
+    """A first row with a single name may be one, also the second time."""
+    told = "number_column, or leave the row out with skip_rows={} if it is a title"
+    assert refusal(TITLED).endswith(told.format(1))
+    assert refusal(f"Made by Ann\n{TITLED}", skip_rows=1).endswith(told.format(2))
+    assert refusal(workbook(["Spring campaign"], ["Phone"])).endswith(told.format(1))
+    assert "skip_rows" not in refusal("Telefon\n")
+    assert refusal(TITLED, skip_rows=-1) == "skip_rows: is -1; it must not be below 0"
+
+
 @pytest.mark.parametrize("delimiter", ["", "tabs", '"', "\n"])
 def test_a_delimiter_that_is_none(delimiter: str) -> None:
     """The answer is in words, not in those of the csv module."""

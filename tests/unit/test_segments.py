@@ -268,6 +268,22 @@ def test_texts_longer_than_the_service_takes(char: str, times: int, count: int) 
     assert "".join(segment(text).fragments) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("ΣAΣ " * 40, 1),
+        ("[ΣAΣ]" * 40, 2),  # 7 septets each
+        ("ΣAΣ€ " * 40, 2),
+        ("Σας " * 40, 3),  # 67 code units each
+        ("ΣAΣ\0" * 40, 3),
+        ("It\u2019s " * 20, 2),
+    ],
+)
+def test_what_is_counted_in_a_way_of_its_own(text: str, count: int) -> None:
+    """Greek, with and without what takes two septets, and an apostrophe as it is typeset."""
+    assert count_fragments(text) == segment(text).fragments_count == count
+
+
 def test_encodings_are_named_as_the_field_names_them() -> None:
     """The names are those that are printed and compared."""
     assert [str(encoding) for encoding in Encoding] == ["GSM-7", "UTF-16"]

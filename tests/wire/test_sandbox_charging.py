@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
+from voxsms import Client
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.sandbox import Number, Sandbox, serve
 
@@ -124,3 +125,22 @@ def test_any_rates_are_charged_exactly(
         assert deliveries == served
         assert sandbox.ledger.charged == sum(served.values())
         assert sandbox.balance == 100 - sandbox.ledger.charged
+
+
+@pytest.mark.anyio
+async def test_a_marketer_priced_a_polish_template() -> None:
+    """Prices for further prefixes stand beside the three, in place of what a prefix had before."""
+    with serve(prices={"48": "0.03", "+30": "0.05", "44": "1"}) as sandbox:
+        async with Client(sandbox.auth, sandbox.url) as client:
+            rates = await client.rates(method="a2p_send_sms")
+            await client.a2p_send_sms(
+                src_number="VOXSMS", dst_numbers=["48512345678", "447700900123"], text="Cześć"
+            )
+    found = [rates.rate_for(n) for n in ("48512345678", "306912345678", "447700900123")]
+    assert [(rate.group, rate.price) for rate in found] == [
+        ("Poland", Decimal("0.03")),
+        ("Greece", Decimal("0.05")),
+        ("United Kingdom", 1),
+    ]
+    assert rates.rate_for("14155550101").price == Decimal("0.0085")
+    assert sandbox.ledger.charged == Decimal("1.03")

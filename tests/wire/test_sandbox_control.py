@@ -106,7 +106,7 @@ def test_the_clock_is_driven(control: Caller, voxsms_sandbox: Sandbox) -> None:
     noon = {"now": "2026-01-15T12:00:00+00:00", "stands": True}
     assert control.post("clock", set="2026-01-15T12:00:00") == noon
     assert control.post("clock", set="2026-01-15T13:00:00+01:00") == noon
-    assert control.post("clock", advance="-0.5")["now"] == "2026-01-15T11:59:59.500000+00:00"
+    assert control.post("clock", advance="0.5")["now"] == "2026-01-15T12:00:00.500000+00:00"
     assert control.post("clock", run="true")["stands"] is False
     assert control.get("clock")["stands"] is False
     control.post("reset")
@@ -116,7 +116,10 @@ def test_the_clock_is_driven(control: Caller, voxsms_sandbox: Sandbox) -> None:
 @at_noon
 def test_a_message_arrives_and_a_history_is_made_up(control: Caller) -> None:
     """As in Python."""
-    assert control.post("receive", source=ONE, destination=OWN, text="Grüße") == {"message_id": 1}
+    assert control.post("receive", source=ONE, destination=OWN, text="Grüße") == {
+        "message_id": 1,
+        "callback_url": "http://127.0.0.1:1/",
+    }
     assert control.get("callbacks") is not None
     assert control.post("fill", kind="sms", rows=5, seed=7) == {"kind": "sms", "rows": 5}
     assert control.post("fill", kind="a2p", rows=5) == {"kind": "a2p", "rows": 5}
@@ -127,6 +130,7 @@ def test_a_message_arrives_and_a_history_is_made_up(control: Caller) -> None:
     [
         ("clock", {}, "clock: give one of advance, set and run"),
         ("clock", {"advance": "1", "run": ""}, "clock: give one of advance, set and run"),
+        ("clock", {"advance": "-5"}, "advance: is -5; it must not be below 0 (`set` goes back)"),
         ("clock", {"advance": "soon"}, "advance: is not a number"),
         ("clock", {"advance": "inf"}, "the clock cannot go there: it knows the years 1970 to 9998"),
         ("clock", {"set": "0001-01-01T00:00:00+14:00"}, "the clock cannot go there"),
@@ -171,6 +175,13 @@ def test_what_is_not_there(
     answer = http.request(method, f"{voxsms_sandbox.url}/sandbox/{name}")
     assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
     assert "/sandbox/" in answer.json()["error"]
+
+
+def test_the_slash_at_the_end_was_forgotten(http: httpx.Client, voxsms_sandbox: Sandbox) -> None:
+    """`/sandbox` says what `/sandbox/` does."""
+    answer = http.get(f"{voxsms_sandbox.url}/sandbox")
+    assert answer.status_code == 200
+    assert answer.json()["url"] == voxsms_sandbox.url
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,25 @@ def test_the_fixture_is_there_without_an_import(pytester: pytest.Pytester) -> No
     )
 
 
+@pytest.mark.anyio
+@pytest.mark.voxsms_faults("commit_then_close", "commit_then_close@GetSmsHistory")
+async def test_a_lost_answer_was_not_that_of_a_price(voxsms_sandbox: Sandbox) -> None:
+    """The fault of the mark waits for the send; what a budget asks for before is answered."""
+    async with voxsms.Client(voxsms_sandbox.auth, voxsms_sandbox.url) as client:
+        careful = await client.with_budget(max_cost="1")
+        with pytest.raises(voxsms.OutcomeUnknown):
+            await careful.a2p_send_sms(
+                src_number="VOXSMS", dst_numbers=["447443332212"], text="Hello"
+            )
+        assert voxsms_sandbox.ledger.count == 1
+        (left,) = voxsms_sandbox.faults.pending
+        assert left.method == "GetSmsHistory"
+        voxsms_sandbox.faults.clear()
+        voxsms_sandbox.faults.add("rate_limited", method="sends")
+        assert (await client.get_account_info()).currency == "USD"
+        assert [fault.method for fault in voxsms_sandbox.faults.pending] == ["sends"]
+
+
 WRONG = """
 import pytest
 

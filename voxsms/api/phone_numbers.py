@@ -237,6 +237,15 @@ def _read_international(text: str) -> str:
     return digits
 
 
+def is_national(text: str) -> bool:
+    """Return whether what was refused may be a number written as inside one country."""
+    try:
+        digits = to_digits(text, national=True)
+    except ValueError:
+        return False
+    return len(digits) >= MIN_DIGITS and not digits.startswith(("00", "011"))  # dialled abroad
+
+
 def is_short_code(digits: str) -> bool:
     """Return whether this is a number inside the networks of one country, such as 12345."""
     return len(digits) <= MAX_SHORT_CODE

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Annotated, Any, Final
 import attrs
 from cyclopts import Group, Parameter
 
+from voxsms.api.country_codes import DoubtfulNumbers
 from voxsms.calls.auth import ServiceAccount
 from voxsms.client import BASE_URL, Client
 from voxsms.errors import ConnectionFailed, NotSent
 
 _GROUP = Group("Account", sort_key=10)
+_PLAIN: Final = re.compile(r"[\w.,:+-]*")
 _NOT_OF_THE_URL: Final = re.compile("prox(y|ies)|certificate", re.IGNORECASE)
 """Problems on the way there, which another URL does not solve."""
 
@@ -78,6 +81,18 @@ class Numbers:
     def options(self) -> dict[str, Any]:
         """The same for a client, a list or an estimate."""
         return attrs.asdict(self)
+
+    def find_doubtful(self, place: str) -> DoubtfulNumbers:
+        """Return what finds numbers that were taken for those of another country."""
+        return DoubtfulNumbers(place, spell_option, self.region, strict=self.strict_numbers)
+
+
+def spell_option(option: str, given: str | int) -> str:
+    """Write an option as it is typed."""
+    value = str(given)
+    name = f"--{option.replace('_', '-')}"
+    plain = _PLAIN.fullmatch(value)  # `shlex` quotes all that is not ASCII
+    return f"{name} {value if plain else shlex.quote(value)}" if value else name
 
 
 OfNumbers = Annotated[Numbers, Parameter(name="*")]

@@ -28,6 +28,8 @@ def usage_of(error: InvalidRequest, app: App, tokens: Sequence[str]) -> Usage:
     usage = Usage(f"{words}. Nothing was sent." if command in _SENDING else words)
     if "from_date" in options and any("like a date" in fault.problem for fault in error.faults):
         usage.add_note("Dates are given with --since and --until.")
+    if "region" in options and any("inside one country" in fault.problem for fault in error.faults):
+        usage.add_note("Or name the country, such as --region GB.")
     return usage
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Collection, Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -40,6 +41,7 @@ LINE_END: Final = "\u23ce"
 _WIDE: Final = 1000
 """Columns of an output that is no terminal: nothing is cut or wrapped there."""
 _STANDARD_INPUT: Final = "-"
+_PLACEHOLDER: Final = re.compile(r"\{+ ?[^\W\d][\w -]{0,30}\}+")
 
 
 # The standard streams.
@@ -157,6 +159,12 @@ OfText = Annotated[Words, Parameter(name="*")]
 """The parameters of a command that takes a text."""
 
 NO_TEXT: Final = Words()
+
+
+def warn_of_placeholders(text: str, what: str) -> None:
+    """Warn of each `{name}` in a text in which nothing is filled in; `what` says what happens."""
+    for placeholder in dict.fromkeys(_PLACEHOLDER.findall(text)):
+        complain(f"warning: {placeholder} {what}")
 
 
 def name_file(path: Path) -> str:

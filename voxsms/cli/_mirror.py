@@ -73,6 +73,8 @@ def _mirror_parameters(method: AnyMethod) -> list[Shown]:
 def _parameter(method: AnyMethod, name: str, param: Param, *, needed: bool) -> Shown:
     last = method.span is not None and name == method.span[1]
     hint, reading = _option(param.wire_type, last=last)
+    if method.span is not None and isinstance(param.wire_type, wire.SenderType):
+        reading["converter"] = reader(_refuse_day)
     doc = (
         _doc_of_time(param, last=last) if isinstance(param.wire_type, wire.TimeType) else param.doc
     )
@@ -105,8 +107,6 @@ def _option(form: wire.WireType, *, last: bool = False) -> tuple[Any, dict[str, 
     if isinstance(form, wire.TimeType):
         read = reader(lambda text: moment(text, last=last))
         return datetime, {"converter": read, "allow_leading_hyphen": True}
-    if isinstance(form, wire.SenderType):
-        return str, {"converter": reader(_sender)}
     if isinstance(form, wire.BoolType):
         return bool, {}
     return (int if isinstance(form, wire.IntType) else str), {}
@@ -125,8 +125,8 @@ def reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], ob
     return convert
 
 
-def _sender(text: str) -> str:
-    """Refuse a day: read as a number it would find nothing, without a word."""
+def _refuse_day(text: str) -> str:
+    """Refuse a day as the sender of messages: it would find none, without a word."""
     if _A_DAY.match(text):
         raise ValueError("is a date: those are given with --since and --until")
     return text

@@ -1,7 +1,6 @@
 """Commands that take a list of people: its options, how it is opened, and what is said of it."""
 
 import re
-import shlex
 import warnings
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,13 +11,14 @@ from typing import Annotated, BinaryIO, Final
 
 import attrs
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from voxsms import recipients
 from voxsms.cli import _io as io
-from voxsms.cli._account import Numbers
+from voxsms.cli._account import Numbers, spell_option
 from voxsms.cli._errors import Failed, Usage
 from voxsms.errors import InvalidRequest
 from voxsms.recipients import BadRow, Recipient, Recipients
@@ -27,7 +27,6 @@ from voxsms.text import Template
 _MAX_SHOWN: Final = 20
 """Lines of one kind that are told: if the column is wrong, all of a million rows are bad."""
 _REPORT_EVERY: Final = 1000  # rows
-_PLAIN: Final = re.compile(r"[\w.,:+-]*")
 _BRACES: Final = re.compile(r"((\{+)([^{}]*)\}+)")
 
 
@@ -63,6 +62,13 @@ class Mailing:
     sheet: Annotated[
         str | None, Parameter(help="The sheet of a workbook, if it is not the first one.")
     ] = None
+    skip_rows: Annotated[
+        int,
+        Parameter(
+            validator=Number(gte=0),
+            help="How many rows stand above the names of the columns, such as a title.",
+        ),
+    ] = 0
     strict: Annotated[
         bool,
         Parameter(
@@ -99,7 +105,7 @@ class People:
             if not read % _REPORT_EVERY:
                 self._look()
         for note in self._found.notes[told:]:
-            notes.tell(note)
+            notes.warn_of_list(note)
         notes.tell_bad()
         notes.tell_repeats(repeats, "line {}: the same number as in line {}")
 
@@ -124,7 +130,7 @@ def open_list(
         io.open_file(path) as file,
         _told_of(path),
         _progress(file, notes.console) as look,
-        recipients.read(file, fields=fields, spell_option=_spell, **options) as found,
+        recipients.read(file, fields=fields, spell_option=spell_option, **options) as found,
     ):
         for note in found.notes:
             notes.tell(f"{io.name_file(path)}: {note}", "")
@@ -144,13 +150,6 @@ def _told_of(path: Path) -> Generator[None]:
         of_option = fault.field in {"region", "delimiter", "encoding"}
         subject = f"--{fault.field}" if of_option else io.name_file(path)
         raise Usage(f"{subject}: {fault.problem}") from None
-
-
-def _spell(option: str, value: str) -> str:
-    """Write an option as it is typed."""
-    name = f"--{option.replace('_', '-')}"
-    plain = _PLAIN.fullmatch(value)  # `shlex` quotes all that is not ASCII
-    return f"{name} {value if plain else shlex.quote(value)}" if value else name
 
 
 def _warn_of_braces(text: str | Template, header: Iterable[str], notes: "Notes") -> None:
@@ -180,15 +179,22 @@ class Notes:
         """The first of them."""
         self.repeated = 0
         """Rows with the number of an earlier one."""
+        self.warnings: list[str] = []
+        """What is rather a mistake."""
 
     def tell(self, words: str, style: str = io.BAD) -> None:
         """Print a line, above the bar that shows how far it is."""
         self.console.print(Text(io.visible(words), style), soft_wrap=True)
 
     def warn(self, words: str) -> None:
-        """Say what is rather a mistake."""
+        """Say what is rather a mistake in how the command was called."""
         if self._strict:
             raise Failed(words)
+        self.warn_of_list(words)
+
+    def warn_of_list(self, words: str) -> None:
+        """Say what is rather a mistake in a list."""
+        self.warnings.append(words)
         self.tell(f"warning: {words}")
 
     def add_bad(self, row: BadRow) -> None:
@@ -207,6 +213,13 @@ class Notes:
             more = self.bad - sum(row.lines for row in self.bad_rows)
             others = f" ({more:,} of them not shown)" if more else ""
             self.tell(f"{io.number(self.bad, 'row')} left out{others}")
+
+    def explain_no_row(self) -> str:
+        """Say why nothing is left of a list."""
+        if not self.bad_rows:
+            return "there is none below the names of the columns"
+        first = self.bad_rows[0]
+        return f"all were left out, such as line {first.line}: {first.reason}"
 
     def tell_repeats(self, repeats: "Repeats", words: str) -> None:
         """Say which numbers come again, and that each is counted."""

@@ -6,6 +6,7 @@ import attrs
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from voxsms.cli import _io as io
 from voxsms.text import Message
 
 _SWITCH: Final[Any] = {"negative": (), "show_default": False}
@@ -40,6 +41,11 @@ class Shortening:
     def asked(self) -> bool:
         """Whether there is anything to do."""
         return self != AS_IT_IS
+
+    def tell_if_unchanged(self, message: Message) -> None:
+        """Say that nothing was done, and why."""
+        if self.asked and not message.changes:
+            io.complain("the text stays as it is: to change it would save no fragment")
 
     def apply(self, text: str) -> Message:
         """Return the text as it is to be; `Message.changes` tells what was done."""

@@ -12,7 +12,9 @@ from cyclopts import Parameter
 from voxsms.api import spec
 from voxsms.api.codec import write_request
 from voxsms.api.spec import AnyMethod
+from voxsms.api.wire import SEPARATOR
 from voxsms.cli import _io as io
+from voxsms.cli._account import Numbers
 from voxsms.cli._errors import Failed, Usage
 from voxsms.cli._mirror import reader
 from voxsms.client import Client
@@ -70,10 +72,25 @@ Yes = Annotated[
 ]
 
 
+def check(client: Client, method: AnyMethod, given: dict[str, Any], numbers: Numbers) -> list[str]:
+    """Return the digits of the numbers to send to; warn of those that are of another country.
+
+    Raises:
+        InvalidRequest: the service cannot be asked to send this.
+    """
+    form = write_request(method, method.request(**given), client.session.options.phone)
+    to = form[method.sending.to].split(SEPARATOR) if method.sending else []
+    doubtful = numbers.find_doubtful("--to value")
+    for place, digits in enumerate(to, 1):
+        doubtful.add(digits, place)
+    if told := doubtful.describe():
+        io.complain(f"warning: {told[0]}", "\n".join(told[1:]))
+    return to
+
+
 async def may_send(
     client: Client,
     method: AnyMethod,
-    given: dict[str, Any],
     text: str,
     numbers: list[str],
     spending: Spending,
@@ -83,15 +100,12 @@ async def may_send(
 ) -> bool:
     """Return whether to send; not after a dry run, which has been told about then.
 
-    What is wrong with the request is found before prices are asked for. With `asks` a person is
-    asked before more than one message is charged.
+    With `asks` a person is asked before more than one message is charged.
 
     Raises:
-        InvalidRequest: the service cannot be asked to send this.
         Failed: it would cost too much, or the answer to the question was no.
         Usage: nobody answered.
     """
-    write_request(method, method.request(**given), client.session.options.phone)
     fragments = count_fragments(text)
     asks = asks and fragments * len(numbers) > 1
     if not (asks or spending.needs_rates):

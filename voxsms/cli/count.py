@@ -15,6 +15,14 @@ _MARK: Final = "bold white on red"
 _MAX_NAMED: Final = 12
 _MAX_INDICES: Final = 3
 _MAX_SHOWN: Final = 20  # characters of a change
+_WAYS: Final[tuple[tuple[dict[str, Any], str], ...]] = (
+    ({}, "With --simplify it says the same in"),
+    ({"accents": True}, "With --accents it loses some accents and takes"),
+    ({"homoglyphs": True}, "With --homoglyphs it looks the same and takes"),
+    ({"greek": True}, "With --greek its capitals look the same and it takes"),
+    ({"greek": "capitals"}, "In Greek capitals without accents it takes"),
+)
+"""Ways of writing a text, those that change least first; each does what `{}` does, too."""
 _SAID: Final = {"": "nothing: it is not seen", " ": "a space", "\n": "a line end"}
 
 
@@ -23,6 +31,7 @@ def count(
 ) -> None:
     """Show the fragments that a text is cut into; each one is charged as a message."""
     message = shortening.apply(words.read())
+    io.warn_of_placeholders(message.text, "is counted as written: a value may take more")
     if json:
         io.print_json(_describe(message))
     elif message.segmentation.fragments_count:
@@ -124,12 +133,13 @@ def _print_forcing(message: Message) -> None:
     io.say("It takes UTF-16, with 70 units in a message and not 160, for:")
     table = io.Rows("", "code", "name", "at", "instead")
     kinds = _by_character(cut.forced_by)
+    saves = message.simplified(accents=True) is not message
     for places in kinds[:_MAX_NAMED]:
         first = places[0]
         shown, code = Text(io.visible(first.char), _MARK), f"U+{ord(first.char):04X}"
         at = ", ".join(str(found.index) for found in places[:_MAX_INDICES])
         more = ", ..." if len(places) > _MAX_INDICES else ""
-        table.add(shown, code, first.name, at + more, _instead(message, places))
+        table.add(shown, code, first.name, at + more, _instead(message, places, saves=saves))
     io.out().print(table)
     if len(kinds) > _MAX_NAMED:
         io.say(f"and {len(kinds) - _MAX_NAMED} other characters")
@@ -147,8 +157,11 @@ def _by_character(forced_by: tuple[ForcedBy, ...]) -> list[list[ForcedBy]]:
     return list(places.values())
 
 
-def _instead(message: Message, places: list[ForcedBy]) -> str:
-    """Return what says the same as a character, or what it passes for."""
+def _instead(message: Message, places: list[ForcedBy], *, saves: bool) -> str:
+    """Return what says the same as a character, or what it passes for.
+
+    `saves` is whether the message is shorter without accents.
+    """
     indices = {found.index for found in places}
     alike = [found.looks_like for found in message.homoglyphs if found.index in indices]
     if alike:
@@ -157,22 +170,19 @@ def _instead(message: Message, places: list[ForcedBy]) -> str:
     if suggestion is not None:
         return _SAID.get(suggestion, suggestion)
     plain = Message(char).simplified(accents=True, always=True).text
-    return "" if plain == char else f"{plain}, with --accents"
+    if plain == char:
+        return ""
+    return f"{plain}, {'with --accents' if saves else 'without its accent'}"
 
 
 def _print_saving(message: Message) -> None:
-    simple, how = message.simplified(), "Simplified it says the same in "
-    if simple is message:
-        simple, how = _in_greek_capitals(message)
-    if simple is not message:
-        fragments = io.number(simple.segmentation.fragments_count, "fragment")
-        io.say((how, ""), (fragments, io.GOOD), ":")
-        io.out().print(marked(simple.text), soft_wrap=True)
-
-
-def _in_greek_capitals(message: Message) -> tuple[Message, str]:
-    """Return what Greek takes in capitals without accents: GSM-7 has the shape of each."""
-    simple = message.simplified(greek=True)
-    if simple is not message:
-        return simple, "With capitals of the same shape that GSM-7 has it takes "
-    return message.simplified(greek="capitals"), "In Greek capitals without accents it takes "
+    """Show the first way of writing it that saves a fragment, the one that changes least."""
+    for options, how in _WAYS:
+        simple = message.simplified(**options)
+        if simple is not message:
+            fragments = io.number(simple.segmentation.fragments_count, "fragment")
+            io.say(f"{how} ", (fragments, io.GOOD), ":")
+            io.out().print(marked(simple.text), soft_wrap=True)
+            return
+    if message.segmentation.forced_by:
+        io.say("No other way of writing it saves a fragment.")

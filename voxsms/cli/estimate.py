@@ -13,7 +13,7 @@ from voxsms.api.phone_numbers import read_phone_number
 from voxsms.cli import _io as io
 from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, Account, Numbers, OfAccount, OfNumbers
 from voxsms.cli._errors import Failed, Usage
-from voxsms.cli._io import NO_TEXT, Json, OfText, open_file
+from voxsms.cli._io import NO_TEXT, Json, OfText, Words, open_file
 from voxsms.cli._recipients import NO_FILE, Mailing, Notes, People, Repeats, open_list
 from voxsms.cli._shortening import AS_IT_IS, OfShortening, Shortening
 from voxsms.cli.prices import METHOD_OF_WAY, Way
@@ -58,7 +58,7 @@ async def estimate_command(
     if mailing.template is not None:
         text = Template(mailing.template)
     else:
-        text = shortening.apply(words.read() if to is None else words.read(before="--to"))
+        text = _read_text(words, shortening, to_list=to is None)
     notes = Notes(strict=mailing.strict)
     table = await _rates(rates, way, account)
     if mailing.csv is not None:
@@ -71,12 +71,23 @@ async def estimate_command(
     if json:
         facts = attrs.asdict(found, recurse=False)
         bad_rows = [row._asdict() for row in notes.bad_rows]
-        io.print_json({**facts, "bad_rows": bad_rows, "repeated": notes.repeated})
-    else:
+        told = {"bad_rows": bad_rows, "repeated": notes.repeated, "warnings": notes.warnings}
+        io.print_json({**facts, **told})
+    elif found.messages:
         _print(found)
+    if not found.messages:
+        raise Failed(f"no row could be priced: {notes.explain_no_row()}")
     if found.unpriced:
         unpriced = io.number(found.unpriced, "message")
         raise Failed(f"no price is known for {unpriced}: the total is a part of the cost")
+
+
+def _read_text(words: Words, shortening: Shortening, *, to_list: bool) -> Message:
+    text = shortening.apply(words.read() if to_list else words.read(before="--to"))
+    shortening.tell_if_unchanged(text)
+    if not to_list:  # a list tells which of its columns are meant
+        io.warn_of_placeholders(text.text, "is priced as written: nothing is filled in")
+    return text
 
 
 async def _rates(file: Path | None, way: Way, account: Account) -> RateTable:
@@ -94,9 +105,13 @@ def _estimate_numbers(
     text: str, given: list[str], rates: RateTable, numbers: Numbers, notes: Notes
 ) -> Estimate:
     found = estimate(text, given, rates, **numbers.options)
-    repeats = Repeats()
+    repeats, doubtful = Repeats(), numbers.find_doubtful("--to value")
     for place, number in enumerate(given, 1):
-        repeats.add(read_phone_number(number, numbers.region), place)
+        digits = read_phone_number(number, numbers.region)
+        repeats.add(digits, place)
+        doubtful.add(digits, place)
+    for words in doubtful.describe():
+        notes.warn_of_list(words)
     notes.tell_repeats(repeats, "--to: number {} is the same as number {}")
     return found
 

@@ -4,7 +4,7 @@ import json as json_
 import os
 import re
 from http.client import HTTPException
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
@@ -42,15 +42,22 @@ def receive(
     answer = _post(f"{url}/sandbox/receive", urlencode(form).encode())
     if json:
         io.print_json(answer)
+    elif answer["callback_url"]:
+        io.say(
+            ("arrived", io.GOOD),
+            f": message {answer['message_id']}, to be posted to ",
+            answer["callback_url"],
+        )
     else:
-        io.say(("arrived", io.GOOD), f": message {answer['message_id']}")
+        io.say(("recorded", io.GOOD), f": message {answer['message_id']}")
+        io.complain("nothing was posted: the sandbox was started without --callback-url")
 
 
-def _post(url: str, body: bytes) -> dict[str, object]:
+def _post(url: str, body: bytes) -> dict[str, Any]:
     opener = build_opener(ProxyHandler({}))  # a sandbox is on this machine or the next one
     try:
         with opener.open(url, body, _PATIENCE) as answer:
-            found: dict[str, object] = json_.load(answer)
+            found: dict[str, Any] = json_.load(answer)
             return found
     except HTTPError as error:
         problem = _problem_in(error.read())

@@ -108,6 +108,15 @@ class Setup:
             **_SEVERAL,
         ),
     ] = None
+    prices: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--price",
+            help="What a fragment costs to numbers with a prefix, such as 48=0.03, beside the "
+            "prices for 1, 44 and 7.",
+            **_SEVERAL,
+        ),
+    ] = None
     faults: Annotated[
         str | None,
         Parameter(
@@ -144,6 +153,8 @@ class Setup:
         try:
             if self.refused is not None:
                 given["refused"] = dict(map(_refusal, self.refused))
+            if self.prices is not None:
+                given["prices"] = dict(map(_price, self.prices))
             settings: Settings = sandbox.Settings(**given)
             if self.is_new:
                 key = settings.key_file
@@ -163,7 +174,12 @@ class Setup:
 _AS_IT_COMES: Final = Setup()
 
 
-_OPTIONS: Final = {"numbers": "--number", "sender_ids": "--sender-id", "refused": "--refuse"}
+_OPTIONS: Final = {
+    "numbers": "--number",
+    "sender_ids": "--sender-id",
+    "refused": "--refuse",
+    "prices": "--price",
+}
 
 
 def _by_option(problem: str) -> str:
@@ -187,6 +203,13 @@ def _refusal(text: str) -> tuple[str, int]:
     if not (code.isascii() and code.isdigit()):
         raise Usage(f'--refuse: "{text}" is not of the form NUMBER=CODE')
     return number, int(code)
+
+
+def _price(text: str) -> tuple[str, str]:
+    prefix, equals, price = text.partition("=")
+    if not equals:
+        raise Usage(f'--price: "{text}" is not of the form PREFIX=PRICE, such as 48=0.03')
+    return prefix, price
 
 
 def _filling(text: str) -> tuple[str, int]:

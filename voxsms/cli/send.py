@@ -1,17 +1,19 @@
 """`send`, `a2p`, `control`: the commands that do something to the world."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from voxsms.api import spec
 from voxsms.api.codec import bare_numbers
 from voxsms.api.models import A2PSendSmsResult, FailedSms, SendSmsMessageResult, SmsCommand
-from voxsms.api.phone_numbers import to_digits
 from voxsms.cli import _io as io
-from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
+from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, OfAccount, OfNumbers
 from voxsms.cli._errors import SENDS, Exit, InDoubt
 from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.cli._mirror import Given, mirror
-from voxsms.cli._spending import NO_LIMIT, OfSpending, Yes, may_send
+from voxsms.cli._spending import NO_LIMIT, OfSpending, Yes, check, may_send
+
+_AS_WRITTEN: Final = "is sent as written: nothing is filled in"
 
 
 @mirror(spec.SEND_SMS_MESSAGE)
@@ -19,6 +21,7 @@ async def send(
     words: OfText = NO_TEXT,
     *,
     spending: OfSpending = NO_LIMIT,
+    numbers: OfNumbers = AS_ABROAD,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
     **given: Given,
@@ -29,10 +32,12 @@ async def send(
     rent (`voxsms numbers`) with SMS enabled (`voxsms control NUMBER enable`). A long text is cut
     into fragments, each charged as a message: `voxsms count TEXT` shows them.
     """
-    given["sms_body"], sends = words.read(), SENDS.get()
-    to_pay = (given["sms_body"], [given["destination"]], spending)
-    async with account.client(on_outcome=sends.calls.append) as client:
-        if not await may_send(client, spec.SEND_SMS_MESSAGE, given, *to_pay, json=json):
+    text, sends, method = words.read(), SENDS.get(), spec.SEND_SMS_MESSAGE
+    given["sms_body"] = text
+    io.warn_of_placeholders(text, _AS_WRITTEN)
+    async with account.client(on_outcome=sends.calls.append, **numbers.options) as client:
+        to = check(client, method, given, numbers)
+        if not await may_send(client, method, text, to, spending, json=json):
             return
         sent = await sends.watch(client.send_sms_message(**given))
         if json:
@@ -48,6 +53,7 @@ async def a2p(
     *,
     spending: OfSpending = NO_LIMIT,
     yes: Yes = False,
+    numbers: OfNumbers = AS_ABROAD,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
     **given: Given,
@@ -59,14 +65,15 @@ async def a2p(
     Before more than one message is charged you are asked; `--yes` sends without a question. For
     longer lists: `voxsms estimate --csv FILE` tells the price.
     """
-    given["text"], sends = words.read(before="--to"), SENDS.get()
-    to_pay = (given["text"], given["dst_numbers"], spending)
-    async with account.client(on_outcome=sends.calls.append) as client:
-        if not await may_send(client, spec.A2P_SEND_SMS, given, *to_pay, asks=not yes, json=json):
+    text, sends, method = words.read(before="--to"), SENDS.get(), spec.A2P_SEND_SMS
+    given["text"] = text
+    io.warn_of_placeholders(text, _AS_WRITTEN)
+    async with account.client(on_outcome=sends.calls.append, **numbers.options) as client:
+        to = check(client, method, given, numbers)
+        if not await may_send(client, method, text, to, spending, asks=not yes, json=json):
             return
         sent = await sends.watch(client.a2p_send_sms(**given))
-        asked = set(map(to_digits, given["dst_numbers"]))
-        missing = len(asked - bare_numbers((*sent.result, *sent.failed)))
+        missing = len(set(to) - bare_numbers((*sent.result, *sent.failed)))
         if missing:
             sends.status = Exit.UNKNOWN
         if json:
@@ -74,7 +81,7 @@ async def a2p(
         else:
             _print_a2p(sent)
     if missing:
-        raise InDoubt(f"the answer says nothing of {missing} of {len(asked)} numbers")
+        raise InDoubt(f"the answer says nothing of {missing} of {len(to)} numbers")
     sent.raise_if_failed()
 
 

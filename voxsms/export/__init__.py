@@ -104,7 +104,8 @@ async def export_history(
         windows_in_flight: how many windows are read at a time, each with up to four requests; fewer
             as long as the service says that it is too much.
         mask: hide numbers and texts.
-        raw: do not make CSV texts inert that a spreadsheet would run as formulas.
+        raw: do not make CSV texts inert that a spreadsheet would run as formulas; in the other
+            formats all texts are as they are.
         restart: begin again, whatever an earlier run has left.
         on_progress: called with an `ExportProgress` after each page.
 
@@ -128,8 +129,12 @@ async def export_history(
         faults += check_update(query, look_back, by_day=target.by_day)
     elif look_back is not None and not update:
         faults.append(Fault("look_back", "is of an update: it needs update=True (--update)"))
-    if excel and target is not None and not target.format.startswith("csv"):
-        faults.append(Fault("excel", f"is for CSV, and the format is {target.format}"))
+    if target is not None and not target.format.startswith("csv"):
+        if excel:
+            faults.append(Fault("excel", f"is for CSV, and the format is {target.format}"))
+        if raw:
+            problem = f"is for CSV; leave it out: texts in {target.format} are as they are"
+            faults.append(Fault("raw", problem))
     if with_rates:
         faults += check_phonenumbers()
     if client.session.is_closed:

@@ -36,17 +36,18 @@ class CsvRows:
     delimiter: str
     """What stands between two columns: as asked for, as `sep=` says, or as most rows have it."""
 
-    def __init__(self, lines: Iterable[str], delimiter: str | None = None) -> None:
+    def __init__(
+        self, lines: Iterable[str], delimiter: str | None = None, skip_rows: int = 0
+    ) -> None:
         asked = None if delimiter is None else _check_delimiter(delimiter)
         lines = iter(lines)
+        first = next(lines, "").lstrip("\ufeff")
+        said = _SEP.fullmatch(first)
+        if not said:
+            lines = chain([first], lines)
+        skipped = sum(1 for _ in islice(lines, skip_rows))
+        self._before = bool(said) + skipped  # lines before the first one that is CSV
         sample = list(islice(lines, _SAMPLE))
-        self._before = 0  # lines before the first one that is CSV
-        said = None
-        if sample:
-            sample[0] = sample[0].lstrip("\ufeff")
-            if said := _SEP.fullmatch(sample[0]):
-                self._before = 1
-                del sample[0]
         self.delimiter = asked or (said[1] if said else _sniff(sample))
         self._lines: list[str] = []  # of the row that is being read
         self._rows = csv.reader(self._keep(chain(sample, lines)), delimiter=self.delimiter)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, time
+from itertools import islice
 from typing import Any, BinaryIO, Final, Protocol
 
 from voxsms.recipients._rows import BadRow, make_error
@@ -37,7 +38,7 @@ class ExcelRows:
     others: list[str]
     """The names of the other sheets that are shown."""
 
-    def __init__(self, file: BinaryIO, sheet: str | None = None) -> None:
+    def __init__(self, file: BinaryIO, sheet: str | None = None, skip_rows: int = 0) -> None:
         openpyxl = _import_openpyxl()
         with _told_if_broken():
             self._book = openpyxl.load_workbook(file, read_only=True, data_only=True)
@@ -52,7 +53,7 @@ class ExcelRows:
         self.others = [name for name in shown if name != wanted]
         found = shown[wanted]
         found.reset_dimensions()  # some programs write a wrong size into the file
-        self._rows = _number_rows(found.iter_rows())
+        self._rows = islice(_number_rows(found.iter_rows()), skip_rows, None)
         self.header = self._read_header()
 
     def _read_header(self) -> list[str]:

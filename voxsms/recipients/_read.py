@@ -4,7 +4,7 @@ import codecs
 import io
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from difflib import get_close_matches
 from os import PathLike
@@ -14,7 +14,13 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from voxsms.api.phone_numbers import check_region, import_phonenumbers, read_phone_number
+from voxsms.api.country_codes import DoubtfulNumbers, Spell, advise_region
+from voxsms.api.phone_numbers import (
+    check_region,
+    import_phonenumbers,
+    is_national,
+    read_phone_number,
+)
 from voxsms.masking import mask_number
 from voxsms.recipients._csv import CsvRows, is_like_number
 from voxsms.recipients._encodings import find_encoding, guess_encoding
@@ -36,10 +42,8 @@ _LOST: Final = re.compile("[\udc80-\udcff]")
 _REPLACED: Final = "\ufffd"
 _MAX_NAMED: Final = 20  # columns
 
-Spell = Callable[[str, str], str]
 
-
-def _spell_keyword(option: str, value: str) -> str:
+def _spell_keyword(option: str, value: str | int) -> str:
     return f"{option}={value!r}" if value else option
 
 
@@ -98,7 +102,8 @@ class Recipients:
         """Read row after row."""
         at, fields = self._number_at, self._fields
         region, strict = self._source.region, self._source.strict_numbers
-        read = no_numbers = 0
+        doubtful = DoubtfulNumbers("line", self._source.spell, region, strict=strict)
+        read = no_numbers = national = 0
         for row in self._rows:
             if isinstance(row, BadRow):
                 yield row
@@ -114,15 +119,24 @@ class Recipients:
             try:
                 number = read_phone_number(cells[at], region, strict=strict)
             except ValueError as error:
-                no_numbers += 1
+                if region is None and is_national(cells[at]):
+                    national += 1
+                else:
+                    no_numbers += 1
                 problem = str(error) if cells[at].strip() else "is empty"
                 yield BadRow(line, f"{self.number_column}: {problem}")
             else:
+                doubtful.add(number, line)
                 yield Recipient(line, number, values)
         if 2 * no_numbers > read:
             option = self._source.spell("number_column", "")
             what = f'most of the column "{self.number_column}" is no phone number'
             self.notes.append(f"{what}: a wrong {option}?")
+        if national:
+            rows = f"{national:,} {'number lacks' if national == 1 else 'numbers lack'}"
+            advice = advise_region(self._source.spell)
+            self.notes.append(f"{rows} the country code, as it seems: {advice}")
+        self.notes += doubtful.describe()
 
     def _find_lost(self, cells: Sequence[str]) -> str:
         text = "\n".join(cells)
@@ -159,8 +173,12 @@ class Recipients:
         likely = get_close_matches(_key(name), keys, n=1) + [
             key for words in _NUMBER_WORDS for key in keys if re.search(words, key)
         ]
-        option = self._source.spell("number_column", keys[likely[0]] if likely else "")
+        source = self._source
+        option = source.spell("number_column", keys[likely[0]] if likely else "")
         advice = option if likely else f"say which has the numbers with {option}"
+        if len(columns) == 1 and not likely:
+            skip = source.spell("skip_rows", source.skip_rows + 1)
+            advice += f", or leave the row out with {skip} if it is a title"
         return self._find(name, "number_column", f": {advice}")
 
 
@@ -194,6 +212,7 @@ class _Source:
         encoding: str | None,
         delimiter: str | None,
         sheet: str | None,
+        skip_rows: int,
         region: str | None,
         strict_numbers: bool,
         spell: Spell,
@@ -201,6 +220,7 @@ class _Source:
         self.notes: list[str] = []
         self.region: str | None = region
         self.strict_numbers: bool = strict_numbers
+        self.skip_rows: int = skip_rows
         self.spell = spell
         self._guess: str | None = None
         self._opened = opened
@@ -230,7 +250,7 @@ class _Source:
             whole = self._opened.enter_context(TemporaryFile())  # noqa: SIM115 - closed with the list
             whole.write(self._head)
             copyfileobj(file, whole)
-        self.rows = rows = ExcelRows(whole, sheet)
+        self.rows = rows = ExcelRows(whole, sheet, self.skip_rows)
         self._opened.callback(rows.close)
         if sheet is None and rows.others:
             others = ", ".join(rows.others)
@@ -246,7 +266,9 @@ class _Source:
         # What is not of the encoding spoils its row only: a byte becomes a lone surrogate.
         errors = "replace" if found.startswith(("utf-16", "utf-32")) else "surrogateescape"
         octets = io.BufferedReader(_Joined(self._head, file))
-        rows = CsvRows(io.TextIOWrapper(octets, found, errors, newline=""), delimiter)
+        rows = CsvRows(
+            io.TextIOWrapper(octets, found, errors, newline=""), delimiter, self.skip_rows
+        )
         self.rows, self.delimiter = rows, rows.delimiter
 
     def refuse_encoding(self, cells: Sequence[str]) -> str:
@@ -297,14 +319,15 @@ def read(
     encoding: str | None = None,
     delimiter: str | None = None,
     sheet: str | None = None,
+    skip_rows: int = 0,
     region: str | None = None,
     strict_numbers: bool = False,
     spell_option: Spell = _spell_keyword,
 ) -> Recipients:
     """Open a list of people: CSV, or an Excel workbook (`.xlsx`; extra `xlsx`).
 
-    The first row names the columns. Names are the same if they differ only in blanks around, in
-    capitals, or in how accents are composed.
+    The first row, or the first after `skip_rows`, names the columns. Names are the same if they
+    differ only in blanks around, in capitals, or in how accents are composed.
 
     Args:
         source: A path, or a file that is open for reading bytes, which stays open.
@@ -317,6 +340,8 @@ def read(
             `semicolon`, `pipe`; by default the one of these by which the rows are alike, or what a
             first line `sep=;` says.
         sheet: The sheet of a workbook; by default the first one.
+        skip_rows: How many rows (of CSV: lines) stand above the names of the columns: a title, the
+            day of the list. Empty ones need not be counted, nor a line `sep=;`.
         region: Numbers may be written as inside this country, `GB` for one (extra `phone`).
         strict_numbers: Refuse what is no possible number of its country (extra `phone`).
         spell_option: Writes an option and its value (or `""`) for what a person is told.
@@ -333,6 +358,8 @@ def read(
             import_phonenumbers()
     except ValueError as error:
         raise make_error("region", str(error)) from None
+    if skip_rows < 0:
+        raise make_error("skip_rows", f"is {skip_rows}; it must not be below 0")
     with ExitStack() as opened:
         if isinstance(source, str | PathLike):
             file: BinaryIO = opened.enter_context(Path(source).open("rb"))
@@ -344,6 +371,7 @@ def read(
             encoding=encoding,
             delimiter=delimiter,
             sheet=sheet,
+            skip_rows=skip_rows,
             region=region,
             strict_numbers=strict_numbers,
             spell=spell_option,

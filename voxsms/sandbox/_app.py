@@ -24,7 +24,7 @@ from voxsms.sandbox._wire_faults import Exchange, carry_out
 
 # Both ways of addressing a method, with and without the slash at the end.
 _PATHS = ("/platform_api/{cmd}/", "/platform_api/{cmd}", "/platform_api/", "/platform_api")
-_CONTROL_PATH = "/sandbox/{name:path}"
+_CONTROL_PATHS = ("/sandbox/{name:path}", "/sandbox")
 
 MAX_BODY = 2 * 1024 * 1024
 """Bytes of a request's body; a gateway refuses a longer one with HTTP 413."""
@@ -96,18 +96,17 @@ class _ControlEndpoint:
             return
         form = await _form_or_refusal(request, exchange)
         if form is not None:
-            name = request.path_params["name"].rstrip("/")
+            name = request.path_params.get("name", "").rstrip("/")
             await exchange.answer(self._control.answer(request.method, name, form))
 
 
 def make_app(service: Service, control: Control) -> Router:
     """Return the application that knows the paths."""
     endpoint, controls = _Endpoint(service), _ControlEndpoint(control, service.clock)
+    # Apps, not functions: those take any method.
     routes = [Route(path, endpoint) for path in _PATHS]
-    return Router(
-        [*routes, Route(_CONTROL_PATH, controls)],  # an app, not a function: it takes any method
-        redirect_slashes=False,
-    )
+    routes += [Route(path, controls) for path in _CONTROL_PATHS]
+    return Router(routes, redirect_slashes=False)
 
 
 async def _form_or_refusal(request: Request, exchange: Exchange) -> dict[str, str] | None:

@@ -212,12 +212,15 @@ class Poster:
 
     # What happens to the account.
 
-    def tell_inbound(self, source: str, destination: str, text: str) -> None:
-        """Post that a message arrived, to its number's own URL if it has one."""
+    def url_of(self, destination: str) -> str | None:
+        """Return where a message to a number is posted: to its own URL if it has one."""
         number = self._account.number(destination)
-        own = None if number is None else number.callback_url
+        return (number and number.callback_url) or self.url
+
+    def tell_inbound(self, source: str, destination: str, text: str) -> None:
+        """Post that a message arrived."""
         fields = {"source_number": source, "destination_number": destination, "sms_body": text}
-        self._add(InboundSms, fields, own or self.url)
+        self._add(InboundSms, fields, self.url_of(destination))
 
     def _tell_moved(self, moved: Sequence[Moved]) -> None:
         for each in moved:

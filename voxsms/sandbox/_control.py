@@ -148,7 +148,10 @@ class Control:
             raise ValueError("clock: give one of advance, set and run")
         ((name, value),) = form.items()
         if name == "advance":
-            clock.advance(_number("advance", value, float))
+            seconds = _number("advance", value, float)
+            if seconds < 0:
+                raise ValueError(f"advance: is {value}; it must not be below 0 (`set` goes back)")
+            clock.advance(seconds)
         elif name == "set":
             clock.set(_moment("set", value))
         else:
@@ -160,7 +163,10 @@ class Control:
             _required(form, name) for name in ("source", "destination", "text")
         )
         message_id = self._sandbox.receive(source=source, destination=destination, text=text)
-        return {"message_id": message_id}
+        return {
+            "message_id": message_id,
+            "callback_url": self._sandbox.callback_url_of(destination),
+        }
 
     def _fill(self, form: Form) -> object:
         kind, rows = _required(form, "kind"), _number("rows", _required(form, "rows"), int)

@@ -117,6 +117,9 @@ CALLBACK_KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind 
 """Every kind of fault of a callback."""
 _ALL = {**KINDS, **CALLBACK_KINDS}
 _TYPES = tuple(spec.name for spec in CALLBACKS)
+SENDS = "sends"
+"""In place of a method: those that charge."""
+_CHARGING = frozenset(cmd for cmd, method in METHODS.items() if method.charges)
 
 
 def _known(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
@@ -162,7 +165,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 
 @attrs.frozen
 class InjectedFault:
-    """A fault, for how many requests, and of which method; None is any.
+    """A fault, for how many requests, and of which method; None is any, `sends` both that charge.
 
     For a fault of callbacks: for how many of them, and of which type, such as `sms_inbound`.
     `options` are those of the kind: `seconds`, `code`, `msg`, `body`, `status`, `retry_after`,
@@ -181,7 +184,7 @@ class InjectedFault:
             raise ValueError(f"{self.kind} has no option {', '.join(sorted(unknown))}")
         if kind.connecting and self.method is not None:
             raise ValueError(f"{self.kind} meets the connection: it cannot choose a method")
-        known = _TYPES if self.kind in CALLBACK_KINDS else METHODS
+        known = _TYPES if self.kind in CALLBACK_KINDS else (*METHODS, SENDS)
         if self.method is not None and self.method not in known:
             raise ValueError(f"method: {self.method!r} is not one of {', '.join(known)}")
         for name, value in self.options.items():
@@ -314,7 +317,7 @@ class FaultScript:
                 continue
             if KINDS[fault.kind].connecting:
                 return None
-            if fault.method in (None, method):
+            if fault.method in (None, method) or (fault.method == SENDS and method in _CHARGING):
                 return position
         return None
 

@@ -205,6 +205,10 @@ class Sandbox:
     def callback_url(self, url: str | None) -> None:
         self._running.poster.url = url
 
+    def callback_url_of(self, number: str) -> str | None:
+        """Return where a message to a number of the account is posted; None if nowhere."""
+        return self._running.poster.url_of(_cross("number", PhoneType(), number))
+
     @property
     def callbacks(self) -> tuple[CallbackPost, ...]:
         """What was posted and what was answered, one entry an attempt."""

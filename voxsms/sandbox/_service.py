@@ -75,8 +75,8 @@ class Service:
         }
 
     def admit(self, call: Call) -> None:
-        """Raise `Refusal` if the method is not known or the credentials are not good."""
-        if call.method not in METHODS:
+        """Raise `Refusal` if the method is not known here or the credentials are not good."""
+        if call.method not in self._methods:
             raise Refusal(_UNKNOWN_COMMAND)
         self.identity.check(call.authorization, call.form)
 

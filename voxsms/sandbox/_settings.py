@@ -2,15 +2,16 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
+from voxsms.api.country_codes import find_country_code
 from voxsms.api.models import (
     DeliveryStatus,
     MessageStatus,
@@ -112,10 +113,6 @@ def _texts(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _prices(given: Iterable[ResourcePrice]) -> tuple[ResourcePrice, ...]:
-    return tuple(given)
-
-
 def _faults(given: str | Iterable[InjectedFault]) -> tuple[InjectedFault, ...]:
     return parse(given) if isinstance(given, str) else tuple(given)
 
@@ -163,6 +160,41 @@ PRICES = (
     ),
 )
 """The prices of a sandbox for the prefixes 1, 44 and 7."""
+_FIRST_ADDED = (111, 211)
+"""The ids of the first groups that are added to each type."""
+
+
+def _prices(
+    given: Iterable[ResourcePrice] | Mapping[str, Decimal | int | str],
+) -> tuple[ResourcePrice, ...]:
+    if not isinstance(given, Mapping):
+        return tuple(given)
+    added = cast("Mapping[str, Decimal | int | str]", given)
+    prices = {_prefix(prefix): _money("prices", price) for prefix, price in added.items()}
+    return tuple(
+        attrs.evolve(listed, price_groups=(*_without(listed, prices), *_added(first, prices)))
+        for first, listed in zip(_FIRST_ADDED, PRICES, strict=True)
+    )
+
+
+def _prefix(given: str) -> str:
+    prefix = given.removeprefix("+")
+    if not (prefix.isascii() and prefix.isdigit() and find_country_code(prefix)):
+        raise ValueError(f"prices: {given!r} does not begin with a country code, such as 48")
+    return prefix
+
+
+def _without(listed: ResourcePrice, prefixes: Collection[str]) -> list[PriceGroup]:
+    """Return the groups of a type that get no other price."""
+    replaced = tuple(prefixes)
+    return [g for g in listed.price_groups if not g.params.allowed[0].startswith(replaced)]
+
+
+def _added(first: int, prices: Mapping[str, Decimal]) -> Iterator[PriceGroup]:
+    for id_, (prefix, price) in enumerate(prices.items(), first):
+        code = find_country_code(prefix)
+        name = code.country if code else ""
+        yield PriceGroup(id_, name, price, 1, 1, PriceGroupParams((prefix,), ()))
 
 
 def _above_zero(_: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
@@ -196,7 +228,11 @@ class Settings:
     """Rented numbers; one given as a `str` supports SMS and is not enabled yet."""
     sender_ids: tuple[str, ...] = attrs.field(default=("VOXSMS",), converter=_texts)
     prices: tuple[ResourcePrice, ...] = attrs.field(default=PRICES, converter=_prices)
-    """A number for which there is no price has no route."""
+    """A number for which there is no price has no route.
+
+    Given as `{"48": "0.03"}` they are added to those for 1, 44 and 7: what a fragment costs to
+    numbers with a prefix, sent in either way, in place of what is there for it already.
+    """
     a2p_enabled: bool = True
     refused: Mapping[str, int] = attrs.field(factory=dict[str, int], converter=_codes)
     """Destinations that a send refuses, each with its error code, such as 385 or 506."""

@@ -4,6 +4,7 @@ Source: 3GPP TS 23.038, 6.2.1 (the default alphabet) and 6.2.1.1 (its extension 
 language shift tables are not used: the service documents none.
 """
 
+import codecs
 import re
 from typing import Final
 
@@ -45,13 +46,13 @@ ALPHABET: Final = frozenset(BASIC) | frozenset(EXTENSION)
 FOREIGN: Final = re.compile(f"[^{re.escape(''.join(sorted(ALPHABET)))}]")
 """One character that GSM-7 cannot carry."""
 
-# What follows works on Latin-1 bytes: nothing in Python looks at every character faster than
-# `bytes.translate`. Of the alphabet only the euro sign and ten Greek capitals are not in
-# Latin-1: the euro sign is replaced by another character of the extension table, the capitals drop
-# out, and a pattern tells them from foreign characters. A text in Greek has so many of them that
-# patterns alone are quicker.
+# What follows works on bytes: nothing in Python looks at every character faster than
+# `bytes.translate`. Of the alphabet only the euro sign and ten Greek capitals are not in Latin-1:
+# the euro sign is replaced by another character of the extension table, and the capitals drop out.
+# A text in Greek has so many of them that a pattern, or a charmap of all the alphabet, is quicker.
 _SINGLES: Final = "".join(BASIC).encode("latin-1", "ignore")
 _DOUBLES: Final = "".join(EXTENSION).encode("latin-1", "ignore")
+
 _DOUBLE: Final = 0x80
 _FOREIGN: Final = 0xFF
 
@@ -76,17 +77,37 @@ it does not, counting finds nothing.
 SIGMA: Final = "\u03a3"
 """Hardly a Greek text is without it."""
 _GREEK: Final = re.compile(f"[{re.escape(''.join(BASIC))}€]*+").fullmatch
-_OTHER_OCTETS: Final = bytes({*range(256)} - {ord(char) & 0xFF for char in EXTENSION})
 _CARRIED: Final = re.compile(f"[{re.escape(''.join(sorted(ALPHABET)))}]*+").fullmatch
+
+# CPython makes its quick kind of map only where the first octet is NUL. ESC's place is free.
+_CODES: Final = codecs.charmap_build(
+    "\0" + _DEFAULT_ALPHABET[1:].replace(ESC, _DEFAULT_ALPHABET[0]) + "".join(EXTENSION)
+)
+_ASCII: Final = bytes(range(0x80))
+_TO_DOUBLE: Final = b"\0" * 0x80 + b"\x80" * 0x80
 
 
 def count_septets(text: str) -> int | None:
     """Count the septets that a text takes; None if GSM-7 cannot carry it."""
+    return count_greek(text) if SIGMA in text else count_latin(text)
+
+
+def count_greek(text: str) -> int | None:
+    """Count the septets of any text; quick where it has many Greek letters."""
+    if _GREEK(text):
+        return len(text) + text.count("€") if "€" in text else len(text)
+    if FOREIGN.match(text):  # an error takes longer
+        return None
+    try:
+        octets, units = codecs.charmap_encode(text, "strict", _CODES)
+    except UnicodeEncodeError:
+        return None
+    return None if 0 in octets else units + len(octets.translate(None, _ASCII))
+
+
+def count_latin(text: str) -> int | None:
+    """Count the septets of any text; quick where it has no Greek letters."""
     units = len(text)
-    if SIGMA in text:
-        if _GREEK(text):
-            return units + text.count("€") if "€" in text else units
-        return units + _count_doubles(text) if _CARRIED(text) else None
     if text.isascii():
         octets = text.encode()
         marked = octets.translate(MARKS)
@@ -100,12 +121,7 @@ def count_septets(text: str) -> int | None:
     return None if _FOREIGN in marked else units + len(marked)
 
 
-def _count_doubles(text: str) -> int:
-    """Count the characters that take two septets; no octet of theirs is in any other's UTF-16."""
-    return len(text.encode("utf-16").translate(None, _OTHER_OCTETS))
-
-
 def escape_map(text: str) -> bytes:
     """Return one byte for each septet of a GSM-7 text: ESC for the first of an escape pair."""
-    octets = text.replace("€", "[").encode("latin-1", "replace")
-    return octets.translate(MARKS).replace(b"\x80", b"\x1b\x80")
+    octets, _ = codecs.charmap_encode(text, "strict", _CODES)
+    return octets.translate(_TO_DOUBLE).replace(b"\x80", b"\x1b\x80")

@@ -30,6 +30,8 @@ from voxsms.text._gsm7 import (
     FOREIGN,
     MARKS,
     SIGMA,
+    count_greek,
+    count_latin,
     count_septets,
     escape_map,
 )
@@ -125,6 +127,7 @@ UTF16: Final = Capacity(70, 67, lambda text: _surrogate_map(text.encode("utf-16"
 _NO_CHARACTER: Final = re.compile("[\x1b\ud800-\udfff]")
 _AFTER_GREEK: Final = "\u03aa"  # the alphabet's last Greek capital is U+03A9
 _AFTER_EURO: Final = "\u20ad"
+_APOSTROPHE: Final = "\u2019"
 _ONE_FRAGMENT: Final = GSM7.single
 
 # The service takes 1600 characters at most; to look into a table is quicker than to divide.
@@ -170,15 +173,21 @@ def count_fragments(text: str) -> int:
         # `translate` returns the same object if it changes nothing: all characters are basic.
         if len(text) <= _ONE_FRAGMENT and (octets := text.encode()).translate(MARKS) is octets:
             return 1 if text else 0
+        units = count_latin(text)
+    elif SIGMA in text:
+        units = count_greek(text)
     # A text that needs UTF-16 mostly shows it in its first character (strings are ordered by it,
-    # and after the alphabet's Greek comes only the euro sign), its last or its middle one. To look
-    # there is quicker than to try GSM-7 in vain; a text that hides it is found out below.
-    elif SIGMA not in text and (
+    # and after the alphabet's Greek comes only the euro sign), its last or its middle one, or has
+    # an apostrophe as it is typeset. To look there is quicker than to try GSM-7 in vain; a text
+    # that hides it is found out below.
+    elif (
         (text >= _AFTER_GREEK and not "€" <= text < _AFTER_EURO)
+        or _APOSTROPHE in text
         or ("€" not in text and (text[-1] not in ALPHABET or text[len(text) >> 1] not in ALPHABET))
     ):
         return _count_utf16(text)
-    units = count_septets(text)
+    else:
+        units = count_latin(text)
     if units is None:
         return _count_utf16(text)
     if units <= _TABULATED and (count := _CERTAIN_GSM7[units]):

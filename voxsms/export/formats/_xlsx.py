@@ -1,7 +1,8 @@
 """A workbook for people who open a spreadsheet, by XlsxWriter (extra `xlsx`).
 
 Phone numbers and ids are texts, or a spreadsheet would show them as 4,477E+11 and keep 15 digits of
-them. Times are dates and amounts are numbers, which can be summed. A text is written as a text,
+them. Times are dates, in UTC as the name of their column says, for a spreadsheet's times have no
+zone; amounts are numbers, which can be summed. A text is written as a text,
 whatever it begins with: nothing in the file is a formula.
 
 Rows wait as lines of JSON. XlsxWriter writes a sheet row by row, with files of its own beside the
@@ -89,7 +90,7 @@ class Xlsx(Format):
         times = [column.kind is Kind.TIME for column in self._table.columns]
         for place, name in enumerate(self._table.names):
             sheet.set_column(place, place, _WIDTHS.get(name, _WIDTH))
-            sheet.write_string(0, place, name, bold)
+            sheet.write_string(0, place, f"{name} (UTC)" if times[place] else name, bold)
         for number, line in enumerate(lines, 1):
             if number > self.max_rows:
                 raise too_long(number)
