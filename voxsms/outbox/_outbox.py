@@ -18,6 +18,7 @@ from voxsms.errors import Fault, InvalidRequest
 from voxsms.outbox import _sql as sql
 from voxsms.outbox._add import Key, Reader, Row, Spool, Terms, read_rows
 from voxsms.outbox._chunks import Prices, expire, move
+from voxsms.outbox._connections import write_within
 from voxsms.outbox._guards import Guards
 from voxsms.outbox._reconcile import StatusNote, note_statuses, reconcile, track
 from voxsms.outbox._run import Run, RunOptions
@@ -55,7 +56,7 @@ class Outbox:
 
     def __init__(self, place: Place, clock: Clock) -> None:
         self.clock = clock
-        self._place = place
+        self.place = place
         self._store: Store | None = None
         self._prices: Prices | None = None
 
@@ -78,6 +79,11 @@ class Outbox:
             del where  # error trackers record the variables of frames; it may hold a password
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is inside of `async with`."""
+        return self._store is not None
+
+    @property
     def store(self) -> Store:
         """The database."""
         if self._store is None:
@@ -94,7 +100,7 @@ class Outbox:
 
     async def __aenter__(self) -> Self:
         """Open the database; the tables are made if they are not there."""
-        store = Store(self._place)
+        store = Store(self.place)
         await store.open()
         self._store = store
         return self
@@ -116,7 +122,7 @@ class Outbox:
 
     def __repr__(self) -> str:
         """Show where it is, without a password."""
-        return f"<Outbox {self._place}>"
+        return f"<Outbox {self.place}>"
 
     async def add(
         self,
@@ -132,6 +138,7 @@ class Outbox:
         store_body: bool | None = None,
         region: str | None = None,
         strict_numbers: bool = False,
+        connection: object | None = None,
     ) -> Added:
         """Add messages that are to be sent.
 
@@ -155,6 +162,10 @@ class Outbox:
             store_body: have the service keep the texts.
             region: numbers may be written as inside this country (extra `phone`).
             strict_numbers: refuse what is no possible number.
+            connection: add within the transaction of this connection, and commit nothing: what is
+                rolled back is never sent. A connection of psycopg 3 or sqlite3 to the database or
+                file of this outbox, or a session or connection of SQLAlchemy or Django over one
+                (Django: `connections["default"]`).
 
         Raises:
             InvalidRequest: an argument cannot be right, or a row is no row.
@@ -164,11 +175,16 @@ class Outbox:
         phone = PhoneType.of(region, strict=strict_numbers)
         if phone and (fault := find_phone_fault(phone)):
             raise InvalidRequest("Outbox.add", (fault,))
-        reader = Reader(terms, template, key, phone, refuses_nul=self._place.refuses_nul)
+        reader = Reader(terms, template, key, phone, refuses_nul=self.place.refuses_nul)
         spool = Spool()
         try:
             await read_rows(rows, reader, spool.put)
-            accepted = await self.store.write_durably(spool.write, terms)
+            if connection is None:
+                accepted = await self.store.write_durably(spool.write, terms, reader.rows)
+            else:
+                accepted = await write_within(
+                    self.place, connection, spool.write, terms, reader.rows
+                )
         finally:
             spool.close()
         return reader.added(accepted)
@@ -240,6 +256,16 @@ class Outbox:
         if state is not None and state not in [*State]:
             raise _no_state("intents", "state", state, State)
         return _Intents(self.store, state or "")
+
+    async def chunks(self) -> AsyncIterator[int]:
+        """Iterate over the ids of the chunks that are pending, due or not.
+
+        For an engine of your own that calls `run_chunk` for each; it may do so any number of times.
+        """
+        after = -1
+        while page := await self.store.read(read_chunks, after):
+            for after in page:
+                yield after
 
     async def reconcile(
         self, client: Client, *, settle_after: timedelta = SETTLE_AFTER
@@ -344,14 +370,18 @@ def put_back(database: Database, states: tuple[State, ...]) -> int:
     """Put intents back to `pending`, each text in new chunks in which no number stands twice."""
     chunks: dict[tuple[int, int], list[int]] = {}
     seen: dict[int, dict[str, int]] = {}
-    found = database.all(sql.find_resendable(states))
-    for position, chunk, destination in found:
+    for position, chunk, destination in database.all(sql.find_resendable(states)):
         times = seen.setdefault(chunk, {})
         times[destination] = times.get(destination, -1) + 1
         chunks.setdefault((chunk, times[destination]), []).append(position)
-    for (chunk, _), positions in chunks.items():
-        move(database, chunk, positions)
-    return len(found)
+    return sum(
+        move(database, chunk, positions, states=states) for (chunk, _), positions in chunks.items()
+    )
+
+
+def read_chunks(database: Database, after: int) -> list[int]:
+    """Read the ids of pending chunks after one."""
+    return [chunk for (chunk,) in database.all(sql.PENDING_CHUNKS, after=after, limit=_PAGE)]
 
 
 def read_intents(database: Database, after: int, state: str) -> list[Intent]:
