@@ -36,7 +36,7 @@ SCHEMA: Final = (
         fragments INTEGER NOT NULL,
         priority INTEGER NOT NULL,
         due DOUBLE PRECISION NOT NULL,
-        state TEXT NOT NULL,         -- pending, sending, or settled: its intents say what became
+        state TEXT NOT NULL,         -- pending, sending, cancelled, or settled: its intents tell
         claims INTEGER NOT NULL,     -- how often it was begun
         claimed_at DOUBLE PRECISION, -- by the database's clock
         expires_at DOUBLE PRECISION,
@@ -206,6 +206,16 @@ SELECT i.position, i.key, coalesce(c.source, i.source), i.destination, {_STATE},
 FROM voxsms_intents AS i LEFT JOIN voxsms_chunks AS c ON c.id = i.chunk
 WHERE i.position > :after AND (:state = '' OR {_STATE} = :state) ORDER BY i.position LIMIT :limit
 """
+PENDING: Final = """
+SELECT i.position, c.text, i.destination
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.position > :after AND i.state = 'pending' AND c.state = 'pending' AND c.method = :method
+ORDER BY i.position LIMIT :limit
+"""
+LATELY: Final = """
+SELECT count(*), NOW - min(at) FROM voxsms_intents
+WHERE at > NOW - :seconds AND chunk IS NOT NULL
+"""
 LEFT: Final = """
 SELECT (SELECT min(due) - NOW FROM voxsms_chunks WHERE state = 'pending'),
     (SELECT min(expires_at) - NOW FROM voxsms_chunks WHERE state = 'sending')
@@ -220,6 +230,14 @@ def find_resendable(states: tuple[State, ...]) -> str:
         WHERE {_in(states)} AND chunk IS NOT NULL ORDER BY chunk, position
     """
 
+
+_CANCELLED, _REFUSED = TRANSITIONS[Event.CANCELLED]
+CANCEL_CHUNKS: Final = "UPDATE voxsms_chunks SET state = 'cancelled' WHERE state = 'pending'"
+CANCEL_INTENTS: Final = f"""
+UPDATE voxsms_intents SET state = '{_REFUSED}', error = :error, at = NOW, chunk = NULL,
+    source = (SELECT c.source FROM voxsms_chunks AS c WHERE c.id = voxsms_intents.chunk)
+WHERE {_in(_CANCELLED)} AND chunk IN (SELECT id FROM voxsms_chunks WHERE state = 'cancelled')
+"""
 
 # --- what the history says ------------------------------------------------------------------------
 
