@@ -4,7 +4,7 @@ import re
 import warnings
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import SEEK_END
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -89,12 +89,12 @@ class People:
     """That of the current row."""
 
     def __init__(self, found: Recipients, notes: "Notes", look: Callable[[], object]) -> None:
-        self._found, self._notes, self._look = found, notes, look
+        self.found, self._notes, self._look = found, notes, look
 
     def __iter__(self) -> Iterator[Recipient]:
         """Read on; between two rows it is known whether the first was left out."""
-        notes, repeats, told = self._notes, Repeats(), len(self._found.notes)
-        for read, row in enumerate(self._found):
+        notes, repeats, told = self._notes, Repeats(), len(self.found.notes)
+        for read, row in enumerate(self.found):
             if isinstance(row, BadRow):
                 notes.add_bad(row)
             else:
@@ -104,7 +104,7 @@ class People:
                     repeats.add(row.destination, row.line)
             if not read % _REPORT_EVERY:
                 self._look()
-        for note in self._found.notes[told:]:
+        for note in self.found.notes[told:]:
             notes.warn_of_list(note)
         notes.tell_bad()
         notes.tell_repeats(repeats, "line {}: the same number as in line {}")
@@ -117,9 +117,17 @@ class People:
 
 @contextmanager
 def open_list(
-    path: Path, mailing: Mailing, numbers: Numbers, text: str | Template, notes: "Notes"
+    path: Path,
+    mailing: Mailing,
+    numbers: Numbers,
+    text: str | Template,
+    notes: "Notes",
+    copy: BinaryIO | None = None,
 ) -> Generator[People]:
-    """Open a list of people, for a text that goes to all or is filled in for each."""
+    """Open a list of people, for a text that goes to all or is filled in for each.
+
+    A `copy` of the file is read in its place.
+    """
     warnings.filterwarnings("ignore", module="openpyxl")  # of what it leaves out: charts, rules
     options = {
         **attrs.asdict(mailing, filter=attrs.filters.exclude("csv", "template", "strict")),
@@ -127,7 +135,7 @@ def open_list(
     }
     fields = () if isinstance(text, str) else text.fields
     with (
-        io.open_file(path) as file,
+        nullcontext(copy) if copy else io.open_file(path) as file,
         _told_of(path),
         _progress(file, notes.console) as look,
         recipients.read(file, fields=fields, spell_option=spell_option, **options) as found,

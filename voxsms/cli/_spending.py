@@ -119,7 +119,16 @@ async def may_send(
             raise
         confirm(f"What this costs cannot be told ({error}). Send {size}?")
         return True
-    found = estimate(text, numbers, rates)
+    return may_charge(estimate(text, numbers, rates), size, spending, asks=asks, json=json)
+
+
+def may_charge(found: Estimate, size: str, spending: Spending, *, asks: bool, json: bool) -> bool:
+    """Return whether to send what an estimate is of; not after a dry run.
+
+    Raises:
+        Failed: it would cost too much, or the answer to the question was no.
+        Usage: nobody answered.
+    """
     cost = _cost(found)
     if spending.max_cost is not None and (found.unpriced or found.cost > spending.max_cost):
         limit = io.money(spending.max_cost, found.currency)
