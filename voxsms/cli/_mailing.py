@@ -70,7 +70,7 @@ class Composed:
     line: int
     destination: str
     text: Message
-    key: str
+    key: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -84,8 +84,8 @@ class MessageList:
     numbers: Numbers
     text: Message | Template
     shortening: Shortening
-    name: str
-    """With what its keys begin."""
+    name: str | None
+    """With what its keys begin; None for messages without keys."""
 
     @contextmanager
     def open(self, notes: Notes | None = None) -> Generator[People]:
@@ -98,14 +98,20 @@ class MessageList:
         with open_list(self.path, self.mailing, self.numbers, written, notes, self.copy) as people:
             yield people
 
-    def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Return the messages as an outbox takes them."""
+    def rows(self, notes: Notes | None = None) -> Iterator[tuple[Message, str, str | None]]:
+        """Return the messages as an outbox takes them; a row that is none is left out."""
         composer = Composer(self)
-        with self.open() as people:
+        with self.open(notes) as people:
             for row in people:
-                with suppress(InvalidRequest):  # that was told when it was looked at
-                    if composed := composer.compose(row):
-                        yield composed.text.text, composed.destination, composed.key
+                try:
+                    composed = composer.compose(row)
+                except InvalidRequest as error:
+                    people.leave_out(0, error)
+                    continue
+                if composed is None:
+                    people.pass_over()
+                else:
+                    yield composed.text, composed.destination, composed.key
 
 
 class Composer:
@@ -133,8 +139,10 @@ class Composer:
         if digest in texts:
             return None
         texts.append(digest)
-        place = f":{len(texts)}" if len(texts) > 1 else ""
-        return Composed(row.line, row.destination, text, f"{self._name}:{row.destination}{place}")
+        key = self._name and f"{self._name}:{row.destination}"
+        if key and len(texts) > 1:
+            key = f"{key}:{len(texts)}"
+        return Composed(row.line, row.destination, text, key)
 
 
 @contextmanager
@@ -191,8 +199,9 @@ def look(
                 people.leave_out(0, error)
                 continue
             if composed is None:
+                people.pass_over()
                 repeated += 1
-            elif is_closed(earlier.get(composed.key)):
+            elif is_closed(earlier.get(composed.key or "")):
                 closed += 1
             else:
                 bad = notes.bad

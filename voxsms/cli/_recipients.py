@@ -87,6 +87,7 @@ class People:
 
     line = 0
     """That of the current row."""
+    _is_counted = True
 
     def __init__(self, found: Recipients, notes: "Notes", look: Callable[[], object]) -> None:
         self.found, self._notes, self._look = found, notes, look
@@ -98,9 +99,9 @@ class People:
             if isinstance(row, BadRow):
                 notes.add_bad(row)
             else:
-                self.line, bad = row.line, notes.bad
+                self.line, self._is_counted = row.line, True
                 yield row
-                if bad == notes.bad:
+                if self._is_counted:
                     repeats.add(row.destination, row.line)
             if not read % _REPORT_EVERY:
                 self._look()
@@ -109,8 +110,13 @@ class People:
         notes.tell_bad()
         notes.tell_repeats(repeats, "line {}: the same number as in line {}")
 
+    def pass_over(self) -> None:
+        """Count the current row as no repetition of another."""
+        self._is_counted = False
+
     def leave_out(self, _: int, error: InvalidRequest) -> None:
         """Say of the current row why it cannot be sent."""
+        self.pass_over()
         reason = "; ".join(fault.problem for fault in error.faults)
         self._notes.add_bad(BadRow(self.line, reason))
 

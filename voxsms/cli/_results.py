@@ -3,10 +3,8 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final
 
 import attrs
@@ -40,27 +38,13 @@ class Results:
         with listed.open() as people:
             rows = people.found
             columns = [_free(name, rows.columns) for name in ("line", *_TOLD)]
-            with NamedTemporaryFile(
-                "w",
-                encoding=_encoding_like(rows.encoding),
-                errors="replace",
-                newline="",
-                dir=file.parent,
-                prefix=f".{file.name}.",
-                delete=False,
-            ) as writing:
-                try:
-                    writer = csv.writer(writing, delimiter=rows.delimiter or ",")
-                    writer.writerow([columns[0], *rows.columns, *columns[1:]])
-                    for row, told in self._tell(listed, rows, intents):
-                        cells = rows.cells or [""] * len(rows.columns)
-                        writer.writerow([row.line, *cells, *told])
-                    writing.flush()
-                    Path(writing.name).replace(file)
-                except BaseException:
-                    with suppress(OSError):
-                        Path(writing.name).unlink()
-                    raise
+            encoding = _encoding_like(rows.encoding)
+            with io.replaced(file, encoding) as writing:
+                writer = csv.writer(writing, delimiter=rows.delimiter or ",")
+                writer.writerow([columns[0], *rows.columns, *columns[1:]])
+                for row, told in self._tell(listed, rows, intents):
+                    cells = rows.cells or [""] * len(rows.columns)
+                    writer.writerow([row.line, *cells, *told])
 
     def _tell(
         self,
@@ -79,7 +63,7 @@ class Results:
                 except InvalidRequest as error:
                     told = [BAD_ROW, "", "", "", "; ".join(f.problem for f in error.faults)]
                 else:
-                    told = self._tell_of(intents[composed.key]) if composed else _AGAIN
+                    told = self._tell_of(intents[composed.key or ""]) if composed else _AGAIN
             self.states[str(told[0])] += 1
             yield row, told
 

@@ -36,6 +36,7 @@ _COMMANDS: Final = (
     ("send", "send:send", _io.WITH_ACCOUNT, "Write to one person, who can answer."),
     ("a2p", "send:a2p", _io.WITH_ACCOUNT, "Tell many people something, in your company's name."),
     ("mail", "mail:mail", _io.WITH_ACCOUNT, "Send a text to everybody in a file of people."),
+    ("outbox", "outbox:outbox", _io.WITH_ACCOUNT, "Mailings as a service: workers, their status."),
     ("balance", "balance:balance", _io.WITH_ACCOUNT, "How much money is left."),
     ("prices", "prices:prices", _io.WITH_ACCOUNT, "What a message costs, country by country."),
     ("numbers", "numbers:numbers", _io.WITH_ACCOUNT, "Your numbers, and which can send."),

@@ -260,7 +260,7 @@ class Outbox:
         return await self.store.read(reading.read_progress)
 
     async def estimate(self, rates: RateTable) -> Estimate:
-        """Say what it will cost to send what is pending, of the way to send of these rates."""
+        """Say what the messages cost that have no outcome yet, of the way to send of the rates."""
         return await estimate_many(reading.pending(self.store, rates.method), rates)
 
     async def chunks(self) -> AsyncIterator[int]:

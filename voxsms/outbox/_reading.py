@@ -130,5 +130,5 @@ def intents(store: Store, state: str) -> Pages[Intent]:
 
 
 def pending(store: Store, method: str) -> Pages[tuple[str, str]]:
-    """Return the text and the number of all that is pending, of one way to send."""
+    """Return text and number of all that has no outcome yet, of one way to send."""
     return Pages(store, partial(_read_pending, method=method))

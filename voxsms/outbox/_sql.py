@@ -209,7 +209,7 @@ WHERE i.position > :after AND (:state = '' OR {_STATE} = :state) ORDER BY i.posi
 PENDING: Final = """
 SELECT i.position, c.text, i.destination
 FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
-WHERE i.position > :after AND i.state = 'pending' AND c.state = 'pending' AND c.method = :method
+WHERE i.position > :after AND i.state = 'pending' AND c.method = :method
 ORDER BY i.position LIMIT :limit
 """
 LATELY: Final = """
