@@ -60,6 +60,7 @@ class Delivery:
         QuietHours | None,
         Parameter(
             converter=reader(_quiet_hours),
+            n_tokens=1,
             help="Disturb nobody in these hours, by the time where the recipient lives, such as "
             "21:00-08:00; who is left out gets the message after them.",
         ),

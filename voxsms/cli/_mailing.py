@@ -72,6 +72,11 @@ class Composed:
     text: Message
     key: str | None
 
+    @property
+    def row(self) -> tuple[Message, str, str | None]:
+        """It as an outbox takes it."""
+        return self.text, self.destination, self.key
+
 
 @attrs.frozen(kw_only=True)
 class MessageList:
@@ -98,8 +103,8 @@ class MessageList:
         with open_list(self.path, self.mailing, self.numbers, written, notes, self.copy) as people:
             yield people
 
-    def rows(self, notes: Notes | None = None) -> Iterator[tuple[Message, str, str | None]]:
-        """Return the messages as an outbox takes them; a row that is none is left out."""
+    def messages(self, notes: Notes | None = None) -> Iterator[Composed]:
+        """Return the messages; a row that is none is left out."""
         composer = Composer(self)
         with self.open(notes) as people:
             for row in people:
@@ -111,7 +116,7 @@ class MessageList:
                 if composed is None:
                     people.pass_over()
                 else:
-                    yield composed.text, composed.destination, composed.key
+                    yield composed
 
 
 class Composer:

@@ -46,7 +46,7 @@ async def mail(
     source: OfSender,
     mailing: Annotated[Mailing, Parameter(name="*")] = NO_FILE,
     outbox: Annotated[
-        Path | None,
+        str | None,
         Parameter(
             help="Where it is noted what was sent; by default beside the list: people.outbox.db "
             "for people.csv. Another mailing to the same list takes another name."
@@ -98,7 +98,8 @@ async def mail(
             currency = seen.estimate.currency
             async with Outbox.open(path) as kept:
                 await kept.cancel()  # who is left gets it as the list and the text are now
-                await kept.add(listed.rows(), source=source, method=method)
+                rows = (each.row for each in listed.messages())
+                await kept.add(rows, source=source, method=method)
                 run = await deliver(kept, client, delivery, guards, currency=currency)
                 settled = await kept.reconcile(client)
                 summary = attrs.evolve(await kept.summary(), stopped=run.stopped)
@@ -114,17 +115,17 @@ async def mail(
     _conclude(results, summary, settled, path, file)
 
 
-def _find_outbox(people: Path, outbox: Path | None) -> Path:
+def _find_outbox(people: Path, outbox: str | None) -> Path:
     if outbox is None:
         if str(people) == "-":
             raise Usage(
                 "a list from standard input has no name: give the outbox one, --outbox FILE"
             )
         return people.with_suffix(".outbox.db")
-    if "://" in str(outbox):
+    if "://" in outbox:
         advice = "for one on a server there is `voxsms outbox add` and `voxsms outbox run`"
         raise Usage(f"--outbox: is the path of a file; {advice}")
-    return outbox
+    return Path(outbox)
 
 
 def _results_of(outbox: Path) -> Path:

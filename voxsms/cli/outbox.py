@@ -2,7 +2,8 @@
 
 import csv
 import shlex
-from collections.abc import AsyncIterator, Callable
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +28,7 @@ from voxsms.cli._spending import Yes, amount, confirm
 from voxsms.cli.prices import METHODS
 from voxsms.errors import CredentialsInvalid, VoxSmsError
 from voxsms.outbox import Intent, Outbox, OutboxProgress, State
+from voxsms.recipients import BadRow
 
 _Resendable = Literal["presumed_not_sent", "unknown", "ambiguous", "refused"]
 _FIELDS: Final = tuple(field.name for field in attrs.fields(Intent))
@@ -97,13 +99,13 @@ async def add(
     }
     async with open_outbox(where, must_exist=False) as kept:
         if mailing.csv is None:
-            rows = ((str(text), number) for number in to or ())
+            rows = ((text.text, number) for number in to or ())
             added = await kept.add(rows, key=key, **options, **numbers.options)
-            bad = [(position + 1, fault.problem) for position, fault in added.refused]
+            bad = [(place + 1, fault.problem) for place, fault in added.refused]
             for place, problem in bad:
                 io.complain(f"--to, value {place}: {problem}")
         else:
-            notes = Notes(strict=mailing.strict)
+            notes, lines = Notes(strict=mailing.strict), array("Q")
             with copied(mailing.csv) as copy:
                 listed = MessageList(
                     path=mailing.csv,
@@ -114,15 +116,25 @@ async def add(
                     shortening=shortening,
                     name=key,
                 )
-                added = await kept.add(listed.rows(notes), **options)
+                added = await kept.add(_rows(listed, notes, lines), **options)
+            for place, fault in added.refused:
+                notes.add_bad(BadRow(lines[place], fault.problem))
             bad = [(row.line, row.reason) for row in notes.bad_rows]
     if json:
-        io.print_json({"added": added.accepted, "repeated": added.repeated, "refused": bad})
+        refused = [{"at": place, "reason": problem} for place, problem in bad]
+        io.print_json({"added": added.accepted, "repeated": added.repeated, "refused": refused})
     else:
         repeated = f", {added.repeated:,} there before" if added.repeated else ""
         io.say((f"{added.accepted:,} added", io.GOOD), repeated)
     if mailing.csv is None and bad:
         raise Failed(f"{io.number(len(bad), 'number')} refused")
+
+
+def _rows(listed: MessageList, notes: Notes, lines: "array[int]") -> Iterator[Any]:
+    """Return the messages of a list, and note the line of each."""
+    for each in listed.messages(notes):
+        lines.append(each.line)
+        yield each.row
 
 
 @outbox.command
@@ -184,6 +196,8 @@ async def worker(
         delivery.guards() as guards,
         open_outbox(where) as kept,
     ):
+        words = f"sending what is added to {kept.place}; Ctrl-C finishes what is under way"
+        io.err().print(words, soft_wrap=True)
         await run_worker(
             kept,
             client,
