@@ -17,7 +17,7 @@ from voxsms.cli import _io as io
 from voxsms.cli._errors import Failed, Unsettled, Usage
 from voxsms.cli._mirror import reader
 from voxsms.client import Client
-from voxsms.errors import InvalidRequest
+from voxsms.errors import InvalidRequest, OutboxUnavailable
 from voxsms.outbox import Guards, Outbox, OutboxProgress, OutboxSummary, QuietHours
 from voxsms.recipients import BadRow
 from voxsms.webhooks import MemoryOptOuts, OptOuts, SqliteOptOuts
@@ -125,15 +125,20 @@ async def deliver(
     """Send what is pending, and show how it goes."""
     before = await outbox.summary()
     with _progress(before, currency) as (every, tell):
-        return await outbox.run(
-            client,
-            concurrency=delivery.concurrency,
-            rate=delivery.rate,
-            guards=guards,
-            forever=forever,
-            every=every,
-            on_progress=tell,
-        )
+        try:
+            return await outbox.run(
+                client,
+                concurrency=delivery.concurrency,
+                rate=delivery.rate,
+                guards=guards,
+                forever=forever,
+                every=every,
+                on_progress=tell,
+            )
+        except OutboxUnavailable as error:
+            unsettled = Unsettled(str(error))
+            unsettled.add_note("What was under way is in doubt: the same command settles it.")
+            raise unsettled from error
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from voxsms.cli._shortening import AS_IT_IS, OfShortening
 from voxsms.cli._spending import NO_LIMIT, OfSpending, Spending, Yes, confirm, may_charge
 from voxsms.cli.prices import METHOD_OF_WAY
 from voxsms.client import Client
-from voxsms.errors import ApiError
+from voxsms.errors import ApiError, ConnectionFailed, TimedOut
 from voxsms.outbox import Intent, Outbox, OutboxSummary, Reconciled
 from voxsms.pricing import RateTable
 
@@ -101,7 +101,7 @@ async def mail(
                 rows = (each.row for each in listed.messages())
                 await kept.add(rows, source=source, method=method)
                 run = await deliver(kept, client, delivery, guards, currency=currency)
-                settled = await kept.reconcile(client)
+                settled = await _reconcile(kept, client)
                 summary = attrs.evolve(await kept.summary(), stopped=run.stopped)
                 intents = {each.key or "": each async for each in kept.intents()}
         results, file = Results(), _results_of(path)
@@ -151,8 +151,7 @@ class _Earlier:
         intents: dict[str, Intent] = {}
         names: set[str] = set()
         async with Outbox.open(path) as outbox:
-            if (await outbox.summary()).unknown:
-                await outbox.reconcile(client)
+            await _reconcile(outbox, client)
             async for intent in outbox.intents():
                 found = _KEY.fullmatch(intent.key or "")
                 if not found:
@@ -172,6 +171,15 @@ class _Earlier:
         return " and ".join(
             part for part, one, other in zip(parts, before, now, strict=True) if one != other
         )
+
+
+async def _reconcile(outbox: Outbox, client: Client) -> Reconciled | None:
+    """Settle what is in doubt; None if the history cannot be read."""
+    try:
+        return await outbox.reconcile(client)
+    except (ApiError, ConnectionFailed, TimedOut) as error:
+        io.complain(f"warning: what is in doubt stays so: {error}")
+        return None
 
 
 async def _look(
@@ -243,17 +251,19 @@ def _may_send(seen: Look, spending: Spending, *, yes: bool, json: bool) -> bool:
 
 
 def _conclude(
-    results: Results, summary: OutboxSummary, settled: Reconciled, path: Path, file: Path
+    results: Results,
+    summary: OutboxSummary,
+    settled: Reconciled | None,
+    path: Path,
+    file: Path,
 ) -> None:
     where = shlex.quote(str(path))
-    minutes = max(1, math.ceil(settled.wait / 60))
-    conclude(
-        summary,
-        settle=f"The same command asks the history again, and knows it in {minutes} min at most."
-        if settled.open
-        else f"Nobody can tell them apart: voxsms outbox export {where} - --state ambiguous",
-        how=_AGAIN,
-    )
+    settle = "The same command asks the history again"
+    if settled and settled.open:
+        settle += f", and knows it in {max(1, math.ceil(settled.wait / 60))} min at most"
+    elif summary.ambiguous:
+        settle = f"Nobody can tell them apart: voxsms outbox export {where} - --state ambiguous"
+    conclude(summary, settle=f"{settle}.", how=_AGAIN)
     if count := summary.presumed_not_sent:
         error = Failed(f"the history does not have {io.number(count, 'message')}")
         error.add_note(f"voxsms outbox resend {where}, and then the same command, send them again.")
