@@ -334,6 +334,36 @@ def test_a_doubt_that_stays(voxsms: Run, account: Sandbox, people: Path) -> None
     assert delivered(account) == NUMBERS
 
 
+def test_a_doubt_and_no_history(voxsms: Run, account: Sandbox, people: Path) -> None:
+    """A history that cannot be read leaves it a doubt, beside why the mailing stopped."""
+    lost, history = "read_then_close@A2PSendSms", "error*9@A2PGetSmsHistory:code=104"
+    account.faults.script(f"{lost},error@A2PSendSms:code=127,{history}")
+    ran = voxsms(*words(people), "--yes", "--concurrency", "1")
+    assert ran.status == 3
+    assert "warning: what is in doubt stays so: A2PGetSmsHistory: 104" in ran.err
+    told = ran.err[ran.err.index("voxsms: 1 message may") :]
+    assert told.splitlines() == [
+        "voxsms: 1 message may or may not have been sent",
+        "5 messages left to send. The same command goes on; nobody gets the message twice.",
+        "The same command asks the history again.",
+        "Stopped: A2PSendSms: 127 INSUFFICIENT_MONEY: Insufficient money",
+    ]
+
+
+def test_what_nobody_can_tell_apart(voxsms: Run, account: Sandbox, people: Path) -> None:
+    """Two messages to one number, of which one arrived: a person has to look."""
+    people.write_text("phone,n\n447700900001,1\n447700900001,2\n")
+    account.faults.script("commit_then_close@A2PSendSms,read_then_close@A2PSendSms")
+    command = ["--yes", "--concurrency", "1"]
+    voxsms(*words(people, "Order {n}"), *command)
+    with closing(sqlite3.connect(people.with_name("people.outbox.db"))) as database:
+        database.execute("UPDATE voxsms_intents SET state = 'ambiguous' WHERE state = 'unknown'")
+        database.commit()
+    ran = voxsms(*words(people, "Order {n}"), *command)
+    assert ran.status == 3
+    assert "Nobody can tell them apart: voxsms outbox export" in ran.err
+
+
 @pytest.mark.voxsms_sandbox(refused={"447700900002": 506})
 def test_what_the_service_refuses(voxsms: Run, account: Sandbox, people: Path) -> None:
     """Each refusal is in the file with its code; the others are sent."""
@@ -472,6 +502,14 @@ def test_rows_whose_text_cannot_be_sent(voxsms: Run, account: Sandbox, people: P
     assert [row["state"] for row in rows] == ["a", "b", "c"]
     assert rows[0]["error"] == "is empty"
     assert delivered(account) == ["447700900003"]
+    one_letter = "a" + 100 * "\u0301"
+    people.write_text(f"text,phone\n{one_letter},447700900001\nhi,447700900004\n")
+    other = ["--outbox", str(people.with_name("other.db")), "--yes", "--fit", "1"]
+    ran = voxsms(*words(people, "{text}"), *other)
+    assert ran.status == 0
+    assert "line 2: " in ran.err
+    assert delivered(account) == ["447700900003", "447700900004"]
+    assert ",bad_row," in people.with_name("other.result.csv").read_text("utf-8-sig")
 
 
 @pytest.mark.usefixtures("account")
