@@ -256,7 +256,7 @@ class Outbox:
         return reading.intents(self.store, state or "")
 
     async def progress(self) -> OutboxProgress:
-        """Count the same as `summary`, with the speed of the last minute, whoever sends."""
+        """Count the same as `summary`, with the speed of all who sent in the last minute."""
         return await self.store.read(reading.read_progress)
 
     async def estimate(self, rates: RateTable) -> Estimate:
