@@ -274,10 +274,12 @@ def test_a_list_that_was_renamed(voxsms: Run, account: Sandbox, people: Path) ->
     voxsms(*words(people), "--yes")
     renamed = people.rename(people.with_name("customers.csv"))
     ran = voxsms(*words(renamed), stdin=b"n\n")
-    assert "A new mailing. There are others here (people.outbox.db)" in ran.out
+    outbox = people.with_name("people.outbox.db")
+    assert f"A new mailing. If the list was renamed: --outbox {outbox} goes on" in ran.out
+    people.write_text("another list")
+    assert "A new mailing" not in voxsms(*words(renamed), stdin=b"n\n").out
     renamed.write_text(f"{PEOPLE}New,447700900009,Ulm\n")
-    outbox = ["--outbox", str(people.with_name("people.outbox.db"))]
-    ran = voxsms(*words(renamed), *outbox, stdin=b"y\n")
+    ran = voxsms(*words(renamed), "--outbox", str(outbox), stdin=b"y\n")
     assert ran.status == 0
     assert "was begun with another list" in ran.err
     assert delivered(account) == [*NUMBERS, "447700900009"]
@@ -454,7 +456,10 @@ def test_an_outbox_of_something_else(voxsms: Run, account: Sandbox, people: Path
     assert "is no SQLite file; an outbox has a file of its own" in ran.err
     assert people.read_text() == PEOPLE
     people.write_text("phone\nAnn\n")
-    assert "no row of the list can be sent" in voxsms(*words(people, "hi"), "--yes").err
+    assert (
+        "no row can be sent: all were left out, the first (line 2)"
+        in voxsms(*words(people, "hi"), "--yes").err
+    )
     assert account.ledger.count == 0
 
 

@@ -61,6 +61,7 @@ class Delivery:
         Parameter(
             converter=reader(_quiet_hours),
             n_tokens=1,
+            accepts_keys=False,
             help="Disturb nobody in these hours, by the time where the recipient lives, such as "
             "21:00-08:00; who is left out gets the message after them.",
         ),

@@ -3,6 +3,7 @@
 import math
 import re
 import shlex
+from glob import escape
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -37,6 +38,7 @@ from voxsms.outbox import Intent, Outbox, OutboxSummary, Reconciled
 from voxsms.pricing import RateTable
 
 _KEY: Final = re.compile(r"(mail-([0-9a-f]{8})-([0-9a-f]{8})):[0-9]+(?::[0-9]+)?")
+_OUTBOX, _RESULT = ".outbox.db", ".result.csv"
 _AGAIN: Final = "The same command goes on; nobody gets the message twice."
 
 
@@ -121,7 +123,7 @@ def _find_outbox(people: Path, outbox: str | None) -> Path:
             raise Usage(
                 "a list from standard input has no name: give the outbox one, --outbox FILE"
             )
-        return people.with_suffix(".outbox.db")
+        return people.with_suffix(_OUTBOX)
     if "://" in outbox:
         advice = "for one on a server there is `voxsms outbox add` and `voxsms outbox run`"
         raise Usage(f"--outbox: is the path of a file; {advice}")
@@ -129,7 +131,7 @@ def _find_outbox(people: Path, outbox: str | None) -> Path:
 
 
 def _results_of(outbox: Path) -> Path:
-    return outbox.with_name(f"{outbox.name.removesuffix('.db').removesuffix('.outbox')}.result.csv")
+    return outbox.with_name(outbox.name.removesuffix(".db").removesuffix(".outbox") + _RESULT)
 
 
 # --- before anything is sent ----------------------------------------------------------------------
@@ -212,10 +214,12 @@ def _tell(seen: Look, earlier: _Earlier, path: Path, other: str) -> None:
             "Who was sent that gets nothing now; the others get this.",
         )
     elif earlier.name is None:
-        others = sorted(each for each in path.parent.glob("*.outbox.db") if each != path)
-        if others:
-            named = ", ".join(each.name for each in others[:3])
-            io.say(f"A new mailing. There are others here ({named}): --outbox goes on with one.")
+        for old in sorted(path.parent.glob(f"*{_OUTBOX}")):
+            if _is_without_list(old):
+                io.say(
+                    f"A new mailing. If the list was renamed: --outbox {old} goes on with the one "
+                    "that was begun under the other name."
+                )
     for each in seen.first:
         fragments = io.number(each.text.segmentation.fragments_count, "fragment")
         io.say((f"line {each.line}, {fragments}: ", io.FAINT), each.text.text)
@@ -226,6 +230,14 @@ def _tell(seen: Look, earlier: _Earlier, path: Path, other: str) -> None:
         io.say(f"{rows} with the number and the text of an earlier one: sent once")
     if seen.closed:
         io.say(f"{io.number(seen.closed, 'message')} of the list {_were(seen.closed)} sent before")
+
+
+def _is_without_list(outbox: Path) -> bool:
+    """Return whether an outbox is no more beside the list that it was made for."""
+    stem = outbox.name.removesuffix(_OUTBOX)
+    own = (_OUTBOX, f"{_OUTBOX}-wal", f"{_OUTBOX}-shm", _RESULT)
+    beside = (each.name.removeprefix(stem) for each in outbox.parent.glob(f"{escape(stem)}.*"))
+    return all(each in own for each in beside)
 
 
 def _were(count: int) -> str:
