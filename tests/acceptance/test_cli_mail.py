@@ -201,7 +201,7 @@ def test_stopped_by_a_person(
     assert busy == (
         1,
         "",
-        f"voxsms: {people}: another voxsms is sending to this list. Nothing was sent.\n",
+        f"voxsms: {people}: another `voxsms mail` is sending to this list. Nothing was sent.\n",
     )
     assert voxsms(*words(people), "--yes").status == 0
     assert delivered(account) == NUMBERS
@@ -451,6 +451,13 @@ def test_an_outbox_of_something_else(voxsms: Run, account: Sandbox, people: Path
     ran = voxsms(*words(people), "--yes", "--outbox", outbox)
     assert ran.status == 2
     assert "other.db: holds messages that `voxsms mail` has not put there" in ran.err
+    with closing(sqlite3.connect(outbox)) as database:
+        voxsms("outbox", "add", outbox, "hi", "--from", "VOXSMS", "--to", "447700900002")
+        key = "'mail-0000000' || position || '-00000000:1'"
+        database.execute(f"UPDATE voxsms_intents SET state = 'sent', key = {key}")  # noqa: S608 - ours
+        database.commit()
+    ran = voxsms(*words(people), "--yes", "--outbox", outbox)
+    assert (ran.status, "other.db: holds more than one mailing" in ran.err) == (2, True)
     ran = voxsms(*words(people), "--yes", "--outbox", str(people))
     assert ran.status == 1
     assert "is no SQLite file; an outbox has a file of its own" in ran.err

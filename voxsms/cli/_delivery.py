@@ -82,6 +82,11 @@ class Delivery:
             yield Guards(quiet_hours=self.quiet_hours, opt_outs=opt_outs or None)
 
 
+def _spell(option: str, value: str | int) -> str:
+    """Say what to change in a list for which there are no options."""
+    return f"{option.replace('_', ' ')} {value}".rstrip()
+
+
 async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
     with io.open_file(path) as file:
         is_database = file.read(len(_SQLITE)) == _SQLITE
@@ -91,7 +96,7 @@ async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
         return in_file
     listed = MemoryOptOuts()
     try:
-        with recipients.read(path, fields=(), spell_option=lambda *_: "its columns") as rows:
+        with recipients.read(path, fields=(), spell_option=_spell) as rows:
             for row in rows:
                 if isinstance(row, BadRow):
                     problem = f"line {row.line}: {row.reason}"
@@ -205,7 +210,7 @@ def conclude(summary: OutboxSummary, *, settle: str, how: str) -> None:
     elif summary.stopped in _BY_SIGNAL:
         error = KeyboardInterrupt()
     elif left:
-        error = Failed(f"stopped: {summary.stopped}")
+        error = Failed(f"stopped: {summary.stopped or 'others are at it'}")
     else:
         return
     for note in notes:

@@ -105,18 +105,8 @@ class MessageList:
 
     def messages(self, notes: Notes | None = None) -> Iterator[Composed]:
         """Return the messages; a row that is none is left out."""
-        composer = Composer(self)
         with self.open(notes) as people:
-            for row in people:
-                try:
-                    composed = composer.compose(row)
-                except InvalidRequest as error:
-                    people.leave_out(0, error)
-                    continue
-                if composed is None:
-                    people.pass_over()
-                else:
-                    yield composed
+            yield from Composer(self).read(people)
 
 
 class Composer:
@@ -129,6 +119,22 @@ class Composer:
     def __init__(self, listed: MessageList) -> None:
         self._text, self._shortening, self._name = listed.text, listed.shortening, listed.name
         self._seen: dict[str, list[int]] = {}
+        self.repeated = 0
+        """Rows with the number and the text of an earlier one."""
+
+    def read(self, people: People) -> Iterator[Composed]:
+        """Make the messages of all rows; what is wrong with one is told."""
+        for row in people:
+            try:
+                composed = self.compose(row)
+            except InvalidRequest as error:
+                people.leave_out(0, error)
+                continue
+            if composed is None:
+                people.pass_over()
+                self.repeated += 1
+            else:
+                yield composed
 
     def compose(self, row: Recipient) -> Composed | None:
         """Make the message of a row; None if the same was sent to the same number before.
@@ -152,19 +158,27 @@ class Composer:
 
 @contextmanager
 def copied(path: Path) -> Generator[BinaryIO]:
-    """Copy a list, and keep others of these commands from working on it at the same time."""
+    """Copy a list: it is read more than once, and may be edited meanwhile."""
     with TemporaryFile() as copy, io.open_file(path) as file:
-        with suppress(ModuleNotFoundError):  # Windows has none of these locks
-            fcntl: Any = import_module("fcntl")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                working = f"{io.name_file(path)}: another voxsms is sending to this list"
-                raise Failed(f"{working}. Nothing was sent.") from None
-            except OSError:  # some network's file system
-                pass
         shutil.copyfileobj(file, copy)
         yield copy
+
+
+@contextmanager
+def held(path: Path) -> Generator[None]:
+    """Keep a second `mail` from working on a list. Raise `Failed` if there is one already."""
+    with io.open_file(path) as file:
+        if path != Path("-"):
+            with suppress(ModuleNotFoundError):  # Windows has none of these locks
+                fcntl: Any = import_module("fcntl")
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    working = f"{path}: another `voxsms mail` is sending to this list"
+                    raise Failed(f"{working}. Nothing was sent.") from None
+                except OSError:  # some network's file system
+                    pass
+        yield
 
 
 def digest(*parts: object) -> str:
@@ -192,31 +206,22 @@ def look(
     listed: MessageList, rates: RateTable, notes: Notes, earlier: Mapping[str, Intent]
 ) -> Look:
     """Look at each message once; what is wrong with a row is said."""
-    composer, first = Composer(listed), list[Composed]()
-    closed = repeated = 0
+    composer, first, closed = Composer(listed), list[Composed](), 0
 
     def pairs(people: People) -> Iterator[tuple[Message, str]]:
-        nonlocal closed, repeated
-        for row in people:
-            try:
-                composed = composer.compose(row)
-            except InvalidRequest as error:
-                people.leave_out(0, error)
-                continue
-            if composed is None:
-                people.pass_over()
-                repeated += 1
-            elif is_closed(earlier.get(composed.key or "")):
+        nonlocal closed
+        for composed in composer.read(people):
+            if is_closed(earlier.get(composed.key or "")):
                 closed += 1
-            else:
-                bad = notes.bad
-                yield composed.text, composed.destination
-                if bad == notes.bad and len(first) < _SHOWN:
-                    first.append(composed)
+                continue
+            bad = notes.bad
+            yield composed.text, composed.destination
+            if bad == notes.bad and len(first) < _SHOWN:
+                first.append(composed)
 
     with listed.open(notes) as people:
         found = estimate_many(pairs(people), rates, on_bad=people.leave_out)
-    return Look(attrs.evolve(found, invalid=notes.bad), first, closed, repeated)
+    return Look(attrs.evolve(found, invalid=notes.bad), first, closed, composer.repeated)
 
 
 def is_closed(intent: Intent | None) -> bool:

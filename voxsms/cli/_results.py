@@ -17,6 +17,8 @@ from voxsms.recipients import BadRow, Recipient
 
 _TOLD: Final = ("state", "message_id", "fragments", "cost", "error")
 """The columns that follow those of the list."""
+_OF_CALLS: Final = ("A2PSendSms: ", "SendSmsMessage: ")
+"""How errors begin that have the code already."""
 BAD_ROW, REPEATED = "bad_row", "repeated"
 """The states of rows that are no intents."""
 
@@ -71,7 +73,7 @@ class Results:
         error, code = intent.error or "", intent.error_code
         if code is not None:
             self.refused_by_service += 1
-            error = error if str(code) in error else f"{code}: {error}"
+            error = error if error.startswith(_OF_CALLS) else f"{code}: {error}"
         if intent.cost is not None:
             self.cost += intent.cost
         cost = "" if intent.cost is None else f"{intent.cost:f}"

@@ -24,6 +24,7 @@ from voxsms.cli._mailing import (
     copied,
     digest,
     find_text,
+    held,
     is_closed,
     look,
 )
@@ -77,7 +78,7 @@ async def mail(
     text = find_text(words, mailing, shortening)
     said = digest(method, source, type(text).__name__, text.text, attrs.astuple(shortening))
     name = f"mail-{digest(mailing.csv.name, mailing.sheet)}-{said}"
-    with copied(mailing.csv) as copy:
+    with held(mailing.csv), copied(mailing.csv) as copy:
         async with account.client() as client, delivery.guards() as guards:
             earlier = await _Earlier.read(path, client)
             listed = MessageList(
@@ -93,8 +94,13 @@ async def mail(
             other = earlier.compare(name)
             if other and (yes or not seen.estimate.messages):
                 raise _other_mailing(path, other)
+            if other:
+                io.complain(
+                    f"warning: {path} was begun with {other}",
+                    "Who was sent that gets nothing now; the others get this.",
+                )
             if not json:
-                _tell(seen, earlier, path, other)
+                _tell(seen, earlier, path)
             if not _may_send(seen, spending, yes=yes, json=json):
                 return
             currency = seen.estimate.currency
@@ -162,6 +168,8 @@ class _Earlier:
                 intents[found[0]] = intent
                 if is_closed(intent):
                     names.add(found[1])
+        if len(names) > 1:
+            raise Usage(f"{path}: holds more than one mailing; give another --outbox")
         return cls(next(iter(names), None), intents)
 
     def compare(self, name: str) -> str:
@@ -206,14 +214,9 @@ def _other_mailing(path: Path, other: str) -> Failed:
     return error
 
 
-def _tell(seen: Look, earlier: _Earlier, path: Path, other: str) -> None:
+def _tell(seen: Look, earlier: _Earlier, path: Path) -> None:
     """Show what would be sent."""
-    if other:
-        io.complain(
-            f"warning: {path} was begun with {other}",
-            "Who was sent that gets nothing now; the others get this.",
-        )
-    elif earlier.name is None:
+    if earlier.name is None:
         for old in sorted(path.parent.glob(f"*{_OUTBOX}")):
             if _is_without_list(old):
                 io.say(
