@@ -153,30 +153,38 @@ def _progress(
 ) -> Generator[tuple[float, Callable[[OutboxProgress], None]]]:
     """Show a bar where somebody looks, and lines elsewhere."""
     console = io.err()
-    total = before.pending + before.sending
 
-    def count(progress: OutboxProgress) -> tuple[int, str]:
-        done = total - progress.pending - progress.sending
-        return done, _figures(before, progress, currency)
+    def count(progress: OutboxProgress) -> tuple[int, int]:
+        done = _ended(progress) - _ended(before)
+        return done, done + progress.pending + progress.sending  # others may add some
 
     if not console.is_terminal:
+        said = ""
 
         def tell(progress: OutboxProgress) -> None:
-            done, figures = count(progress)
-            if total:
-                console.print(f"{done:,} of {total:,}: {figures}", soft_wrap=True)
+            nonlocal said
+            done, total = count(progress)
+            line = f"{done:,} of {total:,}: {_figures(before, progress, currency)}"
+            if total and line != said:
+                console.print(line, soft_wrap=True)
+            said = line
 
         yield _EVERY_LINE, tell
         return
     columns = BarColumn(_BAR), TaskProgressColumn(), TextColumn("{task.fields[figures]}")
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total, figures="")
+        task = bar.add_task("", total=None, figures="")
 
         def move(progress: OutboxProgress) -> None:
-            done, figures = count(progress)
-            bar.update(task, completed=done, figures=figures)
+            done, total = count(progress)
+            figures = _figures(before, progress, currency)
+            bar.update(task, completed=done, total=total, figures=figures)
 
         yield _EVERY, move
+
+
+def _ended(summary: OutboxSummary) -> int:
+    return summary.total - summary.pending - summary.sending
 
 
 def _figures(before: OutboxSummary, now: OutboxProgress, currency: str) -> str:

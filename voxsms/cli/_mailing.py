@@ -167,17 +167,17 @@ def copied(path: Path) -> Generator[BinaryIO]:
 @contextmanager
 def held(path: Path) -> Generator[None]:
     """Keep a second `mail` from working on a list. Raise `Failed` if there is one already."""
+    is_taken = False
     with io.open_file(path) as file:
-        if path != Path("-"):
-            with suppress(ModuleNotFoundError):  # Windows has none of these locks
-                fcntl: Any = import_module("fcntl")
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    working = f"{path}: another `voxsms mail` is sending to this list"
-                    raise Failed(f"{working}. Nothing was sent.") from None
-                except OSError:  # some network's file system
-                    pass
+        with suppress(ModuleNotFoundError, OSError):  # Windows, and some networks, have no locks
+            fcntl: Any = import_module("fcntl")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                is_taken = path != Path("-")  # others may share standard input
+        if is_taken:
+            working = f"{path}: another `voxsms mail` is sending to this list"
+            raise Failed(f"{working}. Nothing was sent.")
         yield
 
 

@@ -97,15 +97,12 @@ async def add(
         "priority": priority,
         "send_at": send_at,
     }
+    notes, lines = Notes(strict=mailing.strict), array("Q")
     async with open_outbox(where, must_exist=False) as kept:
         if mailing.csv is None:
             rows = ((text.text, number) for number in to or ())
             added = await kept.add(rows, key=key, **options, **numbers.options)
-            bad = [(place + 1, fault.problem) for place, fault in added.refused]
-            for place, problem in bad:
-                io.complain(f"--to, value {place}: {problem}")
         else:
-            notes, lines = Notes(strict=mailing.strict), array("Q")
             with copied(mailing.csv) as copy:
                 listed = MessageList(
                     path=mailing.csv,
@@ -117,9 +114,14 @@ async def add(
                     name=key,
                 )
                 added = await kept.add(_rows(listed, notes, lines), **options)
-            for place, fault in added.refused:
-                notes.add_bad(BadRow(lines[place], fault.problem))
-            bad = [(row.line, row.reason) for row in notes.bad_rows]
+    if mailing.csv is None:
+        bad = [(place + 1, fault.problem) for place, fault in added.refused]
+        for place, problem in bad:
+            io.complain(f"--to, value {place}: {problem}")
+    else:
+        for place, fault in added.refused:
+            notes.add_bad(BadRow(lines[place], fault.problem))
+        bad = [(row.line, row.reason) for row in notes.bad_rows]
     if json:
         refused = [{"at": place, "reason": problem} for place, problem in bad]
         io.print_json({"added": added.accepted, "repeated": added.repeated, "refused": refused})
