@@ -16,8 +16,7 @@ from cyclopts import Parameter
 from voxsms.api.wire import SenderType, WireFaults
 from voxsms.cli import _io as io
 from voxsms.cli._account import Numbers
-from voxsms.cli._errors import Failed, Usage
-from voxsms.cli._io import Words
+from voxsms.cli._errors import Failed
 from voxsms.cli._mirror import reader
 from voxsms.cli._recipients import Mailing, Notes, People, open_list
 from voxsms.cli._shortening import Shortening
@@ -50,17 +49,6 @@ OfSender = Annotated[
 OfWay = Annotated[
     Way, Parameter(name="--for", help="Which way to send: as `voxsms a2p` or as `voxsms send`.")
 ]
-
-
-def find_text(
-    words: Words, mailing: Mailing, shortening: Shortening, *, before: str = ""
-) -> Message | Template:
-    """Return what is sent: a text, or a template that is filled in from a list."""
-    if mailing.template is None:
-        return shortening.apply(words.read(before=before))
-    if mailing.csv is None or words.given:
-        raise Usage("--template stands for a text, and is filled in from a file: see --csv")
-    return Template(mailing.template)
 
 
 @attrs.frozen

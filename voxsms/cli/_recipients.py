@@ -20,9 +20,11 @@ from voxsms import recipients
 from voxsms.cli import _io as io
 from voxsms.cli._account import Numbers, spell_option
 from voxsms.cli._errors import Failed, Usage
+from voxsms.cli._io import Words
+from voxsms.cli._shortening import Shortening
 from voxsms.errors import InvalidRequest
 from voxsms.recipients import BadRow, Recipient, Recipients
-from voxsms.text import Template
+from voxsms.text import Message, Template
 
 _MAX_SHOWN: Final = 20
 """Lines of one kind that are told: if the column is wrong, all of a million rows are bad."""
@@ -80,6 +82,24 @@ class Mailing:
 
 
 NO_FILE: Final = Mailing()
+
+
+def find_text(
+    words: Words, mailing: Mailing, shortening: Shortening, *, as_it_is: str
+) -> Message | Template:
+    """Return what is said: a text, or a template that is filled in from a list.
+
+    `as_it_is` tells what becomes of a {placeholder} where there is no list.
+    """
+    if mailing.template is not None:
+        if mailing.csv is None or words.given:
+            raise Usage("--template stands for a text, and is filled in from a file: see --csv")
+        return Template(mailing.template)
+    text = shortening.apply(words.read(before="" if mailing.csv else "--to"))
+    shortening.tell_if_unchanged(text)
+    if mailing.csv is None:  # a list tells which of its columns are meant
+        io.warn_of_placeholders(text.text, as_it_is)
+    return text
 
 
 class People:

@@ -23,12 +23,11 @@ from voxsms.cli._mailing import (
     OfWay,
     copied,
     digest,
-    find_text,
     held,
     is_closed,
     look,
 )
-from voxsms.cli._recipients import NO_FILE, Mailing, Notes
+from voxsms.cli._recipients import NO_FILE, Mailing, Notes, find_text
 from voxsms.cli._results import Results
 from voxsms.cli._shortening import AS_IT_IS, OfShortening
 from voxsms.cli._spending import NO_LIMIT, OfSpending, Spending, Yes, confirm, may_charge
@@ -75,7 +74,7 @@ async def mail(
     if mailing.csv is None:
         raise Usage("give the people: a file of them with --csv")
     path, method = _find_outbox(mailing.csv, outbox), METHOD_OF_WAY[way]
-    text = find_text(words, mailing, shortening)
+    text = find_text(words, mailing, shortening, as_it_is="")
     said = digest(method, source, type(text).__name__, text.text, attrs.astuple(shortening))
     name = f"mail-{digest(mailing.csv.name, mailing.sheet)}-{said}"
     with held(mailing.csv), copied(mailing.csv) as copy:

@@ -20,12 +20,12 @@ from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, Account, OfAccount,
 from voxsms.cli._delivery import AS_USUAL, OfDelivery, conclude, deliver, open_outbox
 from voxsms.cli._errors import Failed, Unsettled, Usage
 from voxsms.cli._io import NO_TEXT, Json, OfText
-from voxsms.cli._mailing import MessageList, OfSender, OfWay, copied, find_text
+from voxsms.cli._mailing import MessageList, OfSender, OfWay, copied
 from voxsms.cli._mirror import moment, reader
-from voxsms.cli._recipients import NO_FILE, Mailing, Notes
+from voxsms.cli._recipients import NO_FILE, Mailing, Notes, find_text
 from voxsms.cli._shortening import AS_IT_IS, OfShortening
 from voxsms.cli._spending import Yes, amount, confirm
-from voxsms.cli.prices import METHODS
+from voxsms.cli.prices import METHOD_OF_WAY
 from voxsms.errors import CredentialsInvalid, VoxSmsError
 from voxsms.outbox import Intent, Outbox, OutboxProgress, State
 from voxsms.recipients import BadRow
@@ -89,10 +89,12 @@ async def add(
     """
     if (to is None) == (mailing.csv is None):
         raise Usage("give the people: their numbers with --to, or a file of them with --csv")
-    text = find_text(words, mailing, shortening, before="--to")
+    text = find_text(
+        words, mailing, shortening, as_it_is="is added as written: nothing is filled in"
+    )
     options: dict[str, Any] = {
         "source": source,
-        "method": METHODS[way],
+        "method": METHOD_OF_WAY[way],
         "chunk_size": chunk_size,
         "priority": priority,
         "send_at": send_at,
@@ -244,7 +246,7 @@ class _Estimate:
         cost, currency, unpriced = now.cost, "", 0
         try:
             async with account.client() as client:
-                for method in METHODS.values():
+                for method in METHOD_OF_WAY.values():
                     found = await kept.estimate(await client.rates(method))
                     cost, currency = cost + found.cost, found.currency
                     unpriced += found.unpriced

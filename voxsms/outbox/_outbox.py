@@ -263,15 +263,12 @@ class Outbox:
         """Say what the messages cost that have no outcome yet, of the way to send of the rates."""
         return await estimate_many(reading.pending(self.store, rates.method), rates)
 
-    async def chunks(self) -> AsyncIterator[int]:
+    def chunks(self) -> AsyncIterator[int]:
         """Iterate over the ids of the chunks that are pending, due or not.
 
         For an engine of your own that calls `run_chunk` for each; it may do so any number of times.
         """
-        after = -1
-        while page := await self.store.read(read_chunks, after):
-            for after in page:
-                yield after
+        return reading.chunks(self.store)
 
     async def reconcile(
         self, client: Client, *, settle_after: timedelta = SETTLE_AFTER
@@ -366,11 +363,6 @@ def put_back(database: Database, states: tuple[State, ...]) -> int:
     return sum(
         move(database, chunk, positions, states=states) for (chunk, _), positions in chunks.items()
     )
-
-
-def read_chunks(database: Database, after: int) -> list[int]:
-    """Read the ids of pending chunks after one."""
-    return [chunk for (chunk,) in database.all(sql.PENDING_CHUNKS, after=after, limit=_PAGE)]
 
 
 def cancel(database: Database) -> int:

@@ -100,6 +100,11 @@ def _read_pending(database: Database, after: int, method: str) -> list[tuple[int
     return [(position, (text, destination)) for position, text, destination in rows]
 
 
+def _read_chunks(database: Database, after: int) -> list[tuple[int, int]]:
+    found = database.all(sql.PENDING_CHUNKS, after=after, limit=_PAGE)
+    return [(chunk, chunk) for (chunk,) in found]
+
+
 class Pages(Generic[T]):
     """What there is, in the order of positions, a thousand at a time."""
 
@@ -132,3 +137,8 @@ def intents(store: Store, state: str) -> Pages[Intent]:
 def pending(store: Store, method: str) -> Pages[tuple[str, str]]:
     """Return text and number of all that has no outcome yet, of one way to send."""
     return Pages(store, partial(_read_pending, method=method))
+
+
+def chunks(store: Store) -> Pages[int]:
+    """Return the ids of all chunks that are pending."""
+    return Pages(store, _read_chunks)
