@@ -464,7 +464,7 @@ def test_an_outbox_of_something_else(voxsms: Run, account: Sandbox, people: Path
     assert people.read_text() == PEOPLE
     people.write_text("phone\nAnn\n")
     assert (
-        "no row can be sent: all were left out, the first (line 2)"
+        "no row can be sent: all were left out, such as line 2: phone: "
         in voxsms(*words(people, "hi"), "--yes").err
     )
     assert account.ledger.count == 0

@@ -202,7 +202,7 @@ async def _look(
         problem = error
     seen = look(listed, rates, notes, earlier.intents)
     if not seen.estimate.messages and not seen.closed:
-        raise Failed("no row of the list can be sent")
+        raise Failed(f"no row can be sent: {notes.explain_no_row()}")
     return attrs.evolve(seen, no_prices=problem)
 
 
