@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from docutils.nodes import Element, Node
+from pygments.lexers.special import TextLexer
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -94,3 +95,4 @@ def setup(app: Sphinx) -> None:
     for priority in (400, 600):  # before napoleon, and after
         app.connect("autodoc-process-docstring", protecting, priority=priority)
     app.connect("missing-reference", resolve)
+    app.add_lexer("csv", TextLexer)

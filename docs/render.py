@@ -13,6 +13,7 @@ from voxsms.api import fault_codes, spec
 from voxsms.calls import loop
 from voxsms.cli._codes import EXPLANATIONS
 from voxsms.cli.app import app
+from voxsms.outbox import TRANSITIONS, State
 from voxsms.sandbox import CALLBACK_KINDS, KINDS
 from voxsms.webhooks._keywords import SOURCES, TABLE
 
@@ -87,6 +88,7 @@ def write_all(target: Path) -> None:
         "keywords": keyword_table(),
         "rules": rule_table(),
         "cli": command_help(),
+        "outbox-states": state_diagram() + transition_table(),
     }
     for name, text in parts.items():
         path = target / f"{name}.md"
@@ -248,3 +250,116 @@ def command_help() -> str:
         app.help_print([name], console=console)
         parts += [f"## {name}", "", "```text", printed.getvalue().rstrip(), "```", ""]
     return "\n".join(parts)
+
+
+def transition_table() -> str:
+    """Return the rule by which the states of an intent change."""
+    return table(
+        ("event", "what happens", "from", "to"),
+        (
+            (
+                event.name.lower(),
+                event.value,
+                ", ".join(f"`{state}`" for state in before),
+                f"`{after}`",
+            )
+            for event, (before, after) in TRANSITIONS.items()
+        ),
+    )
+
+
+PLACES = {
+    State.PENDING: (80, 150),
+    State.SENDING: (280, 150),
+    State.SENT: (560, 40),
+    State.UNKNOWN: (560, 150),
+    State.REFUSED: (280, 280),
+    State.AMBIGUOUS: (790, 100),
+    State.PRESUMED_NOT_SENT: (790, 210),
+}
+"""Where each state stands in the diagram."""
+BENDS = {
+    (State.PENDING, State.SENDING): ((130, 125), (230, 125)),
+    (State.SENDING, State.PENDING): ((230, 175), (130, 175)),
+    (State.REFUSED, State.PENDING): ((180, 290), (90, 230)),
+    (State.UNKNOWN, State.PENDING): ((530, 410), (70, 410)),
+    (State.PRESUMED_NOT_SENT, State.PENDING): ((760, 450), (40, 450)),
+    (State.AMBIGUOUS, State.PENDING): ((960, 490), (0, 500)),
+}
+"""The control points of arrows that are no straight line."""
+HALF_WIDTH, HALF_HEIGHT = 72, 16
+STYLE = (
+    ".states path {fill: none; stroke: currentColor}"
+    ".states marker path {fill: currentColor; stroke: none}"
+    ".states .by-hand {stroke-dasharray: 5 4}"
+    ".states rect {fill: var(--color-background-secondary, #eee); stroke: currentColor}"
+    ".states text {font: 12px sans-serif; text-anchor: middle; fill: currentColor;"
+    " paint-order: stroke; stroke: var(--color-background-primary, #fff); stroke-width: 4px}"
+    ".states .state {font-weight: bold; stroke: none}"
+)
+"""Colours are those of the page, light or dark."""
+
+
+def state_diagram() -> str:
+    """Return a drawing of the states and of what leads from one to another, as SVG in Markdown.
+
+    What it shows also stands in its description, for those who cannot see it.
+    """
+    arrows: dict[tuple[State, State], list[str]] = {}
+    for event, (states, after) in TRANSITIONS.items():
+        for before in states:
+            arrows.setdefault((before, after), []).append(event.name.lower().replace("_", " "))
+    told = "; ".join(f"{a} to {b}: {' or '.join(names)}" for (a, b), names in arrows.items())
+    lines = [
+        "```{raw} html",
+        '<svg class="states" role="img" aria-labelledby="states-title states-told"',
+        '  viewBox="0 0 890 410" xmlns="http://www.w3.org/2000/svg">',
+        '<title id="states-title">The states of a message in an outbox</title>',
+        f'<desc id="states-told">{told}.</desc>',
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"',
+        '  markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="currentColor"/>',
+        "</marker></defs>",
+        f"<style>{STYLE}</style>",
+    ]
+    for (before, after), names in arrows.items():
+        lines += _arrow(before, after, " / ".join(names))
+    for state, (x, y) in PLACES.items():
+        lines += [
+            f'<rect x="{x - HALF_WIDTH}" y="{y - HALF_HEIGHT}" width="{2 * HALF_WIDTH}"',
+            f'  height="{2 * HALF_HEIGHT}" rx="6"/>',
+            f'<text class="state" x="{x}" y="{y + 5}">{state}</text>',
+        ]
+    return "\n".join([*lines, "</svg>", "```", "", ""])
+
+
+Point = tuple[float, float]
+
+
+def _arrow(before: State, after: State, label: str) -> list[str]:
+    begin, end = PLACES[before], PLACES[after]
+    first, second = BENDS.get((before, after), (end, begin))
+    start, tip = _edge(begin, first), _edge(end, second)
+    if (before, after) in BENDS:
+        x, y = ((start[i] + 3 * first[i] + 3 * second[i] + tip[i]) / 8 for i in (0, 1))
+        curve = f"C{_at(first)} {_at(second)} {_at(tip)}"
+    else:
+        x, y = ((start[i] + tip[i]) / 2 for i in (0, 1))
+        curve = f"L{_at(tip)}"
+    by_hand = ' class="by-hand"' if label == "resent" else ""
+    return [
+        f'<path{by_hand} d="M{_at(start)} {curve}" marker-end="url(#head)"/>',
+        f'<text x="{x:.0f}" y="{y + 4:.0f}">{label}</text>',
+    ]
+
+
+def _at(point: Point) -> str:
+    return f"{point[0]:.0f} {point[1]:.0f}"
+
+
+def _edge(center: Point, towards: Point) -> Point:
+    """Return where the line from a box's center to a point leaves the box."""
+    across, down = towards[0] - center[0], towards[1] - center[1]
+    share = min(
+        HALF_WIDTH / abs(across) if across else 1e9, HALF_HEIGHT / abs(down) if down else 1e9
+    )
+    return center[0] + across * share, center[1] + down * share

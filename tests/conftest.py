@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import postgres
 import pytest
 from hypothesis import settings
 from profiles import PROFILE
@@ -77,6 +78,20 @@ def http() -> Iterator[httpx.Client]:
     """Give a plain HTTP client: none of voxsms's own code."""
     with httpx.Client(timeout=5, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Give the URL of a PostgreSQL server's database."""
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture
+def place(postgres_server: str) -> str:
+    """Give the URL of an empty PostgreSQL database."""
+    postgres.empty(postgres_server)
+    return postgres_server
 
 
 @pytest.fixture

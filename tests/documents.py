@@ -5,7 +5,7 @@ account, and `client`. In `python`, `await` may stand outside of functions, and 
 is run as a test; a block that begins with `# name.py` is a file of that name. In `console` each `$`
 line is run, and what is shown below it must be printed; so must a `text` block that follows a block
 which prints. `...` stands for anything. In `sh` only what installs, tests and builds is not run
-here but by the gate; the extras that it names must exist.
+here but by the gate; the extras that it names must exist. A `csv` block is the file `people.csv`.
 """
 
 import ast
@@ -113,6 +113,12 @@ def check_printed(example: Example) -> None:
         _compare(example.parsed, page.printed)
 
 
+def write_list(example: Example) -> None:
+    """Write the list of a page."""
+    page: Page = example.namespace[_PAGE]
+    (page.directory / "people.csv").write_text(example.parsed)
+
+
 def run_console(example: Example) -> None:
     """Run each line after a `$`, and compare what is shown below it with what it prints."""
     page: Page = example.namespace[_PAGE]
@@ -193,6 +199,7 @@ pages = Sybil(
         InMarkdown("console", run_console),
         InMarkdown("sh", run_shell),
         InMarkdown("text", check_printed),
+        InMarkdown("csv", write_list),
     ],
     path=str(ROOT),
     patterns=["README.md", "docs/**/*.md"],

@@ -1,6 +1,7 @@
 """The crash test: a mailing whose processes are killed at random moments, and its reckoning.
 
 python tests/outbox_crash.py mailing.db --people 20000 --kills 30
+python tests/outbox_crash.py postgresql://... --people 20000 --kills 30 --workers 2
 """
 
 import argparse
@@ -122,7 +123,9 @@ def _kill_and_resume(mailing: Mailing, sandbox: Sandbox, draw: random.Random) ->
             running.append(process)
         # By what was sent and not by time: how busy the machine is decides nothing.
         enough = sandbox.ledger.requests[method] + draw.randint(1, calls)
+        ends = time.monotonic() + 120
         while sandbox.ledger.requests[method] < enough and any(p.is_alive() for p in running):
+            assert time.monotonic() < ends, "nothing is sent any more"
             time.sleep(0.001)
         victim: BaseProcess = running.pop(draw.randrange(len(running)))
         assert victim.is_alive(), "nothing was left to send: fewer kills, or more people"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
 
 
@@ -21,8 +22,11 @@ def find_programs() -> Path | None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Run a server; give the URL of its database. Skip where none is installed, fail in CI."""
+def server(*, fsync: bool = False) -> Iterator[str]:
+    """Run a server; give the URL of its database. Skip where none is installed, fail in CI.
+
+    No test cuts the power, so it need not write to the disk unless speed is measured.
+    """
     programs = find_programs()
     if programs is None:
         words = "no PostgreSQL server is installed: apt install postgresql"
@@ -49,10 +53,17 @@ def server() -> Iterator[str]:
             )
 
         run("initdb", "-A", "trust", "-U", "voxsms", "--no-sync")
-        # No test here cuts the power.
-        options = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off"
+        durable = "on" if fsync else "off"
+        options = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync={durable}"
         run("pg_ctl", "-w", "-o", options, "-l", f"{directory}/log", "start")
         try:
             yield f"postgresql://voxsms@127.0.0.1:{port}/postgres"
         finally:
             run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+def empty(url: str) -> None:
+    """Remove all tables of a database, whoever made them."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")

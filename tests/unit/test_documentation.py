@@ -14,6 +14,7 @@ from documents import run_docstring
 
 import voxsms
 from voxsms.api import fault_codes, spec
+from voxsms.outbox import TRANSITIONS, State
 from voxsms.sandbox import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -52,6 +53,20 @@ def test_each_rendered_part_is_on_a_page(render: ModuleType, tmp_path: Path) -> 
         assert f"{{include}} ../_generated/{part.name}\n" in pages
 
 
+def test_the_states_of_an_outbox_are_drawn_as_the_code_has_them(render: ModuleType) -> None:
+    """Each state is a box within the drawing, each step an arrow, and all stands in words, too."""
+    drawing = render.state_diagram()
+    assert render.PLACES.keys() == {*State}
+    told = drawing[drawing.index("<desc") : drawing.index("</desc>")]
+    for event, (before, after) in TRANSITIONS.items():
+        for state in before:
+            assert f"{state} to {after}: " in told
+        assert event.name.lower().replace("_", " ") in told
+        assert f"| {event.name.lower()} | {event.value} | " in render.transition_table()
+    steps = {(state, after) for before, after in TRANSITIONS.values() for state in before}
+    assert drawing.count("marker-end") == len(steps)
+
+
 @pytest.mark.slow
 def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
     """Each method, code, fault and command of the program is in the reference."""
@@ -62,7 +77,7 @@ def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
     for kind in KINDS:
         assert f"`{kind}`" in render.fault_table()
     assert render.error_tree().count("──") == len(render.documented()["errors"]) - 2
-    for command in ("a2p", "count", "estimate", "history", "sandbox"):
+    for command in ("a2p", "count", "estimate", "history", "mail", "outbox", "sandbox"):
         assert f"## {command}\n" in render.command_help()
 
 

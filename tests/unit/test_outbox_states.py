@@ -143,6 +143,12 @@ class Machine(RuleBasedStateMachine):
             self.resent[self.stored()[position][1]] += 1
             self.before[position] = State.PENDING
 
+    @rule()
+    def cancel(self) -> None:
+        """Take back what is pending."""
+        self.do(lambda outbox, _: outbox.cancel())
+        assert State.PENDING not in {state for state, _ in self.stored().values()}
+
     def stored(self) -> dict[int, tuple[State, str]]:
         """Give state and number of each intent; in a chunk that is settled none is pending."""
         with closing(sqlite3.connect(self.path)) as db:

@@ -121,6 +121,18 @@ async def test_a_full_disk_adds_nothing_of_a_list(tmp_path: Path) -> None:
         assert (await outbox.run(client)).sent == (await outbox.summary()).total == 9
 
 
+async def test_a_read_only_place_is_named(tmp_path: Path) -> None:
+    """Whatever made it so; what is there is there."""
+    async with scripted(tmp_path) as (outbox, client, *_):
+        await outbox.add(rows(2), source=SOURCE)
+        await outbox.store.write(lambda database: database.all("PRAGMA query_only = 1"))
+        with pytest.raises(OutboxUnavailable, match="read-only"):
+            await outbox.add(rows(9), source=SOURCE)
+        with pytest.raises(OutboxUnavailable, match="read-only"):
+            await outbox.run(client)
+        assert await states(outbox) == ["pending"] * 2
+
+
 async def test_what_one_step_breaks_is_its_own(tmp_path: Path) -> None:
     """Steps of several tasks share a transaction; one that fails takes no other with it."""
 

@@ -1,5 +1,6 @@
 """An outbox against the sandbox: what was delivered, what it cost, what the outbox says of it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -8,6 +9,7 @@ from fault_matrix import TRANSPORTS
 
 from voxsms import Client, NotSent, Outbox, Template
 from voxsms.api import spec
+from voxsms.clock import Clock
 from voxsms.sandbox import Sandbox, serve
 
 SOURCE = "VOXSMS"
@@ -72,3 +74,36 @@ async def test_it_may_be_too_late_for_the_first_byte(
         assert not voxsms_sandbox.ledger.requests["A2PSendSms"]
         await late.call(spec.A2P_SEND_SMS, request)
         assert voxsms_sandbox.ledger.count == 1
+
+
+class Ahead(Clock):
+    """The clock of a machine that is ten minutes ahead."""
+
+    def time(self) -> float:
+        """Give its time."""
+        return super().time() + 600
+
+
+async def test_a_machine_whose_clock_is_wrong_settles_by_the_services_time(
+    tmp_path: Path, voxsms_sandbox: Sandbox
+) -> None:
+    """What another process sent before it died is found, and not taken as never sent."""
+    key, url = voxsms_sandbox.api_key, voxsms_sandbox.url
+    async with Outbox.open(tmp_path / "mailing.db", clock=Ahead()) as outbox:
+        await outbox.add([("See you", "447700900123")], source=SOURCE)
+        async with Client(key, base_url=url, clock=Ahead()) as client:
+            await outbox.run(client)
+        await outbox.store.write(
+            lambda database: (
+                database.change("UPDATE voxsms_intents SET state = 'pending', message_id = NULL"),
+                database.change(
+                    "UPDATE voxsms_chunks SET state = 'sending', since = NULL, until = NULL,"
+                    " claimed_at = NOW - 2, expires_at = NOW - 1"
+                ),
+            )
+        )
+        async with Client(key, base_url=url, clock=Ahead()) as client:
+            settled = await outbox.reconcile(client, settle_after=timedelta(0))
+        assert (settled.sent, settled.presumed_not_sent) == (1, 0)
+        async with Client(key, base_url=url, clock=Ahead()) as client:
+            assert (await outbox.track(client)).changed == 1

@@ -2,35 +2,26 @@
 
 import builtins
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import psycopg
 import pytest
-from doubles import KEY
+from doubles import KEY, Turn
 from outboxes import NUMBERS, SOURCE, Service, lost, rows, states
-from postgres import server
 
 from voxsms import Client, InvalidRequest, Outbox, OutboxUnavailable
-from voxsms.outbox import run_chunk
+from voxsms.outbox import State, run_chunk
 from voxsms.outbox._store import Database
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """Give the URL of a server's database."""
-    with server() as found:
-        yield found
-
-
-@pytest.fixture
-def place(url: str) -> str:
-    """Give the URL of an empty database."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    return url
+@asynccontextmanager
+async def opened_with(place: str, *turns: Turn) -> AsyncIterator[tuple[Outbox, Client]]:
+    """Open an outbox beside a client whose service is a script."""
+    async with Client(KEY, transport=Service(*turns)) as client, Outbox.open(place) as outbox:
+        yield outbox, client
 
 
 async def test_two_who_share_an_outbox_send_each_message_once(place: str) -> None:
@@ -72,6 +63,22 @@ async def test_a_claim_of_a_dead_process_becomes_unknown(place: str) -> None:
         assert (await outbox.run(client)).unknown == 2
 
 
+async def test_an_answer_that_comes_while_it_is_put_back_counts(place: str) -> None:
+    """Nobody gets a second message because a person and a late answer met."""
+    async with opened_with(place, lost()) as (outbox, client):
+        await outbox.add(rows(2), source=SOURCE)
+        assert (await outbox.run(client)).unknown == 2
+        with psycopg.connect(place) as late, psycopg.connect(place, autocommit=True) as looking:
+            late.execute("UPDATE voxsms_intents SET state = 'sent' WHERE position = 0")
+            async with anyio.create_task_group() as group:
+                group.start_soon(outbox.resend, [State.UNKNOWN])
+                waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                while looking.execute(waits).fetchone() == (0,):  # noqa: ASYNC110 - a server's
+                    await anyio.sleep(0.01)
+                late.commit()
+        assert await states(outbox) == ["sent", "pending"]
+
+
 async def test_a_connection_that_is_lost_is_made_again(place: str) -> None:
     """And two transactions in each other's way are tried again."""
 
@@ -93,6 +100,21 @@ async def test_a_connection_that_is_lost_is_made_again(place: str) -> None:
         assert await states(outbox) == ["pending", "pending"]
         added = await outbox.add([("\0", NUMBERS[5])], source=SOURCE)
         assert "NUL" in added.refused[0][1].problem
+
+
+async def test_a_long_list_that_is_added_again_is_the_same_list(place: str) -> None:
+    """Also one that is longer now, and has a row that was refused; the positions are the rows'."""
+    people = [("See you", f"4477{n:08d}") for n in range(12_000)]
+    async with Outbox.open(place) as outbox:
+        bad = [*people[:9_000]]
+        bad[7] = ("See you", "4477")
+        assert (await outbox.add(bad, source=SOURCE, key="list")).accepted == 8_999
+        assert (await outbox.intents("refused").__anext__()).position == 7
+        added = await outbox.add(people, source=SOURCE, key="list")
+        assert (added.accepted, added.repeated, added.refused) == (3_001, 8_999, ())
+        assert (await outbox.summary()).pending == 12_000
+        positions = [intent.position async for intent in outbox.intents()]
+        assert positions[:9_000] == [*range(9_000)]
 
 
 async def test_a_newer_outbox_is_refused(place: str) -> None:

@@ -160,8 +160,9 @@ def example(
 def test_every_example_is_tested() -> None:
     """One that is added to the documentation is added here."""
     stores = {"redis_seen", "django_seen"}  # tests/wire/test_webhooks_seen.py
+    outboxes = {"fastapi_orders", "temporal_mailing"}  # tests/wire/test_outbox_examples.py
     servers = {name for name, _ in SERVERS.values()}
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == servers | stores
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == servers | stores | outboxes
 
 
 @pytest.mark.parametrize(

@@ -200,11 +200,15 @@ def check_numbers(method: AnyMethod, sent: A2PSendSmsResult, asked: Collection[s
 
 
 def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:
-    """Return the numbers of an answer as they were sent: the service may write them otherwise."""
-    return {
-        "".join(filter(str.isdigit, each.destination_number)) or each.destination_number
-        for each in named
-    }
+    """Return the numbers of an answer as they were sent."""
+    return {bare_number(each.destination_number) for each in named}
+
+
+def bare_number(written: str) -> str:
+    """Return a number of an answer as it was sent: the service may write it otherwise."""
+    if written.isascii() and written.isdigit():
+        return written
+    return "".join(filter(str.isdigit, written)) or written
 
 
 def _read_quickly(method: MethodSpec[..., R], answer: Answer) -> R | None:

@@ -184,6 +184,8 @@ def to_digits(text: str, *, national: bool = False) -> str:
     Raises:
         ValueError: it is none, or could mean something else; the reason, with the number masked.
     """
+    if text.isascii() and text.isdigit():  # nearly all are
+        return text
     written = text.strip(_AROUND).translate(_ALIKE)
     if written.isascii() and written.isdigit():
         return written
@@ -226,9 +228,9 @@ def read_phone_number(text: str, region: str | None = None, *, strict: bool = Fa
 
 def _read_international(text: str) -> str:
     digits = to_digits(text)
-    for prefix, problem in _PREFIXES:
-        if digits.startswith(prefix):
-            raise ValueError(f"{mask_number(digits)} {problem}")
+    if digits.startswith("0"):
+        problem = next(why for prefix, why in _PREFIXES if digits.startswith(prefix))
+        raise ValueError(f"{mask_number(digits)} {problem}")
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         raise ValueError(
             f"{mask_number(digits)} has {len(digits)} digits; "

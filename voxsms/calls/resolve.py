@@ -233,13 +233,18 @@ async def resolve_doubt(
     )
 
 
+async def learn_time(session: Session) -> None:
+    """Ask the service for its time, unless it is known."""
+    if session.service_clock.now() is None:
+        await session.call(spec.A2P_GET_SMS_HISTORY, spec.A2PGetSmsHistory(count=1))
+
+
 async def _find_window(session: Session, doubt: OutcomeUnknown) -> tuple[datetime, datetime]:
     """Return within which times of the service a send in doubt was made, if it was."""
     if doubt.since is not None:
         return doubt.since - EARLY, doubt.at + LATE
     # The service's time was not known then: this machine's clock may have been wrong, and still be.
-    if session.service_clock.now() is None:
-        await session.call(spec.A2P_GET_SMS_HISTORY, spec.A2PGetSmsHistory(count=1))
+    await learn_time(session)
     off = timedelta(seconds=session.service_clock.best() - session.clock.time())
     began = doubt.at - timedelta(seconds=session.options.deadline)
     return min(began, began + off) - EARLY, max(doubt.at, doubt.at + off) + LATE

@@ -69,6 +69,10 @@ class InDoubt(Exception):
         return f"{super().__str__()}. {_MAY_BE_SENT}"
 
 
+class Unsettled(Exception):
+    """A mailing of which some messages may or may not have been sent."""
+
+
 _MEANWHILE: Final[Mapping[Exit | None, str]] = {
     Exit.UNKNOWN: _MAY_BE_SENT,
     Exit.FAILED: "The service had answered before that: it refused some of the numbers.",
@@ -186,6 +190,7 @@ class Ending:
 _ENDINGS = (
     Ending(OutcomeUnknown, Exit.UNKNOWN, _where_to_look),
     Ending(InDoubt, Exit.UNKNOWN, "The history tells: voxsms history a2p"),
+    Ending(Unsettled, Exit.UNKNOWN),
     Ending(InvalidRequest, Exit.USAGE),
     Ending(
         CredentialsInvalid,

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from io import TextIOWrapper
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, BinaryIO, Final, TextIO, cast
 
 import attrs
@@ -186,6 +187,27 @@ def open_file(path: Path) -> Generator[BinaryIO]:
         yield file
 
 
+@contextmanager
+def replaced(path: Path, encoding: str) -> Generator[TextIO]:
+    """Open a file for writing, its owner's alone; it takes its place when it is whole."""
+    writing = NamedTemporaryFile(  # noqa: SIM115 - closed before it is renamed
+        "w",
+        encoding=encoding,
+        errors="replace",
+        newline="",
+        dir=path.parent,
+        prefix=f".{path.name}.",
+        delete=False,
+    )
+    unfinished = Path(writing.name)
+    try:
+        with writing:
+            yield cast("TextIO", writing)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 # What is printed for people. Nothing from outside can drive the terminal: each character is seen.
 
 
@@ -304,8 +326,13 @@ def print_json(value: object) -> None:
 
     Decimals are strings, so that no reader rounds them; times are ISO 8601.
     """
+    print_raw(f"{json.dumps(value, default=_plain)}\n")
+
+
+def print_raw(text: str) -> None:
+    """Print a text as it is."""
     with _standard_output():
-        print(json.dumps(value, default=_plain))  # noqa: T201 - the output
+        sys.stdout.write(text)
 
 
 def _plain(value: object) -> object:

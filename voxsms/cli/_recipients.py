@@ -4,7 +4,7 @@ import re
 import warnings
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import SEEK_END
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -20,9 +20,11 @@ from voxsms import recipients
 from voxsms.cli import _io as io
 from voxsms.cli._account import Numbers, spell_option
 from voxsms.cli._errors import Failed, Usage
+from voxsms.cli._io import Words
+from voxsms.cli._shortening import Shortening
 from voxsms.errors import InvalidRequest
 from voxsms.recipients import BadRow, Recipient, Recipients
-from voxsms.text import Template
+from voxsms.text import Message, Template
 
 _MAX_SHOWN: Final = 20
 """Lines of one kind that are told: if the column is wrong, all of a million rows are bad."""
@@ -82,44 +84,76 @@ class Mailing:
 NO_FILE: Final = Mailing()
 
 
+def find_text(
+    words: Words, mailing: Mailing, shortening: Shortening, *, as_it_is: str
+) -> Message | Template:
+    """Return what is said: a text, or a template that is filled in from a list.
+
+    `as_it_is` tells what becomes of a {placeholder} where there is no list.
+    """
+    if mailing.template is not None:
+        if mailing.csv is None or words.given:
+            raise Usage("--template stands for a text, and is filled in from a file: see --csv")
+        return Template(mailing.template)
+    text = shortening.apply(words.read(before="" if mailing.csv else "--to"))
+    shortening.tell_if_unchanged(text)
+    if mailing.csv is None:  # a list tells which of its columns are meant
+        io.warn_of_placeholders(text.text, as_it_is)
+    return text
+
+
 class People:
     """The good rows of a list, one after the other; `notes` tells what else is in it."""
 
     line = 0
     """That of the current row."""
+    _is_counted = True
 
     def __init__(self, found: Recipients, notes: "Notes", look: Callable[[], object]) -> None:
-        self._found, self._notes, self._look = found, notes, look
+        self.found, self._notes, self._look = found, notes, look
 
     def __iter__(self) -> Iterator[Recipient]:
         """Read on; between two rows it is known whether the first was left out."""
-        notes, repeats, told = self._notes, Repeats(), len(self._found.notes)
-        for read, row in enumerate(self._found):
+        notes, repeats, told = self._notes, Repeats(), len(self.found.notes)
+        for read, row in enumerate(self.found):
             if isinstance(row, BadRow):
                 notes.add_bad(row)
             else:
-                self.line, bad = row.line, notes.bad
+                self.line, self._is_counted = row.line, True
                 yield row
-                if bad == notes.bad:
+                if self._is_counted:
                     repeats.add(row.destination, row.line)
             if not read % _REPORT_EVERY:
                 self._look()
-        for note in self._found.notes[told:]:
+        for note in self.found.notes[told:]:
             notes.warn_of_list(note)
         notes.tell_bad()
         notes.tell_repeats(repeats, "line {}: the same number as in line {}")
 
+    def pass_over(self) -> None:
+        """Count the current row as no repetition of another."""
+        self._is_counted = False
+
     def leave_out(self, _: int, error: InvalidRequest) -> None:
         """Say of the current row why it cannot be sent."""
+        self.pass_over()
         reason = "; ".join(fault.problem for fault in error.faults)
         self._notes.add_bad(BadRow(self.line, reason))
 
 
 @contextmanager
 def open_list(
-    path: Path, mailing: Mailing, numbers: Numbers, text: str | Template, notes: "Notes"
+    path: Path,
+    mailing: Mailing,
+    numbers: Numbers,
+    text: str | Template,
+    notes: "Notes",
+    copy: BinaryIO | None = None,
 ) -> Generator[People]:
-    """Open a list of people, for a text that goes to all or is filled in for each."""
+    """Open a list of people, for a text that goes to all or is filled in for each.
+
+    A `copy` of the file is read in its place.
+    """
     warnings.filterwarnings("ignore", module="openpyxl")  # of what it leaves out: charts, rules
     options = {
         **attrs.asdict(mailing, filter=attrs.filters.exclude("csv", "template", "strict")),
@@ -127,7 +161,7 @@ def open_list(
     }
     fields = () if isinstance(text, str) else text.fields
     with (
-        io.open_file(path) as file,
+        nullcontext(copy) if copy else io.open_file(path) as file,
         _told_of(path),
         _progress(file, notes.console) as look,
         recipients.read(file, fields=fields, spell_option=spell_option, **options) as found,

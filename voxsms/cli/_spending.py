@@ -23,11 +23,12 @@ from voxsms.pricing import Estimate, estimate
 from voxsms.text import count_fragments
 
 
-def _amount(text: str) -> Decimal:
+def amount(text: str) -> Decimal:
+    """Read an amount of money. Raise `ValueError` if it is none."""
     with suppress(InvalidOperation):
-        amount = Decimal(text)
-        if amount.is_finite() and amount >= 0:
-            return amount
+        found = Decimal(text)
+        if found.is_finite() and found >= 0:
+            return found
     raise ValueError("is no amount of money, such as 25.00")
 
 
@@ -46,7 +47,7 @@ class Spending:
     max_cost: Annotated[
         Decimal | None,
         Parameter(
-            converter=reader(_amount),
+            converter=reader(amount),
             help="Send nothing if it would cost more than this, such as 25.00, in the currency of "
             "the account.",
         ),
@@ -119,7 +120,16 @@ async def may_send(
             raise
         confirm(f"What this costs cannot be told ({error}). Send {size}?")
         return True
-    found = estimate(text, numbers, rates)
+    return may_charge(estimate(text, numbers, rates), size, spending, asks=asks, json=json)
+
+
+def may_charge(found: Estimate, size: str, spending: Spending, *, asks: bool, json: bool) -> bool:
+    """Return whether to send what an estimate is of; not after a dry run.
+
+    Raises:
+        Failed: it would cost too much, or the answer to the question was no.
+        Usage: nobody answered.
+    """
     cost = _cost(found)
     if spending.max_cost is not None and (found.unpriced or found.cost > spending.max_cost):
         limit = io.money(spending.max_cost, found.currency)

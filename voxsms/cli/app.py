@@ -35,6 +35,8 @@ _COMMANDS: Final = (
     ("methods", "methods:methods", _io.WITHOUT_ACCOUNT, "What the service can do."),
     ("send", "send:send", _io.WITH_ACCOUNT, "Write to one person, who can answer."),
     ("a2p", "send:a2p", _io.WITH_ACCOUNT, "Tell many people something, in your company's name."),
+    ("mail", "mail:mail", _io.WITH_ACCOUNT, "Send a text to everybody in a file of people."),
+    ("outbox", "outbox:outbox", _io.WITH_ACCOUNT, "Mailings as a service: workers, their status."),
     ("balance", "balance:balance", _io.WITH_ACCOUNT, "How much money is left."),
     ("prices", "prices:prices", _io.WITH_ACCOUNT, "What a message costs, country by country."),
     ("numbers", "numbers:numbers", _io.WITH_ACCOUNT, "Your numbers, and which can send."),
@@ -128,12 +130,11 @@ def _stopped_by_signals() -> Generator[list[int]]:
     """Let SIGTERM and SIGHUP stop a command as Ctrl-C does: it still says what it has sent."""
     caught: list[int] = []
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, _: FrameType | None) -> None:
         caught.append(number)
-        interrupt = signal.getsignal(signal.SIGINT)
-        if not callable(interrupt):  # ignored, as in a background job of a script
+        if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in a script's background
             raise KeyboardInterrupt
-        interrupt(number, frame)
+        signal.raise_signal(signal.SIGINT)  # whatever handles it: Python, asyncio or an outbox
 
     alone = threading.current_thread() is not threading.main_thread()  # may set no handlers
     taken = [] if alone else [n for n in _SIGNALS if signal.getsignal(n) is signal.SIG_DFL]

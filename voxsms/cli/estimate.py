@@ -13,8 +13,8 @@ from voxsms.api.phone_numbers import read_phone_number
 from voxsms.cli import _io as io
 from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, Account, Numbers, OfAccount, OfNumbers
 from voxsms.cli._errors import Failed, Usage
-from voxsms.cli._io import NO_TEXT, Json, OfText, Words, open_file
-from voxsms.cli._recipients import NO_FILE, Mailing, Notes, People, Repeats, open_list
+from voxsms.cli._io import NO_TEXT, Json, OfText, open_file
+from voxsms.cli._recipients import NO_FILE, Mailing, Notes, People, Repeats, find_text, open_list
 from voxsms.cli._shortening import AS_IT_IS, OfShortening, Shortening
 from voxsms.cli.prices import METHOD_OF_WAY, Way
 from voxsms.errors import InvalidRequest
@@ -52,13 +52,9 @@ async def estimate_command(
         raise Usage("give the recipients: their numbers with --to, or a file of them with --csv")
     if to is not None and mailing.csv is not None:
         raise Usage("give --to or --csv, not both: the estimate is of one of them")
-    if mailing.template is not None and (mailing.csv is None or words.given):
-        raise Usage("--template stands for a text, and is filled in from a file: see --csv")
-    text: Message | Template
-    if mailing.template is not None:
-        text = Template(mailing.template)
-    else:
-        text = _read_text(words, shortening, to_list=to is None)
+    text = find_text(
+        words, mailing, shortening, as_it_is="is priced as written: nothing is filled in"
+    )
     notes = Notes(strict=mailing.strict)
     table = await _rates(rates, way, account)
     if mailing.csv is not None:
@@ -80,14 +76,6 @@ async def estimate_command(
     if found.unpriced:
         unpriced = io.number(found.unpriced, "message")
         raise Failed(f"no price is known for {unpriced}: the total is a part of the cost")
-
-
-def _read_text(words: Words, shortening: Shortening, *, to_list: bool) -> Message:
-    text = shortening.apply(words.read() if to_list else words.read(before="--to"))
-    shortening.tell_if_unchanged(text)
-    if not to_list:  # a list tells which of its columns are meant
-        io.warn_of_placeholders(text.text, "is priced as written: nothing is filled in")
-    return text
 
 
 async def _rates(file: Path | None, way: Way, account: Account) -> RateTable:

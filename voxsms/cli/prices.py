@@ -16,7 +16,10 @@ from voxsms.pricing import RESOURCE_TYPES, RateTable, price_of_one
 
 Way = Literal["a2p", "send"]
 """The two ways to send, by the names of their commands."""
-METHOD_OF_WAY: dict[Way, str] = {"a2p": "a2p_send_sms", "send": "send_sms_message"}
+METHOD_OF_WAY: dict[Way, Literal["a2p_send_sms", "send_sms_message"]] = {
+    "a2p": "a2p_send_sms",
+    "send": "send_sms_message",
+}
 
 
 @mirror(spec.GET_RESOURCE_PRICE)

@@ -30,6 +30,7 @@ from voxsms.outbox._states import (
     State,
     Tracked,
 )
+from voxsms.outbox._worker import run_worker, tasks
 
 __all__ = [
     "TRANSITIONS",
@@ -48,4 +49,6 @@ __all__ = [
     "State",
     "Tracked",
     "run_chunk",
+    "run_worker",
+    "tasks",
 ]

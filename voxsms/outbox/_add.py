@@ -265,10 +265,10 @@ def _printable(given: object) -> str:
 class Writer:
     """Writes batches through a connection whose transaction another began and commits."""
 
-    def __init__(self, database: Database, terms: Terms) -> None:
+    def __init__(self, database: Database, terms: Terms, rows: int) -> None:
         self._database = database
         self._terms = terms
-        self._base, self._first = database.allocate()
+        self._base, self._first = database.allocate(rows)
         self._chunks = 0
         self._accepted = 0
         self._proposed = 0
@@ -288,25 +288,19 @@ class Writer:
             due=terms.due,
         )
         self._chunks += count
-        self._accepted += self._add(pending)
-        self._add(refused)
-
-    def _add(self, rows: bytes) -> int:
-        if rows == b"[]":
-            return 0
-        return self._database.change(
-            sql.ADD_INTENTS,
-            rows=rows.decode(),
-            base=self._base,
-            first=self._first,
-            source=self._terms.source,
-        )
+        ids = self._base, self._first, terms.source
+        if pending != b"[]":
+            self._accepted += database.add_pending(pending.decode(), *ids)
+        if refused != b"[]":
+            database.add_intents(refused.decode(), *ids)
 
     def finish(self) -> int:
-        """Drop chunks that got no intent; return how many intents are new."""
+        """Drop chunks that got no intent, hand out the others; return how many intents are new."""
+        base, end = self._base, self._base + self._chunks
         if self._accepted < self._proposed:
-            end = self._base + self._chunks
-            self._database.change(sql.DROP_EMPTY_CHUNKS, base=self._base, end=end)
+            self._database.change(sql.DROP_EMPTY_CHUNKS, base=base, end=end)
+        if self._accepted:
+            self._database.hand_out(base, end)
         return self._accepted
 
 
@@ -325,10 +319,10 @@ class Spool:
         self._batches += 1
         await anyio.lowlevel.checkpoint()
 
-    def write(self, database: Database, terms: Terms) -> int:
-        """Write all of them; return how many intents are new."""
+    def write(self, database: Database, terms: Terms, rows: int) -> int:
+        """Write all of them, made of so many rows; return how many intents are new."""
         self._file.seek(0)
-        writer = Writer(database, terms)
+        writer = Writer(database, terms, rows)
         for _ in range(self._batches):
             proposed, *parts = (self._file.readline().rstrip() for _ in range(4))
             writer.write(int(proposed), *parts)

@@ -21,7 +21,7 @@ import anyio
 import attrs
 import orjson
 
-from voxsms.api.codec import bare_numbers
+from voxsms.api.codec import bare_number
 from voxsms.api.fault_codes import Outcome as CallOutcome
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.spec import A2P_SEND_SMS, SEND_SMS_MESSAGE, A2PSendSms, SendSmsMessage
@@ -105,6 +105,7 @@ class ChunkOutcome:
     """What `run_chunk` came to."""
 
     chunk_id: int | None
+    """None if there is no such chunk: the transaction that adds it may not be committed yet."""
     counts: Mapping[State, int] = attrs.field(factory=dict[State, int])
     """How many of its intents are in which state now; empty if it was not to be sent now."""
     wait: float | None = None
@@ -145,10 +146,10 @@ def claim(
         database.all(sql.PICK) if chunk_id is None else database.all(sql.PICK_BY_ID, id=chunk_id)
     )
     if not picked:
-        return ChunkOutcome(chunk_id, wait=_wait_until_due(database, chunk_id))
-    ((found,),) = picked
+        return _wait_until_due(database, chunk_id)
+    ((found, rate),) = picked
     recipients = database.all(sql.RECIPIENTS, id=found)
-    wait = _take_slot(database, len(recipients))
+    wait = 0.0 if rate is None else _take_slot(database, len(recipients) / rate)
     if wait > PATIENCE:
         return ChunkOutcome(found, wait=wait - PATIENCE)
     ((method, source, text, store_body, number),) = database.all(
@@ -159,19 +160,17 @@ def claim(
     return Claim(found, number, method, source, text, keeps, people, wait, at)
 
 
-def _wait_until_due(database: Database, chunk_id: int | None) -> float | None:
-    if chunk_id is None:
-        return None
-    found = database.all(sql.FIND_CHUNK, id=chunk_id)
-    return max(0.0, found[0][1]) if found and found[0][0] == State.PENDING else None
+def _wait_until_due(database: Database, chunk_id: int | None) -> ChunkOutcome:
+    found = [] if chunk_id is None else database.all(sql.FIND_CHUNK, id=chunk_id)
+    if not found:
+        return ChunkOutcome(None)
+    ((state, wait),) = found
+    return ChunkOutcome(chunk_id, wait=max(0.0, wait) if state == State.PENDING else None)
 
 
-def _take_slot(database: Database, messages: int) -> float:
-    """Return the seconds until so many messages may go; beyond `PATIENCE` nothing was taken."""
-    ((rate,),) = database.all(sql.READ_RATE)
-    if rate is None:
-        return 0.0
-    taken = database.all(sql.TAKE_SLOT, seconds=messages / rate, patience=PATIENCE)
+def _take_slot(database: Database, seconds: float) -> float:
+    """Take a slot; return the seconds until it comes, of which more than `PATIENCE` took none."""
+    taken = database.all(sql.TAKE_SLOT, seconds=seconds, patience=PATIENCE)
     if taken:
         return max(0.0, float(taken[0][0]))
     ((wait,),) = database.all(sql.READ_WAIT)
@@ -211,15 +210,25 @@ def settle(
 
 def release(database: Database, of: Claim, delay: float) -> bool:
     """Put a chunk back of which nothing was sent; return whether it is this task's still."""
-    return bool(database.all(sql.RELEASE, id=of.id, claim=of.number, delay=delay))
+    is_mine = bool(database.all(sql.RELEASE, id=of.id, claim=of.number, delay=delay))
+    database.hand_out(of.id, of.id + 1)
+    return is_mine
 
 
-def move(database: Database, chunk_id: int, positions: Iterable[int], delay: float = 0.0) -> None:
-    """Put intents into a chunk of their own, pending."""
-    new, _ = database.allocate()
+def move(
+    database: Database,
+    chunk_id: int,
+    positions: Iterable[int],
+    delay: float = 0.0,
+    states: tuple[State, ...] = (State.PENDING,),
+) -> int:
+    """Put intents that are in these states into a chunk of their own; return how many."""
+    new, _ = database.allocate(0)
     database.change(sql.COPY_CHUNK, id=chunk_id, new=new, delay=delay)
     rows = orjson.dumps([[position] for position in positions]).decode()
-    database.change(sql.MOVE_INTENTS, new=new, rows=rows)
+    moved = database.change(sql.move_intents(states), id=chunk_id, new=new, rows=rows)
+    database.hand_out(new, new + 1)
+    return moved
 
 
 def expire(database: Database) -> int:
@@ -447,17 +456,21 @@ def read_result(
 ) -> dict[Event, list[Told]]:
     """Return what an answer says of each recipient."""
     fragments = result.fragments_count
+    costs: dict[int, str] = {}
+    """By the rate: most of a chunk have the same."""
 
     def accepted(position: int, number: str, message_id: int | None) -> Told:
         rate = prices.get(number) if prices else None
-        cost = write_amount(rate.cost(fragments)) if rate else None
+        cost = costs.get(id(rate)) if rate else None
+        if rate and cost is None:
+            cost = costs[id(rate)] = write_amount(rate.cost(fragments))
         return Told(position, message_id, fragments, cost)
 
     if isinstance(result, SendSmsMessageResult):
         ((position, number),) = of.recipients
         return {Event.ACCEPTED: [accepted(position, number, result.message_id)]}
-    ids = {next(iter(bare_numbers([one]))): one.message_id for one in result.result}
-    refusals = {next(iter(bare_numbers([one]))): one for one in result.failed}
+    ids = {bare_number(one.destination_number): one.message_id for one in result.result}
+    refusals = {bare_number(one.destination_number): one for one in result.failed}
     told: dict[Event, list[Told]] = {Event.ACCEPTED: [], Event.REFUSED: [], Event.DOUBTED: []}
     for position, number in of.recipients:
         if number in ids:

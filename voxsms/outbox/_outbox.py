@@ -1,9 +1,7 @@
 """Outbox: what a user has in hand."""
 
-from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +13,11 @@ from voxsms.calls.resolve import SETTLE_AFTER
 from voxsms.client import Client
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
+from voxsms.outbox import _reading as reading
 from voxsms.outbox import _sql as sql
 from voxsms.outbox._add import Key, Reader, Row, Spool, Terms, read_rows
 from voxsms.outbox._chunks import Prices, expire, move
+from voxsms.outbox._connections import write_within
 from voxsms.outbox._guards import Guards
 from voxsms.outbox._reconcile import StatusNote, note_statuses, reconcile, track
 from voxsms.outbox._run import Run, RunOptions
@@ -32,10 +32,9 @@ from voxsms.outbox._states import (
     Tracked,
 )
 from voxsms.outbox._store import Database, Place, SqliteFile, Store
-from voxsms.pricing import Budget, total
+from voxsms.pricing import Budget, Estimate, RateTable, estimate_many
 from voxsms.text import Template
 
-_PAGE = 1000
 StateName = (
     State
     | Literal["pending", "sending", "sent", "refused", "unknown", "ambiguous", "presumed_not_sent"]
@@ -55,7 +54,7 @@ class Outbox:
 
     def __init__(self, place: Place, clock: Clock) -> None:
         self.clock = clock
-        self._place = place
+        self.place = place
         self._store: Store | None = None
         self._prices: Prices | None = None
 
@@ -78,6 +77,11 @@ class Outbox:
             del where  # error trackers record the variables of frames; it may hold a password
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is inside of `async with`."""
+        return self._store is not None
+
+    @property
     def store(self) -> Store:
         """The database."""
         if self._store is None:
@@ -94,7 +98,7 @@ class Outbox:
 
     async def __aenter__(self) -> Self:
         """Open the database; the tables are made if they are not there."""
-        store = Store(self._place)
+        store = Store(self.place)
         await store.open()
         self._store = store
         return self
@@ -116,7 +120,7 @@ class Outbox:
 
     def __repr__(self) -> str:
         """Show where it is, without a password."""
-        return f"<Outbox {self._place}>"
+        return f"<Outbox {self.place}>"
 
     async def add(
         self,
@@ -132,6 +136,7 @@ class Outbox:
         store_body: bool | None = None,
         region: str | None = None,
         strict_numbers: bool = False,
+        connection: object | None = None,
     ) -> Added:
         """Add messages that are to be sent.
 
@@ -155,6 +160,10 @@ class Outbox:
             store_body: have the service keep the texts.
             region: numbers may be written as inside this country (extra `phone`).
             strict_numbers: refuse what is no possible number.
+            connection: add within the transaction of this connection, and commit nothing: what is
+                rolled back is never sent. A connection of psycopg 3 or sqlite3 to the database or
+                file of this outbox, or a session or connection of SQLAlchemy or Django over one
+                (Django: `connections["default"]`).
 
         Raises:
             InvalidRequest: an argument cannot be right, or a row is no row.
@@ -164,11 +173,16 @@ class Outbox:
         phone = PhoneType.of(region, strict=strict_numbers)
         if phone and (fault := find_phone_fault(phone)):
             raise InvalidRequest("Outbox.add", (fault,))
-        reader = Reader(terms, template, key, phone, refuses_nul=self._place.refuses_nul)
+        reader = Reader(terms, template, key, phone, refuses_nul=self.place.refuses_nul)
         spool = Spool()
         try:
             await read_rows(rows, reader, spool.put)
-            accepted = await self.store.write_durably(spool.write, terms)
+            if connection is None:
+                accepted = await self.store.write_durably(spool.write, terms, reader.rows)
+            else:
+                accepted = await write_within(
+                    self.place, connection, spool.write, terms, reader.rows
+                )
         finally:
             spool.close()
         return reader.added(accepted)
@@ -233,13 +247,28 @@ class Outbox:
 
     async def summary(self) -> OutboxSummary:
         """Count the intents by state, and add up what those that were sent took and cost."""
-        return await self.store.read(read_summary)
+        return await self.store.read(reading.read_summary)
 
     def intents(self, state: StateName | None = None) -> AsyncIterator[Intent]:
         """Iterate over all intents, or over those in one state, in the order of their positions."""
         if state is not None and state not in [*State]:
             raise _no_state("intents", "state", state, State)
-        return _Intents(self.store, state or "")
+        return reading.intents(self.store, state or "")
+
+    async def progress(self) -> OutboxProgress:
+        """Count the same as `summary`, with the speed of all who sent in the last minute."""
+        return await self.store.read(reading.read_progress)
+
+    async def estimate(self, rates: RateTable) -> Estimate:
+        """Say what the messages cost that have no outcome yet, of the way to send of the rates."""
+        return await estimate_many(reading.pending(self.store, rates.method), rates)
+
+    def chunks(self) -> AsyncIterator[int]:
+        """Iterate over the ids of the chunks that are pending, due or not.
+
+        For an engine of your own that calls `run_chunk` for each; it may do so any number of times.
+        """
+        return reading.chunks(self.store)
 
     async def reconcile(
         self, client: Client, *, settle_after: timedelta = SETTLE_AFTER
@@ -293,6 +322,14 @@ class Outbox:
                 raise _no_state("resend", "states", state, RESENDABLE)
         return await self.store.write_durably(put_back, tuple(State(each) for each in chosen))
 
+    async def cancel(self) -> int:
+        """Take back all that is pending, and return how many intents that were.
+
+        They are `refused` then, and `resend` does not take them; added again under its key, each is
+        sent as it is added then. What is under way goes on.
+        """
+        return await self.store.write_durably(cancel)
+
 
 def _no_state(call: str, name: str, given: object, known: Iterable[State]) -> InvalidRequest:
     listed = ", ".join(known)
@@ -315,87 +352,20 @@ def _find_place(where: object, clock: Clock) -> Place:
     return SqliteFile(Path(text), clock)
 
 
-def read_summary(database: Database) -> OutboxSummary:
-    """Count the intents by state, and add up what those that were sent took and cost."""
-    counts: Counter[State] = Counter()
-    fragments = unpriced = 0
-    costs: list[Decimal] = []
-    for name, taken, cost, count in database.all(sql.SUMMARY):
-        counts[State(name)] += count
-        if name == State.SENT:
-            fragments += (taken or 0) * count
-            unpriced += count if cost is None else 0
-            costs.append(Decimal(cost or 0) * count)
-    return OutboxSummary(
-        pending=counts[State.PENDING],
-        sending=counts[State.SENDING],
-        sent=counts[State.SENT],
-        refused=counts[State.REFUSED],
-        unknown=counts[State.UNKNOWN],
-        ambiguous=counts[State.AMBIGUOUS],
-        presumed_not_sent=counts[State.PRESUMED_NOT_SENT],
-        fragments=fragments,
-        cost=total(costs),
-        unpriced=unpriced,
-    )
-
-
 def put_back(database: Database, states: tuple[State, ...]) -> int:
     """Put intents back to `pending`, each text in new chunks in which no number stands twice."""
     chunks: dict[tuple[int, int], list[int]] = {}
     seen: dict[int, dict[str, int]] = {}
-    found = database.all(sql.find_resendable(states))
-    for position, chunk, destination in found:
+    for position, chunk, destination in database.all(sql.find_resendable(states)):
         times = seen.setdefault(chunk, {})
         times[destination] = times.get(destination, -1) + 1
         chunks.setdefault((chunk, times[destination]), []).append(position)
-    for (chunk, _), positions in chunks.items():
-        move(database, chunk, positions)
-    return len(found)
+    return sum(
+        move(database, chunk, positions, states=states) for (chunk, _), positions in chunks.items()
+    )
 
 
-def read_intents(database: Database, after: int, state: str) -> list[Intent]:
-    """Read the intents after a position."""
-    rows = database.all(sql.INTENTS, after=after, state=state, limit=_PAGE)
-    return [
-        Intent(
-            position=position,
-            key=key,
-            source=source,
-            destination=destination,
-            state=State(stands),
-            message_id=message_id,
-            fragments_count=fragments,
-            cost=None if cost is None else Decimal(cost),
-            error_code=code,
-            error=error,
-            delivery_status=status,
-            at=None if at is None else datetime.fromtimestamp(at, UTC),
-        )
-        for (
-            position, key, source, destination, stands, message_id,
-            fragments, cost, code, error, status, at,
-        ) in rows
-    ]  # fmt: skip
-
-
-class _Intents:
-    """The intents, a thousand at a time."""
-
-    def __init__(self, store: Store, state: str) -> None:
-        self._store = store
-        self._state = state
-        self._after = -1
-        self._page: list[Intent] = []
-
-    def __aiter__(self) -> "_Intents":
-        return self
-
-    async def __anext__(self) -> Intent:
-        if not self._page:
-            page = await self._store.read(read_intents, self._after, self._state)
-            if not page:
-                raise StopAsyncIteration
-            self._page = page[::-1]
-            self._after = page[-1].position
-        return self._page.pop()
+def cancel(database: Database) -> int:
+    """Take back what is pending; its chunks cannot be claimed from the first statement on."""
+    database.change(sql.CANCEL_CHUNKS)
+    return database.change(sql.CANCEL_INTENTS, error="cancelled")

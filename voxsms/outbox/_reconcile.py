@@ -16,7 +16,7 @@ import orjson
 from voxsms.api.models import A2PSmsHistory, DeliveryStatus, MessageStatus
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.statuses import advance, is_final
-from voxsms.calls.resolve import EARLY, LATE, HistoryRow, group, pair, read_history
+from voxsms.calls.resolve import EARLY, LATE, HistoryRow, group, learn_time, pair, read_history
 from voxsms.calls.session import Session
 from voxsms.outbox import _sql as sql
 from voxsms.outbox._add import METHODS
@@ -54,6 +54,11 @@ class Doubt:
     def is_open(self) -> bool:
         """Whether it is looked for."""
         return self.state in {State.UNKNOWN, State.AMBIGUOUS}
+
+
+def has_doubts(database: Database) -> bool:
+    """Return whether anything is in doubt."""
+    return bool(database.all(sql.DOUBTS))
 
 
 def read_doubts(database: Database, service_now: float) -> list[Doubt]:
@@ -94,6 +99,8 @@ def spans(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, 
 
 async def reconcile(store: Store, session: Session, settle_after: timedelta) -> Reconciled:
     """Settle what is in doubt."""
+    if await store.read(has_doubts):
+        await learn_time(session)  # by a clock that is wrong it would be looked for elsewhere
     doubts = await store.read(read_doubts, session.service_clock.best())
     counts: Counter[Event] = Counter()
     waits: list[float] = []
@@ -224,6 +231,8 @@ def _pages(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 async def track(store: Store, session: Session) -> Tracked:
     """Read the statuses and costs of what was sent and has no final status yet."""
+    if await store.read(read_on_the_way, 0.0):
+        await learn_time(session)
     sent = await store.read(read_on_the_way, session.service_clock.best())
     changed = final = 0
     for (method, source), messages in sent.items():

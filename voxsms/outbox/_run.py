@@ -8,12 +8,13 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import attrs
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 
 from voxsms.client import Client
 from voxsms.errors import Fault, InvalidRequest
@@ -34,6 +35,20 @@ _SOON: Final = 120.0
 _MAX_CONCURRENCY: Final = 100
 
 
+def find_option_faults(concurrency: object, **numbers: object) -> list[Fault]:
+    """Return what is wrong with options of a run or a worker."""
+    faults: list[Fault] = []
+    if type(concurrency) is not int or not 1 <= concurrency <= _MAX_CONCURRENCY:
+        problem = f"must be a whole number from 1 to {_MAX_CONCURRENCY}"
+        faults.append(Fault("concurrency", problem))
+    for name, value in numbers.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            faults.append(Fault(name, f"is {value!r}; it must be a number above 0"))
+    return faults
+
+
 @attrs.frozen(kw_only=True)
 class RunOptions:
     """How to run; checked by `find_faults`."""
@@ -48,15 +63,7 @@ class RunOptions:
 
     def find_faults(self) -> list[Fault]:
         """Return everything that cannot be right."""
-        faults: list[Fault] = []
-        if type(self.concurrency) is not int or not 1 <= self.concurrency <= _MAX_CONCURRENCY:
-            problem = f"must be a whole number from 1 to {_MAX_CONCURRENCY}"
-            faults.append(Fault("concurrency", problem))
-        for name in ("rate", "every"):
-            value = getattr(self, name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (is_number and value > 0):
-                faults.append(Fault(name, f"is {value!r}; it must be a number above 0"))
+        faults = find_option_faults(self.concurrency, rate=self.rate, every=self.every)
         if type(self.max_failures) is not int or self.max_failures < 1:
             faults.append(Fault("max_failures", "must be a whole number of at least 1"))
         return faults
@@ -73,6 +80,27 @@ def read_left(database: Database) -> tuple[float | None, float | None]:
     return due, expires
 
 
+class Failures:
+    """Counts the calls in a row that failed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+
+    def note(self, outcome: ChunkOutcome) -> str | None:
+        """Return why to stop after this outcome, if that is so."""
+        error = outcome.error
+        if error is None:
+            self._count = 0 if outcome.counts else self._count
+            return None
+        if outcome.stops:
+            return str(error)
+        self._count += 1
+        if self._count < self._most:
+            return None
+        return f"{self._count} failures in a row; the last one: {error}"
+
+
 class Run:
     """A run of an outbox: `await` it for the summary, `async for` it for how it goes."""
 
@@ -86,7 +114,7 @@ class Run:
         self._clock = client.session.clock
         self._sender = Sender(outbox, client, guards)
         self._options = options
-        self._failures = 0
+        self._failures = Failures(options.max_failures)
         self._stopped: str | None = None
         self._error: Exception | None = None
         self._is_at_end = False
@@ -153,28 +181,12 @@ class Run:
         self, until: float, report: Callable[[OutboxProgress], object] | None
     ) -> None:
         """Send chunks in several tasks, until the end, a time or a signal."""
-        async with anyio.create_task_group() as group:
-            taken = _find_free_signals() if self._options.signals else []
-            if taken:
-                await group.start(self._receive, taken)
+        async with stop_at_signals(self._stop, enabled=self._options.signals) as group:
             if report is not None:
                 group.start_soon(self._tell, report)
             async with anyio.create_task_group() as workers:
                 for _ in range(self._options.concurrency):
                     workers.start_soon(self._send, until)
-            group.cancel_scope.cancel()
-
-    async def _receive(self, taken: list[signal.Signals], *, task_status: TaskStatus[None]) -> None:
-        """Stop at a signal; the handlers are afterwards what they were."""
-        before = {each: signal.getsignal(each) for each in taken}
-        try:
-            with anyio.open_signal_receiver(*taken) as signals:
-                task_status.started()
-                async for each in signals:
-                    self._stop(each.name)
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
 
     async def _tell(self, report: Callable[[OutboxProgress], object]) -> None:
         while True:
@@ -187,24 +199,13 @@ class Run:
             while not self._is_at_end and self._clock.monotonic() < until:
                 outcome = await self._sender.run(None)
                 if outcome.counts:
-                    self._note(outcome)
+                    if why := self._failures.note(outcome):
+                        self._stop(why)
                 else:
                     await self._idle(outcome)
         except Exception as error:  # noqa: BLE001 - raised when the others have ended
             self._error = self._error or error
             self._is_at_end = True
-
-    def _note(self, outcome: ChunkOutcome) -> None:
-        error = outcome.error
-        if error is None:
-            self._failures = 0
-            return
-        if outcome.stops:
-            self._stop(str(error))
-            return
-        self._failures += 1
-        if self._failures >= self._options.max_failures:
-            self._stop(f"{self._failures} failures in a row; the last one: {error}")
 
     def _stop(self, why: str) -> None:
         self._stopped = self._stopped or why
@@ -225,6 +226,34 @@ class Run:
             if due is not None:
                 self._stopped = self._stopped or "what is left is not due yet"
             self._is_at_end = True
+
+
+@asynccontextmanager
+async def stop_at_signals(
+    stop: Callable[[str], object], *, enabled: bool
+) -> AsyncIterator[TaskGroup]:
+    """Call a function with the name of each SIGINT and SIGTERM.
+
+    Given is a group of tasks that are cancelled at the end. The handlers are then what they were.
+    """
+
+    async def receive(*, task_status: TaskStatus[None]) -> None:
+        before = {each: signal.getsignal(each) for each in taken}
+        try:
+            with anyio.open_signal_receiver(*taken) as signals:
+                task_status.started()
+                async for each in signals:
+                    stop(each.name)
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    taken = _find_free_signals() if enabled else []
+    async with anyio.create_task_group() as group:
+        if taken:
+            await group.start(receive)
+        yield group
+        group.cancel_scope.cancel()
 
 
 def _find_free_signals() -> list[signal.Signals]:

@@ -3,7 +3,7 @@
 Parameters are written `:name`. What the two write differently stands in capitals and is put in by
 the database (`_store.py`): `NOW` (seconds since the epoch by its own clock), `LOCKED` (a row that
 another holds is passed over), `ROWS` with `$0`, `$1` (a list of lists as JSON, for a statement
-costs more than a row), `ID_KEY`, and how the next `position` is found.
+costs more than a row), `ID_KEY`, and `OF_CHUNK` (the column `chunk`, beside a search by position).
 
 An intent is stored as `pending` until its chunk ends: while the chunk is under way it counts as
 `sending`, so that a claim writes one row, not a hundred.
@@ -36,7 +36,7 @@ SCHEMA: Final = (
         fragments INTEGER NOT NULL,
         priority INTEGER NOT NULL,
         due DOUBLE PRECISION NOT NULL,
-        state TEXT NOT NULL,         -- pending, sending, or settled: its intents say what became
+        state TEXT NOT NULL,         -- pending, sending, cancelled, or settled: its intents tell
         claims INTEGER NOT NULL,     -- how often it was begun
         claimed_at DOUBLE PRECISION, -- by the database's clock
         expires_at DOUBLE PRECISION,
@@ -44,7 +44,7 @@ SCHEMA: Final = (
         until DOUBLE PRECISION       -- by the service's clock
     )""",
     """CREATE TABLE voxsms_intents (
-        position POSITION_KEY,
+        position ID_KEY,
         key TEXT UNIQUE,
         chunk BIGINT,
         source TEXT,                 -- of an intent without a chunk
@@ -81,8 +81,8 @@ FROM ROWS
 """
 # A row that no check let pass is taken again under its key, when it has been corrected.
 ADD_INTENTS: Final = """
-INSERT INTO voxsms_intents (POSITION key, chunk, source, destination, state, error, at)
-SELECT NEXT_POSITION $1, :base + CAST($2 AS BIGINT), :source, $3, $4, $5,
+INSERT INTO voxsms_intents (position, key, chunk, source, destination, state, error, at)
+SELECT :first + CAST($0 AS BIGINT), $1, :base + CAST($2 AS BIGINT), :source, $3, $4, $5,
     CASE $4 WHEN 'refused' THEN NOW END
 FROM ROWS WHERE true ORDER BY CAST($0 AS BIGINT)
 ON CONFLICT (key) DO UPDATE SET chunk = excluded.chunk, source = excluded.source,
@@ -95,14 +95,39 @@ DELETE FROM voxsms_chunks WHERE id >= :base AND id < :end
     AND NOT EXISTS (SELECT 1 FROM voxsms_intents WHERE chunk = voxsms_chunks.id)
 """
 
+# --- the shared rate ------------------------------------------------------------------------------
+
+# What code 340 brought down comes back by its own size in ten seconds.
+_SLOWED: Final = "slowed * (1 + (NOW - slowed_at) / 10)"
+_RATE: Final = f"""CASE WHEN slowed IS NULL THEN rate
+    WHEN rate IS NULL OR {_SLOWED} < rate THEN {_SLOWED} ELSE rate END"""
+_FREE_AT: Final = "CASE WHEN busy_until > NOW THEN busy_until ELSE NOW END"
+READ_RATE: Final = f"SELECT {_RATE} FROM voxsms_outbox"
+TAKE_SLOT: Final = f"""
+UPDATE voxsms_outbox SET busy_until = {_FREE_AT} + :seconds
+WHERE busy_until <= NOW + :patience RETURNING busy_until - :seconds - NOW
+"""
+READ_WAIT: Final = "SELECT busy_until - NOW FROM voxsms_outbox"
+SET_RATE: Final = "UPDATE voxsms_outbox SET rate = :rate"
+# At most once a second: what is in flight together is refused together.
+SLOW_DOWN: Final = f"""
+UPDATE voxsms_outbox SET slowed = CASE WHEN coalesce({_RATE}, :observed) > 2
+    THEN coalesce({_RATE}, :observed) / 2 ELSE 1 END, slowed_at = NOW
+WHERE slowed_at IS NULL OR slowed_at < NOW - 1
+"""
+
 # --- run_chunk ------------------------------------------------------------------------------------
 
-PICK: Final = """
-SELECT id FROM voxsms_chunks WHERE state = 'pending' AND due <= NOW
+PICK: Final = f"""
+SELECT id, ({READ_RATE}) FROM voxsms_chunks WHERE state = 'pending' AND due <= NOW
 ORDER BY priority DESC, due, id LIMIT 1 LOCKED
 """
-PICK_BY_ID: Final = """
-SELECT id FROM voxsms_chunks WHERE id = :id AND state = 'pending' AND due <= NOW LOCKED
+PICK_BY_ID: Final = f"""
+SELECT id, ({READ_RATE}) FROM voxsms_chunks
+WHERE id = :id AND state = 'pending' AND due <= NOW LOCKED
+"""
+PENDING_CHUNKS: Final = """
+SELECT id FROM voxsms_chunks WHERE state = 'pending' AND id > :after ORDER BY id LIMIT :limit
 """
 FIND_CHUNK: Final = "SELECT state, due - NOW FROM voxsms_chunks WHERE id = :id"
 RECIPIENTS: Final = """
@@ -139,7 +164,7 @@ def settle_intents(event: Event) -> str:
         UPDATE voxsms_intents SET state = '{after}', message_id = CAST($1 AS BIGINT),
             fragments = CAST($2 AS INTEGER), cost = $3, error_code = CAST($4 AS INTEGER),
             error = $5, at = NOW
-        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND chunk = :id AND {_in(before)}
+        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND OF_CHUNK = :id AND {_in(before)}
     """
 
 
@@ -150,35 +175,22 @@ SELECT CAST(:new AS BIGINT), method, source, text, store_body, fragments, priori
     NOW + CAST(:delay AS DOUBLE PRECISION), 'pending', 0
 FROM voxsms_chunks WHERE id = :id
 """
-MOVE_INTENTS: Final = """
-UPDATE voxsms_intents SET chunk = :new, state = 'pending', message_id = NULL,
-    fragments = NULL, cost = NULL, error_code = NULL, error = NULL, at = NULL,
-    delivery_status = NULL
-FROM ROWS WHERE position = CAST($0 AS BIGINT)
-"""
+
+
+@cache
+def move_intents(states: tuple[State, ...]) -> str:
+    """Return the statement that puts intents of a chunk into another, pending."""
+    # What happened to one since it was read (an answer came, another moved it) is what counts.
+    return f"""
+        UPDATE voxsms_intents SET chunk = :new, state = 'pending', message_id = NULL,
+            fragments = NULL, cost = NULL, error_code = NULL, error = NULL, at = NULL,
+            delivery_status = NULL
+        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND OF_CHUNK = :id AND {_in(states)}
+    """
+
+
 FIND_EXPIRED: Final = """
 SELECT id, claims FROM voxsms_chunks WHERE state = 'sending' AND expires_at <= NOW LOCKED
-"""
-
-# --- the shared rate ------------------------------------------------------------------------------
-
-# What code 340 brought down comes back by its own size in ten seconds.
-_SLOWED: Final = "slowed * (1 + (NOW - slowed_at) / 10)"
-_RATE: Final = f"""CASE WHEN slowed IS NULL THEN rate
-    WHEN rate IS NULL OR {_SLOWED} < rate THEN {_SLOWED} ELSE rate END"""
-_FREE_AT: Final = "CASE WHEN busy_until > NOW THEN busy_until ELSE NOW END"
-READ_RATE: Final = f"SELECT {_RATE} FROM voxsms_outbox"
-TAKE_SLOT: Final = f"""
-UPDATE voxsms_outbox SET busy_until = {_FREE_AT} + :seconds
-WHERE busy_until <= NOW + :patience RETURNING busy_until - :seconds - NOW
-"""
-READ_WAIT: Final = "SELECT busy_until - NOW FROM voxsms_outbox"
-SET_RATE: Final = "UPDATE voxsms_outbox SET rate = :rate"
-# At most once a second: what is in flight together is refused together.
-SLOW_DOWN: Final = f"""
-UPDATE voxsms_outbox SET slowed = CASE WHEN coalesce({_RATE}, :observed) > 2
-    THEN coalesce({_RATE}, :observed) / 2 ELSE 1 END, slowed_at = NOW
-WHERE slowed_at IS NULL OR slowed_at < NOW - 1
 """
 
 # --- what stands there ----------------------------------------------------------------------------
@@ -194,6 +206,16 @@ SELECT i.position, i.key, coalesce(c.source, i.source), i.destination, {_STATE},
 FROM voxsms_intents AS i LEFT JOIN voxsms_chunks AS c ON c.id = i.chunk
 WHERE i.position > :after AND (:state = '' OR {_STATE} = :state) ORDER BY i.position LIMIT :limit
 """
+PENDING: Final = """
+SELECT i.position, c.text, i.destination
+FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.position > :after AND i.state = 'pending' AND c.method = :method
+ORDER BY i.position LIMIT :limit
+"""
+LATELY: Final = """
+SELECT count(*), NOW - min(at) FROM voxsms_intents
+WHERE at > NOW - :seconds AND chunk IS NOT NULL
+"""
 LEFT: Final = """
 SELECT (SELECT min(due) - NOW FROM voxsms_chunks WHERE state = 'pending'),
     (SELECT min(expires_at) - NOW FROM voxsms_chunks WHERE state = 'sending')
@@ -208,6 +230,14 @@ def find_resendable(states: tuple[State, ...]) -> str:
         WHERE {_in(states)} AND chunk IS NOT NULL ORDER BY chunk, position
     """
 
+
+_CANCELLED, _REFUSED = TRANSITIONS[Event.CANCELLED]
+CANCEL_CHUNKS: Final = "UPDATE voxsms_chunks SET state = 'cancelled' WHERE state = 'pending'"
+CANCEL_INTENTS: Final = f"""
+UPDATE voxsms_intents SET state = '{_REFUSED}', error = :error, at = NOW, chunk = NULL,
+    source = (SELECT c.source FROM voxsms_chunks AS c WHERE c.id = voxsms_intents.chunk)
+WHERE {_in(_CANCELLED)} AND chunk IN (SELECT id FROM voxsms_chunks WHERE state = 'cancelled')
+"""
 
 # --- what the history says ------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class Event(StrEnum):
     FOUND = "the history has it"
     CONFUSED = "the history has another number of messages"
     ABSENT = "the history does not have it after `settle_after`"
+    CANCELLED = "taken back before it was begun"
     RESENT = "a person asked for it by name"
 
 
@@ -56,6 +57,7 @@ TRANSITIONS: Mapping[Event, tuple[tuple[State, ...], State]] = MappingProxyType(
         Event.FOUND: ((State.UNKNOWN, State.AMBIGUOUS), State.SENT),
         Event.CONFUSED: ((State.UNKNOWN,), State.AMBIGUOUS),
         Event.ABSENT: ((State.UNKNOWN,), State.PRESUMED_NOT_SENT),
+        Event.CANCELLED: ((State.PENDING,), State.REFUSED),
         Event.RESENT: ((State.REFUSED, *_DOUBTS), State.PENDING),
     }
 )

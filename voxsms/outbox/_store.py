@@ -20,20 +20,22 @@ import attrs
 from anyio import to_thread
 
 from voxsms._sqlite import connect_private
+from voxsms.api.wire import describe_type
 from voxsms.clock import Clock
-from voxsms.errors import OutboxUnavailable
+from voxsms.errors import Fault, InvalidRequest, OutboxUnavailable
 from voxsms.outbox import _sql as sql
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
+MAX_ID: Final = 2**63 - 1
 LOCK_TIMEOUT: Final = 30.0
 """Seconds to wait while another process writes."""
 _MAX_TRIES: Final = 5
 _APPLICATION_ID: Final = 0x564F5853
 """In the header of a SQLite file: it is an outbox, and no other program's."""
-_TOKEN = re.compile(r"\b(?:NOW|LOCKED|ROWS|ID_KEY|POSITION_KEY|POSITION|NEXT_POSITION)\b")
+_TOKEN = re.compile(r"\b(?:NOW|LOCKED|ROWS|ID_KEY|OF_CHUNK)\b")
 
 
 class Database(ABC):
@@ -44,6 +46,8 @@ class Database(ABC):
     marker = r":\1"
     failures: tuple[type[Exception], ...]
     """What it raises."""
+    is_of_one_thread = False
+    """Whether a caller's connection may be used in the caller's thread only."""
 
     def __init__(self) -> None:
         self._rendered: dict[str, str] = {}
@@ -78,8 +82,23 @@ class Database(ABC):
             self.execute("ROLLBACK", {})
 
     @abstractmethod
-    def allocate(self) -> tuple[int, int]:
-        """Return the first id for new chunks, and the first position for new intents."""
+    def allocate(self, rows: int) -> tuple[int, int]:
+        """Return the first id for new chunks, and the first position for so many new intents."""
+
+    def add_intents(self, rows: str, base: int, first: int, source: str) -> int:
+        """Add intents, given as JSON; return how many of them are new."""
+        return self.change(sql.ADD_INTENTS, rows=rows, base=base, first=first, source=source)
+
+    def add_pending(self, rows: str, base: int, first: int, source: str) -> int:
+        """Add intents that are all pending, if there is a faster way."""
+        return self.add_intents(rows, base, first, source)
+
+    @abstractmethod
+    def hand_out(self, base: int = 0, end: int = MAX_ID, delay: float = 0.0) -> None:
+        """Have the engine, if there is one, run the pending chunks with ids from `base` to `end`.
+
+        It runs them when they are due, and after so many seconds at the earliest.
+        """
 
     @abstractmethod
     def is_passing(self, error: Exception) -> bool:
@@ -88,6 +107,11 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connection."""
+
+
+def unfit(problem: str) -> InvalidRequest:
+    """Return the error that says what is wrong with a caller's connection."""
+    return InvalidRequest("Outbox.add", (Fault("connection", problem),))
 
 
 class Place(Protocol):
@@ -111,6 +135,14 @@ class Place(Protocol):
         """Make the tables unless they are there. Raises `OutboxUnavailable`."""
         ...
 
+    def adopt(self, connection: object) -> Database:
+        """Take a caller's connection. Raises `InvalidRequest` where its transaction is no help."""
+        ...
+
+    def check(self, database: Database) -> None:
+        """Raise `InvalidRequest` if a caller's connection is to another place."""
+        ...
+
     def explain(self, error: Exception) -> str:
         """Return in words what an error of the database says, without what is secret."""
         ...
@@ -124,12 +156,11 @@ class Sqlite(Database):
         "LOCKED": "",
         "ROWS": "(SELECT value FROM json_each(:rows)) AS r",
         "ID_KEY": "INTEGER PRIMARY KEY",
-        "POSITION_KEY": "INTEGER PRIMARY KEY",
-        "POSITION": "position,",
-        "NEXT_POSITION": ":first + CAST($0 AS BIGINT),",
+        "OF_CHUNK": "+chunk",  # not by its index: all of ROWS would be read for each of the chunk
     }
     column = r"json_extract(r.value, '$[\1]')"
     failures = (sqlite3.Error,)
+    is_of_one_thread = True
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         super().__init__()
@@ -139,7 +170,9 @@ class Sqlite(Database):
 
     def execute(self, statement: str, values: Mapping[str, object]) -> sqlite3.Cursor:
         """Run a statement as the database reads it."""
-        return self._connection.execute(statement, {**values, "now": self._clock.time()})
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return cursor.execute(statement, {**values, "now": self._clock.time()})
 
     def begin(self, *, durable: bool) -> None:
         """Begin a transaction."""
@@ -148,10 +181,13 @@ class Sqlite(Database):
             self._is_durable = durable
         self._connection.execute("BEGIN IMMEDIATE")
 
-    def allocate(self) -> tuple[int, int]:
-        """Return the first id for new chunks, and the first position for new intents."""
+    def allocate(self, rows: int) -> tuple[int, int]:  # noqa: ARG002 - it has the file to itself
+        """Return the first id for new chunks, and the first position for so many new intents."""
         ((chunk, position),) = self.all(sql.LAST_IDS)
         return chunk, position
+
+    def hand_out(self, base: int = 0, end: int = MAX_ID, delay: float = 0.0) -> None:
+        """Do nothing: one who runs a file finds what is pending there."""
 
     def is_passing(self, error: Exception) -> bool:  # noqa: ARG002 - of none
         """Return whether to try again: SQLite has waited already where waiting helps."""
@@ -202,6 +238,24 @@ class SqliteFile:
             for statement in sql.SCHEMA:
                 database.change(statement, version=sql.VERSION)
         database.execute("COMMIT", {})
+
+    def adopt(self, connection: object) -> Sqlite:
+        """Take a caller's connection, in a transaction that is begun if it is not."""
+        if not isinstance(connection, sqlite3.Connection):
+            raise unfit(f"is {describe_type(connection)}; it must be one of sqlite3")
+        if not connection.in_transaction:
+            # Python 3.12 has an `autocommit`; where it is not set `isolation_level` counts.
+            autocommit = getattr(connection, "autocommit", -1)
+            if autocommit is True or (autocommit == -1 and connection.isolation_level is None):
+                raise unfit("commits each statement on its own; begin a transaction")
+            connection.execute("BEGIN IMMEDIATE")
+        return Sqlite(connection, self.clock)
+
+    def check(self, database: Database) -> None:
+        """Raise `InvalidRequest` if a caller's connection is to another file."""
+        name = database.execute("PRAGMA database_list", {}).fetchall()[0][2]
+        if not name or not self.path.samefile(name):
+            raise unfit(f"is not to {self}; SQLite commits one file at a time")
 
     def explain(self, error: Exception) -> str:
         """Return in words what an error says."""

@@ -63,6 +63,8 @@ class Recipients:
     """What stands between two columns; None for a workbook."""
     notes: list[str]
     """What a person should be told of the whole list: at the end there may be more."""
+    cells: list[str]
+    """Those of the row that was read last, one for each of `columns`; none if it has no columns."""
 
     def __init__(
         self, source: "_Source", number_column: str | None, fields: Collection[str] | None
@@ -105,10 +107,12 @@ class Recipients:
         doubtful = DoubtfulNumbers("line", self._source.spell, region, strict=strict)
         read = no_numbers = national = 0
         for row in self._rows:
+            self.cells = []
             if isinstance(row, BadRow):
                 yield row
                 continue
-            line, cells = row
+            line, self.cells = row
+            cells = self.cells
             if not any(map(str.strip, cells)):
                 continue
             read += 1

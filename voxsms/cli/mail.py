@@ -1,0 +1,286 @@
+"""`mail`: a file of people and a text become a mailing, and what became of it a file again."""
+
+import math
+import re
+import shlex
+from glob import escape
+from pathlib import Path
+from typing import Annotated, Final
+
+import anyio
+import attrs
+from cyclopts import Parameter
+
+from voxsms.cli import _io as io
+from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, OfAccount, OfNumbers
+from voxsms.cli._delivery import AS_USUAL, OfDelivery, conclude, deliver
+from voxsms.cli._errors import Failed, Usage
+from voxsms.cli._io import NO_TEXT, Json, OfText
+from voxsms.cli._mailing import (
+    Look,
+    MessageList,
+    OfSender,
+    OfWay,
+    copied,
+    digest,
+    held,
+    is_closed,
+    look,
+)
+from voxsms.cli._recipients import NO_FILE, Mailing, Notes, find_text
+from voxsms.cli._results import Results
+from voxsms.cli._shortening import AS_IT_IS, OfShortening
+from voxsms.cli._spending import NO_LIMIT, OfSpending, Spending, Yes, confirm, may_charge
+from voxsms.cli.prices import METHOD_OF_WAY
+from voxsms.client import Client
+from voxsms.errors import ApiError, ConnectionFailed, TimedOut
+from voxsms.outbox import Intent, Outbox, OutboxSummary, Reconciled
+from voxsms.pricing import RateTable
+
+_KEY: Final = re.compile(r"(mail-([0-9a-f]{8})-([0-9a-f]{8})):[0-9]+(?::[0-9]+)?")
+_OUTBOX, _RESULT = ".outbox.db", ".result.csv"
+_AGAIN: Final = "The same command goes on; nobody gets the message twice."
+
+
+async def mail(
+    words: OfText = NO_TEXT,
+    *,
+    source: OfSender,
+    mailing: Annotated[Mailing, Parameter(name="*")] = NO_FILE,
+    outbox: Annotated[
+        str | None,
+        Parameter(
+            help="Where it is noted what was sent; by default beside the list: people.outbox.db "
+            "for people.csv. Another mailing to the same list takes another name."
+        ),
+    ] = None,
+    way: OfWay = "a2p",
+    spending: OfSpending = NO_LIMIT,
+    yes: Yes = False,
+    delivery: OfDelivery = AS_USUAL,
+    shortening: OfShortening = AS_IT_IS,
+    numbers: OfNumbers = AS_ABROAD,
+    json: Json = False,
+    account: OfAccount = FROM_ENVIRONMENT,
+) -> None:
+    """Send a text to everybody in a file: --csv FILE --template TEXT --from NAME.
+
+    You see the first texts, the bad rows and the price, and are asked before anything is sent. What
+    became of each row is in people.result.csv afterwards.
+
+    Stopped in whatever way, the same command goes on where it was: nobody gets the message twice,
+    also if you have edited the list or the text meanwhile. Who was left gets it as they are now.
+    """
+    if mailing.csv is None:
+        raise Usage("give the people: a file of them with --csv")
+    path, method = _find_outbox(mailing.csv, outbox), METHOD_OF_WAY[way]
+    text = find_text(words, mailing, shortening, as_it_is="")
+    said = digest(method, source, type(text).__name__, text.text, attrs.astuple(shortening))
+    name = f"mail-{digest(mailing.csv.name, mailing.sheet)}-{said}"
+    with held(mailing.csv), copied(mailing.csv) as copy:
+        async with account.client() as client, delivery.guards() as guards:
+            earlier = await _Earlier.read(path, client)
+            listed = MessageList(
+                path=mailing.csv,
+                copy=copy,
+                mailing=mailing,
+                numbers=numbers,
+                text=text,
+                shortening=shortening,
+                name=earlier.name or name,
+            )
+            seen = await _look(listed, client, method, earlier, strict=mailing.strict)
+            other = earlier.compare(name)
+            if other and (yes or not seen.estimate.messages):
+                raise _other_mailing(path, other)
+            if other:
+                io.complain(
+                    f"warning: {path} was begun with {other}",
+                    "Who was sent that gets nothing now; the others get this.",
+                )
+            if not json:
+                _tell(seen, earlier, path)
+            if not _may_send(seen, spending, yes=yes, json=json):
+                return
+            currency = seen.estimate.currency
+            async with Outbox.open(path) as kept:
+                await kept.cancel()  # who is left gets it as the list and the text are now
+                rows = (each.row for each in listed.messages())
+                await kept.add(rows, source=source, method=method)
+                run = await deliver(kept, client, delivery, guards, currency=currency)
+                settled = await _reconcile(kept, client)
+                summary = attrs.evolve(await kept.summary(), stopped=run.stopped)
+                intents = {each.key or "": each async for each in kept.intents()}
+        results, file = Results(), _results_of(path)
+        results.write(file, listed, intents)
+    if json:
+        facts = {"cost": results.cost, "currency": currency, "stopped": run.stopped}
+        files = {"results": str(file), "outbox": str(path)}
+        io.print_json({"states": results.states, **facts, **files})
+    else:
+        io.say((results.describe(currency), io.ACCENT), f"; row by row in {file}")
+    _conclude(results, summary, settled, path, file)
+
+
+def _find_outbox(people: Path, outbox: str | None) -> Path:
+    if outbox is None:
+        if str(people) == "-":
+            raise Usage(
+                "a list from standard input has no name: give the outbox one, --outbox FILE"
+            )
+        return people.with_suffix(_OUTBOX)
+    if "://" in outbox:
+        advice = "for one on a server there is `voxsms outbox add` and `voxsms outbox run`"
+        raise Usage(f"--outbox: is the path of a file; {advice}")
+    return Path(outbox)
+
+
+def _results_of(outbox: Path) -> Path:
+    return outbox.with_name(outbox.name.removesuffix(".db").removesuffix(".outbox") + _RESULT)
+
+
+# --- before anything is sent ----------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Earlier:
+    """What earlier runs of a mailing have left."""
+
+    name: str | None = None
+    """With what the keys begin of all that was begun; None if nothing was."""
+    intents: dict[str, Intent] = attrs.field(factory=dict[str, Intent])
+
+    @classmethod
+    async def read(cls, path: Path, client: Client) -> "_Earlier":
+        """Read it; what was in doubt is settled as far as the history can."""
+        if not await anyio.Path(path).exists():
+            return cls()
+        intents: dict[str, Intent] = {}
+        names: set[str] = set()
+        async with Outbox.open(path) as outbox:
+            await _reconcile(outbox, client)
+            async for intent in outbox.intents():
+                found = _KEY.fullmatch(intent.key or "")
+                if not found:
+                    problem = "holds messages that `voxsms mail` has not put there"
+                    raise Usage(f"{path}: {problem}; give another --outbox")
+                intents[found[0]] = intent
+                if is_closed(intent):
+                    names.add(found[1])
+        if len(names) > 1:
+            raise Usage(f"{path}: holds more than one mailing; give another --outbox")
+        return cls(next(iter(names), None), intents)
+
+    def compare(self, name: str) -> str:
+        """Say in what the mailing was another one when it was begun."""
+        if self.name is None:
+            return ""
+        before, now = self.name.split("-")[1:], name.split("-")[1:]
+        parts = ("another list", "another text or sender")
+        return " and ".join(
+            part for part, one, other in zip(parts, before, now, strict=True) if one != other
+        )
+
+
+async def _reconcile(outbox: Outbox, client: Client) -> Reconciled | None:
+    """Settle what is in doubt; None if the history cannot be read."""
+    try:
+        return await outbox.reconcile(client)
+    except (ApiError, ConnectionFailed, TimedOut) as error:
+        io.complain(f"warning: what is in doubt stays so: {error}")
+        return None
+
+
+async def _look(
+    listed: MessageList, client: Client, method: str, earlier: _Earlier, *, strict: bool
+) -> Look:
+    notes = Notes(strict=strict)
+    try:
+        rates, problem = await client.rates(method), None
+    except ApiError as error:
+        rates = RateTable.from_resource_prices((), currency="", method=method)
+        problem = error
+    seen = look(listed, rates, notes, earlier.intents)
+    if not seen.estimate.messages and not seen.closed:
+        raise Failed(f"no row can be sent: {notes.explain_no_row()}")
+    return attrs.evolve(seen, no_prices=problem)
+
+
+def _other_mailing(path: Path, other: str) -> Failed:
+    error = Failed(f"{path}: was begun with {other}. Nothing was sent.")
+    error.add_note("For a new mailing, also to people who got that one, give it --outbox NAME.db.")
+    error.add_note("To send this to those who were left, run the command without --yes.")
+    return error
+
+
+def _tell(seen: Look, earlier: _Earlier, path: Path) -> None:
+    """Show what would be sent."""
+    if earlier.name is None:
+        for old in sorted(path.parent.glob(f"*{_OUTBOX}")):
+            if _is_without_list(old):
+                io.say(
+                    f"A new mailing. If the list was renamed: --outbox {old} goes on with the one "
+                    "that was begun under the other name."
+                )
+    for each in seen.first:
+        fragments = io.number(each.text.segmentation.fragments_count, "fragment")
+        io.say((f"line {each.line}, {fragments}: ", io.FAINT), each.text.text)
+    if more := seen.estimate.messages - len(seen.first):
+        io.say((f"and {more:,} more", io.FAINT))
+    if seen.repeated:
+        rows = io.number(seen.repeated, "row")
+        io.say(f"{rows} with the number and the text of an earlier one: sent once")
+    if seen.closed:
+        io.say(f"{io.number(seen.closed, 'message')} of the list {_were(seen.closed)} sent before")
+
+
+def _is_without_list(outbox: Path) -> bool:
+    """Return whether an outbox is no more beside the list that it was made for."""
+    stem = outbox.name.removesuffix(_OUTBOX)
+    own = (_OUTBOX, f"{_OUTBOX}-wal", f"{_OUTBOX}-shm", _RESULT)
+    beside = (each.name.removeprefix(stem) for each in outbox.parent.glob(f"{escape(stem)}.*"))
+    return all(each in own for each in beside)
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _may_send(seen: Look, spending: Spending, *, yes: bool, json: bool) -> bool:
+    found = seen.estimate
+    if not found.messages and not spending.dry_run:
+        return True  # to see what became of the others
+    fragments = f" of {io.number(found.fragments, 'fragment')}"
+    size = io.number(found.messages, "message") + fragments * (found.fragments > found.messages)
+    if seen.no_prices is None:
+        return may_charge(found, size, spending, asks=not yes, json=json)
+    if spending.needs_rates:
+        raise seen.no_prices
+    if not yes:
+        confirm(f"What this costs cannot be told ({seen.no_prices}). Send {size}?")
+    return True
+
+
+# --- afterwards -----------------------------------------------------------------------------------
+
+
+def _conclude(
+    results: Results,
+    summary: OutboxSummary,
+    settled: Reconciled | None,
+    path: Path,
+    file: Path,
+) -> None:
+    where = shlex.quote(str(path))
+    settle = "The same command asks the history again"
+    if settled and settled.open:
+        settle += f", and knows it in {max(1, math.ceil(settled.wait / 60))} min at most"
+    elif summary.ambiguous:
+        settle = f"Nobody can tell them apart: voxsms outbox export {where} - --state ambiguous"
+    conclude(summary, settle=f"{settle}.", how=_AGAIN)
+    if count := summary.presumed_not_sent:
+        error = Failed(f"the history does not have {io.number(count, 'message')}")
+        error.add_note(f"voxsms outbox resend {where}, and then the same command, send them again.")
+        raise error
+    if count := results.refused_by_service:
+        raise Failed(f"the service refused {io.number(count, 'message')}: {file} says why")
