@@ -72,8 +72,14 @@ async def write_within(
         database = place.adopt(driver)
         if database.is_of_one_thread:
             return take()
-        with anyio.CancelScope(shield=True):
-            result = await to_thread.run_sync(take, limiter=anyio.CapacityLimiter(1))
+        return await _in_thread(take)
     except place.failures as error:
         raise OutboxUnavailable(place.explain(error)) from None
-    return result
+
+
+async def _in_thread(take: Callable[[], T]) -> T:
+    """Run to the end what uses a caller's connection, also when the caller is cancelled."""
+    result: list[T] = []
+    with anyio.CancelScope(shield=True):
+        result.append(await to_thread.run_sync(take, limiter=anyio.CapacityLimiter(1)))
+    return result[0]

@@ -240,10 +240,11 @@ class PostgresServer:
 
     def adopt(self, connection: object) -> Postgres:
         """Take a caller's connection; psycopg begins a transaction with the first statement."""
+        taken: Any = connection
         if isinstance(connection, psycopg.AsyncConnection):
-            database: Postgres = AwaitedPostgres(connection)
+            database: Postgres = AwaitedPostgres(taken)
         elif isinstance(connection, psycopg.Connection):
-            database = Postgres(connection)
+            database = Postgres(taken)
         else:
             kind = describe_type(connection)
             raise unfit(f"is {kind}; it must be one of psycopg 3, or of what uses it")

@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -231,7 +231,7 @@ class Run:
 @asynccontextmanager
 async def stop_at_signals(
     stop: Callable[[str], object], *, enabled: bool
-) -> AsyncIterator[TaskGroup]:
+) -> AsyncGenerator[TaskGroup]:
     """Call a function with the name of each SIGINT and SIGTERM.
 
     Given is a group of tasks that are cancelled at the end. The handlers are then what they were.

@@ -156,10 +156,9 @@ def tasks(
 ) -> "Blueprint":
     """Return the tasks by which your own procrastinate app sends what is in an outbox.
 
-        app.add_tasks_from(voxsms.outbox.tasks(outbox, client), namespace="voxsms")
-
-    The namespace is part of the names by which `add` defers jobs, and cannot be another. Their
-    queue is `voxsms`, too. `run_chunk` sends; `reconcile` and `track` come round by themselves.
+    Add them by `app.add_tasks_from(voxsms.outbox.tasks(outbox, client), namespace="voxsms")`: the
+    namespace is part of the names by which `add` defers jobs, and cannot be another. Their queue is
+    `voxsms`, too. `run_chunk` sends; `reconcile` and `track` come round by themselves.
     Never call procrastinate's `retry_stalled_jobs` to send what is in doubt: it does nothing, and
     `resend` is for that.
 
