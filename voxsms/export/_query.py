@@ -18,7 +18,7 @@ HISTORY_METHODS: Mapping[str, AnyMethod] = {
 PAGE_ROWS = spec.MAX_ROWS
 """How many rows a page may have."""
 MAX_ROWS = 10_000
-"""How many rows a window should hold at the most."""
+"""How many rows a window should hold at most."""
 _IN_ONE_ANSWER = 900
 """Rows that fit into one page with those of the seconds before and after."""
 _VOLATILE = "delivery_status"
@@ -52,7 +52,7 @@ class Query:
 
     @property
     def max_rows(self) -> int:
-        """How many rows a window should hold at the most."""
+        """How many rows a window should hold at most."""
         return _IN_ONE_ANSWER if self.is_volatile else MAX_ROWS
 
     @property
