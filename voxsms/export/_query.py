@@ -15,9 +15,9 @@ HISTORY_METHODS: Mapping[str, AnyMethod] = {
     "a2p": spec.A2P_GET_SMS_HISTORY,
 }
 """The method that reads each kind of history."""
-PAGE_ROWS = spec.MAX_ROWS
+PAGE_ROWS = spec.MAX_PAGE_ROWS
 """How many rows a page may have."""
-MAX_ROWS = 10_000
+MAX_WINDOW_ROWS = 10_000
 """How many rows a window should hold at most."""
 _IN_ONE_ANSWER = 900
 """Rows that fit into one page with those of the seconds before and after."""
@@ -53,7 +53,7 @@ class Query:
     @property
     def max_rows(self) -> int:
         """How many rows a window should hold at most."""
-        return _IN_ONE_ANSWER if self.is_volatile else MAX_ROWS
+        return _IN_ONE_ANSWER if self.is_volatile else MAX_WINDOW_ROWS
 
     @property
     def page_rows(self) -> int:

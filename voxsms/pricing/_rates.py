@@ -24,7 +24,7 @@ from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS, is_short_code
 from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
-from voxsms.pricing._prefixes import Doubt, PrefixIndex, Territory
+from voxsms.pricing._prefixes import NoPrice, PrefixIndex, Territory
 
 RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -43,7 +43,7 @@ _PLACES: Final = 12  # of the price of one resource
 _WIRE_NAMES: Final = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
 _MAX_PLACES: Final = 30  # on either side of the point: more are no price, and slow to divide
 _PHONE: Final = PhoneType()
-_SHORT_CODE: Final = Doubt("it is a short code, and prices are those of phone numbers")
+_SHORT_CODE: Final = NoPrice("it is a short code, and prices are those of phone numbers")
 _SEPARATORS: Final = str.maketrans("", "", "+ -.()")
 
 
@@ -153,7 +153,7 @@ class RateTable:
         found = self._find(number)
         return found if isinstance(found, Rate) else None
 
-    def _find(self, number: str) -> Rate | Doubt:
+    def _find(self, number: str) -> Rate | NoPrice:
         digits = destination_digits(number)
         return _SHORT_CODE if is_short_code(digits) else self._index.find(digits)
 
@@ -237,10 +237,10 @@ def _read_prefixes(listed: Iterable[str]) -> frozenset[str]:
     return frozenset(prefix for prefix in prefixes if len(prefix) <= MAX_DIGITS)
 
 
-def _make_rate(group: PriceGroup, kind: str, label: str) -> Rate | Doubt:
+def _make_rate(group: PriceGroup, kind: str, label: str) -> Rate | NoPrice:
     """Return a group's rate; a group that cannot be priced is no group that is free."""
     if not _is_usable(group):
-        return Doubt(
+        return NoPrice(
             f"{label} has price {group.price} for {group.num_resources_per_price} resources in "
             f"steps of {group.quantum}, which cannot be"
         )
