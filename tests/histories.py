@@ -223,7 +223,7 @@ def small_pages(rows: int, window: int) -> AbstractContextManager[object]:
     """Make pages and windows small, so that few rows need many."""
     stack = ExitStack()
     stack.enter_context(patch.object(_query, "PAGE_ROWS", rows))
-    stack.enter_context(patch.object(_query, "MAX_ROWS", window))
+    stack.enter_context(patch.object(_query, "MAX_WINDOW_ROWS", window))
     stack.enter_context(patch.object(_query, "_IN_ONE_ANSWER", max(1, rows - rows // 10)))
     return stack
 

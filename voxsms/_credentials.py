@@ -12,7 +12,7 @@ AROUND = " \t\r\n\ufeff"
 
 
 def variable(environ: Mapping[str, str], name: str) -> str:
-    """Return a variable's value; `docker --env-file` and its like keep quotes and blanks."""
+    """Return a variable's value; `docker --env-file` and similar tools keep quotes and blanks."""
     value = environ.get(name, "").strip(AROUND)
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1].strip(AROUND) if quoted else value

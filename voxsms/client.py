@@ -1,4 +1,4 @@
-"""The client: the table worn as methods.
+"""The client: the table of methods as methods of a class.
 
 Each method of the table becomes a plain function of the class, in place of the stub that its
 decorator stands on. A type checker infers the names, types and defaults of the arguments, and the

@@ -195,14 +195,14 @@ def _guard() -> Generator[None]:
 
 @contextmanager
 def no_waiting() -> Generator[None]:
-    """Take the waiting out of retries, for all clients that have no clock of their own.
+    """Skip the waits between attempts, for all clients that have no clock of their own.
 
     .. code-block:: python
 
         with voxsms.testing.no_waiting():
             await client.get_account_info()  # its attempts follow one another at once
 
-    What the sandbox takes its time for, such as the fault `slow`, is waited for as before.
+    The sandbox's own delays, such as the fault `slow`, stay as they are.
     """
     from anyio.lowlevel import checkpoint  # noqa: PLC0415 - heavy
 

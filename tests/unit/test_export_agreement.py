@@ -26,9 +26,8 @@ from voxsms import ResponseInvalid, SmsHistory, VoxSmsError
 from voxsms.api import spec
 from voxsms.api.codec import Answer, read_answer
 from voxsms.export import _rows, export_history
-from voxsms.export._masks import mask_value
 from voxsms.export._rows import Layout, Page, RowReader, amount_text, decimal_text
-from voxsms.export._table import Table
+from voxsms.export._table import Table, mask_value
 from voxsms.export.formats import make_format
 from voxsms.export.formats._jsonl import Jsonl
 

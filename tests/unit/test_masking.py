@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxsms.export._masks import mask_value
+from voxsms.export._table import mask_value
 from voxsms.masking import mask_message, mask_number
 
 DIGITS = st.text("0123456789")

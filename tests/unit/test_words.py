@@ -22,6 +22,9 @@ INSTEAD = {
     r"\bsilence_counts\b": "reports_progress",
     r"\b[Hh]ollow\b": "empty",
     r"\bfate\b": "outcome",
+    r"\bHTTP try\b": "attempt",
+    r"\bat the most\b": "at most",
+    r"\b(dearly|in vain|and its like)\b": "expensive, needlessly, and similar",
 }
 
 

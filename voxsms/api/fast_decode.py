@@ -6,8 +6,8 @@ reader of `decode`. Where that fails, too, the page is left to `decode`, which s
 What each step costs: `benchmarks/README.md`, "Typed rows".
 
 With msgspec (the extras `export` and `parquet`) the rows come as structs, without it as dicts from
-orjson. Both give the same records, but for a number beyond any double in a field that voxsms does
-not know: orjson refuses that.
+orjson. Both give the same records, except for a number beyond any double in a field that voxsms
+does not know: orjson refuses that.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -52,7 +52,7 @@ R = TypeVar("R", covariant=True)  # noqa: PLC0105 - "Result", short as the Param
 
 MAX_NUMBERS = 100
 """How many destinations one A2P send takes."""
-MAX_ROWS = 1000
+MAX_PAGE_ROWS = 1000
 """How many rows one page of a history holds."""
 
 
@@ -145,7 +145,7 @@ SourceFilter = Annotated[str | None, Param(_NUMBER, "Only messages from this num
 DestinationFilter = Annotated[str | None, Param(_PHONE, "Only messages to this number.")]
 RowCount = Annotated[
     int | None,
-    Param(wire.IntType(1, MAX_ROWS), "Rows in one page, at most 1000, which is the default.", 497),
+    Param(wire.IntType(1, MAX_PAGE_ROWS), "Rows in one page, at most (and by default) 1000.", 497),
 ]
 FromDate = Annotated[
     datetime | None, Param(_TIME, "Only messages of this time and later; an aware datetime.", 111)

@@ -61,7 +61,7 @@ class Pager(Generic[Row]):
     if not TYPE_CHECKING:  # a type checker refuses `for` by itself
 
         def __iter__(self) -> NoReturn:
-            """Say how rows are read: who forgets `async` would not learn it from Python."""
+            """Say how rows are read: Python's own error does not mention `async for`."""
             raise TypeError(
                 "rows come over the network: use `async for row in ...`, or `await` it for one page"
             )

@@ -56,7 +56,7 @@ async def history_a2p(
 
 def _enough(given: dict[str, Any], limit: int | None) -> dict[str, Any]:
     """Ask for no more rows than are shown."""
-    return given if limit is None else {"count": min(limit, spec.MAX_ROWS), **given}
+    return given if limit is None else {"count": min(limit, spec.MAX_PAGE_ROWS), **given}
 
 
 class _Printer(Protocol):

@@ -70,18 +70,18 @@ async def export_history(
     one name for the time in both histories, `processed_date`, and with `currency`, for which the
     account is asked.
 
-    A run that was stopped is resumed when it is called again in the same way; its range ends where
-    it ended the first time, and the logger warns if that was more than an hour ago. The file is
-    replaced when the new one is whole, and not touched before; a directory, too, if it holds
+    A run that was stopped resumes when it is called again with the same arguments; its range ends
+    where it ended the first time, and the logger warns if that was more than an hour ago. The file
+    is replaced when the new one is complete, and not touched before; so is a directory, if it holds
     nothing but what an export by day has written.
 
     Args:
         client: the client to read with.
         kind: `sms` for two-way messages, `a2p` for those of an application.
-        path: where to; the suffix says as what: `.jsonl` (rows as they came), `.csv`, `.jsonl.gz`,
-            `.csv.gz`, `.parquet`, or `.xlsx`, of which a sheet has room for 1,048,575 messages.
-            With `/` at the end a directory with a file for each day. `-` is standard output; a file
-            open for bytes may be given, too.
+        path: where to write; the suffix selects the format: `.jsonl` (rows as they came), `.csv`,
+            `.jsonl.gz`, `.csv.gz`, `.parquet`, or `.xlsx`, of which a sheet has room for 1,048,575
+            messages. With `/` at the end it is a directory with a file for each day. `-` is
+            standard output; a file open for writing bytes may be given, too.
         from_date: only messages of this time and later; from the beginning if left out.
         to_date: only messages of this time and earlier; by default now, by the service's clock
             (where it tells no time, up to the last row there is).
@@ -106,7 +106,7 @@ async def export_history(
         mask: hide numbers and texts.
         raw: do not make CSV texts inert that a spreadsheet would run as formulas; in the other
             formats all texts are as they are.
-        restart: begin again, whatever an earlier run has left.
+        restart: start over, whatever an earlier run has left.
         on_progress: called with an `ExportProgress` after each page.
 
     Raises:

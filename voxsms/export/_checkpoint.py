@@ -15,7 +15,7 @@ the rest is read again. Where windows simply follow each other in a file of the 
 import zlib
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
 from errno import EIO
@@ -74,6 +74,15 @@ class SavedSection:
     size: int
     dropped: frozenset[int]
     """The indexes of the rows that are left out: they stand elsewhere, too."""
+
+
+Read = Callable[[SavedSection], bytes]
+"""Returns the rows of a section."""
+
+
+def scale_of(sections: Iterable[SavedSection]) -> int:
+    """Return how many decimals the amounts of sections have."""
+    return max((section.scale for section in sections), default=0)
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
@@ -27,12 +27,10 @@ import orjson
 from voxsms.calls.hooks import logger
 from voxsms.errors import CheckpointMismatch, Fault, InvalidRequest
 from voxsms.export import _files as files
-from voxsms.export._checkpoint import NO_DAY, WAY_OUT, SavedSection
+from voxsms.export._checkpoint import NO_DAY, WAY_OUT, Read, SavedSection, scale_of
 from voxsms.export._query import Query
 from voxsms.export.formats import NAMES, Format
 
-Read = Callable[[SavedSection], bytes]
-"""Returns the rows of a section."""
 _OLD = "old"
 """The name of the directory that is replaced, in the directory of the export."""
 _DIGITS = 8
@@ -146,7 +144,7 @@ class Days:
     ) -> None:
         path = self._file(result, day)
         files.make_directory(path.parent)
-        write_file(format_, path, parts, scale)
+        format_.write_to(path, parts, scale)
         files.sync_directory(path.parent)
 
     def _file(self, place: Path, day: str) -> Path:
@@ -227,18 +225,6 @@ def holds_days_alone(path: Path) -> bool:
         and all(_is_part(each.name) for each in day.iterdir())
         for day in path.iterdir()
     )
-
-
-def write_file(format_: Format, path: Path, parts: Iterable[bytes], scale: int) -> None:
-    """Write a file and bring it to the disk."""
-    with files.create(path) as file:
-        format_.write(file, parts, scale)
-        files.sync(file)
-
-
-def scale_of(sections: Iterable[SavedSection]) -> int:
-    """Return how many decimals the amounts of sections have."""
-    return max((section.scale for section in sections), default=0)
 
 
 def _exists(path: Path) -> bool:

@@ -15,10 +15,10 @@ HISTORY_METHODS: Mapping[str, AnyMethod] = {
     "a2p": spec.A2P_GET_SMS_HISTORY,
 }
 """The method that reads each kind of history."""
-PAGE_ROWS = spec.MAX_ROWS
+PAGE_ROWS = spec.MAX_PAGE_ROWS
 """How many rows a page may have."""
-MAX_ROWS = 10_000
-"""How many rows a window should hold at the most."""
+MAX_WINDOW_ROWS = 10_000
+"""How many rows a window should hold at most."""
 _IN_ONE_ANSWER = 900
 """Rows that fit into one page with those of the seconds before and after."""
 _VOLATILE = "delivery_status"
@@ -52,8 +52,8 @@ class Query:
 
     @property
     def max_rows(self) -> int:
-        """How many rows a window should hold at the most."""
-        return _IN_ONE_ANSWER if self.is_volatile else MAX_ROWS
+        """How many rows a window should hold at most."""
+        return _IN_ONE_ANSWER if self.is_volatile else MAX_WINDOW_ROWS
 
     @property
     def page_rows(self) -> int:

@@ -245,7 +245,7 @@ class RowReader:
         return text or ""
 
     def _tidy_all(self, rows: Sequence[Any]) -> dict[int, dict[str, Any]]:
-        """Make all values tidy but for the times; return those that were not, by row."""
+        """Make all values tidy except the times; return those that were not, by row."""
         changed: dict[int, dict[str, Any]] = {}
         for column in self._columns:
             if column.kind is Kind.TIME:
@@ -270,7 +270,7 @@ class RowReader:
     def _lines(
         self, answer: Answer, changed: Mapping[int, dict[str, Any]], came: Sequence[object]
     ) -> list[Line]:
-        """Return each row's JSON on one line: as it came, but for values of the wrong type."""
+        """Return each row's JSON on one line: as it came, except values of the wrong type."""
         lines = _raw_lines(answer, came)
         parse = self._layout.parse
         for index, values in changed.items():

@@ -40,14 +40,14 @@ from voxsms.export.formats._xlsx import too_long
 
 T = TypeVar("T")
 _PAGES_A_WINDOW = 4
-"""Requests under way for each window in flight, at the most."""
+"""Requests under way for each window in flight, at most."""
 _PAUSES = 1.0, 2.0, 4.0, 8.0
 """Seconds before windows are read again because the history grew where it had been read."""
 _MAX_ROUNDS = 20
 """How often they are, even if it grows all the time."""
 _RANGE = ("from_date", "to_date")
 _OLD = timedelta(hours=1)
-"""Of a plan: from here on its range may end too early for who calls again."""
+"""Of a plan: from here on its range may end too early for a caller who resumes it."""
 
 
 @attrs.frozen

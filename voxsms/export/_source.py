@@ -1,4 +1,4 @@
-"""Where pages come from: the client's session, asked for as many at a time as the service bears."""
+"""Where pages come from: the client's session, as many at a time as the service allows."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ _MAX_WAIT = 30.0
 _CALM = 50
 """Pages after which one more is asked for at a time, where the service had had enough."""
 _NEAR = 0.01
-"""Seconds, at the most, after which a service answers that needs no more than a few requests under
+"""Seconds, at most, after which a service answers that needs no more than a few requests under
 way: the answers of many would only push each other out of the processor's cache."""
 _FEWER = 4
 _MAX_APART = 3.0

@@ -1,11 +1,17 @@
-"""The table that CSV, Parquet and Excel files hold: typed columns, and what no row brings.
+"""The table that CSV, Parquet and Excel files hold: typed columns, more of them, masked values.
 
 An amount says little without its currency, so the account is asked for it. On request two columns
 say of each destination in which country it is, and which price group a message to it is charged by.
 Both histories have one name for the time, so that their files can be read as one.
+
+Masked values may be shown to strangers. An error of the service may name a number in any way of
+writing: everything that could be one is hidden, that is five digits and more (the shortest number
+has five) with no letter between them, and dates with them. A log would lose too much by that, which
+is why `mask_message` hides less.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
@@ -16,8 +22,8 @@ from voxsms.api.phone_numbers import find_country
 from voxsms.calls.hooks import logger
 from voxsms.calls.session import Session
 from voxsms.errors import ApiError, InvalidRequest, RateLimited, ServerFault
-from voxsms.export._masks import mask_value
 from voxsms.export._rows import Column, Kind, Layout, take
+from voxsms.masking import mask_number
 from voxsms.pricing import RESOURCE_TYPES, RateTable
 
 _TIME, _CURRENCY, _COUNTRY, _PRICE_GROUP = "processed_date", "currency", "country", "price_group"
@@ -104,3 +110,25 @@ def _columns(layout: Layout, *, with_rates: bool) -> Iterator[Column]:
             yield Column(_CURRENCY, Kind.CHOICE, str, {})
     for name in (_COUNTRY, _PRICE_GROUP) if with_rates else ():
         yield Column(name, Kind.CHOICE, str, {})
+
+
+_maybe_numbers = re.compile(r"\d(?:[\W_]{0,3}\d){4,}")
+_no_digits = re.compile(r"\D+")
+
+
+def _mask_numbers(text: str) -> str:
+    return _maybe_numbers.sub(lambda found: mask_number(_no_digits.sub("", found.group())), text)
+
+
+_MASKS: Mapping[str, Callable[[str], str]] = {
+    "source_number": mask_number,
+    "destination_number": mask_number,
+    "error_message": _mask_numbers,
+    "text": lambda _: "***",
+}
+
+
+def mask_value(name: str, value: object) -> object:
+    """Return the value of a field, masked if it is one that has something to hide."""
+    mask = _MASKS.get(name)
+    return value if mask is None or value is None else mask(str(value))

@@ -13,8 +13,8 @@ import attrs
 from voxsms.api.phone_numbers import import_phonenumbers
 from voxsms.errors import Fault
 from voxsms.export import _files as files
-from voxsms.export._checkpoint import SavedSection
-from voxsms.export._days import Read, holds_days_alone, scale_of, write_file
+from voxsms.export._checkpoint import Read, SavedSection, scale_of
+from voxsms.export._days import holds_days_alone
 from voxsms.export.formats import NAMES, Format
 
 Destination = str | os.PathLike[str] | BinaryIO
@@ -45,7 +45,7 @@ class Target:
             self.stream.flush()
         else:
             files.remove_tree(result)
-            write_file(format_, result, parts, scale)
+            format_.write_to(result, parts, scale)
         return sum(section.rows for section in sections)
 
     def replace(self, result: Path) -> None:

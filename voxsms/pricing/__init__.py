@@ -6,8 +6,7 @@ Pure: no clock, no network. The names below are all there is; the modules are pr
 from voxsms.api.models import PriceGroup, PriceGroupParams
 from voxsms.pricing._budget import Budget, Reservation
 from voxsms.pricing._estimates import Estimate, Tally, estimate, estimate_many
-from voxsms.pricing._money import EXACT, price_of_one, total
-from voxsms.pricing._rates import RESOURCE_TYPES, Rate, RateTable
+from voxsms.pricing._rates import EXACT, RESOURCE_TYPES, Rate, RateTable, price_of_one, total
 from voxsms.pricing._reconcile import Compared, Comparison, compare_with_history
 
 __all__ = [

@@ -17,8 +17,7 @@ import attrs
 
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.errors import BudgetExceeded, Fault, InvalidRequest, PriceUnknown
-from voxsms.pricing._money import EXACT, total
-from voxsms.pricing._rates import RateTable, destination_digits, method_name
+from voxsms.pricing._rates import EXACT, RateTable, destination_digits, method_name, total
 from voxsms.text import count_fragments
 
 if TYPE_CHECKING:

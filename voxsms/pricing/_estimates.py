@@ -16,8 +16,7 @@ from voxsms.api.phone_numbers import digits_or_text, is_short_code
 from voxsms.api.spec import TABLE, parameters, python_name, request_class
 from voxsms.api.wire import PhoneType, TextType, WireFault, WireFaults, find_phone_fault
 from voxsms.errors import Fault, InvalidRequest, TemplateError
-from voxsms.pricing._money import EXACT, total
-from voxsms.pricing._rates import Rate, RateTable
+from voxsms.pricing._rates import EXACT, Rate, RateTable, total
 from voxsms.text import Cause, Count, Message, Prediction, Predictor, Template, TemplatePredictor
 
 OnBad = Callable[[int, InvalidRequest], object]

@@ -6,8 +6,8 @@ The rule (shared contract, section 3) and how it is read here:
   `forbidden` prefix of that group also matches it. It then belongs to no group of that resource
   type: no word says that the next shorter prefix takes over, and a price is never guessed.
 - Resource types are tried in order; the first in which the number belongs to a group prices it.
-- Two groups with the same longest prefix are no match and no gap but a doubt: no price, and no
-  later resource type is asked.
+- Two groups with the same longest prefix leave a number without a price: no later resource type is
+  asked.
 
 What decides is only which prefixes a number starts with. If `p` is the longest prefix, of all that
 any group names, that a number starts with, then it starts with another of them exactly if `p`
@@ -25,7 +25,7 @@ _WITHIN_HEAD = tuple(range(_HEAD, 0, -1))
 
 
 @attrs.frozen
-class Doubt:
+class NoPrice:
     """Why a number has no price, in words that do not hold the number."""
 
     reason: str
@@ -38,7 +38,7 @@ class Territory(Generic[Belonging]):
     name: str
     allowed: frozenset[str]
     forbidden: frozenset[str]
-    belonging: Belonging | Doubt
+    belonging: Belonging | NoPrice
 
     def forbids(self, number: str) -> bool:
         """Return whether a forbidden prefix matches a number."""
@@ -51,19 +51,19 @@ class _Rule(Generic[Belonging]):
     def __init__(self, layers: list[list[Territory[Belonging]]]) -> None:
         self._layers = [_index_by_prefix(layer) for layer in layers]
 
-    def decide(self, number: str) -> Belonging | Doubt:
+    def decide(self, number: str) -> Belonging | NoPrice:
         """Return what a number belongs to, or why nothing."""
         excluded: list[str] = []
         for layer in self._layers:
             found = _find_longest(layer, number)
             if len(found) > 1:
                 names = ", ".join(sorted(territory.name for territory in found))
-                return Doubt(f"several groups have its longest prefix ({names})")
+                return NoPrice(f"several groups have its longest prefix ({names})")
             if found and not found[0].forbids(number):
                 return found[0].belonging
             excluded += [territory.name for territory in found]
         forbidden_by = ", ".join(excluded)
-        return Doubt(f"{forbidden_by} forbids it" if excluded else "no group has a prefix of it")
+        return NoPrice(f"{forbidden_by} forbids it" if excluded else "no group has a prefix of it")
 
 
 def _index_by_prefix(layer: list[Territory[Belonging]]) -> dict[str, list[Territory[Belonging]]]:
@@ -98,9 +98,9 @@ class PrefixIndex(Generic[Belonging]):
         }
         self._decisions = {prefix: rule.decide(prefix) for prefix in named | {""}}
         self._deeper = _find_lengths(named)
-        self._settled: dict[str, Belonging | Doubt] = {}  # by head: at most 10,000 entries
+        self._settled: dict[str, Belonging | NoPrice] = {}  # by head: at most 10,000 entries
 
-    def find(self, digits: str) -> Belonging | Doubt:
+    def find(self, digits: str) -> Belonging | NoPrice:
         """Return what a number, ASCII digits only, belongs to, or why nothing."""
         head = digits[:_HEAD]
         found = self._settled.get(head)
@@ -110,7 +110,7 @@ class PrefixIndex(Generic[Belonging]):
             return self._find_longest(digits, self._deeper[head])
         return self._settled.setdefault(head, self._find_longest(head, _WITHIN_HEAD))
 
-    def _find_longest(self, digits: str, lengths: tuple[int, ...]) -> Belonging | Doubt:
+    def _find_longest(self, digits: str, lengths: tuple[int, ...]) -> Belonging | NoPrice:
         for length in lengths:
             found = self._decisions.get(digits[:length])
             if found is not None:

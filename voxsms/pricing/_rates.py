@@ -1,7 +1,8 @@
 """What a message costs: the account's price groups, made ready to be asked for a number.
 
 A message of n fragments takes `ceil(n / quantum) * quantum` resources, for each recipient (shared
-contract, section 3). How money is rounded: `_money.py`; which group a number belongs to:
+contract, section 3). The price of one is `price / num_resources_per_price`, rounded once, half to
+even, to 12 decimals; everything after that is exact. Which group a number belongs to:
 `_prefixes.py`. On disk a table is JSON: what the service said, every decimal as a string so that
 none is lost.
 """
@@ -9,8 +10,9 @@ none is lost.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
+from fractions import Fraction
+from functools import cached_property, reduce
 from itertools import chain
 from types import MappingProxyType
 from typing import Final, cast
@@ -22,8 +24,7 @@ from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS, is_short_code
 from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number
-from voxsms.pricing._money import EXACT, price_of_one
-from voxsms.pricing._prefixes import Doubt, PrefixIndex, Territory
+from voxsms.pricing._prefixes import NoPrice, PrefixIndex, Territory
 
 RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -36,10 +37,13 @@ RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 The service documents none, so this is voxsms's own rule: `resource_types=` replaces it.
 """
 
+EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""A decimal context in which sums and products are never rounded."""
+_PLACES: Final = 12  # of the price of one resource
 _WIRE_NAMES: Final = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
 _MAX_PLACES: Final = 30  # on either side of the point: more are no price, and slow to divide
 _PHONE: Final = PhoneType()
-_SHORT_CODE: Final = Doubt("it is a short code, and prices are those of phone numbers")
+_SHORT_CODE: Final = NoPrice("it is a short code, and prices are those of phone numbers")
 _SEPARATORS: Final = str.maketrans("", "", "+ -.()")
 
 
@@ -50,6 +54,21 @@ def method_name(method: str) -> str:
         return name
     names = ", ".join(RESOURCE_TYPES)
     raise InvalidRequest("RateTable", (Fault("method", f"{method!r} is not one of {names}"),))
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """Add up exactly."""
+    return reduce(EXACT.add, amounts, Decimal(0))
+
+
+def price_of_one(price: Decimal, resources: int) -> Decimal:
+    """Divide a price by the number of resources it buys, rounded once.
+
+    A decimal division would round to the context's digits first, and so twice.
+    """
+    rounded = round(Fraction(price) / resources * 10**_PLACES)
+    shown = f"{Decimal(rounded).scaleb(-_PLACES, EXACT):f}"
+    return Decimal(shown.rstrip("0").rstrip("."))  # 0.041 and not 0.041000000000
 
 
 @attrs.frozen(cache_hash=True)
@@ -134,7 +153,7 @@ class RateTable:
         found = self._find(number)
         return found if isinstance(found, Rate) else None
 
-    def _find(self, number: str) -> Rate | Doubt:
+    def _find(self, number: str) -> Rate | NoPrice:
         digits = destination_digits(number)
         return _SHORT_CODE if is_short_code(digits) else self._index.find(digits)
 
@@ -218,10 +237,10 @@ def _read_prefixes(listed: Iterable[str]) -> frozenset[str]:
     return frozenset(prefix for prefix in prefixes if len(prefix) <= MAX_DIGITS)
 
 
-def _make_rate(group: PriceGroup, kind: str, label: str) -> Rate | Doubt:
+def _make_rate(group: PriceGroup, kind: str, label: str) -> Rate | NoPrice:
     """Return a group's rate; a group that cannot be priced is no group that is free."""
     if not _is_usable(group):
-        return Doubt(
+        return NoPrice(
             f"{label} has price {group.price} for {group.num_resources_per_price} resources in "
             f"steps of {group.quantum}, which cannot be"
         )

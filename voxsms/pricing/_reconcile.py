@@ -15,8 +15,7 @@ import attrs
 from voxsms.api.models import A2PSmsHistory, Direction, SmsHistory
 from voxsms.errors import Fault, InvalidRequest, InvalidText
 from voxsms.pricing._estimates import Tally, feed
-from voxsms.pricing._money import EXACT
-from voxsms.pricing._rates import Rate, RateTable
+from voxsms.pricing._rates import EXACT, Rate, RateTable
 from voxsms.text import count_fragments
 
 SentRow = SmsHistory | A2PSmsHistory

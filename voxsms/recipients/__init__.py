@@ -1,4 +1,4 @@
-"""Lists of people as offices make them: CSV of every kind and Excel workbooks, read row by row.
+"""Lists of people as offices keep them: CSV of every kind and Excel workbooks, read row by row.
 
 .. code-block:: python
 

@@ -1,6 +1,6 @@
 """The rows of a CSV file of any kind.
 
-Whatever the file is like, no line of it is lost without a word: each is a row that is given, a bad
+Whatever the file is like, no line of it is lost silently: each is a row that is given, a bad
 row that is told, or empty. A quote that is not closed makes CSV take the lines after it into one
 value; `_find_swallowed` says how that is told from a value that has several lines, which is legal.
 """

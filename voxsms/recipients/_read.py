@@ -331,7 +331,7 @@ def read(
     """Open a list of people: CSV, or an Excel workbook (`.xlsx`; extra `xlsx`).
 
     The first row, or the first after `skip_rows`, names the columns. Names are the same if they
-    differ only in blanks around, in capitals, or in how accents are composed.
+    differ only in surrounding blanks, in case, or in how accents are composed.
 
     Args:
         source: A path, or a file that is open for reading bytes, which stays open.
@@ -346,7 +346,7 @@ def read(
         sheet: The sheet of a workbook; by default the first one.
         skip_rows: How many rows (of CSV: lines) stand above the names of the columns: a title, the
             day of the list. Empty ones need not be counted, nor a line `sep=;`.
-        region: Numbers may be written as inside this country, `GB` for one (extra `phone`).
+        region: Numbers may be in the national format of this country, such as `GB` (extra `phone`).
         strict_numbers: Refuse what is no possible number of its country (extra `phone`).
         spell_option: Writes an option and its value (or `""`) for what a person is told.
 

@@ -15,9 +15,9 @@ def _check(moment: float) -> None:
 
 
 class SandboxClock:
-    """Follows real time; `set` makes it stand still, `advance` moves it, `run` lets it go on.
+    """Follows real time; `set` stops it at a time, `advance` moves it, `run` starts it again.
 
-    All of it may be called from any thread.
+    Any thread may call its methods.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
@@ -30,7 +30,7 @@ class SandboxClock:
         self.reset()
 
     def reset(self) -> None:
-        """Make it what it was at first."""
+        """Go back to the time that it was started with, or to real time."""
         if self._start is not None:
             self.set(self._start)
             return
@@ -48,7 +48,7 @@ class SandboxClock:
 
     @property
     def stands(self) -> bool:
-        """Whether it goes on only when it is driven."""
+        """Whether it is stopped, and moves only when it is told to."""
         with self._lock:
             return self._stands_at is not None
 
@@ -57,7 +57,7 @@ class SandboxClock:
         return datetime.fromtimestamp(self.time(), UTC)
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Move forward (or back); a clock that stands goes on standing, there.
+        """Move forward (or back); a clock that was stopped stays stopped, there.
 
         Raises:
             ValueError: that is before 1970 or after 9998.
@@ -72,7 +72,7 @@ class SandboxClock:
         self._changed()
 
     def set(self, moment: datetime) -> None:
-        """Make it `moment`, an aware `datetime`, and stand still there."""
+        """Set it to `moment`, an aware `datetime`, and stop it there."""
         if moment.utcoffset() is None:
             raise ValueError("the clock of a sandbox needs an aware datetime, such as one in UTC")
         _check(moment.timestamp())
@@ -81,7 +81,7 @@ class SandboxClock:
         self._changed()
 
     def run(self) -> None:
-        """Go on from here at the pace of real time."""
+        """Run on from here at the pace of real time."""
         with self._lock:
             self._ahead = self._time() - time.time()
             self._stands_at = None

@@ -181,7 +181,7 @@ class Control:
 def is_own_name(host: str) -> bool:
     """Return whether a `Host` is one that nobody outside can give this machine.
 
-    Names of the public DNS have a dot; who owns one can have it point at this machine.
+    Names in the public DNS have a dot; the owner of one can point it at this machine.
     """
     found = _HOST.fullmatch(host)
     if found is None:

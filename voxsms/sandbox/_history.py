@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from voxsms.api.models import DeliveryStatus
-from voxsms.api.spec import MAX_ROWS
+from voxsms.api.spec import MAX_PAGE_ROWS
 from voxsms.api.wire import TIME_FORMAT
 from voxsms.errors import PriceUnknown
 from voxsms.sandbox._account import FIELDS, INDEXES, Account
@@ -73,7 +73,7 @@ class History:
 
     def __init__(self, account: Account, max_rows: int) -> None:
         self._account = account
-        self._most_rows = max_rows
+        self._max_rows = max_rows
         self._max_remembered = 10_000
         self._version = -1
         self._totals: dict[_Query, int] = {}
@@ -81,7 +81,7 @@ class History:
 
     def page(self, kind: str, values: Mapping[str, Any]) -> Page:
         """Return the page that a request's values ask for."""
-        count = min(values.get("count", MAX_ROWS), self._most_rows)
+        count = min(values.get("count", MAX_PAGE_ROWS), self._max_rows)
         query = _query(kind, values)
         with self._account.lock:
             self._account.move_statuses()

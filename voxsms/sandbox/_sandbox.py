@@ -95,7 +95,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """End it with every connection, thread and file it has; once is enough."""
+        """Stop it and close its connections, threads and files; may be called again."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -215,10 +215,10 @@ class Sandbox:
         return self._running.poster.log
 
     def flush_callbacks(self, seconds: float = 10) -> None:
-        """Come back when all callbacks that are due by now have been posted and answered.
+        """Wait until all callbacks that are due by now have been posted and answered.
 
-        What is to be tried again later is not waited for. Not from the event loop that serves your
-        app: that would wait for itself, so there it is `await sandbox.callbacks_posted()`.
+        It does not wait for what is to be tried again later. In the event loop that serves your app
+        it would wait for itself: use `await sandbox.callbacks_posted()` there.
 
         Raises:
             TimeoutError: it takes longer than `seconds` of real time.
@@ -237,8 +237,8 @@ class Sandbox:
     def save_credentials(self, path: str | os.PathLike[str]) -> Path:
         """Write the service account's JSON file, readable by the user alone, as clients want it.
 
-        A file that is there already is replaced by a new one: who has the old one open, or could
-        read it, does not see the key.
+        A file that is there already is replaced by a new one: a process that has the old one
+        open, or could read it, does not see the key.
         """
         auth, file = self.auth, Path(path)
         credentials = {
@@ -258,7 +258,7 @@ class Sandbox:
         return file
 
     def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
-        """Let a message arrive at one of the account's enabled numbers; return its id.
+        """Receive a message at one of the account's enabled numbers; return its id.
 
         It stands in the history, and is posted to the number's callback URL or the account's.
 
@@ -288,7 +288,7 @@ class Sandbox:
         return message_id
 
     def reset(self) -> None:
-        """Forget all that happened: messages, ledger, faults and callbacks; balance and time, too.
+        """Forget all that happened: messages, ledger, faults, callbacks, balance and time.
 
         The account, the URL for callbacks and the settings stay.
         """
@@ -307,7 +307,7 @@ class Sandbox:
         end: datetime | None = None,
         seed: int = 0,
     ) -> None:
-        """Make up a history of `kind` (`sms` or `a2p`), by default of the last two years.
+        """Generate a history of `kind` (`sms` or `a2p`), by default of the last two years.
 
         Its messages go to several countries and cost what the prices say, though nothing is charged
         or recorded in the ledger. The same seed and times give the same rows.

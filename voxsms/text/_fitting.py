@@ -91,7 +91,7 @@ class Cuts:
                 yield end
 
     def _find_boundaries(self) -> Sequence[int]:
-        """Return where grapheme clusters begin, but for the first."""
+        """Return where grapheme clusters begin, except the first."""
         if not may_join(self.text):
             return range(1, len(self.text))
         return list(accumulate(map(len, split_clusters(self.text)[:-1])))

@@ -32,7 +32,7 @@ class Cause(NamedTuple):
     name: str
     """The character, or the field's name."""
     without: int
-    """How many fragments the message would take but for it."""
+    """How many fragments the message would take without it."""
 
 
 class Count(NamedTuple):
@@ -149,7 +149,7 @@ _filled = lru_cache(maxsize=8)(TemplatePredictor)
 
 def _measure(text: str) -> tuple[Capacity, int]:
     """Return the capacity and the units of a text of several fragments."""
-    # A text of another script mostly begins with it, and need not be tried in vain.
+    # A text of another script mostly begins with it, so GSM-7 need not be tried.
     units = None if not text.isascii() and FOREIGN.match(text) else count_septets(text)
     return (UTF16, len(text.encode("utf-16")) // 2 - 1) if units is None else (GSM7, units)
 

@@ -178,7 +178,7 @@ def count_fragments(text: str) -> int:
         units = count_greek(text)
     # A text that needs UTF-16 mostly shows it in its first character (strings are ordered by it,
     # and after the alphabet's Greek comes only the euro sign), its last or its middle one, or has
-    # an apostrophe as it is typeset. To look there is quicker than to try GSM-7 in vain; a text
+    # an apostrophe as it is typeset. To look there is quicker than to try GSM-7 first; a text
     # that hides it is found out below.
     elif (
         (text >= _AFTER_GREEK and not "€" <= text < _AFTER_EURO)

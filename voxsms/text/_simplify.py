@@ -7,7 +7,7 @@ CRLF becomes LF only where that, too, saves a fragment.
 
 Letters are composed first (NFC). Greek capitals are brought on request to the letters of the same
 shape that GSM-7 has, small Greek letters only if they may become capitals. What else GSM-7 has is
-never touched, nor anything in a link.
+never touched, and neither is a link.
 """
 
 import unicodedata

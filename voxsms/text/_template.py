@@ -7,8 +7,8 @@
     greeting.render_fitted(max_fragments=1, shrink=["name"], name="Ada " * 50, code="1234")
 
 A field is a plain name in braces, of several words, too (`{Order no}`); `{{` and `}}` write the
-braces themselves. There is nothing else: no formats, no conversions, no attributes. So who writes a
-template can read nothing with it but the values that are given.
+braces themselves. There is nothing else: no formats, no conversions, no attributes. So a
+template reads nothing but the values that are given.
 """
 
 import re
@@ -388,7 +388,7 @@ def _check_names(
     without: str = "",
     shrink: Iterable[str] = (),
 ) -> Iterator[str]:
-    """Yield which fields (but for one) are not given, and which names are no fields."""
+    """Yield which fields (except one) are not given, and which names are no fields."""
     if missing := [name for name in fields if name not in given and name != without]:
         yield f"no value for {_quote(missing)}"
     known = {*fields, ""}

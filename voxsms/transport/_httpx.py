@@ -72,7 +72,7 @@ class Library:
 
     @property
     def untouched(self) -> bool:
-        """Whether requests really go to the library: respx and its like replace these functions."""
+        """Whether requests really go to the library: respx and others replace these functions."""
         entrances = (
             self.httpx.AsyncHTTPTransport,
             self._core.AsyncConnectionPool,

@@ -1,10 +1,10 @@
 """Connections, each for one call at a time, and the event loops to which they belong.
 
-A pool shared by all calls costs httpx dearly: it looks through all its connections at each request
-(a burst of 1,000 calls on 100 connections takes 13 to 19 s), and a call cancelled at the wrong
-moment leaves a dead connection in it that no one will ever use or close. So a call has a connection
-to itself, and a connection whose call did not end well is thrown away. A limiter stands in front,
-so that nothing queues inside the library: what waits here has not been sent.
+A pool shared by all calls is expensive in httpx: it looks through all its connections at each
+request (a burst of 1,000 calls on 100 connections takes 13 to 19 s), and a call cancelled at the
+wrong moment leaves a dead connection in it that no one will ever use or close. So a call has a
+connection to itself, and a connection whose call did not end well is thrown away. A limiter stands
+in front, so that nothing queues inside the library: what waits here has not been sent.
 
 Connections die of age: a server closes an idle one at the same moment as a request leaves on it. A
 read can be repeated; a send cannot. So a send takes only a connection used a moment ago, or a new

@@ -87,7 +87,7 @@ class Evidence:
         """Return whether no byte of the request can have left.
 
         That a library reported nothing proves something only where voxsms set the library up
-        itself (`reports_progress`); a user's client or a mock may send without a word.
+        itself (`reports_progress`); a user's client or a mock may send without a report.
         """
         if self.phase >= Phase.SENDING:
             return False

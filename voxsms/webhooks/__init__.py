@@ -14,10 +14,10 @@
     secret, seen = webhooks.CallbackSecret.from_env(), webhooks.MemorySeen()
     app = webhooks.asgi_app(on_callback, secret=secret, seen=seen)  # for `mount` of a framework
 
-The signature covers the account and the callback's id, and neither the rest of the body nor the
-time: who has seen one signed callback can post it again with another text. So each id is acted on
-once (`Seen`), and before something that costs money is done for a callback, `confirm` looks
-whether the service knows of it.
+The signature covers the account and the callback's id, but neither the rest of the body nor the
+time: anyone who has seen one signed callback can post it again with another text. So each id is
+acted on once (`Seen`), and before you do something that costs money because of a callback,
+`confirm` asks the service whether it knows about it.
 """
 
 from voxsms.api.callbacks import (

@@ -19,9 +19,9 @@ async def confirm(
 ) -> bool:
     """Return whether the service confirms what a callback says.
 
-    Ask before something that costs money is done for it. An inbound message is confirmed by a row
-    of the history between the same numbers, with the same text where it was stored; a delivery by
-    the message's own row with the same source and destination, whose status is as far or further;
+    Ask before you do something that costs money because of it. An inbound message is confirmed by a
+    row of the history between the same numbers, with the same text where it was stored; a delivery
+    by the message's own row with the same source and destination, with a status as far or further;
     the activation of A2P by the account.
 
     Args:

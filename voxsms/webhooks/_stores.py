@@ -26,7 +26,7 @@ LEASE = timedelta(minutes=10)
 
 
 class Taken(StrEnum):
-    """What came of taking a callback."""
+    """The result of taking a callback."""
 
     YOURS = "yours"
     """Nobody had it: act on it, then `keep` it or give it back."""

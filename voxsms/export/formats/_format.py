@@ -19,7 +19,7 @@ class Format(ABC):
     header: bytes | None = b""
     """What a file begins with if the rest is nothing but its parts, one after the other."""
     max_rows: int = sys.maxsize
-    """How many rows a file holds at the most."""
+    """How many rows a file holds at most."""
 
     @abstractmethod
     def encode(self, rows: Sequence[Row], /) -> bytes:
@@ -33,6 +33,12 @@ class Format(ABC):
     def write(self, file: BinaryIO, parts: Iterable[bytes], _scale: int, /) -> None:
         """Write a file; it stays open. The scale is that of all its parts, or more."""
         files.append(file, chain([self.header or b""], parts))
+
+    def write_to(self, path: Path, parts: Iterable[bytes], scale: int) -> None:
+        """Write a new file and bring it to the disk."""
+        with files.create(path) as file:
+            self.write(file, parts, scale)
+            files.sync(file)
 
     def scale_of(self, _part: bytes, /) -> int:
         """Return how many decimals the amounts of a part have, where its file needs to know."""

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from voxsms.export._masks import mask_value
 from voxsms.export._rows import Line, Row, take
-from voxsms.export._table import Table
+from voxsms.export._table import Table, mask_value
 from voxsms.export.formats._format import Format
 
 

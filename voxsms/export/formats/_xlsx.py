@@ -25,7 +25,7 @@ from voxsms.export._rows import Column, Kind, Row, amount_text, take
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format, Sink
 
-MAX_ROWS = 1_048_575
+MAX_SHEET_ROWS = 1_048_575
 """Of a sheet, beside the one with the names of its columns."""
 _IDS = ("message_id", "transaction_id")
 _WIDTHS = {"text": 60, "error_message": 24}
@@ -48,7 +48,7 @@ class Xlsx(Format):
     """
 
     header = None
-    max_rows = MAX_ROWS
+    max_rows = MAX_SHEET_ROWS
 
     def __init__(self, table: Table, temporary: Path) -> None:
         self._workbook: Any = import_module("xlsxwriter").Workbook
@@ -111,8 +111,8 @@ class Xlsx(Format):
 def too_long(rows: int) -> InvalidRequest:
     """Return what is raised for more rows than a sheet holds."""
     problem = (
-        f"a sheet of a spreadsheet holds {MAX_ROWS:,} messages, and there are {rows:,} or more: "
-        "export a shorter range, a directory with a file for each day, or to .csv or .parquet"
+        f"a sheet of a spreadsheet holds {MAX_SHEET_ROWS:,} messages, and there are {rows:,} or "
+        "more: export a shorter range, a directory with a file for each day, or to .csv or .parquet"
     )
     return InvalidRequest("export_history", (Fault("path", problem),))
 
