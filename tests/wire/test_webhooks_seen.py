@@ -9,7 +9,6 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, closing, suppress
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from contextlib import contextmanager
 from inspect import isawaitable
+from traceback import walk_tb
 from typing import Any
 from uuid import uuid4
 
@@ -90,14 +91,26 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
 
 @contextmanager
 def _log_failure(what: str, callback_id: int, *, is_private: bool = False) -> Generator[None]:
-    """Log an error instead of raising it; of the handler's, only what kind of error it is."""
+    """Log an error instead of raising it; of the handler's, only its kind and where it was raised.
+
+    The text of that error may hold what somebody wrote, and `logging` has no traceback without it.
+    """
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
-        # No traceback, and not the text of a handler's error: both may hold what somebody wrote.
+        told = _places(error) if is_private else f": {error}"
         name = type(error).__name__
-        told = name if is_private else f"{name}: {error}"
-        _logger.error("callback %d: %s failed: %s", callback_id, what, told)  # noqa: TRY400
+        _logger.error("callback %d: %s failed: %s%s", callback_id, what, name, told)  # noqa: TRY400
+
+
+def _places(error: Exception) -> str:
+    """Return the lines of code that an error came through, from the handler's to where it began."""
+    codes = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
+    return "".join(
+        f"\n  {code.co_filename}:{line} in {code.co_qualname}"
+        for code, line in codes
+        if code.co_filename != __file__
+    )
 
 
 def asgi_app(
