@@ -206,7 +206,8 @@ class SqliteSeen(_InFile):
     """Remembers in a SQLite file, for every process that opens it.
 
     A callback that was taken and neither kept nor given back within ten minutes (its process died)
-    can be taken again.
+    can be taken again. What was handled is never forgotten, as its signature does not expire: a
+    million callbacks take 20 MB.
 
     Args:
         path: the file; it is made if it is not there, for its owner alone.
