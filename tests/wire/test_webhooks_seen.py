@@ -388,6 +388,45 @@ async def test_a_post_that_is_cut_short_while_it_is_taken(tmp_path: Path) -> Non
     assert handled.ids == [7]
 
 
+class Slow(MemorySeen):
+    """A store that takes until it is cut short to say what came of a callback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = anyio.Event()
+
+    async def _wait_once(self) -> None:
+        if not self.begun.is_set():
+            self.begun.set()
+            await anyio.sleep_forever()
+
+    async def keep(self, callback_id: int) -> None:
+        """Keep."""
+        await self._wait_once()
+        await super().keep(callback_id)
+
+    async def give_back(self, callback_id: int, owner: str) -> None:
+        """Give back."""
+        await self._wait_once()
+        await super().give_back(callback_id, owner)
+
+
+@pytest.mark.parametrize(("error", "left"), [(None, HANDLED), (LookupError(), YOURS)])
+async def test_a_post_that_is_cut_short_while_it_is_remembered(
+    error: Exception | None, left: Taken
+) -> None:
+    """As by a server that ends: what was done is not done again, and what was not done is."""
+    handled, seen = Handled(), Slow()
+    handled.may_end.set()
+    handled.error = error
+    task = asyncio.create_task(handle(body(7), None, handled, seen))
+    await seen.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await seen.take(7, B) == left
+
+
 async def test_memory_forgets_the_oldest_that_is_handled() -> None:
     """It grows no further than it was told to, and what is in progress stays so."""
     seen: Seen = MemorySeen(limit=2)

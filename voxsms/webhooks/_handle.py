@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from inspect import isawaitable
 from traceback import walk_tb
 from typing import Any
@@ -74,19 +75,28 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
     finally:
         # Cancelled as well: what was taken must not stay taken. Where taking it was cut short,
         # nobody knows whether it was.
-        with anyio.CancelScope(shield=True):
-            if is_handled:
-                with _log_failure("keeping", callback_id):
-                    await seen.keep(callback_id)
-            elif taken in {None, Taken.YOURS}:
-                with _log_failure("giving back", callback_id):
-                    await seen.give_back(callback_id, owner)
+        if is_handled:
+            with _log_failure("keeping", callback_id):
+                await _insist(partial(seen.keep, callback_id))
+        elif taken in {None, Taken.YOURS}:
+            with _log_failure("giving back", callback_id):
+                await _insist(partial(seen.give_back, callback_id, owner))
     return {
         None: None,
         Taken.YOURS: _OK if is_handled else _FAILED,
         Taken.IN_PROGRESS: _TRY_LATER,
         Taken.HANDLED: _OK,
     }[taken]
+
+
+async def _insist(call: Callable[[], Awaitable[None]]) -> None:
+    """Call a method of a store whatever is cancelled; calling it twice does the same as once."""
+    with anyio.CancelScope(shield=True):
+        try:
+            await call()
+        except anyio.get_cancelled_exc_class():  # by `asyncio.Task.cancel`, which no shield stops
+            await call()
+            raise
 
 
 @contextmanager
