@@ -389,16 +389,19 @@ async def test_a_post_that_is_cut_short_while_it_is_taken(tmp_path: Path) -> Non
 
 
 class Slow(MemorySeen):
-    """A store that takes until it is cut short to say what came of a callback."""
+    """A store that takes until it is cut short to remember, and may fail when asked again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fails: bool = False) -> None:
         super().__init__()
         self.begun = anyio.Event()
+        self.fails = fails
 
     async def _wait_once(self) -> None:
         if not self.begun.is_set():
             self.begun.set()
             await anyio.sleep_forever()
+        if self.fails:
+            raise sqlite3.OperationalError("database or disk is full")
 
     async def keep(self, callback_id: int) -> None:
         """Keep."""
@@ -425,6 +428,20 @@ async def test_a_post_that_is_cut_short_while_it_is_remembered(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await seen.take(7, B) == left
+
+
+async def test_a_post_that_is_cut_short_ends_though_its_store_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who cancelled it is not kept waiting for what cannot be done."""
+    handled, seen = Handled(), Slow(fails=True)
+    handled.may_end.set()
+    task = asyncio.create_task(handle(body(7), None, handled, seen))
+    await seen.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "callback 7: keeping failed: OperationalError: database or disk is full" in caplog.text
 
 
 async def test_memory_forgets_the_oldest_that_is_handled() -> None:

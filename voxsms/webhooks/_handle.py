@@ -76,11 +76,9 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
         # Cancelled as well: what was taken must not stay taken. Where taking it was cut short,
         # nobody knows whether it was.
         if is_handled:
-            with _log_failure("keeping", callback_id):
-                await _insist(partial(seen.keep, callback_id))
+            await _insist("keeping", callback_id, partial(seen.keep, callback_id))
         elif taken in {None, Taken.YOURS}:
-            with _log_failure("giving back", callback_id):
-                await _insist(partial(seen.give_back, callback_id, owner))
+            await _insist("giving back", callback_id, partial(seen.give_back, callback_id, owner))
     return {
         None: None,
         Taken.YOURS: _OK if is_handled else _FAILED,
@@ -89,13 +87,14 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
     }[taken]
 
 
-async def _insist(call: Callable[[], Awaitable[None]]) -> None:
+async def _insist(what: str, callback_id: int, call: Callable[[], Awaitable[None]]) -> None:
     """Call a method of a store whatever is cancelled; calling it twice does the same as once."""
-    with anyio.CancelScope(shield=True):
+    with anyio.CancelScope(shield=True), _log_failure(what, callback_id):
         try:
             await call()
         except anyio.get_cancelled_exc_class():  # by `asyncio.Task.cancel`, which no shield stops
-            await call()
+            with _log_failure(what, callback_id):
+                await call()
             raise
 
 
