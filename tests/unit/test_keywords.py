@@ -13,6 +13,7 @@ from voxsms.webhooks._keywords import SOURCES, TABLE
     [
         "STOP", "stop", " Stop. ", "“STOP”", "STOP!!!", "stop stop", "Stop writing to me",
         "STOPP", "UNSUBSCRIBE", "Unsubscribe me please", "opt out", "OPT-OUT", "optout", "END",
+        "Opt out, please", "S.T.O.P.",
         "cancel", "Arrêt", "ARRET", "désabonner", "BAJA", "Sair", "SAİR", "iptal", "İPTAL",
         "СТОП", "Стоп, хватит", "відписатися", "ΣΤΟΠ", "στοπ", "הסר", "إيقاف", "退订", "TD",
         "配信停止", "수신거부", "Wypisz", "ret", "Odhlásit", "HỦY",
@@ -28,7 +29,7 @@ def test_stop(text: str) -> None:
     [
         "", " ", "...", "Don't stop", "End of June suits me", "Cancel my appointment at 3",
         "Quit smoking today!", "Yes", "ok", "I will be at the bus stop", "stopwatch", "Ende gut",
-        "Alto Adige", "Info about prices", "👍", "non stop", "T-shirt",
+        "Alto Adige", "Info about prices", "👍", "non stop", "T-shirt", "un stop à Paris", "opt",
     ],
 )  # fmt: skip
 def test_what_says_something_else(text: str) -> None:

@@ -516,11 +516,15 @@ async def test_a_plain_function_handles_each_callback_once() -> None:
 
 
 async def test_what_failed_is_handled_again(caplog: pytest.LogCaptureFixture) -> None:
-    """What stood beside it is not; the log names the error without its words."""
+    """What stood beside it is not; the log has the error's kind and place without its words."""
     handled, seen = Handled(), MemorySeen()
     handled.fail_at = {7}
     assert await handle(TWO, SECRET, handled, seen) == 500
-    assert "callback 7: the handler failed: RuntimeError" in caplog.text
+    assert "callback 7: the handler failed: RuntimeError\n" in caplog.text
+    assert [line.partition(" in ")[2] for line in caplog.text.splitlines()[1:]] == [
+        "Handled.__call__",
+    ]
+    assert f"{__file__}:" in caplog.text
     assert "secret" not in caplog.text
     handled.fail_at = set()
     assert await handle(TWO, SECRET, handled, seen) == 200

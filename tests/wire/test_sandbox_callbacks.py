@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -247,8 +248,11 @@ def test_what_failed_is_posted_again(sandbox: Sandbox, receiver: Receiver) -> No
     assert [each.sms_body for each in taken(sandbox)] == ["Hi", "meanwhile"] * 2
 
 
-def test_a_redirect_is_not_followed_but_told(http: httpx.Client) -> None:
+def test_a_redirect_is_not_followed_but_told(
+    http: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
     """Such as that of an app that is mounted, to the same path with a slash."""
+    caplog.set_level(logging.INFO, "voxsms.sandbox")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - of ASGI
         raise AssertionError(scope, receive, send)
@@ -263,6 +267,7 @@ def test_a_redirect_is_not_followed_but_told(http: httpx.Client) -> None:
     (post,) = sandbox.callbacks
     assert (post.status, post.is_taken) == (307, False)
     assert post.problem == f"redirected to {url}/voximplant/"
+    assert "(sms_inbound) -> HTTP 307, a redirect, which is not followed" in caplog.text
 
 
 def test_it_is_given_up_in_the_end(sandbox: Sandbox) -> None:

@@ -9,14 +9,13 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, closing, suppress
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from doubles import FakeClock
 from seen_stores import STORES, Store
 
-from voxsms.webhooks import Callback, MemorySeen, Seen, SqliteSeen, Taken, handle
+from voxsms.webhooks import Callback, MemorySeen, Seen, SqliteSeen, Taken, _stores, handle
 
 YOURS, IN_PROGRESS, HANDLED = Taken.YOURS, Taken.IN_PROGRESS, Taken.HANDLED
 A, B = "a" * 32, "b" * 32
@@ -294,21 +293,48 @@ async def test_a_file_that_takes_nothing_more(
 
 
 async def test_a_file_that_another_has_locked(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After half a minute, here at once, the post is answered: it comes again."""
+    """After some seconds, here at once, the post is answered: it comes again."""
     path, handled = tmp_path / "seen.db", Handled()
     handled.may_end.set()
     async with aclosing(SqliteSeen(path)) as seen:
         await seen.keep(1)
-        await seen._file.run("PRAGMA busy_timeout = 0")
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
+            monkeypatch.setattr(_stores, "_PATIENCE", 0)
             assert await handle(body(7, 8, 9), None, handled, seen) == 500
         assert "callback 7: taking failed: OperationalError: database is locked" in caplog.text
-        assert caplog.text.count("taking failed") == 1  # half a minute for each would be an hour
+        assert caplog.text.count("taking failed") == 1  # seconds for each would be an hour
         assert handled.ids == []
         assert await handle(body(7), None, handled, seen) == 200
+
+
+async def test_a_locked_file_holds_up_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many posts wait for it, the threads are free for the rest of the app."""
+    monkeypatch.setattr(_stores, "_PATIENCE", 300)  # however busy the machine is
+    path, handled, statuses = tmp_path / "seen.db", Handled(), list[int]()
+    handled.may_end.set()
+    posts = range(int(anyio.to_thread.current_default_thread_limiter().total_tokens) + 5)
+
+    async def post(callback_id: int) -> None:
+        statuses.append(await handle(body(callback_id), None, handled, seen))
+
+    async with aclosing(SqliteSeen(path)) as seen:
+        await seen.keep(1000)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with anyio.create_task_group() as tasks:
+                for each in posts:
+                    tasks.start_soon(post, each)
+                await anyio.wait_all_tasks_blocked()
+                await anyio.to_thread.run_sync(int)  # what a sync view does
+                assert statuses == []
+                other.execute("ROLLBACK")
+    assert statuses == [200 for _ in posts]
+    assert sorted(handled.ids) == list(posts)
 
 
 KILLED = """
@@ -338,32 +364,84 @@ async def test_a_callback_whose_process_was_killed_is_handled_by_another(tmp_pat
     assert handled.ids == [7]
 
 
-async def test_a_post_that_is_cut_short_while_it_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was taken by then is given back, whoever waits for the file."""
-    path, handled, has_begun = tmp_path / "seen.db", Handled(), threading.Event()
+async def test_a_post_that_is_cut_short_while_it_is_taken(tmp_path: Path) -> None:
+    """What was taken by then is given back, whatever the thread is at."""
+    handled, has_begun, may_go_on = Handled(), threading.Event(), threading.Event()
     handled.may_end.set()
-    async with aclosing(SqliteSeen(path)) as seen:
+
+    def hold(_statement: str) -> None:
+        has_begun.set()
+        may_go_on.wait()
+
+    async with aclosing(SqliteSeen(tmp_path / "seen.db")) as seen:
         await seen.keep(1)
-        run = seen._file._run
-
-        def note(*given: Any) -> Any:  # noqa: ANN401 - as it is
-            has_begun.set()
-            return run(*given)
-
-        monkeypatch.setattr(seen._file, "_run", note)
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            task = asyncio.create_task(handle(body(7), None, handled, seen))
-            await anyio.to_thread.run_sync(has_begun.wait)
-            task.cancel()
-            await asyncio.sleep(0)
-            other.execute("ROLLBACK")
-            with suppress(asyncio.CancelledError):
-                await task
+        assert seen._file._connection is not None
+        seen._file._connection.set_trace_callback(hold)
+        task = asyncio.create_task(handle(body(7), None, handled, seen))
+        await anyio.to_thread.run_sync(has_begun.wait)
+        task.cancel()
+        await asyncio.sleep(0)
+        may_go_on.set()
+        with suppress(asyncio.CancelledError):
+            await task
         assert await handle(body(7), None, handled, seen) == 200
     assert handled.ids == [7]
+
+
+class Slow(MemorySeen):
+    """A store that takes until it is cut short to remember, and may fail when asked again."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.begun = anyio.Event()
+        self.fails = fails
+
+    async def _wait_once(self) -> None:
+        if not self.begun.is_set():
+            self.begun.set()
+            await anyio.sleep_forever()
+        if self.fails:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    async def keep(self, callback_id: int) -> None:
+        """Keep."""
+        await self._wait_once()
+        await super().keep(callback_id)
+
+    async def give_back(self, callback_id: int, owner: str) -> None:
+        """Give back."""
+        await self._wait_once()
+        await super().give_back(callback_id, owner)
+
+
+@pytest.mark.parametrize(("error", "left"), [(None, HANDLED), (LookupError(), YOURS)])
+async def test_a_post_that_is_cut_short_while_it_is_remembered(
+    error: Exception | None, left: Taken
+) -> None:
+    """As by a server that ends: what was done is not done again, and what was not done is."""
+    handled, seen = Handled(), Slow()
+    handled.may_end.set()
+    handled.error = error
+    task = asyncio.create_task(handle(body(7), None, handled, seen))
+    await seen.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await seen.take(7, B) == left
+
+
+async def test_a_post_that_is_cut_short_ends_though_its_store_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who cancelled it is not kept waiting for what cannot be done."""
+    handled, seen = Handled(), Slow(fails=True)
+    handled.may_end.set()
+    task = asyncio.create_task(handle(body(7), None, handled, seen))
+    await seen.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "callback 7: keeping failed: OperationalError: database or disk is full" in caplog.text
 
 
 async def test_memory_forgets_the_oldest_that_is_handled() -> None:

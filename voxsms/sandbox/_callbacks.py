@@ -340,6 +340,8 @@ class Poster:
             problem=problem,
         )
         answer = f"HTTP {status}" if status else f"no answer ({problem.partition(':')[0]})"
+        if status and problem:
+            answer += ", a redirect, which is not followed"
         log_post((item.callback.type for item in post.items), answer, post.attempt)
         with self._lock:
             self._log.append(made)

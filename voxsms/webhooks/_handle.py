@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from inspect import isawaitable
+from traceback import walk_tb
 from typing import Any
 from uuid import uuid4
 
@@ -73,13 +75,10 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
     finally:
         # Cancelled as well: what was taken must not stay taken. Where taking it was cut short,
         # nobody knows whether it was.
-        with anyio.CancelScope(shield=True):
-            if is_handled:
-                with _log_failure("keeping", callback_id):
-                    await seen.keep(callback_id)
-            elif taken in {None, Taken.YOURS}:
-                with _log_failure("giving back", callback_id):
-                    await seen.give_back(callback_id, owner)
+        if is_handled:
+            await _insist("keeping", callback_id, partial(seen.keep, callback_id))
+        elif taken in {None, Taken.YOURS}:
+            await _insist("giving back", callback_id, partial(seen.give_back, callback_id, owner))
     return {
         None: None,
         Taken.YOURS: _OK if is_handled else _FAILED,
@@ -88,16 +87,39 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
     }[taken]
 
 
+async def _insist(what: str, callback_id: int, call: Callable[[], Awaitable[None]]) -> None:
+    """Call a method of a store whatever is cancelled; calling it twice does the same as once."""
+    with anyio.CancelScope(shield=True), _log_failure(what, callback_id):
+        try:
+            await call()
+        except anyio.get_cancelled_exc_class():  # by `asyncio.Task.cancel`, which no shield stops
+            with _log_failure(what, callback_id):
+                await call()
+            raise
+
+
 @contextmanager
 def _log_failure(what: str, callback_id: int, *, is_private: bool = False) -> Generator[None]:
-    """Log an error instead of raising it; of the handler's, only what kind of error it is."""
+    """Log an error instead of raising it; of the handler's, only its kind and where it was raised.
+
+    The text of that error may hold what somebody wrote, and `logging` has no traceback without it.
+    """
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
-        # No traceback, and not the text of a handler's error: both may hold what somebody wrote.
+        told = _places(error) if is_private else f": {error}"
         name = type(error).__name__
-        told = name if is_private else f"{name}: {error}"
-        _logger.error("callback %d: %s failed: %s", callback_id, what, told)  # noqa: TRY400
+        _logger.error("callback %d: %s failed: %s%s", callback_id, what, name, told)  # noqa: TRY400
+
+
+def _places(error: Exception) -> str:
+    """Return the lines of code that an error came through, from the handler's to where it began."""
+    codes = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
+    return "".join(
+        f"\n  {code.co_filename}:{line} in {code.co_qualname}"
+        for code, line in codes
+        if code.co_filename != __file__
+    )
 
 
 def asgi_app(

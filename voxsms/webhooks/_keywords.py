@@ -163,5 +163,7 @@ def keyword(text: str) -> Keyword | None:
     words = [word for word in words if word]
     if len(words) == 1 or len(set(words)) == 1:  # "stop stop stop"
         return _WHOLE.get(words[0])
-    # "opt out" is "optout"
-    return (_FIRST.get(words[0]) or _WHOLE.get("".join(words))) if words else None
+    first, two, whole = ("".join(words[:count]) for count in (1, 2, None))
+    if _FIRST.get(two) is _STOP:  # "opt out, please"; but "un stop" in Paris is no "unstop"
+        return _STOP
+    return _FIRST.get(first) or _WHOLE.get(whole)  # "s.t.o.p" is "stop"

@@ -23,6 +23,10 @@ from voxsms.clock import Clock
 
 LEASE = timedelta(minutes=10)
 """How long a callback may be in progress before it is believed that its process died."""
+_PATIENCE = 5.0
+"""Seconds to wait for a file that another process has locked: who posts waits for an answer."""
+_PAUSE = 0.02
+"""Seconds between two attempts at it."""
 
 
 class Taken(StrEnum):
@@ -134,7 +138,11 @@ class MemoryOptOuts:
 
 
 class _File:
-    """A SQLite file for its owner alone, asked in a worker thread."""
+    """A SQLite file for its owner alone, asked in a worker thread.
+
+    While another process has it locked, each statement waits in the event loop. SQLite would wait
+    in the thread, one statement after the other: some posts would take all threads of the app.
+    """
 
     def __init__(self, path: str | PathLike[str], schema: str) -> None:
         self._path = Path(path)
@@ -144,7 +152,15 @@ class _File:
 
     async def run(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """Run a statement in a transaction of its own."""
-        return await to_thread.run_sync(partial(self._run, statement, values))
+        give_up_at = anyio.current_time() + _PATIENCE
+        while True:
+            try:
+                return await to_thread.run_sync(partial(self._run, statement, values))
+            except sqlite3.OperationalError as error:
+                is_locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_locked or anyio.current_time() >= give_up_at:
+                    raise
+            await anyio.sleep(_PAUSE)
 
     def _run(self, statement: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
         with self._lock:
@@ -153,7 +169,7 @@ class _File:
             return self._connection.execute(statement, values).fetchall()
 
     def _open(self) -> sqlite3.Connection:
-        connection = connect_private(self._path, timeout=30)
+        connection = connect_private(self._path, timeout=0)
         try:
             with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -190,7 +206,8 @@ class SqliteSeen(_InFile):
     """Remembers in a SQLite file, for every process that opens it.
 
     A callback that was taken and neither kept nor given back within ten minutes (its process died)
-    can be taken again.
+    can be taken again. What was handled is never forgotten, as its signature does not expire: a
+    million callbacks take 20 MB.
 
     Args:
         path: the file; it is made if it is not there, for its owner alone.
