@@ -148,6 +148,49 @@ def test_a_signal_where_ctrl_c_is_ignored(
     status, err = _stopped(account, monkeypatch, signal.SIGTERM, SEND, ignoring)
     assert status == 3
     assert MAY_BE_SENT in err
+    assert err.endswith("\nThe history tells: voxsms history sms\n")
+    assert "Traceback" not in err
+
+
+AT_LAST = """
+import os, sys
+from voxsms.cli import main
+class Late:
+    def __del__(self, kill=os.kill, process=os.getpid()):
+        kill(process, 2)
+late = Late()
+sys.exit(main())
+"""
+
+
+@IN_DOUBT
+def test_ctrl_c_while_python_winds_up(account: Sandbox) -> None:
+    """A third one, after the doubt was told, leaves the status as it is."""
+    ran = subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, "-c", AT_LAST, *SEND],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - as above
+    )
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert MAY_BE_SENT in ran.stderr
+    assert account.ledger.count == 1
+
+
+@ENABLED
+def test_ctrl_c_while_a_command_winds_up(
+    voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was sent, and nothing is left to do: 0."""
+
+    def flush() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_io, "complain", lambda *_: None)
+    monkeypatch.setattr(_io, "_flush_or_drop", lambda _: flush())
+    assert voxsms(*SEND).status == 0
+    assert account.ledger.count == 1
 
 
 def _stopped(

@@ -83,6 +83,8 @@ class Sends:
 
     status: Exit | None = None
     """The exit status that a send decided; None if no message can have left."""
+    doubt: OutcomeUnknown | None = None
+    """That of a send that was stopped."""
     calls: "list[CallEvent]" = attrs.field(factory=list)
     """How calls ended; the client's `on_outcome` adds to it."""
 
@@ -98,10 +100,8 @@ class Sends:
             raise
         except CancelledError:
             if self.calls:
-                doubt = self.calls[-1].doubt
-                self.status = Exit.UNKNOWN if doubt else None
-                if doubt:  # that a message may have been sent is greater news than Ctrl-C
-                    raise doubt from None
+                self.doubt = self.calls[-1].doubt
+                self.status = Exit.UNKNOWN if self.doubt else None
             raise
         self.status = Exit.FAILED if getattr(result, "failed", ()) else Exit.DONE
         return result
