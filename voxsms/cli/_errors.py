@@ -18,7 +18,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
-from cyclopts import Argument, CycloptsError, MissingArgumentError
+from cyclopts import Argument, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from voxsms.cli._codes import EXPLANATIONS
 from voxsms.errors import (
@@ -136,7 +136,12 @@ _MISSING: Final = re.compile(r'Command ".*?" parameter (--\S+) requires an argum
 
 
 def _words_of_call(error: CycloptsError) -> str:
-    """Say in few words what was left out."""
+    """Say in few words what was left out, or is too much."""
+    if isinstance(error, UnusedCliTokensError):
+        words = error.unused_tokens or []
+        has_text = {"count", "estimate", "send", "a2p"} & {*(error.command_chain or ())}
+        quotes = "; put a text of several words in quotes" if has_text else ""
+        return f"too many words: {' '.join(words)}{quotes}."
     argument = error.argument
     if not isinstance(error, MissingArgumentError) or argument is None or error.keyword:
         return str(error)
