@@ -171,7 +171,7 @@ def test_ctrl_c_while_python_winds_up(account: Sandbox) -> None:
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - as above
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert (ran.returncode, ran.stdout) == (3, "")
     assert MAY_BE_SENT in ran.stderr

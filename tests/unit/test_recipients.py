@@ -166,6 +166,15 @@ def test_what_stands_between_columns_is_seen_or_said(name: str) -> None:
             assert [row.line for row in people] == [2, 3]
 
 
+def test_a_list_that_was_exported_for_excel() -> None:
+    """`--excel` writes numbers as formulas, as other programs do: they are read as they are seen."""
+    content = 'phone,name,note\r\n"=""447443332212""",Ann,"=1+1"\r\n="447443332213",Bob,x="y"\r\n'
+    assert read(content) == [
+        Recipient(2, ANN, {"phone": ANN, "name": "Ann", "note": "=1+1"}),
+        Recipient(3, BOB, {"phone": BOB, "name": "Bob", "note": 'x="y"'}),
+    ]
+
+
 def test_commas_in_names_are_no_columns() -> None:
     """Most rows decide, not the most commas; what is no CSV decides nothing."""
     with opened(f"last, first, c/o;phone\nDoe, J;{ANN}\nDoe;{BOB}\n") as people:
@@ -262,7 +271,7 @@ def test_no_column_has_the_name(header: str, asked: str | None, advice: str) -> 
 
 def test_two_columns_have_the_name() -> None:
     """It has to be told which; one that is written exactly so is the one."""
-    told = "there are two columns \"phone\"; the columns are phone, phone: number_column='phone'"
+    told = 'there are 2 columns "phone": rename all but one'
     assert refusal("phone,phone\n") == f"number_column: {told}"
     (row,) = read(f"Phone,phone\nx,{ANN}\n", fields=())
     assert isinstance(row, Recipient)

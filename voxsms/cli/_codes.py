@@ -26,8 +26,8 @@ _KEY: Final = "Download the service account's credentials file again."
 _CLOCK: Final = "Set the clock of this machine; voxsms tried once more with a new token."
 _ROLE: Final = "Give the service account a role that may do it: `voxsms methods --json` lists them."
 _CREDENTIALS: Final = (
-    "Check the account id and the API key, or the credentials file; for A2P a service account needs "
-    "a role, too: `voxsms methods --json` lists them."
+    "Check the account id and the API key, or the credentials file; for A2P a service account "
+    "needs a role, too: `voxsms methods --json` lists them."
 )
 _SENDER: Final = "Send from a number that `voxsms numbers` lists, or a SenderID installed for you."
 _NUMBER: Final = "Check the number: the country code first, nothing left out."

@@ -155,11 +155,13 @@ class Recipients:
         found = same or alike
         if len(found) == 1:
             return found[0]
+        if found:
+            problem = f'there are {len(found)} columns "{name}": rename all but one'
+            raise make_error(option, problem)
         named = [mask_number(c) if is_like_number(c) else c for c in self.columns if c]
         more = ", ..." if len(named) > _MAX_NAMED else ""
         columns = f"the columns are {', '.join(named[:_MAX_NAMED])}{more}"
-        problem = "are two columns" if found else "is no column"
-        raise make_error(option, f'there {problem} "{name}"; {columns}{advice}')
+        raise make_error(option, f'there is no column "{name}"; {columns}{advice}')
 
     def _find_numbers(self, name: str) -> int:
         columns = [column for column in self.columns if column]
