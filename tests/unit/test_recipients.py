@@ -167,7 +167,7 @@ def test_what_stands_between_columns_is_seen_or_said(name: str) -> None:
 
 
 def test_a_list_that_was_exported_for_excel() -> None:
-    """`--excel` writes numbers as formulas, as other programs do: they are read as they are seen."""
+    """`--excel` writes numbers as formulas, as others do: they are read as they are seen."""
     content = 'phone,name,note\r\n"=""447443332212""",Ann,"=1+1"\r\n="447443332213",Bob,x="y"\r\n'
     assert read(content) == [
         Recipient(2, ANN, {"phone": ANN, "name": "Ann", "note": "=1+1"}),
@@ -270,7 +270,7 @@ def test_no_column_has_the_name(header: str, asked: str | None, advice: str) -> 
 
 
 def test_two_columns_have_the_name() -> None:
-    """It has to be told which; one that is written exactly so is the one."""
+    """One has to be renamed; one that is written exactly so is the one."""
     told = 'there are 2 columns "phone": rename all but one'
     assert refusal("phone,phone\n") == f"number_column: {told}"
     (row,) = read(f"Phone,phone\nx,{ANN}\n", fields=())
