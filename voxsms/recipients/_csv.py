@@ -93,8 +93,7 @@ class CsvRows:
             if len(lines) > 1 and (bad := self._find_swallowed(first, row)):
                 yield bad
             elif len(row) == width:
-                has_formula = any('="' in line for line in lines)
-                yield first, _read_formulas(row) if has_formula else row
+                yield first, _read_formulas(row) if '="' in "".join(lines) else row
             elif len(lines) > 1:
                 problem = f"makes {count_columns(len(row))} of it, and the first line has {width}"
                 yield self._refuse_swallowed(first, first, problem)
