@@ -102,7 +102,7 @@ def test_estimate_names_short_codes(voxsms: Run, rates: str) -> None:
     ran = voxsms("estimate", "hello", "--to", AMERICAN, "12345", "--rates", rates)
     assert ran.status == 1
     assert "no price is known for 1 message, to 123... (1)" in ran.out
-    assert "1 message of these to short codes (12345), which are no phone numbers" in ran.out
+    assert "of these 1 goes to a short code, such as 12345: prices are those of phone" in ran.out
 
 
 def test_estimate_of_one_text(voxsms: Run, rates: str) -> None:
@@ -696,7 +696,7 @@ def test_a_bar_shows_how_far_it_is(
             ["hi", "--csv", "FILE", "--number-column", "tel"],
             "the columns are phone, x, x: --number-column phone",
         ),
-        (["--template", "{x}", "--csv", "FILE"], 'there are two columns "x"'),
+        (["--template", "{x}", "--csv", "FILE"], 'there are 2 columns "x": rename all but one'),
         (["hi", "--csv", "FILE", "--delimiter", ""], "--delimiter: is ''; it must be one char"),
         (["hi", "--csv", "EMPTY"], "empty.csv: is empty"),
         (["hi", "--csv", "/nowhere.csv"], "/nowhere.csv: No such file or directory"),

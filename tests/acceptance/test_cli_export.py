@@ -152,7 +152,7 @@ def test_standard_output(voxsms: Run, filled: Sandbox) -> None:
         (["history.txt"], "it must be one of .jsonl, .jsonl.gz, .csv, .csv.gz"),
         (["days/", "--update", "--look-back", "long"], '"long" is no number of days: write 3d'),
         (["h.csv", "--update"], "end the path with /"),
-        (["h.csv", "--look-back", "3"], "needs update=True (--update)"),
+        (["h.csv", "--look-back", "3"], "is only for an update: it needs --update\n"),
         (["/no/such/place/history.csv"], "there is no directory"),
         (
             ["h.csv", "--since", "2026-02-01", "--until", "2026-01-01"],

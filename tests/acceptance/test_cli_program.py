@@ -48,7 +48,11 @@ def test_help_names_every_command(voxsms: Run) -> None:
         (["history", "sms", "--limit", "many"], 'unable to convert "many" into int'),
         (["history", "sms", "--direction", "up"], '"up" is not one of IN, OUT'),
         (["control", "447443332211", "twist"], '"twist" is not one of enable, disable'),
-        (["methods", "more"], "Unused Tokens"),
+        (["methods", "more"], "voxsms: too many words: more.\n"),
+        (
+            ["a2p", "See", "you", "soon", "--from", "A", "--to", "447443332211"],
+            "too many words: you soon; put a text of several words in quotes.\n",
+        ),
     ],
 )
 def test_a_wrong_call_ends_with_2(voxsms: Run, tokens: list[str], words: str) -> None:
@@ -88,12 +92,13 @@ def test_a_base_url_that_is_none(voxsms: Run, account: Sandbox) -> None:
 def test_credentials_that_are_wrong_end_with_1(
     voxsms: Run, account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the service refuses is a refusal, with its code and name."""
+    """It is a refusal with its code and name, and all that may be wrong is named."""
     assert account.url
     monkeypatch.setenv("VOXIMPLANT_API_KEY", "invented")
     ran = voxsms("numbers")
     assert ran.status == 1
     assert "100 AUTHORIZATION_FAILED" in ran.err
+    assert "Check the account id and the API key, or the credentials file" in ran.err
     assert "invented" not in ran.err
 
 

@@ -322,7 +322,7 @@ def test_somebody_asked_which_faults_there_are(voxsms: Run) -> None:
         (["--number", "Ada"], 2, "--number: '***' is not a phone number"),
         (["--refuse", "14155550142"], 2, '"14155550142" is not of the form NUMBER=CODE'),
         (["--refuse", "14155550142=x"], 2, "is not of the form NUMBER=CODE"),
-        (["--refuse", "Ada=385"], 2, "'***' is not a phone number"),
+        (["--refuse", "Ada=385"], 2, "--refuse: '***' is not a phone number"),
         (["--price", "48"], 2, '--price: "48" is not of the form PREFIX=PRICE, such as 48=0.03'),
         (["--price", "999=1"], 2, "--price: '999' does not begin with a country code"),
         (["--price", "48=much"], 2, "--price: is no amount"),

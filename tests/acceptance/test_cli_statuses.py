@@ -15,8 +15,8 @@ import pytest
 from conftest import Run
 
 from voxsms.api.models import A2PSendSmsResult, SmsTransaction
-from voxsms.cli import _io, main
-from voxsms.cli._errors import Sends
+from voxsms.cli import _io, app, main
+from voxsms.cli._errors import Exit, Sends
 from voxsms.client import Client
 from voxsms.clock import Clock
 from voxsms.sandbox import Number, Sandbox
@@ -148,6 +148,70 @@ def test_a_signal_where_ctrl_c_is_ignored(
     status, err = _stopped(account, monkeypatch, signal.SIGTERM, SEND, ignoring)
     assert status == 3
     assert MAY_BE_SENT in err
+    assert err.endswith("\nThe history tells: voxsms history sms\n")
+    assert "Traceback" not in err
+
+
+def test_the_last_ctrl_c_of_many(voxsms: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it comes after a send was decided, the status is that of the send."""
+
+    def ends(_: object, sends: Sends) -> int:
+        sends.status = Exit.UNKNOWN
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "_run", ends)
+    assert voxsms(*SEND).status == 3
+
+
+AT_LAST = """
+import os, sys
+from voxsms.cli import main
+class Late:
+    def __del__(self, kill=os.kill, process=os.getpid()):
+        kill(process, 2)
+late = Late()
+sys.exit(main())
+"""
+
+
+@IN_DOUBT
+def test_ctrl_c_while_python_winds_up(account: Sandbox) -> None:
+    """A third one, after the doubt was told, leaves the status as it is."""
+    ran = subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, "-c", AT_LAST, *SEND],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert MAY_BE_SENT in ran.stderr
+    assert account.ledger.count == 1
+
+
+WINDS_UP = """
+import sys
+from voxsms.cli import _io, main
+def interrupt(_):
+    raise KeyboardInterrupt
+_io._flush_or_drop = interrupt
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@ENABLED
+@pytest.mark.parametrize(
+    ("words", "status", "told"), [(SEND, 0, ""), (("methods",), 130, "voxsms: interrupted\n")]
+)
+def test_ctrl_c_while_a_command_winds_up(
+    account: Sandbox, words: tuple[str, ...], status: int, told: str
+) -> None:
+    """It was sent, and nothing is left to do: 0."""
+    ran = subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, "-c", WINDS_UP, *words], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (status, told)
+    assert account.ledger.count == (words is SEND)
 
 
 def _stopped(

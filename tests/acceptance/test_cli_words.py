@@ -50,10 +50,10 @@ def test_a_program_asked_for_all_codes(voxsms: Run) -> None:
 
 
 def test_a_code_that_nobody_knows(voxsms: Run) -> None:
-    """It is said that there are more."""
+    """It is said where the known ones are."""
     ran = voxsms("explain", "999")
     assert ran.status == 2
-    assert '"999" is no code that SMS meets; Voximplant\'s reference has all' in ran.err
+    assert '"999" is no error code of the SMS methods; `voxsms explain` lists those' in ran.err
 
 
 @pytest.mark.voxsms_sandbox(faults="error@GetPhoneNumbers:code=127,error@GetPhoneNumbers:code=3")

@@ -1,5 +1,6 @@
 """Numbers that were taken for those of another country, which a person should be told."""
 
+import re
 from typing import Any
 
 import phonenumbers
@@ -35,6 +36,17 @@ def test_the_table_is_libphonenumbers() -> None:
         found = COUNTRY_CODES[code]
         spans = (found.min_digits - len(code), found.max_digits - len(code))
         assert spans == (min(lengths), max(lengths)), code
+
+
+def test_a_zero_is_refused_only_where_no_number_has_it() -> None:
+    """Each country of such a code has the prefix 0, and libphonenumber knows no number with it."""
+    codes = [int(each.digits) for each in COUNTRY_CODES.values() if each.drops_zero]
+    assert len(codes) > 90
+    for code in codes:
+        for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
+            known: Any = phonenumbers.PhoneMetadata.metadata_for_region(region)
+            pattern = re.compile(str(known.general_desc.national_number_pattern))
+            assert not any(pattern.match(f"0{n:03}555555555") for n in range(1000)), region
 
 
 def test_no_mobile_number_with_its_country_code_is_doubtful() -> None:

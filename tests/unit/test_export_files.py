@@ -346,13 +346,14 @@ def left_in(directory: Path) -> list[str]:
 NOON = START.replace(hour=12)
 BAD: list[tuple[Any, Json, str]] = [
     ("all.txt", {}, "ends with '.txt'; it must be one of .jsonl, .jsonl.gz, .csv,"),
-    ("all", {}, "has no suffix"),
+    ("all", {}, "has no suffix; it must be one of"),
+    ("days", {}, "or give a format; a directory ends with /"),
     ("all.csv", {"format": "jsonl"}, "is jsonl, but the path ends with .csv"),
     ("all.csv", {"format": "xml"}, "must be one of jsonl, jsonl.gz, csv, csv.gz, parquet"),
     ("all.csv.gz", {"format": "csv"}, "is csv, but the path ends with .csv.gz"),
     ("all.gz", {}, "ends with '.gz'; it must be one of"),
     ("all.csv", {"update": True}, "update: needs a directory with a file for each day: end the"),
-    ("days/", {"look_back": timedelta(days=1)}, "look_back: is of an update"),
+    ("days/", {"look_back": timedelta(days=1)}, "look_back: is only for an update"),
     ("days/", {"update": True, "look_back": timedelta(-1)}, "look_back: is negative"),
     ("days/", {"update": True, "from_date": NOON}, "from_date: must be the first second of a day"),
     ("days/", {"update": True, "to_date": NOON}, "to_date: must be the last second of a day"),

@@ -1,6 +1,7 @@
 """Lists of people as offices make them: what each kind of file says, row by row."""
 
 import io
+import re
 import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -166,6 +167,15 @@ def test_what_stands_between_columns_is_seen_or_said(name: str) -> None:
             assert [row.line for row in people] == [2, 3]
 
 
+def test_a_list_that_was_exported_for_excel() -> None:
+    """`--excel` writes numbers as formulas, as others do: they are read as they are seen."""
+    content = 'phone,name,note\r\n"=""447443332212""",Ann,"=1+1"\r\n="447443332213",Bob,x="y"\r\n'
+    assert read(content) == [
+        Recipient(2, ANN, {"phone": ANN, "name": "Ann", "note": "=1+1"}),
+        Recipient(3, BOB, {"phone": BOB, "name": "Bob", "note": 'x="y"'}),
+    ]
+
+
 def test_commas_in_names_are_no_columns() -> None:
     """Most rows decide, not the most commas; what is no CSV decides nothing."""
     with opened(f"last, first, c/o;phone\nDoe, J;{ANN}\nDoe;{BOB}\n") as people:
@@ -213,7 +223,7 @@ def test_how_to_leave_a_title_out_is_said() -> None:
     assert refusal(f"Made by Ann\n{TITLED}", skip_rows=1).endswith(told.format(2))
     assert refusal(workbook(["Spring campaign"], ["Phone"])).endswith(told.format(1))
     assert "skip_rows" not in refusal("Telefon\n")
-    assert refusal(TITLED, skip_rows=-1) == "skip_rows: is -1; it must not be below 0"
+    assert refusal(TITLED, skip_rows=-1) == "skip_rows: is -1; it must be an int of 0 or more"
 
 
 @pytest.mark.parametrize("delimiter", ["", "tabs", '"', "\n"])
@@ -261,8 +271,8 @@ def test_no_column_has_the_name(header: str, asked: str | None, advice: str) -> 
 
 
 def test_two_columns_have_the_name() -> None:
-    """It has to be told which; one that is written exactly so is the one."""
-    told = "there are two columns \"phone\"; the columns are phone, phone: number_column='phone'"
+    """One has to be renamed; one that is written exactly so is the one."""
+    told = 'there are 2 columns "phone": rename all but one'
     assert refusal("phone,phone\n") == f"number_column: {told}"
     (row,) = read(f"Phone,phone\nx,{ANN}\n", fields=())
     assert isinstance(row, Recipient)
@@ -389,6 +399,21 @@ def test_a_workbook_that_cannot_be_read() -> None:
         read(broken)
     old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
     assert refusal(old).endswith("save it as .xlsx without one, or as CSV")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "told"),
+    [
+        (b"phone\n", {}, "source: is a value of type bytes; it must be a path, or a file open for"),
+        (None, {}, "source: is None; it must be a path"),
+        (io.BytesIO(b"phone,name\n"), {"fields": "name"}, "fields: is a str; it must be a list of"),
+        (io.BytesIO(b"phone\n"), {"skip_rows": "1"}, "skip_rows: is '1'; it must be an int of 0"),
+    ],
+)
+def test_a_list_was_asked_for_wrongly(source: Any, options: dict[str, Any], told: str) -> None:  # noqa: ANN401 - whatever is given
+    """The parameter is named, and what it takes."""
+    with pytest.raises(InvalidRequest, match=re.escape(told)):
+        recipients.read(source, **options)
 
 
 def test_a_workbook_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

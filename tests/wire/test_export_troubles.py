@@ -17,7 +17,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 from doubles import refusal
-from histories import FakeHistory, Json, lines, small_pages, spread
+from histories import FakeHistory, Json, Message, lines, small_pages, spread
 
 from voxsms import ApiError, InvalidRequest, ResponseInvalid
 from voxsms.api.models import SmsHistory
@@ -278,3 +278,20 @@ async def test_a_parquet_file_that_is_given_up_makes_no_noise(
     gc.collect()
     assert noise == []
     assert stream.getvalue().count(b"PAR1") == 1  # no footer: it does not look like a whole file
+
+
+class Deaf(FakeHistory):
+    """A history that gives the same rows whatever range is asked for, and tells no time."""
+
+    def _date(self) -> str:
+        return "nonsense"
+
+    def find(self, form: dict[str, str], *_: object) -> list[Message]:
+        """Return all messages."""
+        return super().find(form, None, None)
+
+
+async def test_a_service_that_ignores_dates_and_tells_no_time(tmp_path: Path) -> None:
+    """The end is looked for up to the last day there is; then it is an error, and no crash."""
+    with pytest.raises(ResponseInvalid, match="does not depend on from_date"):
+        await export(Deaf(spread(40, seconds=3600)), tmp_path / "x.jsonl")

@@ -287,6 +287,13 @@ def test_what_was_delivered_reads_well(voxsms_sandbox: Sandbox, post: Post) -> N
     assert [each.text for each in voxsms_sandbox.ledger.deliveries] == ["Hi", "Hi", "Bye"]
 
 
+def test_a_number_that_nothing_can_be_delivered_to(voxsms_sandbox: Sandbox) -> None:
+    """A test that asks for it would always find that nothing was sent."""
+    for number in ("07443 332212", "+44 (0)7443 332212", "447443332212.0"):
+        with pytest.raises(ValueError, match=r"starts with 0|cannot be guessed|decimal"):
+            voxsms_sandbox.delivered_to(number)
+
+
 def failed(assertion: Callable[[], None]) -> list[str]:
     """Give the lines that pytest shows of an assertion that fails."""
     with pytest.raises(AssertionError) as found:

@@ -1,4 +1,4 @@
-"""Which country a number is of, by how it begins, and numbers that no mobile phone there can have.
+"""Country codes: which one a number begins with, and numbers that no mobile phone there can have.
 
 A spreadsheet drops the zero in front of 07700 900124, and what is left begins like a number of
 Russia. It is a number that the service takes, so nothing refuses it; but mobile numbers of Russia
@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from voxsms.api.phone_numbers import is_short_code
-
+MAX_SHORT_CODE: Final = 6
+"""Digits of a short code, at most: the shortest number with a country code has 7 (+683 4002)."""
 _MAX_PLACES: Final = 5
 _MAX_KINDS: Final = 5
 
@@ -26,231 +26,234 @@ class CountryCode(NamedTuple):
     min_digits: int
     """Of a whole number, with the code."""
     max_digits: int
+    drops_zero: bool
+    """Whether the zero that is dialled inside the country never stands after the code."""
     country: str
     """Who has the code."""
 
 
 _TABLE: Final = """
-1 10 USA, Canada and others
-20 10 Egypt
-211 9 South Sudan
-212 9 Morocco
-213 9 Algeria
-216 8 Tunisia
-218 9 Libya
-220 7-9 Gambia
-221 9 Senegal
-222 8 Mauritania
-223 8 Mali
-224 9 Guinea
-225 10 Ivory Coast
-226 8 Burkina Faso
-227 8 Niger
-228 8 Togo
-229 10 Benin
-230 8 Mauritius
-231 7-9 Liberia
-232 8 Sierra Leone
-233 9 Ghana
-234 10 Nigeria
-235 8 Chad
-236 8 Central African Republic
-237 9 Cameroon
-238 7 Cape Verde
-239 7 Sao Tome and Principe
-240 9 Equatorial Guinea
-241 7-8 Gabon
-242 9 Congo (Brazzaville)
-243 7-9 Congo (Kinshasa)
-244 9 Angola
-245 9 Guinea-Bissau
-246 7 British Indian Ocean Territory
-247 5 Ascension Island
-248 7 Seychelles
-249 9 Sudan
-250 9 Rwanda
-251 9 Ethiopia
-252 7-9 Somalia
-253 8 Djibouti
-254 9 Kenya
-255 9 Tanzania
-256 9 Uganda
-257 8 Burundi
-258 9 Mozambique
-260 9 Zambia
-261 9 Madagascar
-262 9 Réunion and Mayotte
-263 9 Zimbabwe
-264 9 Namibia
-265 9 Malawi
-266 8 Lesotho
-267 8 Botswana
-268 8 Eswatini
-269 7 Comoros
-27 5-9 South Africa
-290 4-5 Saint Helena
-291 7 Eritrea
-297 7 Aruba
-298 6 Faroe Islands
-299 6 Greenland
-30 10 Greece
-31 9-11 Netherlands
-32 9 Belgium
-33 9 France
-34 9 Spain
-350 8 Gibraltar
-351 9 Portugal
-352 9 Luxembourg
-353 9 Ireland
-354 7-9 Iceland
-355 9 Albania
-356 8 Malta
-357 8 Cyprus
-358 6-10 Finland
-359 8-9 Bulgaria
-36 9 Hungary
-370 8 Lithuania
-371 8 Latvia
-372 7-8 Estonia
-373 8 Moldova
-374 8 Armenia
-375 9 Belarus
-376 6-9 Andorra
-377 8-9 Monaco
-378 8 San Marino
-380 9 Ukraine
-381 8-10 Serbia
-382 8 Montenegro
-383 8 Kosovo
-385 8-9 Croatia
-386 8 Slovenia
-387 8-9 Bosnia and Herzegovina
-389 8 North Macedonia
-39 9-10 Italy
-40 9 Romania
-41 9 Switzerland
-420 9 Czechia
-421 9 Slovakia
-423 7-9 Liechtenstein
-43 7-13 Austria
-44 10 United Kingdom
-45 8 Denmark
-46 9 Sweden
-47 8 Norway
-48 9 Poland
-49 10-11 Germany
-500 5 Falkland Islands
-501 7 Belize
-502 8 Guatemala
-503 8 El Salvador
-504 8 Honduras
-505 8 Nicaragua
-506 8 Costa Rica
-507 7-8 Panama
-508 6-9 Saint Pierre and Miquelon
-509 8 Haiti
-51 9 Peru
-52 10 Mexico
-53 8 Cuba
-54 10-11 Argentina
-55 10-11 Brazil
-56 9 Chile
-57 10 Colombia
-58 10 Venezuela
-590 9 Guadeloupe and others
-591 8 Bolivia
-592 7 Guyana
-593 9 Ecuador
-594 9 French Guiana
-595 9 Paraguay
-596 9 Martinique
-597 7 Suriname
-598 8 Uruguay
-599 7-8 Curaçao and others
-60 9-10 Malaysia
-61 9 Australia
-62 9-12 Indonesia
-63 10 Philippines
-64 8-10 New Zealand
-65 8 Singapore
-66 9 Thailand
-670 8 East Timor
-672 6 Norfolk Island
-673 7 Brunei
-674 7 Nauru
-675 8 Papua New Guinea
-676 7 Tonga
-677 5-7 Solomon Islands
-678 7 Vanuatu
-679 7 Fiji
-680 7 Palau
-681 6 Wallis and Futuna
-682 5 Cook Islands
-683 4-7 Niue
-685 7-10 Samoa
-686 8 Kiribati
-687 6 New Caledonia
-688 6-7 Tuvalu
-689 8 French Polynesia
-690 4-7 Tokelau
-691 7 Micronesia
-692 7 Marshall Islands
-7 10 Russia and Kazakhstan
-81 10 Japan
-82 9-10 South Korea
-84 9 Vietnam
-850 10 North Korea
-852 8 Hong Kong
-853 8 Macao
-855 8-9 Cambodia
-856 9-10 Laos
-86 11 China
-880 10 Bangladesh
-886 9 Taiwan
-90 10 Turkey
-91 10 India
-92 10 Pakistan
-93 9 Afghanistan
-94 9 Sri Lanka
-95 7-10 Myanmar
-960 7 Maldives
-961 7-8 Lebanon
-962 9 Jordan
-963 9 Syria
-964 10 Iraq
-965 8 Kuwait
-966 9 Saudi Arabia
-967 9 Yemen
-968 8 Oman
-970 9 Palestine
-971 9 United Arab Emirates
-972 9 Israel
-973 8 Bahrain
-974 8 Qatar
-975 8 Bhutan
-976 8 Mongolia
-977 10 Nepal
-98 10 Iran
-992 9 Tajikistan
-993 8 Turkmenistan
-994 9 Azerbaijan
-995 9 Georgia
-996 9 Kyrgyzstan
-998 9 Uzbekistan
+1 10 - USA, Canada and others
+20 10 0 Egypt
+211 9 0 South Sudan
+212 9 0 Morocco
+213 9 0 Algeria
+216 8 - Tunisia
+218 9 0 Libya
+220 7-9 - Gambia
+221 9 - Senegal
+222 8 - Mauritania
+223 8 - Mali
+224 9 - Guinea
+225 10 - Ivory Coast
+226 8 - Burkina Faso
+227 8 - Niger
+228 8 - Togo
+229 10 - Benin
+230 8 - Mauritius
+231 7-9 0 Liberia
+232 8 0 Sierra Leone
+233 9 0 Ghana
+234 10 0 Nigeria
+235 8 - Chad
+236 8 - Central African Republic
+237 9 - Cameroon
+238 7 - Cape Verde
+239 7 - Sao Tome and Principe
+240 9 - Equatorial Guinea
+241 7-8 - Gabon
+242 9 - Congo (Brazzaville)
+243 7-9 0 Congo (Kinshasa)
+244 9 - Angola
+245 9 - Guinea-Bissau
+246 7 - British Indian Ocean Territory
+247 5 - Ascension Island
+248 7 - Seychelles
+249 9 0 Sudan
+250 9 - Rwanda
+251 9 0 Ethiopia
+252 7-9 0 Somalia
+253 8 - Djibouti
+254 9 0 Kenya
+255 9 0 Tanzania
+256 9 0 Uganda
+257 8 - Burundi
+258 9 - Mozambique
+260 9 0 Zambia
+261 9 0 Madagascar
+262 9 0 Réunion and Mayotte
+263 9 0 Zimbabwe
+264 9 0 Namibia
+265 9 0 Malawi
+266 8 - Lesotho
+267 8 - Botswana
+268 8 - Eswatini
+269 7 - Comoros
+27 5-9 0 South Africa
+290 4-5 - Saint Helena
+291 7 0 Eritrea
+297 7 - Aruba
+298 6 - Faroe Islands
+299 6 - Greenland
+30 10 - Greece
+31 9-11 0 Netherlands
+32 9 0 Belgium
+33 9 0 France
+34 9 - Spain
+350 8 - Gibraltar
+351 9 - Portugal
+352 9 - Luxembourg
+353 9 0 Ireland
+354 7-9 - Iceland
+355 9 0 Albania
+356 8 - Malta
+357 8 - Cyprus
+358 6-10 0 Finland
+359 8-9 0 Bulgaria
+36 9 - Hungary
+370 8 0 Lithuania
+371 8 - Latvia
+372 7-8 - Estonia
+373 8 0 Moldova
+374 8 0 Armenia
+375 9 - Belarus
+376 6-9 - Andorra
+377 8-9 0 Monaco
+378 8 - San Marino
+380 9 0 Ukraine
+381 8-10 0 Serbia
+382 8 0 Montenegro
+383 8 0 Kosovo
+385 8-9 0 Croatia
+386 8 0 Slovenia
+387 8-9 0 Bosnia and Herzegovina
+389 8 0 North Macedonia
+39 9-10 - Italy
+40 9 0 Romania
+41 9 0 Switzerland
+420 9 - Czechia
+421 9 0 Slovakia
+423 7-9 0 Liechtenstein
+43 7-13 0 Austria
+44 10 0 United Kingdom
+45 8 - Denmark
+46 9 0 Sweden
+47 8 - Norway
+48 9 - Poland
+49 10-11 0 Germany
+500 5 - Falkland Islands
+501 7 - Belize
+502 8 - Guatemala
+503 8 - El Salvador
+504 8 - Honduras
+505 8 - Nicaragua
+506 8 - Costa Rica
+507 7-8 - Panama
+508 6-9 - Saint Pierre and Miquelon
+509 8 - Haiti
+51 9 0 Peru
+52 10 - Mexico
+53 8 0 Cuba
+54 10-11 0 Argentina
+55 10-11 0 Brazil
+56 9 - Chile
+57 10 0 Colombia
+58 10 0 Venezuela
+590 9 0 Guadeloupe and others
+591 8 0 Bolivia
+592 7 - Guyana
+593 9 0 Ecuador
+594 9 - French Guiana
+595 9 - Paraguay
+596 9 - Martinique
+597 7 - Suriname
+598 8 - Uruguay
+599 7-8 - Curaçao and others
+60 9-10 0 Malaysia
+61 9 0 Australia
+62 9-12 - Indonesia
+63 10 0 Philippines
+64 8-10 0 New Zealand
+65 8 - Singapore
+66 9 0 Thailand
+670 8 - East Timor
+672 6 - Norfolk Island
+673 7 - Brunei
+674 7 - Nauru
+675 8 - Papua New Guinea
+676 7 - Tonga
+677 5-7 - Solomon Islands
+678 7 - Vanuatu
+679 7 - Fiji
+680 7 - Palau
+681 6 - Wallis and Futuna
+682 5 - Cook Islands
+683 4-7 - Niue
+685 7-10 - Samoa
+686 8 - Kiribati
+687 6 - New Caledonia
+688 6-7 - Tuvalu
+689 8 - French Polynesia
+690 4-7 - Tokelau
+691 7 - Micronesia
+692 7 - Marshall Islands
+7 10 - Russia and Kazakhstan
+81 10 - Japan
+82 9-10 - South Korea
+84 9 0 Vietnam
+850 10 0 North Korea
+852 8 - Hong Kong
+853 8 - Macao
+855 8-9 0 Cambodia
+856 9-10 0 Laos
+86 11 0 China
+880 10 0 Bangladesh
+886 9 0 Taiwan
+90 10 0 Turkey
+91 10 0 India
+92 10 0 Pakistan
+93 9 0 Afghanistan
+94 9 0 Sri Lanka
+95 7-10 0 Myanmar
+960 7 - Maldives
+961 7-8 0 Lebanon
+962 9 0 Jordan
+963 9 0 Syria
+964 10 0 Iraq
+965 8 - Kuwait
+966 9 0 Saudi Arabia
+967 9 0 Yemen
+968 8 - Oman
+970 9 0 Palestine
+971 9 0 United Arab Emirates
+972 9 0 Israel
+973 8 - Bahrain
+974 8 - Qatar
+975 8 - Bhutan
+976 8 0 Mongolia
+977 10 0 Nepal
+98 10 0 Iran
+992 9 - Tajikistan
+993 8 - Turkmenistan
+994 9 0 Azerbaijan
+995 9 0 Georgia
+996 9 0 Kyrgyzstan
+998 9 - Uzbekistan
 """
-"""Country code, digits of mobile numbers after it, and who has the code.
+"""Country code, digits of mobile numbers after it, the zero that goes, and who has the code.
 
-Source: libphonenumber, the possible lengths of mobile numbers in all regions of a code.
+Source: libphonenumber, the possible lengths of mobile numbers in all regions of a code, the
+national prefix 0 and the patterns of all numbers.
 """
 
 
 def _read_table() -> dict[str, CountryCode]:
     found: dict[str, CountryCode] = {}
     for line in _TABLE.strip().splitlines():
-        code, lengths, name = line.split(" ", 2)
+        code, lengths, prefix, name = line.split(" ", 3)
         least, _, most = lengths.partition("-")
         found[code] = CountryCode(
-            code, len(code) + int(least), len(code) + int(most or least), name
+            code, len(code) + int(least), len(code) + int(most or least), prefix == "0", name
         )
     return found
 
@@ -263,6 +266,11 @@ def find_country_code(digits: str) -> CountryCode | None:
     """Return the country code that a number begins with."""
     get = COUNTRY_CODES.get
     return get(digits[:2]) or get(digits[:3]) or get(digits[:1])
+
+
+def is_short_code(digits: str) -> bool:
+    """Return whether this is a number inside the networks of one country, such as 12345."""
+    return len(digits) <= MAX_SHORT_CODE
 
 
 class DoubtfulNumbers:

@@ -34,11 +34,10 @@ import re
 from functools import cache
 from types import ModuleType
 
+from voxsms.api.country_codes import COUNTRY_CODES, is_short_code
 from voxsms.masking import mask_number
 
 MIN_DIGITS, MAX_DIGITS = 5, 15
-MAX_SHORT_CODE = 6
-"""Digits of a short code, at most: the shortest number with a country code has 7 (+683 4002)."""
 _MAX_CHARACTERS = 64
 """With all its punctuation; what is longer is not worth a search."""
 
@@ -86,16 +85,7 @@ _LOST_DIGITS = "and lost its last digits: format the column as text"
 _GOES_OR_STAYS = (
     "goes in some countries and stays in others; write the number as it is dialled from abroad"
 )
-ZERO_GOES = (
-    "20|27|31|32|33|40|41|43|44|46|49|51|53|54|55|57|58|60|61|63|64|66|84|86|90|91|92|93|94|"
-    "95|98|211|212|213|218|231|232|233|234|243|249|251|252|254|255|256|260|261|262|263|264|"
-    "265|291|353|355|358|359|370|373|374|377|380|381|382|383|385|386|387|389|421|423|590|591|"
-    "593|850|855|856|880|886|961|962|963|964|966|967|970|971|972|976|977|994|995|996"
-)
-"""Country codes after which no number begins with the zero that is dialled inside the country.
-
-Source: libphonenumber, the national prefix 0 and the patterns of all numbers.
-"""
+_ZERO_GOES = "|".join(each.digits for each in COUNTRY_CODES.values() if each.drops_zero)
 _BREAK = r";/|&,+\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029"
 
 _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -157,7 +147,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             f"cannot be guessed: a zero after the country code {_GOES_OR_STAYS}",
         ),
         (
-            rf"(?:\+ ?|\(\+ ?|\+\()(?:{ZERO_GOES})\)?[ .-]*\(?0.*",
+            rf"(?:\+ ?|\(\+ ?|\+\()(?:{_ZERO_GOES})\)?[ .-]*\(?0.*",
             "has a zero after the country code; leave it out, as when dialled from abroad",
         ),
         (
@@ -246,11 +236,6 @@ def is_national(text: str) -> bool:
     except ValueError:
         return False
     return len(digits) >= MIN_DIGITS and not digits.startswith(("00", "011"))  # dialled abroad
-
-
-def is_short_code(digits: str) -> bool:
-    """Return whether this is a number inside the networks of one country, such as 12345."""
-    return len(digits) <= MAX_SHORT_CODE
 
 
 # --- National numbers, by phonenumbers ------------------------------------------------------------

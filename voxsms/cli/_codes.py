@@ -25,6 +25,10 @@ _DATES: Final = "Write dates as 2026-11-25, the earlier one first."
 _KEY: Final = "Download the service account's credentials file again."
 _CLOCK: Final = "Set the clock of this machine; voxsms tried once more with a new token."
 _ROLE: Final = "Give the service account a role that may do it: `voxsms methods --json` lists them."
+_CREDENTIALS: Final = (
+    "Check the account id and the API key, or the credentials file; for A2P a service account "
+    "needs a role, too: `voxsms methods --json` lists them."
+)
 _SENDER: Final = "Send from a number that `voxsms numbers` lists, or a SenderID installed for you."
 _NUMBER: Final = "Check the number: the country code first, nothing left out."
 _REACHED: Final = f"{_NUMBER} `voxsms prices` shows which numbers it reaches."
@@ -39,7 +43,7 @@ EXPLANATIONS: Final[Mapping[int, Explanation]] = MappingProxyType(
             (4, f"{_FAILED}: its database.", _ASK),
             (5, f"{_FAILED}: its billing.", _ASK),
             (14, f"{_FAILED}: its way to the mobile networks.", _ASK),
-            (100, "The credentials are wrong, or (for A2P) a role is missing.", _ROLE),
+            (100, "The credentials are wrong, or (for A2P) a role is missing.", _CREDENTIALS),
             (101, "Something in the request is wrong.", _READ),
             (103, "There is no such method.", "Check --base-url: is it Voximplant's?"),
             (104, "The credentials are good, but may not do this.", _ROLE),

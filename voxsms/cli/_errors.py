@@ -18,7 +18,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
-from cyclopts import Argument, CycloptsError, MissingArgumentError
+from cyclopts import Argument, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from voxsms.cli._codes import EXPLANATIONS
 from voxsms.errors import (
@@ -87,6 +87,8 @@ class Sends:
 
     status: Exit | None = None
     """The exit status that a send decided; None if no message can have left."""
+    doubt: OutcomeUnknown | None = None
+    """That of a send that was stopped."""
     calls: "list[CallEvent]" = attrs.field(factory=list)
     """How calls ended; the client's `on_outcome` adds to it."""
 
@@ -102,10 +104,8 @@ class Sends:
             raise
         except CancelledError:
             if self.calls:
-                doubt = self.calls[-1].doubt
-                self.status = Exit.UNKNOWN if doubt else None
-                if doubt:  # that a message may have been sent is greater news than Ctrl-C
-                    raise doubt from None
+                self.doubt = self.calls[-1].doubt
+                self.status = Exit.UNKNOWN if self.doubt else None
             raise
         self.status = Exit.FAILED if getattr(result, "failed", ()) else Exit.DONE
         return result
@@ -140,7 +140,12 @@ _MISSING: Final = re.compile(r'Command ".*?" parameter (--\S+) requires an argum
 
 
 def _words_of_call(error: CycloptsError) -> str:
-    """Say in few words what was left out."""
+    """Say in few words what was left out, or is too much."""
+    if isinstance(error, UnusedCliTokensError):
+        words = error.unused_tokens or []
+        has_text = {"count", "estimate", "send", "a2p"} & {*(error.command_chain or ())}
+        quotes = "; put a text of several words in quotes" if has_text else ""
+        return f"too many words: {' '.join(words)}{quotes}."
     argument = error.argument
     if not isinstance(error, MissingArgumentError) or argument is None or error.keyword:
         return str(error)

@@ -16,6 +16,8 @@ _ALSO_CALLED: Final = {"sms_body": "text", "destinations": "to", "destination": 
 _ALSO_GIVEN: Final = {"--base-url": "--base-url or $VOXSMS_BASE_URL"}
 _IN_A_LIST: Final = re.compile(r"(\w+)\[(\d+)\]")
 _POSITION: Final = re.compile(r"(?<=position )\d+")
+_IN_PYTHON: Final = re.compile(r"\w+=\w+ \((--[a-z-]+)\)")
+"""`update=True (--update)`, for who calls the library or types a command."""
 _PYTHON_NAME: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
 
 
@@ -39,6 +41,7 @@ def _words(fault: Fault, options: Mapping[str, str]) -> str:
     name = name if name in options else _ALSO_CALLED.get(name, name)
     place = "" if index is None else f", value {index + 1}"
     problem = _POSITION.sub(lambda found: str(int(found[0]) + 1), fault.problem)
+    problem = _IN_PYTHON.sub(r"\1", problem)
     problem = _PYTHON_NAME.sub(lambda found: options.get(found[0], found[0]), problem)
     option = options.get(name, name)
     return f"{_ALSO_GIVEN.get(option, option)}{place}: {problem}"

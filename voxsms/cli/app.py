@@ -1,5 +1,6 @@
 """The program: its commands, and what happens around each of them."""
 
+import atexit
 import signal
 import threading
 import traceback
@@ -80,10 +81,25 @@ def run(tokens: Sequence[str]) -> int:
     """Run a command and return its exit status."""
     sends = Sends()
     SENDS.set(sends)
+    try:
+        return _run(tokens, sends)
+    except KeyboardInterrupt:  # one more than are waited for
+        if sends.status is None:
+            raise
+        return sends.status
+    finally:
+        if sends.status is not None:
+            # Python ends with the signal's status if Ctrl-C comes while it winds up.
+            atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(tokens: Sequence[str], sends: Sends) -> int:
     with _io.ready_streams(), _io.shown_warnings(), _stopped_by_signals() as caught:
         try:
             return _run_command(tokens)
-        except BaseException as error:
+        except BaseException as met:
+            # That a message may have been sent is greater news than Ctrl-C.
+            error = sends.doubt or met
             ending = ending_of(error)
             with suppress(KeyboardInterrupt):  # a second one, while this is said
                 _report(error, sends, caught)

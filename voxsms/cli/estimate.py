@@ -167,8 +167,9 @@ def _print_unpriced(found: Estimate) -> None:
     unpriced = io.number(found.unpriced, "message")
     io.say((f"no price is known for {unpriced}", io.BAD), f", to {named}{more}")
     if found.short_codes:
-        codes = io.number(found.short_codes, "message")
-        io.say(f"{codes} of these to short codes (12345), which are no phone numbers")
+        several = f"{found.short_codes:,} go to short codes"
+        codes = "1 goes to a short code" if found.short_codes == 1 else several
+        io.say(f"of these {codes}, such as 12345: prices are those of phone numbers")
 
 
 def _print_tallies(

@@ -42,7 +42,7 @@ def _find(code: str) -> FaultCode:
     for row in CODES.values():
         if code.upper() in (str(row.code), row.name):
             return row
-    raise Usage(f'"{code}" is no code that SMS meets; Voximplant\'s reference has all of some 460')
+    raise Usage(f'"{code}" is no error code of the SMS methods; `voxsms explain` lists those')
 
 
 def _print(row: FaultCode) -> None:

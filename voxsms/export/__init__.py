@@ -128,7 +128,7 @@ async def export_history(
         look_back = _LOOK_BACK if look_back is None else look_back
         faults += check_update(query, look_back, by_day=target.by_day)
     elif look_back is not None and not update:
-        faults.append(Fault("look_back", "is of an update: it needs update=True (--update)"))
+        faults.append(Fault("look_back", "is only for an update: it needs update=True (--update)"))
     if target is not None and not target.format.startswith("csv"):
         if excel:
             faults.append(Fault("excel", f"is for CSV, and the format is {target.format}"))

@@ -226,7 +226,7 @@ class _Planner:
             times = [read_time(row.time) for row in page.rows if row.time]
             latest = max(times, default=end - SECOND)
             if latest < end:  # its time is not shown
-                latest, step = end + step, 4 * step
+                latest, step = end + min(step, _LATEST - end), 4 * step
             if page.total:
                 end = min(latest, _LATEST) + SECOND
             if page.total == len(times):
@@ -285,7 +285,7 @@ class _Planner:
                 # Counted, too: the service may not take them, although it took one without a start.
                 return [head, *await self._count_all(windows)]
             rows, end = head.rows, start
-            start = max(FIRST_DAY, start - 2 * (whole.end - start))
+            start -= min(2 * (whole.end - start), start - FIRST_DAY)
 
     async def _split(self, windows: list[Window]) -> list[Window]:
         """Cut what holds too many rows, count, and look again."""

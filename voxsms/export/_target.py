@@ -93,7 +93,8 @@ def _check_path(
     if kind is None:
         known = ", ".join(f".{each}" for each in NAMES)
         shown = f"ends with {path.suffix!r}" if path.suffix else "has no suffix"
-        return None, [Fault("path", f"{shown}; it must be one of {known}, or give a format")]
+        told = f"{shown}; it must be one of {known}, or give a format; a directory ends with /"
+        return None, [Fault("path", told)]
     try:
         # What a link points to is replaced, and not the link.
         path = Path(os.path.realpath(path)) if path.is_symlink() else path

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar, overload
 
 import attrs
 
-from voxsms.api.phone_numbers import digits_or_text, is_short_code
+from voxsms.api.country_codes import is_short_code
+from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.spec import TABLE, parameters, python_name, request_class
 from voxsms.api.wire import PhoneType, TextType, WireFault, WireFaults, find_phone_fault
 from voxsms.errors import Fault, InvalidRequest, TemplateError

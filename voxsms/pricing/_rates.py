@@ -19,8 +19,9 @@ from typing import Final, cast
 
 import attrs
 
+from voxsms.api.country_codes import is_short_code
 from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
-from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS, is_short_code
+from voxsms.api.phone_numbers import MAX_DIGITS, MIN_DIGITS
 from voxsms.api.wire import PhoneType, WireFault
 from voxsms.errors import Fault, InvalidRequest, PriceUnknown
 from voxsms.masking import mask_number

@@ -18,6 +18,8 @@ _SNIFFED: Final = ",;\t|"
 _SAMPLE: Final = 50  # lines
 _SEP: Final = re.compile(r'"?sep=([^\r\n])"?[\r\n]*', re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_FORMULA: Final = re.compile(r'="([^"]*)"')
+"""How a spreadsheet is told that a cell is text, as `voxsms export --excel` does."""
 _MAX_LINES: Final = 100
 """Lines of one row; no message has that many."""
 _MIN_DIGITS: Final = 5  # of a phone number
@@ -91,7 +93,7 @@ class CsvRows:
             if len(lines) > 1 and (bad := self._find_swallowed(first, row)):
                 yield bad
             elif len(row) == width:
-                yield first, row
+                yield first, _read_formulas(row) if '="' in "".join(lines) else row
             elif len(lines) > 1:
                 problem = f"makes {count_columns(len(row))} of it, and the first line has {width}"
                 yield self._refuse_swallowed(first, first, problem)
@@ -156,6 +158,11 @@ class CsvRows:
             "left out",
             lines,
         )
+
+
+def _read_formulas(row: list[str]) -> list[str]:
+    """Return the cells as a spreadsheet shows them where they are formulas of a text alone."""
+    return [found[1] if (found := _FORMULA.fullmatch(cell)) else cell for cell in row]
 
 
 def _check_delimiter(asked: str) -> str:

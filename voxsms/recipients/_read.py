@@ -21,6 +21,7 @@ from voxsms.api.phone_numbers import (
     is_national,
     read_phone_number,
 )
+from voxsms.api.wire import describe_type
 from voxsms.masking import mask_number
 from voxsms.recipients._csv import CsvRows, is_like_number
 from voxsms.recipients._encodings import find_encoding, guess_encoding
@@ -159,11 +160,13 @@ class Recipients:
         found = same or alike
         if len(found) == 1:
             return found[0]
+        if found:
+            problem = f'there are {len(found)} columns "{name}": rename all but one'
+            raise make_error(option, problem)
         named = [mask_number(c) if is_like_number(c) else c for c in self.columns if c]
         more = ", ..." if len(named) > _MAX_NAMED else ""
         columns = f"the columns are {', '.join(named[:_MAX_NAMED])}{more}"
-        problem = "are two columns" if found else "is no column"
-        raise make_error(option, f'there {problem} "{name}"; {columns}{advice}')
+        raise make_error(option, f'there is no column "{name}"; {columns}{advice}')
 
     def _find_numbers(self, name: str) -> int:
         columns = [column for column in self.columns if column]
@@ -362,13 +365,18 @@ def read(
             import_phonenumbers()
     except ValueError as error:
         raise make_error("region", str(error)) from None
-    if skip_rows < 0:
-        raise make_error("skip_rows", f"is {skip_rows}; it must not be below 0")
+    if type(skip_rows) is not int or skip_rows < 0:
+        raise make_error("skip_rows", f"is {skip_rows!r}; it must be an int of 0 or more")
+    if isinstance(fields, str):
+        raise make_error("fields", f"is a str; it must be a list of names, such as [{fields!r}]")
     with ExitStack() as opened:
         if isinstance(source, str | PathLike):
             file: BinaryIO = opened.enter_context(Path(source).open("rb"))
-        else:
+        elif hasattr(source, "read"):
             file = source
+        else:
+            problem = f"is {describe_type(source)}; it must be a path, or a file open for bytes"
+            raise make_error("source", problem)
         opening = _Source(
             file,
             opened,

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from voxsms.api.models import Direction
-from voxsms.api.phone_numbers import digits_or_text
+from voxsms.api.phone_numbers import read_phone_number
 from voxsms.api.wire import PhoneType, SenderType, StringType, WireFault, WireType
 from voxsms.calls.auth import ApiKey, ServiceAccount
 from voxsms.sandbox._account import NewMessage
@@ -185,8 +185,12 @@ class Sandbox:
         return self.ledger.messages
 
     def delivered_to(self, number: str) -> Delivered[str]:
-        """Return the texts that were delivered to a number, in order."""
-        digits, messages = digits_or_text(number), self.messages
+        """Return the texts that were delivered to a number, in order.
+
+        Raises:
+            ValueError: it is no number that a message can go to, and nothing ever would be there.
+        """
+        digits, messages = read_phone_number(number), self.messages
         found = Delivered(each.text for each in messages if each.destination == digits)
         found.elsewhere = [each for each in messages if each.destination != digits]
         return found

@@ -46,11 +46,11 @@ STATUS_IDS: Mapping[DeliveryStatus, MessageStatus] = MappingProxyType(
 """What a message's `status_id` is while its delivery stands there."""
 
 
-def _digits(value: str) -> str:
+def _digits(value: str, field: str = "numbers") -> str:
     try:
         return _PHONE.write(value)
     except WireFault as fault:
-        raise ValueError(f"numbers: {fault.problem}") from None
+        raise ValueError(f"{field}: {fault.problem}") from None
 
 
 def check_url(url: str | None) -> str | None:
@@ -118,11 +118,11 @@ def _faults(given: str | Iterable[InjectedFault]) -> tuple[InjectedFault, ...]:
 
 
 def _outcomes(given: Mapping[str, DeliveryStatus | str]) -> Mapping[str, DeliveryStatus]:
-    return {_digits(number): DeliveryStatus(status) for number, status in given.items()}
+    return {_digits(number, "outcomes"): DeliveryStatus(status) for number, status in given.items()}
 
 
 def _codes(given: Mapping[str, int]) -> Mapping[str, int]:
-    return {_digits(number): int(code) for number, code in given.items()}
+    return {_digits(number, "refused"): int(code) for number, code in given.items()}
 
 
 def _group(
