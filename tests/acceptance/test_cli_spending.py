@@ -190,3 +190,12 @@ def test_numbers_as_they_are_written_at_home(
     assert (ran.status, ran.err) == (0, "")
     (sent,) = account.ledger.deliveries
     assert sent.destination == TO
+
+
+def test_a_dry_run_that_knows_only_a_part_of_the_price(voxsms: Run, account: Sandbox) -> None:
+    """A script does not take the part for the whole: 1, as `estimate` ends with."""
+    ran = voxsms(*A2P, "48512345678", "--dry-run")
+    assert ran.status == 1
+    assert "at least 0.0340 USD (no price is known for 1 number). Nothing was sent." in ran.out
+    assert "no price is known for 1 message: the total is a part of the cost" in ran.err
+    assert account.ledger.count == 0

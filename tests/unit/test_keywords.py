@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxsms.errors import InvalidRequest
 from voxsms.webhooks import Keyword, MemoryOptOuts, keyword
 from voxsms.webhooks._keywords import SOURCES, TABLE
 
@@ -87,3 +88,21 @@ async def test_the_list_knows_a_number_however_it_is_written() -> None:
     assert not await opt_outs.contains("447443332213")
     await opt_outs.remove("+447443332212")
     assert not await opt_outs.contains("447443332212")
+
+
+@pytest.mark.parametrize("number", ["07700 900123", "4,4744E+11", "+44 (0)7443 332212"])
+async def test_a_number_that_would_never_be_found_is_refused(number: str) -> None:
+    """Whoever is put on the list by hand would get messages nevertheless."""
+    opt_outs = MemoryOptOuts()
+    with pytest.raises(InvalidRequest, match="number"):
+        await opt_outs.add(number)
+    with pytest.raises(InvalidRequest, match="number"):
+        await opt_outs.contains(number)
+
+
+@pytest.mark.parametrize("sender", ["VOXSMS", "Shop 24", "BANK24365", "12345"])
+async def test_a_sender_with_a_name_can_be_put_on_the_list(sender: str) -> None:
+    """A callback of it must not fail; nor one of a short code."""
+    opt_outs = MemoryOptOuts()
+    await opt_outs.add(sender)
+    assert await opt_outs.contains(sender)

@@ -104,7 +104,8 @@ async def may_send(
     With `asks` a person is asked before more than one message is charged.
 
     Raises:
-        Failed: it would cost too much, or the answer to the question was no.
+        Failed: it would cost too much, the answer to the question was no, or not all of what a dry
+            run asked for has a price.
         Usage: nobody answered.
     """
     fragments = count_fragments(text)
@@ -127,7 +128,8 @@ def may_charge(found: Estimate, size: str, spending: Spending, *, asks: bool, js
     """Return whether to send what an estimate is of; not after a dry run.
 
     Raises:
-        Failed: it would cost too much, or the answer to the question was no.
+        Failed: it would cost too much, the answer to the question was no, or not all of what a dry
+            run asked for has a price.
         Usage: nobody answered.
     """
     cost = _cost(found)
@@ -140,6 +142,9 @@ def may_charge(found: Estimate, size: str, spending: Spending, *, asks: bool, js
         io.say(f"{size} would cost {cost}. Nothing was sent.")
     elif asks:
         confirm(f"Send {size} for {cost}?")
+    if spending.dry_run and found.unpriced:
+        unpriced = io.number(found.unpriced, "message")
+        raise Failed(f"no price is known for {unpriced}: the total is a part of the cost")
     return not spending.dry_run
 
 

@@ -3,6 +3,7 @@
 In memory for one process, in a SQLite file for many.
 """
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -18,13 +19,15 @@ import anyio
 from anyio import to_thread
 
 from voxsms._sqlite import connect_private
-from voxsms.api.phone_numbers import digits_or_text
+from voxsms.api.phone_numbers import MIN_DIGITS, read_phone_number
 from voxsms.clock import Clock
+from voxsms.errors import Fault, InvalidRequest
 
 LEASE = timedelta(minutes=10)
 """How long a callback may be in progress before it is believed that its process died."""
 _PATIENCE = 5.0
 """Seconds to wait for a file that another process has locked: who posts waits for an answer."""
+_HAS_NAME = re.compile(r"[^\W\d_]{2}").search
 _PAUSE = 0.02
 """Seconds between two attempts at it."""
 
@@ -67,7 +70,11 @@ class Seen(Protocol):
 
 
 class OptOuts(Protocol):
-    """The numbers whose owners want no messages."""
+    """The numbers whose owners want no messages.
+
+    Those of voxsms take a number as a send does, and raise `InvalidRequest` for one that no message
+    goes to, such as `07700 900123` without its country code. The name of a sender is kept as it is.
+    """
 
     async def add(self, number: str) -> None:
         """Put a number on the list."""
@@ -118,6 +125,20 @@ class MemorySeen:
                 del self._owners[callback_id]
 
 
+def _read_entry(number: str) -> str:
+    """Return what the list has for a number, however it is written; the name of a sender as it is.
+
+    Raises:
+        InvalidRequest: no message goes to such a number, so that its entry would never be found.
+    """
+    try:
+        return read_phone_number(number)
+    except ValueError as error:
+        if sum(map(str.isdigit, number)) < MIN_DIGITS or _HAS_NAME(number):
+            return number
+        raise InvalidRequest("opt_outs", (Fault("number", str(error)),)) from None
+
+
 class MemoryOptOuts:
     """The list for one process, which ends with it."""
 
@@ -126,15 +147,15 @@ class MemoryOptOuts:
 
     async def add(self, number: str) -> None:
         """Put a number on the list."""
-        self._numbers.add(digits_or_text(number))
+        self._numbers.add(_read_entry(number))
 
     async def remove(self, number: str) -> None:
         """Take a number off the list."""
-        self._numbers.discard(digits_or_text(number))
+        self._numbers.discard(_read_entry(number))
 
     async def contains(self, number: str) -> bool:
         """Return whether a number is on the list."""
-        return digits_or_text(number) in self._numbers
+        return _read_entry(number) in self._numbers
 
 
 class _File:
@@ -271,17 +292,17 @@ class SqliteOptOuts(_InFile):
     async def add(self, number: str) -> None:
         """Put a number on the list."""
         await self._file.run(
-            "INSERT OR IGNORE INTO voxsms_opt_outs VALUES (?)", digits_or_text(number)
+            "INSERT OR IGNORE INTO voxsms_opt_outs VALUES (?)", _read_entry(number)
         )
 
     async def remove(self, number: str) -> None:
         """Take a number off the list."""
-        await self._file.run("DELETE FROM voxsms_opt_outs WHERE number = ?", digits_or_text(number))
+        await self._file.run("DELETE FROM voxsms_opt_outs WHERE number = ?", _read_entry(number))
 
     async def contains(self, number: str) -> bool:
         """Return whether a number is on the list."""
         return bool(
             await self._file.run(
-                "SELECT 1 FROM voxsms_opt_outs WHERE number = ?", digits_or_text(number)
+                "SELECT 1 FROM voxsms_opt_outs WHERE number = ?", _read_entry(number)
             )
         )
