@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import django
 import psycopg
 import pytest
 from anyio import to_thread
-from django.conf import settings
 from django.db.utils import ConnectionHandler
 from doubles import KEY
 from outboxes import NUMBERS, SOURCE, Service, rows, states
 from psycopg.rows import dict_row
+from seen_stores import configure_django
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -74,9 +73,7 @@ async def _sqlalchemy_async(url: str, *, is_session: bool) -> AsyncIterator[Thei
 
 @asynccontextmanager
 async def _django(url: str) -> AsyncIterator[Theirs]:
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="of-the-tests")
-    django.setup()
+    configure_django()
     parts = psycopg.conninfo.conninfo_to_dict(url)
     database = {
         "ENGINE": "django.db.backends.postgresql",
