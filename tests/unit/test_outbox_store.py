@@ -5,13 +5,17 @@ import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import anyio
 import pytest
 from outboxes import NUMBERS, SOURCE, rows, scripted, states
 
 from voxsms import InvalidRequest, Outbox, OutboxUnavailable
+from voxsms.outbox import _chunks
 from voxsms.outbox import _store as store
+from voxsms.outbox._chunks import claim, settle
 from voxsms.outbox._store import Database
 
 
@@ -119,6 +123,34 @@ async def test_a_full_disk_adds_nothing_of_a_list(tmp_path: Path) -> None:
         with pytest.raises(OutboxUnavailable, match="the disk is full"):
             await outbox.add([("x" * 1000, each) for each in NUMBERS], source=SOURCE, chunk_size=1)
         assert (await outbox.run(client)).sent == (await outbox.summary()).total == 9
+
+
+@pytest.mark.parametrize("step", [claim, settle])
+async def test_a_disk_that_fills_up_during_a_run_sends_nothing_twice(
+    tmp_path: Path, step: Callable[..., object]
+) -> None:
+    """Where a chunk is begun nothing leaves; where its outcome is lost it is in doubt."""
+    left = [1]
+
+    def fill_up(*arguments: Any) -> object:  # noqa: ANN401 - of any step
+        if len(service.calls) >= 2 and left:
+            raise sqlite3.OperationalError("database or disk is full")
+        return step(*arguments)
+
+    async with scripted(tmp_path) as (outbox, client, service, clock):
+        await outbox.add(rows(5), source=SOURCE, chunk_size=1)
+        with (
+            patch.object(_chunks, step.__name__, fill_up),
+            pytest.raises(OutboxUnavailable, match="the disk is full"),
+        ):
+            await outbox.run(client, concurrency=1)
+        assert len(service.calls) == 2
+        left.clear()  # somebody makes room
+        clock.passed += 100
+        summary = await outbox.run(client, concurrency=1)
+        doubts = 0 if step is claim else 1
+        assert (summary.sent, summary.unknown) == (5 - doubts, doubts)
+        assert sorted(service.sent) == NUMBERS[:5]
 
 
 async def test_a_read_only_place_is_named(tmp_path: Path) -> None:
