@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -108,6 +109,27 @@ async def test_a_locked_file_is_an_error_that_says_so(
                 await outbox.add(rows(1), source=SOURCE)
             other.execute("COMMIT")
         assert (await outbox.add(rows(1), source=SOURCE)).accepted == 1
+
+
+async def test_another_process_that_looks_at_it_breaks_nothing(tmp_path: Path) -> None:
+    """It comes and goes while this one writes and reads: the file stays one for all."""
+    path = tmp_path / "outbox.db"
+    look = (
+        "import sqlite3, sys; from contextlib import closing\n"
+        "with closing(sqlite3.connect(sys.argv[1])) as db:\n"
+        "    print(db.execute('SELECT count(*) FROM voxsms_intents').fetchone()[0])"
+    )
+
+    async def count() -> int:
+        looked = await anyio.run_process([sys.executable, "-c", look, str(path)])
+        return int(looked.stdout)
+
+    async with scripted(tmp_path) as (outbox, *_):
+        for times in range(1, 3):
+            await outbox.add(rows(times), source=SOURCE)
+            assert (await outbox.summary()).pending == await count() == times
+        # The last one to close a file removes its log; this one has it open.
+        assert (tmp_path / "outbox.db-wal").exists()
 
 
 async def test_a_full_disk_adds_nothing_of_a_list(tmp_path: Path) -> None:
