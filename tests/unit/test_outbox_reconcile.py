@@ -1,10 +1,13 @@
 """What is in doubt is settled by the history: found, absent, ambiguous, or still open."""
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from doubles import FakeClock, Turn, answer
@@ -138,6 +141,46 @@ async def test_a_number_that_stands_twice_is_settled_by_count(
             history.rows = history.rows[:1] * 2
             history.rows[1] = history.rows[0] | {"message_id": 101}
             assert (await outbox.reconcile(client)).sent == 2
+
+
+async def test_what_is_begun_while_the_history_is_read_keeps_its_row(tmp_path: Path) -> None:
+    """A worker sends to the same number meanwhile: its message is not taken for the lost one."""
+    async with scripted(tmp_path, lost()) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        await outbox.add(TWO[:1], source=SOURCE)
+        await outbox.run(client)
+        await outbox.add([("Hi", NUMBERS[0], "again")], source=SOURCE)
+        read = history.page
+
+        def send_meanwhile(form: Mapping[str, str]) -> Answer:
+            if "from_date" in form and not history.rows:
+                with closing(sqlite3.connect(tmp_path / "outbox.db")) as other, other:
+                    now = clock.time()
+                    other.execute(
+                        "UPDATE voxsms_chunks SET state = 'sending', claims = 1, claimed_at = ?,"
+                        " expires_at = ? WHERE state = 'pending'",
+                        (now, now + 9),
+                    )
+                history.add(NUMBERS[0])
+            return read(form)
+
+        with patch.object(history, "page", send_meanwhile):
+            found = await outbox.reconcile(client, settle_after=ZERO)
+        assert (found.sent, found.open) == (0, 1)
+        assert await states(outbox) == ["unknown", "sending"]
+
+
+async def test_ids_of_the_other_way_to_send_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    """Each counts by itself: the same id may be a message of the one and of the other."""
+    async with scripted(tmp_path) as (outbox, client, service, clock):
+        history = service.history = History(clock)
+        await outbox.add([("Hi", NUMBERS[7], "two-way")], source=SOURCE, method="send_sms_message")
+        await outbox.run(client)
+        service.turns.append(lost())
+        await outbox.add(TWO[:1], source=SOURCE)
+        await outbox.run(client)
+        history.add(NUMBERS[0], message_id=int(NUMBERS[7][-5:]))
+        assert (await outbox.reconcile(client)).sent == 1
 
 
 async def test_texts_and_fragments_tell_messages_apart(tmp_path: Path) -> None:

@@ -2,16 +2,21 @@
 
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import anyio
 import pytest
 from outboxes import NUMBERS, SOURCE, rows, scripted, states
 
 from voxsms import InvalidRequest, Outbox, OutboxUnavailable
+from voxsms.outbox import _chunks
 from voxsms.outbox import _store as store
+from voxsms.outbox._chunks import claim, settle
 from voxsms.outbox._store import Database
 
 
@@ -106,6 +111,27 @@ async def test_a_locked_file_is_an_error_that_says_so(
         assert (await outbox.add(rows(1), source=SOURCE)).accepted == 1
 
 
+async def test_another_process_that_looks_at_it_breaks_nothing(tmp_path: Path) -> None:
+    """It comes and goes while this one writes and reads: the file stays one for all."""
+    path = tmp_path / "outbox.db"
+    look = (
+        "import sqlite3, sys; from contextlib import closing\n"
+        "with closing(sqlite3.connect(sys.argv[1])) as db:\n"
+        "    print(db.execute('SELECT count(*) FROM voxsms_intents').fetchone()[0])"
+    )
+
+    async def count() -> int:
+        looked = await anyio.run_process([sys.executable, "-c", look, str(path)])
+        return int(looked.stdout)
+
+    async with scripted(tmp_path) as (outbox, *_):
+        for times in range(1, 3):
+            await outbox.add(rows(times), source=SOURCE)
+            assert (await outbox.summary()).pending == await count() == times
+        # The last one to close a file removes its log; this one has it open.
+        assert (tmp_path / "outbox.db-wal").exists()
+
+
 async def test_a_full_disk_adds_nothing_of_a_list(tmp_path: Path) -> None:
     """The error says it, and what was there before is there."""
 
@@ -119,6 +145,34 @@ async def test_a_full_disk_adds_nothing_of_a_list(tmp_path: Path) -> None:
         with pytest.raises(OutboxUnavailable, match="the disk is full"):
             await outbox.add([("x" * 1000, each) for each in NUMBERS], source=SOURCE, chunk_size=1)
         assert (await outbox.run(client)).sent == (await outbox.summary()).total == 9
+
+
+@pytest.mark.parametrize("step", [claim, settle])
+async def test_a_disk_that_fills_up_during_a_run_sends_nothing_twice(
+    tmp_path: Path, step: Callable[..., object]
+) -> None:
+    """Where a chunk is begun nothing leaves; where its outcome is lost it is in doubt."""
+    left = [1]
+
+    def fill_up(*arguments: Any) -> object:  # noqa: ANN401 - of any step
+        if len(service.calls) >= 2 and left:
+            raise sqlite3.OperationalError("database or disk is full")
+        return step(*arguments)
+
+    async with scripted(tmp_path) as (outbox, client, service, clock):
+        await outbox.add(rows(5), source=SOURCE, chunk_size=1)
+        with (
+            patch.object(_chunks, step.__name__, fill_up),
+            pytest.raises(OutboxUnavailable, match="the disk is full"),
+        ):
+            await outbox.run(client, concurrency=1)
+        assert len(service.calls) == 2
+        left.clear()  # somebody makes room
+        clock.passed += 100
+        summary = await outbox.run(client, concurrency=1)
+        doubts = 0 if step is claim else 1
+        assert (summary.sent, summary.unknown) == (5 - doubts, doubts)
+        assert sorted(service.sent) == NUMBERS[:5]
 
 
 async def test_a_read_only_place_is_named(tmp_path: Path) -> None:

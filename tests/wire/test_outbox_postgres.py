@@ -2,7 +2,7 @@
 
 import builtins
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from outboxes import NUMBERS, SOURCE, Service, lost, rows, states
 
 from voxsms import Client, InvalidRequest, Outbox, OutboxUnavailable
 from voxsms.outbox import State, run_chunk
+from voxsms.outbox._postgres import Postgres
 from voxsms.outbox._store import Database
 
 
@@ -100,6 +101,30 @@ async def test_a_connection_that_is_lost_is_made_again(place: str) -> None:
         assert await states(outbox) == ["pending", "pending"]
         added = await outbox.add([("\0", NUMBERS[5])], source=SOURCE)
         assert "NUL" in added.refused[0][1].problem
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_a_list_whose_commit_is_not_answered_is_added_once(
+    place: str, monkeypatch: pytest.MonkeyPatch, commits: bool
+) -> None:
+    """Without keys, too: whether the server had committed it is found out."""
+    execute, left = Postgres.execute, [1]
+
+    def cut(self: Postgres, statement: str, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a cursor
+        if statement != "COMMIT" or not left:
+            return execute(self, statement, values)
+        left.pop()
+        if commits:
+            execute(self, statement, values)
+        self.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    people = [("See you", each) for each in NUMBERS[:3]]
+    async with Outbox.open(place) as outbox:
+        monkeypatch.setattr(Postgres, "execute", cut)
+        assert (await outbox.add([*people, ("See you", "4477")], source=SOURCE)).accepted == 3
+        assert not left
+        assert await states(outbox) == ["pending"] * 3 + ["refused"]
 
 
 async def test_a_long_list_that_is_added_again_is_the_same_list(place: str) -> None:

@@ -265,10 +265,10 @@ def _printable(given: object) -> str:
 class Writer:
     """Writes batches through a connection whose transaction another began and commits."""
 
-    def __init__(self, database: Database, terms: Terms, rows: int) -> None:
+    def __init__(self, database: Database, terms: Terms, base: int, first: int) -> None:
         self._database = database
         self._terms = terms
-        self._base, self._first = database.allocate(rows)
+        self._base, self._first = base, first
         self._chunks = 0
         self._accepted = 0
         self._proposed = 0
@@ -310,6 +310,8 @@ class Spool:
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by `close`
         self._batches = 0
+        self._ids: tuple[int, int] | None = None
+        self._accepted = 0
 
     async def put(self, batch: Batch) -> None:
         """Keep a batch."""
@@ -320,13 +322,21 @@ class Spool:
         await anyio.lowlevel.checkpoint()
 
     def write(self, database: Database, terms: Terms, rows: int) -> int:
-        """Write all of them, made of so many rows; return how many intents are new."""
+        """Write all of them, made of so many rows; return how many intents are new.
+
+        Run again on a new connection it writes nothing if the first commit succeeded after all.
+        """
+        if self._ids is None or not database.reserves_ids:
+            self._ids = database.allocate(rows)
+        elif database.all(sql.FIND_ADDED, base=self._ids[0], first=self._ids[1], rows=rows):
+            return self._accepted
         self._file.seek(0)
-        writer = Writer(database, terms, rows)
+        writer = Writer(database, terms, *self._ids)
         for _ in range(self._batches):
             proposed, *parts = (self._file.readline().rstrip() for _ in range(4))
             writer.write(int(proposed), *parts)
-        return writer.finish()
+        self._accepted = writer.finish()
+        return self._accepted
 
     def close(self) -> None:
         """Remove the file."""

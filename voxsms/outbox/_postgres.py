@@ -87,6 +87,7 @@ class Postgres(Database):
     column = r"(r.value->>\1)"
     marker = r"%(\1)s"
     failures = (psycopg.Error,)
+    reserves_ids = True  # by sequences
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """What the history says of an outbox: of what is in doubt, and how far messages have come.
 
 What is looked for is put together into spans of time, each of which is read once. A row that an
-intent has by its id is nobody else's. What is under way at this moment may have rows, too: then
-nothing is decided for that number.
+intent has by its id is nobody else's. What is under way at this moment, or was begun while the
+history was read, may have rows, too: then nothing is decided for that number.
 """
 
 from collections import Counter, defaultdict
@@ -108,8 +108,12 @@ async def reconcile(store: Store, session: Session, settle_after: timedelta) -> 
     for doubt in doubts:
         by_sender[doubt.method, doubt.source].append(doubt)
     for (method, source), messages in by_sender.items():
-        rows = await _read_rows(store, session, method, source, messages)
-        told, left = decide(messages, rows, session.service_clock.best(), settle_after)
+        rows = await _read_rows(session, method, source, messages)
+        later = await store.read(read_doubts, session.service_clock.best())
+        begun = _find_begun(messages, later)
+        rows = await _drop_known(store, method, rows)
+        now = session.service_clock.best()
+        told, left = decide([*messages, *begun], rows, now, settle_after)
         for event, happened in told.items():
             counts[event] += await store.write_durably(settle, event, happened)
         waits += left
@@ -123,9 +127,9 @@ async def reconcile(store: Store, session: Session, settle_after: timedelta) -> 
 
 
 async def _read_rows(
-    store: Store, session: Session, method: str, source: str, messages: Sequence[Doubt]
+    session: Session, method: str, source: str, messages: Sequence[Doubt]
 ) -> dict[str, list[HistoryRow]]:
-    """Read what the history has for these numbers and no other intent has claimed."""
+    """Read what the history has for these numbers."""
     numbers = {message.destination for message in messages}
     only = next(iter(numbers)) if len(numbers) == 1 else None
     rows: dict[str, list[HistoryRow]] = {number: [] for number in numbers}
@@ -137,10 +141,28 @@ async def _read_rows(
             number = digits_or_text(row.destination_number)
             if number in rows:
                 rows[number].append(row)
+    return rows
+
+
+def _find_begun(messages: Sequence[Doubt], later: Iterable[Doubt]) -> list[Doubt]:
+    """Return what was begun while the history was read, and may have a row there."""
+    positions = {message.position for message in messages}
+    of_these = {(one.method, one.source, one.destination) for one in messages}
+    return [
+        attrs.evolve(one, state=State.PENDING)
+        for one in later
+        if one.position not in positions and (one.method, one.source, one.destination) in of_these
+    ]
+
+
+async def _drop_known(
+    store: Store, method: str, rows: Mapping[str, list[HistoryRow]]
+) -> dict[str, list[HistoryRow]]:
+    """Return the rows that no intent has by their ids."""
     ids = [row.message_id for found in rows.values() for row in found if row.message_id is not None]
     taken: set[int] = set()
     for page in _pages(ids):
-        taken |= await store.read(read_known_ids, page)
+        taken |= await store.read(read_known_ids, method, page)
     return {
         number: [row for row in found if row.message_id not in taken]
         for number, found in rows.items()
@@ -215,10 +237,10 @@ def settle(database: Database, event: Event, happened: Sequence[Found]) -> int:
     return database.change(sql.resolve_intents(event), rows=rows)
 
 
-def read_known_ids(database: Database, ids: Sequence[int]) -> set[int]:
-    """Return which of these ids an intent has."""
+def read_known_ids(database: Database, method: str, ids: Sequence[int]) -> set[int]:
+    """Return which of these ids of a method an intent has."""
     rows = orjson.dumps([[each] for each in ids]).decode()
-    return {known for (known,) in database.all(sql.KNOWN_IDS, rows=rows)}
+    return {known for (known,) in database.all(sql.KNOWN_IDS, method=method, rows=rows)}
 
 
 def _pages(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -95,6 +95,15 @@ DELETE FROM voxsms_chunks WHERE id >= :base AND id < :end
     AND NOT EXISTS (SELECT 1 FROM voxsms_intents WHERE chunk = voxsms_chunks.id)
 """
 
+FIND_ADDED: Final = """
+SELECT 1 WHERE EXISTS (
+    SELECT 1 FROM voxsms_chunks WHERE id >= :base AND id < :base + CAST(:rows AS BIGINT)
+) OR EXISTS (
+    SELECT 1 FROM voxsms_intents WHERE position >= :first
+        AND position < :first + CAST(:rows AS BIGINT)
+)
+"""
+
 # --- the shared rate ------------------------------------------------------------------------------
 
 # What code 340 brought down comes back by its own size in ten seconds.
@@ -251,9 +260,10 @@ DOUBTS: Final = f"{_DOUBT} WHERE i.state IN ('unknown', 'ambiguous') ORDER BY i.
 # Their rows in the history, too, are not known by their ids yet.
 UNDER_WAY: Final = f"{_DOUBT} WHERE i.state = 'pending' AND c.state = 'sending'"
 SENT_WITHOUT_ID: Final = f"{_DOUBT} WHERE i.state = 'sent' AND i.message_id IS NULL"
+# Ids are of a method: those of the other may be the same.
 KNOWN_IDS: Final = """
-SELECT message_id FROM voxsms_intents
-WHERE message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS)
+SELECT i.message_id FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
+WHERE i.message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS) AND c.method = :method
 """
 
 
@@ -281,7 +291,6 @@ SELECT i.message_id, i.delivery_status
 FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
 WHERE i.message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS) AND c.method = :method
 """
-# Ids are of a method: those of the other may be the same.
 NOTE_STATUSES: Final = """
 UPDATE voxsms_intents SET delivery_status = $1, cost = coalesce($2, cost),
     fragments = coalesce(CAST($3 AS INTEGER), fragments)

@@ -48,6 +48,8 @@ class Database(ABC):
     """What it raises."""
     is_of_one_thread = False
     """Whether a caller's connection may be used in the caller's thread only."""
+    reserves_ids = False
+    """Whether what `allocate` returned is given to nobody else, also after a rollback."""
 
     def __init__(self) -> None:
         self._rendered: dict[str, str] = {}
