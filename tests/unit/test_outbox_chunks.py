@@ -355,7 +355,7 @@ async def test_an_outcome_that_cannot_be_written_is_tried_again(tmp_path: Path, 
     async with scripted(tmp_path) as (outbox, client, service, clock):
         await outbox.add(rows(1), source=SOURCE)
         full = OutboxUnavailable("the disk is full")
-        break_writing(outbox, full, {"settle"}, times=3 if ends else 1000)
+        break_writing(outbox, full, {"write_outcomes"}, times=3 if ends else 1000)
         if ends:
             await run_chunk(outbox, client, ONE)
             assert await states(outbox) == ["sent"]

@@ -16,7 +16,7 @@ from outboxes import NUMBERS, SOURCE, rows, scripted, states
 from voxsms import InvalidRequest, Outbox, OutboxUnavailable
 from voxsms.outbox import _chunks
 from voxsms.outbox import _store as store
-from voxsms.outbox._chunks import claim, settle
+from voxsms.outbox._chunks import claim, write_outcomes
 from voxsms.outbox._store import Database
 
 
@@ -147,7 +147,7 @@ async def test_a_full_disk_adds_nothing_of_a_list(tmp_path: Path) -> None:
         assert (await outbox.run(client)).sent == (await outbox.summary()).total == 9
 
 
-@pytest.mark.parametrize("step", [claim, settle])
+@pytest.mark.parametrize("step", [claim, write_outcomes])
 async def test_a_disk_that_fills_up_during_a_run_sends_nothing_twice(
     tmp_path: Path, step: Callable[..., object]
 ) -> None:

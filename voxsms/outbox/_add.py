@@ -24,7 +24,7 @@ from voxsms.outbox._states import Added, State
 from voxsms.outbox._store import Database
 from voxsms.text import Message, Template, count_fragments
 
-METHODS: Final[Mapping[str, AnyMethod]] = {
+SEND_METHODS: Final[Mapping[str, AnyMethod]] = {
     spec.python_name(method.cmd): method for method in spec.TABLE if method.sending
 }
 """The two sends by the names of their functions."""
@@ -62,10 +62,10 @@ class Terms:
         store_body: object,
     ) -> "Terms":
         """Check them. Raise `InvalidRequest` with every fault."""
-        known = METHODS.get(method) if isinstance(method, str) else None
+        known = SEND_METHODS.get(method) if isinstance(method, str) else None
         faults: list[Fault] = []
         if known is None:
-            faults.append(Fault("method", f"is not {' or '.join(METHODS)}"))
+            faults.append(Fault("method", f"is not {' or '.join(SEND_METHODS)}"))
         try:
             source = _wire_types(known or spec.A2P_SEND_SMS).sender.write(source)
         except WireFaults as found:
@@ -142,7 +142,7 @@ class Reader:
         *,
         refuses_nul: bool,
     ) -> None:
-        wire_types = _wire_types(METHODS[terms.method])
+        wire_types = _wire_types(SEND_METHODS[terms.method])
         self.rows = 0
         self.chunks = 0
         self.refused: list[tuple[int, Fault]] = []

@@ -8,7 +8,8 @@
 4. The outcome of every recipient, in one transaction.
 
 A claim that is older than a send can take has nobody in it any more: it is `unknown`, never
-`pending`. What each error leads to stands in `OUTCOMES`, what a state may lead to in `_states.py`.
+`pending`. What each error leads to stands in `CONSEQUENCES`, what a state may lead to in
+`_states.py`.
 """
 
 import logging
@@ -22,7 +23,7 @@ import attrs
 import orjson
 
 from voxsms.api.codec import bare_number
-from voxsms.api.fault_codes import Outcome as CallOutcome
+from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.spec import A2P_SEND_SMS, SEND_SMS_MESSAGE, A2PSendSms, SendSmsMessage
 from voxsms.calls.hooks import CallEvent, Hooks, call_hook, write_log
@@ -66,7 +67,7 @@ PATIENCE: Final = 0.25
 
 
 @attrs.frozen
-class Outcome:
+class Consequence:
     """What an error of a send leads to."""
 
     event: Event
@@ -74,30 +75,30 @@ class Outcome:
     """The next chunk would meet the same."""
 
 
-OUTCOMES: Final[Mapping[type[VoxSmsError], Outcome]] = {
+CONSEQUENCES: Final[Mapping[type[VoxSmsError], Consequence]] = {
     # the first that fits
-    OutcomeUnknown: Outcome(Event.DOUBTED),
-    NotSent: Outcome(Event.NOT_SENT),
-    RateLimited: Outcome(Event.NOT_SENT),
-    BudgetExceeded: Outcome(Event.NOT_SENT, stops=True),
-    InsufficientFunds: Outcome(Event.NOT_SENT, stops=True),
-    AuthenticationFailed: Outcome(Event.NOT_SENT, stops=True),
-    PermissionDenied: Outcome(Event.NOT_SENT, stops=True),
-    SmsNotEnabled: Outcome(Event.NOT_SENT, stops=True),
-    CredentialsInvalid: Outcome(Event.NOT_SENT, stops=True),
-    VoxSmsError: Outcome(Event.REFUSED),
+    OutcomeUnknown: Consequence(Event.DOUBTED),
+    NotSent: Consequence(Event.NOT_SENT),
+    RateLimited: Consequence(Event.NOT_SENT),
+    BudgetExceeded: Consequence(Event.NOT_SENT, stops=True),
+    InsufficientFunds: Consequence(Event.NOT_SENT, stops=True),
+    AuthenticationFailed: Consequence(Event.NOT_SENT, stops=True),
+    PermissionDenied: Consequence(Event.NOT_SENT, stops=True),
+    SmsNotEnabled: Consequence(Event.NOT_SENT, stops=True),
+    CredentialsInvalid: Consequence(Event.NOT_SENT, stops=True),
+    VoxSmsError: Consequence(Event.REFUSED),
 }
 _OF_SENDER: Final = {191, 422, 507, 528}
 """Codes that refuse the source, and so every chunk of it: a person has to look."""
 
 
-def outcome_of(error: VoxSmsError) -> Outcome:
+def consequence_of(error: VoxSmsError) -> Consequence:
     """Return what an error of a send leads to."""
     if isinstance(error, ApiError) and error.code in _OF_SENDER:
-        return Outcome(Event.NOT_SENT, stops=True)
+        return Consequence(Event.NOT_SENT, stops=True)
     if isinstance(error, BudgetExceeded) and error.limit is None:  # too many fragments
-        return Outcome(Event.REFUSED)
-    return next(outcome for kind, outcome in OUTCOMES.items() if isinstance(error, kind))
+        return Consequence(Event.REFUSED)
+    return next(outcome for kind, outcome in CONSEQUENCES.items() if isinstance(error, kind))
 
 
 @attrs.frozen
@@ -195,7 +196,7 @@ def _write_told(database: Database, event: Event, chunk_id: int, told: Iterable[
         database.change(sql.settle_intents(event), id=chunk_id, rows=written)
 
 
-def settle(
+def write_outcomes(
     database: Database,
     of: Claim,
     told: Mapping[Event, list[Told]],
@@ -257,7 +258,7 @@ def split(database: Database, of: Claim) -> None:
     """Put each recipient of a claim into a chunk of its own."""
     for position, _ in of.recipients:
         move(database, of.id, [position])
-    settle(database, of, {})
+    write_outcomes(database, of, {})
 
 
 def slow_down(database: Database, observed: float) -> None:
@@ -321,7 +322,7 @@ class Sender:
 
     async def _send(self, of: Claim, watch: "_Watch") -> ChunkOutcome:
         if not of.recipients:
-            await self._write(of, settle, of, {})
+            await self._write(of, write_outcomes, of, {})
             return ChunkOutcome(of.id)
         prices = await self._prices.table(self._client, of.method)
         began = self._session.service_clock.now()
@@ -333,7 +334,7 @@ class Sender:
         while self._recent[0][0] < self._recent[-1][0] - _LATELY:
             self._recent.popleft()
         told = read_result(of, result, prices)
-        await self._write(of, settle, of, told, self._window(began))
+        await self._write(of, write_outcomes, of, told, self._window(began))
         return ChunkOutcome(of.id, _count(told))
 
     async def _call(self, of: Claim, watch: "_Watch") -> A2PSendSmsResult | SendSmsMessageResult:
@@ -371,7 +372,7 @@ class Sender:
     async def _write_failure(
         self, of: Claim, error: VoxSmsError, began: float | None
     ) -> ChunkOutcome:
-        outcome, count = outcome_of(error), len(of.recipients)
+        outcome, count = consequence_of(error), len(of.recipients)
         if outcome.event is Event.NOT_SENT:
             if isinstance(error, RateLimited):
                 await self._store.write(slow_down, self._observe(count))
@@ -384,7 +385,7 @@ class Sender:
         code = error.code if isinstance(error, ApiError) else None
         why = str(error)
         rows = [Told(each, error_code=code, error=why) for each, _ in of.recipients]
-        await self._write(of, settle, of, {outcome.event: rows}, self._window(began))
+        await self._write(of, write_outcomes, of, {outcome.event: rows}, self._window(began))
         return ChunkOutcome(of.id, _count({outcome.event: rows}), error=error)
 
     def _observe(self, messages: int) -> float:
@@ -428,12 +429,12 @@ class Sender:
 
     async def _abandon(self, of: Claim, watch: "_Watch") -> None:
         ended = watch.ended
-        if ended is None or ended.outcome not in {CallOutcome.UNKNOWN, CallOutcome.ACCEPTED}:
+        if ended is None or ended.outcome not in {Outcome.UNKNOWN, Outcome.ACCEPTED}:
             await self._store.write(release, of, 0.0)
         elif ended.doubt is not None:
             why = str(ended.doubt)
             rows = [Told(position, error=why) for position, _ in of.recipients]
-            await self._store.write(settle, of, {Event.DOUBTED: rows})
+            await self._store.write(write_outcomes, of, {Event.DOUBTED: rows})
 
 
 class _Watch:

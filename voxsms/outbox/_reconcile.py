@@ -19,7 +19,7 @@ from voxsms.api.statuses import advance, is_final
 from voxsms.calls.resolve import EARLY, LATE, HistoryRow, group, learn_time, pair, read_history
 from voxsms.calls.session import Session
 from voxsms.outbox import _sql as sql
-from voxsms.outbox._add import METHODS
+from voxsms.outbox._add import SEND_METHODS
 from voxsms.outbox._states import Event, Reconciled, State, Tracked, write_amount
 from voxsms.outbox._store import Database, Store
 from voxsms.text import segment
@@ -135,7 +135,7 @@ async def _read_rows(
     rows: dict[str, list[HistoryRow]] = {number: [] for number in numbers}
     windows = ((message.since, message.until) for message in messages)
     for since, until in spans(windows):
-        cmd = METHODS[method].cmd
+        cmd = SEND_METHODS[method].cmd
         read = await read_history(session, cmd, since, until, source=source, destination=only)
         for row in read:
             number = digits_or_text(row.destination_number)
@@ -259,7 +259,7 @@ async def track(store: Store, session: Session) -> Tracked:
     changed = final = 0
     for (method, source), messages in sent.items():
         for since, until in spans(messages.values()):
-            cmd = METHODS[method].cmd
+            cmd = SEND_METHODS[method].cmd
             rows = await read_history(session, cmd, since, until, source=source)
             told = [
                 StatusNote(
