@@ -59,8 +59,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Have one worker more than there are processors: some tests wait for real sockets."""
-    return (os.cpu_count() or 1) + 1
+    """Have two workers for each processor: many tests wait for real sockets and programs."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_finish() -> None:

@@ -68,6 +68,7 @@ def test_the_states_of_an_outbox_are_drawn_as_the_code_has_them(render: ModuleTy
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
     """Each method, code, fault and command of the program is in the reference."""
     for method in spec.TABLE:

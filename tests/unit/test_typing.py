@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
+pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[2]
 BOTH = ACCEPTED, REJECTED = [

@@ -37,7 +37,7 @@ Where = Annotated[
     str,
     Parameter(help="The path of an outbox's file, or postgresql://user@host:5432/database."),
 ]
-outbox = App(name="outbox", help="A mailing that survives crashes, on one machine or on many.")
+outbox: App = App(name="outbox", help="A mailing that survives crashes, on one machine or on many.")
 
 
 def _shown(where: str) -> str:
