@@ -23,6 +23,8 @@ from voxsms.outbox import OutboxProgress, OutboxSummary
 from voxsms.sandbox import Number, Sandbox
 from voxsms.webhooks import SqliteOptOuts
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = (
     "name,phone,city\n"
     "Ann,447700900001,Oslo\n"

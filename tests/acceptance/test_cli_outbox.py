@@ -19,6 +19,8 @@ from voxsms.cli import _delivery
 from voxsms.outbox import OutboxSummary
 from voxsms.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO, THREE = (f"44770090000{digit}" for digit in (1, 2, 3))
 FROM = ("--from", "VOXSMS")
 

@@ -29,6 +29,8 @@ from voxsms.api.codec import Answer
 from voxsms.export import ExportProgress, ExportSummary, export_history
 from voxsms.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 SECOND = timedelta(seconds=1)
 
 
@@ -103,7 +105,6 @@ async def test_a_range_in_the_future_is_empty(path: Path) -> None:
     assert content(path) == b""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("order", [oldest_first, newest_first, any_order, RestlessTies(1)])
 @pytest.mark.parametrize("exclusive", [True, False])
 @pytest.mark.parametrize("page_rows", [1000, 7])
@@ -178,7 +179,6 @@ WRONG = ["Sat, 21 Nov 2026 12:00:00 GMT", "Sun, 22 Nov 2026 11:30:00 GMT"]
 """Times that can be, and are behind that of the rows."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("date", IMPOSSIBLE + WRONG)
 @pytest.mark.parametrize("ahead", [45, 86_400])
 @pytest.mark.parametrize("times", ["to the second", "none"])

@@ -23,6 +23,8 @@ from sqlalchemy.orm import Session
 
 from voxsms import Client, InvalidRequest, Outbox, OutboxUnavailable
 
+pytestmark = pytest.mark.slow
+
 
 class Closed:
     """What Django's `connection` is in another thread."""

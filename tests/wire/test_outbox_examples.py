@@ -19,6 +19,8 @@ from temporalio.testing import ActivityEnvironment
 from voxsms import Client, Outbox
 from voxsms.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 

@@ -25,6 +25,8 @@ from voxsms.outbox import Guards, _postgres, run_worker, tasks
 from voxsms.outbox import _worker as worker
 from voxsms.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 
 def ask(place: str, statement: str) -> list[dict[str, Any]]:
     """Run a statement on the database."""
