@@ -479,6 +479,7 @@ def test_a_quote_that_is_doubled_in_the_next_line(
     assert (found["messages"], found["invalid"]) == (0, 2)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     st.lists(st.sampled_from(["4477009{}", '"4477009{}"', '"4477009{}', '4477009{}"']), max_size=9)

@@ -32,6 +32,8 @@ from voxsms.errors import NotSent, VoxSmsError
 from voxsms.transport import Evidence, Phase, Request, Timeouts, TransportFault, _aiohttp
 from voxsms.transport._aiohttp import AiohttpTransport
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Any]
 KINDS: dict[str, Make] = {
     "httpx": HttpxTransport,
@@ -135,7 +137,6 @@ else:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.unmeasured
 def test_the_child_of_a_fork_has_its_own_connections(make: Make) -> None:
     """A worker that was forked after the client was used sends, and so does its parent."""
@@ -270,7 +271,6 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_loops_that_were_closed_without_a_word_leave_nothing_open(make: Make) -> None:
