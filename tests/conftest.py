@@ -58,10 +58,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         os.environ["COVERAGE_PROCESS_START"] = for_programs
 
 
-def pytest_xdist_auto_num_workers() -> int | None:
+def pytest_xdist_auto_num_workers() -> int:
     """Have one worker more than there are processors: some tests wait for real sockets."""
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:  # xdist's own, which the gate sets
-        return None
     return (os.cpu_count() or 1) + 1
 
 
