@@ -117,10 +117,7 @@ async def may_send(
     try:
         rates = await client.rates(spec.python_name(method.cmd))
     except ApiError as error:
-        if spending.needs_rates:
-            raise
-        confirm(f"What this costs cannot be told ({error}). Send {size}?")
-        return True
+        return may_send_unpriced(error, size, spending, asks=asks)
     return may_charge(estimate(text, numbers, rates), size, spending, asks=asks, json=json)
 
 
@@ -142,10 +139,31 @@ def may_charge(found: Estimate, size: str, spending: Spending, *, asks: bool, js
         io.say(f"{size} would cost {cost}. Nothing was sent.")
     elif asks:
         confirm(f"Send {size} for {cost}?")
-    if spending.dry_run and found.unpriced:
+    if spending.dry_run:
+        refuse_unpriced(found)
+    return not spending.dry_run
+
+
+def may_send_unpriced(why: ApiError, size: str, spending: Spending, *, asks: bool) -> bool:
+    """Return whether to send where the service does not tell the prices, and `why` it does not.
+
+    Raises:
+        ApiError: it cannot be without them.
+        Failed: the answer to the question was no.
+        Usage: nobody answered.
+    """
+    if spending.needs_rates:
+        raise why
+    if asks:
+        confirm(f"What this costs cannot be told ({why}). Send {size}?")
+    return True
+
+
+def refuse_unpriced(found: Estimate) -> None:
+    """Raise `Failed` if an estimate is only of a part of what was asked for."""
+    if found.unpriced:
         unpriced = io.number(found.unpriced, "message")
         raise Failed(f"no price is known for {unpriced}: the total is a part of the cost")
-    return not spending.dry_run
 
 
 def _cost(found: Estimate) -> str:

@@ -16,6 +16,7 @@ from voxsms.cli._errors import Failed, Usage
 from voxsms.cli._io import NO_TEXT, Json, OfText, open_file
 from voxsms.cli._recipients import NO_FILE, Mailing, Notes, People, Repeats, find_text, open_list
 from voxsms.cli._shortening import AS_IT_IS, OfShortening, Shortening
+from voxsms.cli._spending import refuse_unpriced
 from voxsms.cli.prices import METHOD_OF_WAY, Way
 from voxsms.errors import InvalidRequest
 from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
@@ -73,9 +74,7 @@ async def estimate_command(
         _print(found)
     if not found.messages:
         raise Failed(f"no row could be priced: {notes.explain_no_row()}")
-    if found.unpriced:
-        unpriced = io.number(found.unpriced, "message")
-        raise Failed(f"no price is known for {unpriced}: the total is a part of the cost")
+    refuse_unpriced(found)
 
 
 async def _rates(file: Path | None, way: Way, account: Account) -> RateTable:

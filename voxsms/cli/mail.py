@@ -30,7 +30,7 @@ from voxsms.cli._mailing import (
 from voxsms.cli._recipients import NO_FILE, Mailing, Notes, find_text
 from voxsms.cli._results import Results
 from voxsms.cli._shortening import AS_IT_IS, OfShortening
-from voxsms.cli._spending import NO_LIMIT, OfSpending, Spending, Yes, confirm, may_charge
+from voxsms.cli._spending import NO_LIMIT, OfSpending, Spending, Yes, may_charge, may_send_unpriced
 from voxsms.cli.prices import METHOD_OF_WAY
 from voxsms.client import Client
 from voxsms.errors import ApiError, ConnectionFailed, TimedOut
@@ -254,11 +254,7 @@ def _may_send(seen: Look, spending: Spending, *, yes: bool, json: bool) -> bool:
     size = io.number(found.messages, "message") + fragments * (found.fragments > found.messages)
     if seen.no_prices is None:
         return may_charge(found, size, spending, asks=not yes, json=json)
-    if spending.needs_rates:
-        raise seen.no_prices
-    if not yes:
-        confirm(f"What this costs cannot be told ({seen.no_prices}). Send {size}?")
-    return True
+    return may_send_unpriced(seen.no_prices, size, spending, asks=not yes)
 
 
 # --- afterwards -----------------------------------------------------------------------------------
