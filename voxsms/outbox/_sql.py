@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
+from voxsms.api.statuses import FINAL
 from voxsms.outbox._states import TRANSITIONS, Event, State
 
 VERSION: Final = 1
@@ -279,12 +280,12 @@ def resolve_intents(event: Event) -> str:
     """
 
 
-ON_THE_WAY: Final = """
+_FINAL: Final = ", ".join(f"'{status}'" for status in sorted(FINAL))
+ON_THE_WAY: Final = f"""
 SELECT i.message_id, c.method, c.source, c.claimed_at, i.at
 FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
 WHERE i.state = 'sent' AND i.message_id IS NOT NULL AND (i.cost IS NULL
-    OR coalesce(i.delivery_status, '') NOT IN
-        ('DELIVERED', 'FAILED', 'EXPIRED', 'REJECTED', 'ABORTED'))
+    OR coalesce(i.delivery_status, '') NOT IN ({_FINAL}))
 """
 STATUSES: Final = """
 SELECT i.message_id, i.delivery_status
