@@ -98,7 +98,7 @@ def consequence_of(error: VoxSmsError) -> Consequence:
         return Consequence(Event.NOT_SENT, stops=True)
     if isinstance(error, BudgetExceeded) and error.limit is None:  # too many fragments
         return Consequence(Event.REFUSED)
-    return next(outcome for kind, outcome in CONSEQUENCES.items() if isinstance(error, kind))
+    return next(then for kind, then in CONSEQUENCES.items() if isinstance(error, kind))
 
 
 @attrs.frozen
@@ -372,21 +372,21 @@ class Sender:
     async def _write_failure(
         self, of: Claim, error: VoxSmsError, began: float | None
     ) -> ChunkOutcome:
-        outcome, count = consequence_of(error), len(of.recipients)
-        if outcome.event is Event.NOT_SENT:
+        then, count = consequence_of(error), len(of.recipients)
+        if then.event is Event.NOT_SENT:
             if isinstance(error, RateLimited):
                 await self._store.write(slow_down, self._observe(count))
-            delay = 0.0 if outcome.stops else delay_after(of.number, error, self._clock.roll())
+            delay = 0.0 if then.stops else delay_after(of.number, error, self._clock.roll())
             await self._write(of, release, of, delay)
-            return ChunkOutcome(of.id, {State.PENDING: count}, delay, error, outcome.stops)
+            return ChunkOutcome(of.id, {State.PENDING: count}, delay, error, then.stops)
         if isinstance(error, InvalidRequest | PriceUnknown) and count > 1:
             await self._write(of, split, of)  # one of them, and nobody says which
             return ChunkOutcome(of.id, {State.PENDING: count}, error=error)
         code = error.code if isinstance(error, ApiError) else None
         why = str(error)
         rows = [Told(each, error_code=code, error=why) for each, _ in of.recipients]
-        await self._write(of, write_outcomes, of, {outcome.event: rows}, self._window(began))
-        return ChunkOutcome(of.id, _count({outcome.event: rows}), error=error)
+        await self._write(of, write_outcomes, of, {then.event: rows}, self._window(began))
+        return ChunkOutcome(of.id, _count({then.event: rows}), error=error)
 
     def _observe(self, messages: int) -> float:
         """Return how many messages a second were going out lately, these included."""

@@ -44,9 +44,11 @@ StateName = (
 class Outbox:
     """The list of what is to be sent, and of what became of it; made by `open`.
 
-    async with voxsms.Outbox.open("mailing.db") as outbox:
-        await outbox.add([("See you at six", "447700900123")], source="ACME")
-        summary = await outbox.run(client)
+    .. code-block:: python
+
+        async with voxsms.Outbox.open("mailing.db") as outbox:
+            await outbox.add([("See you at six", "447700900123")], source="VOXSMS")
+            summary = await outbox.run(client)
 
     It is one file, or tables in a PostgreSQL database that many machines share. Whatever moment a
     process is killed at, nobody gets a message twice, and nobody is forgotten.
