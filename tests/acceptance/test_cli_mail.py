@@ -175,7 +175,6 @@ def _let_claims_expire(people: Path) -> None:
         database.commit()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_by_a_person(
     voxsms: Run, account: Sandbox, people: Path, stop: signal.Signals

@@ -27,7 +27,7 @@ from voxsms.cli._shortening import AS_IT_IS, OfShortening
 from voxsms.cli._spending import Yes, amount, confirm
 from voxsms.cli.prices import METHOD_OF_WAY
 from voxsms.errors import CredentialsInvalid, VoxSmsError
-from voxsms.outbox import Intent, Outbox, OutboxProgress, State
+from voxsms.outbox import Intent, Outbox, OutboxProgress, State, run_worker
 from voxsms.recipients import BadRow
 
 _Resendable = Literal["presumed_not_sent", "unknown", "ambiguous", "refused"]
@@ -193,8 +193,6 @@ async def worker(
 
     Workers may run on several machines. They also settle what is in doubt, and read statuses.
     """
-    from voxsms.outbox import run_worker  # noqa: PLC0415 - of the extra
-
     async with (
         account.client() as client,
         delivery.guards() as guards,
@@ -330,26 +328,27 @@ async def export(
         ),
     ],
     *,
-    format: Annotated[  # noqa: A002 - the word for it
+    kind: Annotated[
         Literal["csv", "jsonl"] | None,
-        Parameter(help="What to write where no suffix says it; by default JSON Lines."),
+        Parameter(
+            name="--format", help="What to write where no suffix says it; by default JSON Lines."
+        ),
     ] = None,
     state: Annotated[State | None, Parameter(help="Only those in this state.")] = None,
     json: Json = False,
 ) -> None:
     """Write what became of each message to a file: CSV or JSON Lines."""
-    kind = format or path.suffix.removeprefix(".") or "jsonl"
-    if str(path) == "-":
-        kind = format or "jsonl"
-    if kind not in {"csv", "jsonl"}:
+    suffix = "" if str(path) == "-" else path.suffix.removeprefix(".")
+    written = kind or suffix or "jsonl"
+    if written not in {"csv", "jsonl"}:
         raise Usage(f"{path}: ends neither in .csv nor in .jsonl; --format says what to write")
     async with open_outbox(where) as kept:
         intents = kept.intents(state)
         if str(path) == "-":
-            await _write(intents, kind, io.print_raw)
+            await _write(intents, written, io.print_raw)
             return
         with io.replaced(path, "utf-8") as file:
-            count = await _write(intents, kind, file.write)
+            count = await _write(intents, written, file.write)
     if json:
         io.print_json({"messages": count, "path": str(path)})
     else:
