@@ -82,7 +82,6 @@ class Postgres(Database):
         "LOCKED": "FOR UPDATE SKIP LOCKED",
         "ROWS": "(SELECT value FROM json_array_elements(CAST(:rows AS json))) AS r",
         "ID_KEY": "BIGINT PRIMARY KEY",
-        "OF_CHUNK": "chunk",
     }
     column = r"(r.value->>\1)"
     marker = r"%(\1)s"

@@ -120,6 +120,7 @@ class Run:
         self._is_at_end = False
         self._is_prepared = False
         self._last: tuple[float, int] | None = None
+        self._naps: set[anyio.CancelScope] = set()
 
     def __await__(self) -> Generator[Any, None, OutboxSummary]:
         """Run to the end."""
@@ -205,27 +206,43 @@ class Run:
                     await self._idle(outcome)
         except Exception as error:  # noqa: BLE001 - raised when the others have ended
             self._error = self._error or error
-            self._is_at_end = True
+            self._end()
 
     def _stop(self, why: str) -> None:
         self._stopped = self._stopped or why
+        self._end()
+
+    def _end(self) -> None:
+        """Begin no more chunks, and have nobody wait for any."""
         self._is_at_end = True
+        for nap in self._naps:
+            nap.cancel()
 
     async def _idle(self, outcome: ChunkOutcome) -> None:
         """Wait, if there is something to wait for."""
         if outcome.wait is not None:
-            await self._clock.sleep(min(outcome.wait, _POLL))
+            await self._nap(min(outcome.wait, _POLL))
             return
         due, expires = await self._store.read(read_left)
         if expires is not None and expires <= 0:
             await self._store.write(expire)
         elif self._options.forever or expires is not None or (due is not None and due <= _SOON):
             waits = [wait for wait in (due, expires) if wait is not None and wait > 0]
-            await self._clock.sleep(max(min([_POLL, *waits]), _SHORT))
+            await self._nap(max(min([_POLL, *waits]), _SHORT))
         else:
             if due is not None:
                 self._stopped = self._stopped or "what is left is not due yet"
-            self._is_at_end = True
+            self._end()
+
+    async def _nap(self, seconds: float) -> None:
+        """Wait until a time or the end."""
+        with anyio.CancelScope() as nap:
+            self._naps.add(nap)
+            try:
+                if not self._is_at_end:
+                    await self._clock.sleep(seconds)
+            finally:
+                self._naps.remove(nap)
 
 
 @asynccontextmanager

@@ -3,7 +3,9 @@
 Parameters are written `:name`. What the two write differently stands in capitals and is put in by
 the database (`_store.py`): `NOW` (seconds since the epoch by its own clock), `LOCKED` (a row that
 another holds is passed over), `ROWS` with `$0`, `$1` (a list of lists as JSON, for a statement
-costs more than a row), `ID_KEY`, and `OF_CHUNK` (the column `chunk`, beside a search by position).
+costs more than a row), and `ID_KEY`.
+
+`+chunk`: a search by position, not by that index; else ROWS is read for each intent of the chunk.
 
 An intent is stored as `pending` until its chunk ends: while the chunk is under way it counts as
 `sending`, so that a claim writes one row, not a hundred.
@@ -174,7 +176,7 @@ def settle_intents(event: Event) -> str:
         UPDATE voxsms_intents SET state = '{after}', message_id = CAST($1 AS BIGINT),
             fragments = CAST($2 AS INTEGER), cost = $3, error_code = CAST($4 AS INTEGER),
             error = $5, at = NOW
-        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND OF_CHUNK = :id AND {_in(before)}
+        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND +chunk = :id AND {_in(before)}
     """
 
 
@@ -195,7 +197,7 @@ def move_intents(states: tuple[State, ...]) -> str:
         UPDATE voxsms_intents SET chunk = :new, state = 'pending', message_id = NULL,
             fragments = NULL, cost = NULL, error_code = NULL, error = NULL, at = NULL,
             delivery_status = NULL
-        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND OF_CHUNK = :id AND {_in(states)}
+        FROM ROWS WHERE position = CAST($0 AS BIGINT) AND +chunk = :id AND {_in(states)}
     """
 
 

@@ -35,7 +35,7 @@ LOCK_TIMEOUT: Final = 30.0
 _MAX_TRIES: Final = 5
 _APPLICATION_ID: Final = 0x564F5853
 """In the header of a SQLite file: it is an outbox, and no other program's."""
-_TOKEN = re.compile(r"\b(?:NOW|LOCKED|ROWS|ID_KEY|OF_CHUNK)\b")
+_TOKEN = re.compile(r"\b(?:NOW|LOCKED|ROWS|ID_KEY)\b")
 
 
 class Database(ABC):
@@ -158,7 +158,6 @@ class Sqlite(Database):
         "LOCKED": "",
         "ROWS": "(SELECT value FROM json_each(:rows)) AS r",
         "ID_KEY": "INTEGER PRIMARY KEY",
-        "OF_CHUNK": "+chunk",  # not by its index: all of ROWS would be read for each of the chunk
     }
     column = r"json_extract(r.value, '$[\1]')"
     failures = (sqlite3.Error,)
