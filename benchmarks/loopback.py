@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from functools import partial
 from multiprocessing.connection import Connection
 from urllib.parse import parse_qs
@@ -44,11 +45,13 @@ def page(offset: int, total: int) -> bytes:
 
 
 def http_answer(body: bytes) -> bytes:
-    """Write JSON as an HTTP answer."""
-    head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    """Write JSON as an HTTP answer, without its first lines."""
+    return b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def first_lines() -> bytes:
+    """Give what an answer begins with. Without a date an export waits until its range is over."""
+    return b"HTTP/1.1 200 OK\r\nDate: %s\r\n" % formatdate(usegmt=True).encode()
 
 
 SENT = http_answer(b'{"result": 1, "message_id": 1861, "fragments_count": 1}')
@@ -75,11 +78,11 @@ class _Protocol(asyncio.Protocol):
         if len(rest) < length:
             return
         self._buffer = rest[length:]
-        answer = self._answer(head, rest[:length])
+        answer = first_lines(), self._answer(head, rest[:length])
         if self._delay:
-            asyncio.get_running_loop().call_later(self._delay, self._transport.write, answer)
+            asyncio.get_running_loop().call_later(self._delay, self._transport.writelines, answer)
         else:
-            self._transport.write(answer)
+            self._transport.writelines(answer)
 
 
 class Pages:
