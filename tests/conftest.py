@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 import postgres
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 from profiles import PROFILE
 
 from voxsms.cli import main
@@ -42,12 +42,12 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Leave `unmeasured` tests out of the coverage, in which they would take twice as long.
+    """Leave `unmeasured` tests and hypothesis's out of the coverage: they would take twice as long.
 
     Other tests cover their lines, and depend neither on chance nor on a signal's moment.
     """
     measuring = sys.gettrace()
-    if measuring is None or item.get_closest_marker("unmeasured") is None:
+    if measuring is None or not _is_unmeasured(item):
         return (yield)
     for_programs = os.environ.pop("COVERAGE_PROCESS_START")
     sys.settrace(None)  # in this thread alone: a sandbox's is shared with other tests
@@ -56,6 +56,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         sys.settrace(measuring)
         os.environ["COVERAGE_PROCESS_START"] = for_programs
+
+
+def _is_unmeasured(item: pytest.Item) -> bool:
+    by_chance = is_hypothesis_test(getattr(item, "obj", None))
+    return by_chance or item.get_closest_marker("unmeasured") is not None
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -189,6 +189,7 @@ def test_figures_that_do_not_agree(spoil: Callable[[Figures], None], told: str) 
     assert any(told in found for found in figures.disagreements())
 
 
+@pytest.mark.once
 def test_ctrl_c_leaves_nothing(marked: Marked) -> None:
     """An interrupted demo ends with 130, without a traceback and without a process."""
     with _started(STUCK, marked) as process:
@@ -198,6 +199,7 @@ def test_ctrl_c_leaves_nothing(marked: Marked) -> None:
     assert marked.processes() == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_demo_that_is_killed_leaves_nothing(marked: Marked, end: signal.Signals) -> None:
     """Even where it is killed on the spot, its sandbox ends by itself."""

@@ -121,6 +121,7 @@ class Runs:
         return child.exitcode == 0, time.monotonic() - began
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     full: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -151,6 +152,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     assert kills == KILLS
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["all.jsonl", "days/"])
 def test_killed_when_the_result_has_just_got_its_name(
@@ -312,6 +314,7 @@ async def cancelled(service: Stop, path: Path | str) -> None:
         pytest.fail("it was not cancelled")
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancelled_at_any_request_it_leaves_only_its_checkpoint(
@@ -354,6 +357,7 @@ def test_every_step_on_the_disk_goes_through_one_module() -> None:
     assert known == {*STEPS, "open_again"}
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("name", "has_old"),

@@ -248,6 +248,8 @@ async def test_an_amount_needs_more_decimals_than_the_days_before(tmp_path: Path
     assert {name for name in now if now[name] != again[name]} == {max(now)}
 
 
+@pytest.mark.once
+@pytest.mark.unmeasured
 @pytest.mark.slow
 async def test_stopped_at_each_step_on_the_disk_each_day_is_old_or_new(tmp_path: Path) -> None:
     """Between any two steps, the last ones too; the run after it ends with the same bytes."""

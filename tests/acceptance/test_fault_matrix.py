@@ -111,6 +111,7 @@ def test_what_a_send_reports_is_what_the_ledger_says(matrix: Matrix) -> None:
     assert named([cell for cell in sends(matrix) if not is_true(cell)]) == []
 
 
+@pytest.mark.once
 @pytest.mark.filterwarnings("ignore:Async generator 'httpx._content:ResourceWarning")
 def test_it_is_the_same_on_trio(matrix: Matrix) -> None:
     """Calls that httpx, httpx2 or a user's own transport carry end as they do on asyncio.
@@ -193,6 +194,7 @@ def test_no_log_record_shows_a_secret_a_text_or_a_number(matrix: Matrix, log: Ev
     assert Canary(matrix.secrets).heard(log.texts) == []
 
 
+@pytest.mark.once
 def test_nothing_is_shown_in_asyncios_debug_mode_either() -> None:
     """Which tells of slow steps and of what was not closed; nothing was not closed.
 

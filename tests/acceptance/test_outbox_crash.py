@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from outbox_crash import Mailing, send
 
-pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
+pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.unmeasured]
 
 
 async def test_a_mailing_that_is_killed_again_and_again(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_the_states_of_an_outbox_are_drawn_as_the_code_has_them(render: ModuleTy
     assert drawing.count("marker-end") == len(steps)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 @pytest.mark.once
 def test_what_is_rendered_names_every_row(render: ModuleType) -> None:

@@ -87,6 +87,16 @@ def test_a_stray_stays_in_the_first_window_that_has_it() -> None:
     assert repeats(([], [1, 1]), ([2], [])) == Repeats()
 
 
+def test_rows_of_a_long_history_are_compared_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the same result as all at once."""
+    monkeypatch.setattr(_repeats, "_AT_A_TIME", 2)
+    found = repeats(([5, 2], [7, 7]), ([2], [7, 7, 7]), ([], [7, 4]), ([4], []))
+    dropped = {0: frozenset({0, 1}), 2: frozenset({0, 1})}
+    assert found == Repeats(frozenset({0, 1}), 5, dropped)
+
+
 def test_windows_that_share_a_row_are_told() -> None:
     """They are read again: its time was changed, and one of them is out of date."""
     assert repeats(([1, 2], []), ([3, 2], []), ([], [4])) == Repeats(frozenset({0, 1}), 1)

@@ -287,6 +287,13 @@ def test_rendered_messages_know_their_fields() -> None:
     assert one.pushed_by_field == {"name": Tally(2, 2, Decimal("0.0489"))}
 
 
+def test_a_field_that_is_not_to_blame_is_not_named() -> None:
+    """It might be, as one of the characters takes two places; counted without it, it is not."""
+    template = Template("\u20ac" + "x" * 173 + "{name}")
+    found = estimate_many([({"name": "y" * 25}, USA)], RATES, template=template)
+    assert (found.fragments, found.pushed_by_field) == (2, {})
+
+
 _VALUES = st.text(st.sampled_from("ab1`\u20ac{\r\n\u2019\u0416\u0142\U0001f600\u0301"), max_size=90)
 
 

@@ -499,6 +499,22 @@ def test_changes_of_two_steps_are_told_as_one() -> None:
     then = (Change(2, "dx", "", "q"), Change(5, "z", "y", "r"))
     assert chain_changes("axtz", first, then) == ((0, "ax", "bc", "p; q"), (3, "z", "y", "r"))
     assert chain_changes("ab", (Change(0, "a", "x", "p"),), (Change(0, "x", "a", "q"),)) == ()
+    assert chain_changes("ab", (), ()) == ()
+
+
+def test_a_message_tells_its_changes_from_the_first_text_on() -> None:
+    """Simplified, then cut: both are changes of what was written."""
+    message = Message("\u2019" * 90 + "x" * 80).simplified().fitted(max_fragments=1)
+    assert message.original.startswith("\u2019")
+    assert message.changes[0][:3] == (0, "\u2019", "'")
+    assert message.changes[-1][:3] == (157, "x" * 13, "...")
+
+
+def test_many_marks_on_one_letter_are_composed() -> None:
+    """More than any real text has, in whatever order they stand (UAX 15)."""
+    text = "\u0436e" + "\u0301\u0323" * 16
+    simplified = Message(text).simplified(always=True)
+    assert simplified.text == "\u0436\u1eb9" + "\u0323" * 15 + "\u0301" * 16
 
 
 def test_what_is_removed_leaves_no_mark_to_the_letter_before_it() -> None:

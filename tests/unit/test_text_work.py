@@ -84,6 +84,8 @@ def named(size: int) -> Template:
     return Template(" ".join(f"{{field{index}}}" for index in range(size)))
 
 
+@pytest.mark.once
+@pytest.mark.unmeasured
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "work",

@@ -432,6 +432,22 @@ async def test_rows_without_any_time_are_all_there(path: Path) -> None:
     assert ids(lines(path)) == list(range(1, 70))
 
 
+class Textual(FakeHistory):
+    """Writes its counts as text, as PHP may."""
+
+    def answer(self, form: dict[str, str]) -> Answer:
+        """Give a page."""
+        body = orjson.loads(super().answer(form).body)
+        return answer(body | {"total_count": str(body["total_count"])})
+
+
+async def test_a_row_without_a_time_in_an_answer_of_odd_types(path: Path) -> None:
+    """Such an answer is read value by value, and loses no row either."""
+    messages = [Message.sms(1, START), Message.sms(2, START, processed_date=None)]
+    assert (await exported(Textual(messages), path)).rows == 2
+    assert ids(lines(path)) == [1, 2]
+
+
 class Far(FakeHistory):
     """Takes a tenth of a second for an answer."""
 
