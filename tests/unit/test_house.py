@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -131,25 +132,32 @@ def found_in(node: ast.AST, *, for_types: bool = False) -> Iterator[tuple[str, b
         yield from found_in(child, for_types=for_types)
 
 
-IMPORTS = [
-    Import(module, name, for_types)
-    for module, path in MODULES.items()
-    for name, for_types in found_in(ast.parse(path.read_text()))
-]
-AT_RUN_TIME = [found for found in IMPORTS if not found.for_types]
+@cache
+def imports() -> list[Import]:
+    """Give all imports of the package."""
+    return [
+        Import(module, name, for_types)
+        for module, path in MODULES.items()
+        for name, for_types in found_in(ast.parse(path.read_text()))
+    ]
+
+
+def at_run_time() -> list[Import]:
+    """Give the imports that not only type checkers see."""
+    return [found for found in imports() if not found.for_types]
 
 
 def test_every_room_has_a_floor() -> None:
     """A new part of the package is given its place here."""
     assert {module.split(".")[0] for module in MODULES} <= FLOORS.keys()
-    assert len(AT_RUN_TIME) > 300
+    assert len(at_run_time()) > 300
 
 
 def test_imports_go_down() -> None:
     """No room uses one above it; what only type checkers see is not counted."""
     upward = [
         f"{found.module} imports {found.name}"
-        for found in AT_RUN_TIME
+        for found in at_run_time()
         if found.inside is not None and FLOORS[found.inside.split(".")[0]] > FLOORS[found.room]
     ]
     assert upward == []
@@ -160,7 +168,7 @@ def test_some_rooms_never_see_each_other(room: str, stranger: str) -> None:
     """Not even for types."""
     seen = [
         f"{found.module} imports {found.name}"
-        for found in IMPORTS
+        for found in imports()
         if found.room == room and found.inside is not None and found.inside.startswith(stranger)
     ]
     assert seen == []
@@ -169,7 +177,7 @@ def test_some_rooms_never_see_each_other(room: str, stranger: str) -> None:
 def test_there_are_no_circles() -> None:
     """Of no two modules does each need the other, at whatever time."""
     graph: dict[str, set[str]] = {module: set() for module in MODULES}
-    for found in AT_RUN_TIME:
+    for found in at_run_time():
         if found.inside is not None and found.inside != found.module:
             graph[found.module].add(found.inside)
     try:
@@ -181,7 +189,7 @@ def test_there_are_no_circles() -> None:
 
 def test_nothing_inside_is_taken_from_the_public_surface() -> None:
     """Code of the package imports from where a thing stands, never from `voxsms` itself."""
-    taken = [f.module for f in IMPORTS if f.inside == "" and f.module != ""]
+    taken = [f.module for f in imports() if f.inside == "" and f.module != ""]
     assert taken == []
 
 
@@ -195,7 +203,7 @@ def test_each_library_stays_in_its_room() -> None:
     """So that each could be replaced by changing one place."""
     astray = [
         f"{found.module} imports {found.name}"
-        for found in IMPORTS
+        for found in imports()
         if (library := library_of(found))
         and not any(
             room == "*" or f"{found.module}.".startswith(f"{room}.")
@@ -209,7 +217,7 @@ def test_what_is_pure_stays_pure() -> None:
     """No clock, socket, randomness or await in text, api, pricing and the errors."""
     impure = [
         f"{found.module} imports {found.name}"
-        for found in AT_RUN_TIME
+        for found in at_run_time()
         if found.room in PURE and found.name.split(".")[0] in IMPURE
     ]
     # A budget is shared by threads: a lock reads no clock and asks nobody.

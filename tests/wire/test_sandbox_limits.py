@@ -111,6 +111,7 @@ def test_a_body_at_the_limit(voxsms_sandbox: Sandbox, http: httpx.Client) -> Non
     assert answer.status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", b"5\r\nhello\r\n"])
 def test_a_long_body_is_refused_before_it_is_there(voxsms_sandbox: Sandbox, sent: bytes) -> None:
     """By its announced length, or in the middle of its chunks; then the connection ends."""

@@ -179,6 +179,7 @@ def test_credentials_as_a_file(voxsms_sandbox: Sandbox, tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_many_threads_at_once(voxsms_sandbox: Sandbox) -> None:
     """Sends from many threads, and a look at the ledger from another, agree with the account."""
 

@@ -164,6 +164,7 @@ def test_a_length_beyond_the_limit(voxsms_sandbox: Sandbox) -> None:
         assert connection.recv(12) == b"HTTP/1.1 413"
 
 
+@pytest.mark.slow
 def test_a_body_that_never_ends(voxsms_sandbox: Sandbox, post: Post) -> None:
     """It is answered at the limit, read on for a moment, and cut; meanwhile others are answered."""
     with connect(voxsms_sandbox) as connection:

@@ -169,6 +169,7 @@ def test_where_aiohttp_is_missing_its_extra_is_named(monkeypatch: pytest.MonkeyP
         import_module(_aiohttp.__name__)
 
 
+@pytest.mark.slow
 def test_under_trio_it_says_that_it_needs_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
     """A send ends in one of our errors, not in a riddle; nothing was sent. As a first call too."""
     monkeypatch.setattr(_aiohttp._Connector, "asked", False)
