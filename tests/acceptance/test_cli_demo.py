@@ -200,6 +200,7 @@ def test_ctrl_c_leaves_nothing(marked: Marked) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.measured_programs
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_demo_that_is_killed_leaves_nothing(marked: Marked, end: signal.Signals) -> None:
     """Even where it is killed on the spot, its sandbox ends by itself."""

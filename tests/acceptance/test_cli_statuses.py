@@ -115,6 +115,7 @@ def test_in_doubt_and_nothing_can_be_printed(
     assert account.ledger.count == 1
 
 
+@pytest.mark.measured_programs
 def test_a_full_disk_under_standard_output() -> None:
     """A command that sends nothing has failed, in one line."""
     assert _shell(("methods",), ">/dev/full") == (1, "", FULL)
@@ -139,6 +140,7 @@ def test_a_signal_during_a_send(
     assert f"voxsms history {'a2p' if words is A2P else 'sms'}\n" in err
 
 
+@pytest.mark.measured_programs
 @SILENT
 def test_a_signal_where_ctrl_c_is_ignored(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch
@@ -199,6 +201,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.measured_programs
 @ENABLED
 @pytest.mark.parametrize(
     ("words", "status", "told"), [(SEND, 0, ""), (("methods",), 130, "voxsms: interrupted\n")]

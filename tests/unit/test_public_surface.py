@@ -161,6 +161,7 @@ def test_type_checkers_know_the_same_names() -> None:
     assert sorted([*homes, *rooms]) == dir(voxsms)
 
 
+@pytest.mark.measured_programs
 def test_what_needs_an_extra_says_so_when_it_is_used() -> None:
     """`from voxsms import *` and `help(voxsms)` work without it."""
     hide = "import sys; sys.modules['aiohttp'] = None; from voxsms import *; import voxsms, inspect"
