@@ -28,6 +28,16 @@ from voxsms.sandbox import Sandbox
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def no_minute_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no task come round while a test runs: when it runs is chance."""
+
+    async def wait(_: PeriodicDeferrer) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(PeriodicDeferrer, "worker", wait)
+
+
 def ask(place: str, statement: str) -> list[dict[str, Any]]:
     """Run a statement on the database."""
     with psycopg.connect(place, autocommit=True, row_factory=dict_row) as connection:
