@@ -110,6 +110,36 @@ async def test_a_budget_of_the_run_stops_it(tmp_path: Path) -> None:
         assert "budget" in summary.stopped
 
 
+class Standing(FakeClock):
+    """Time that never passes: who sleeps is not woken by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.someone_sleeps = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep until it is cancelled."""
+        self.slept.append(seconds)
+        self.someone_sleeps.set()
+        await anyio.sleep_forever()
+
+
+async def test_a_run_ends_with_its_last_chunk(tmp_path: Path) -> None:
+    """Tasks that found nothing to do meanwhile hold it up no longer."""
+    clock = Standing()
+    async with scripted(tmp_path, clock=clock) as (outbox, client, service, _):
+
+        async def answer_late(_: Request, __: Evidence) -> Answer:
+            await clock.someone_sleeps.wait()
+            return accepted(service.forms[-1])
+
+        service.turns = [answer_late]
+        await outbox.add(rows(2), source=SOURCE)
+        with anyio.fail_after(20):
+            summary = await outbox.run(client, concurrency=3)
+        assert (summary.sent, summary.stopped) == (2, None)
+
+
 async def test_a_rate_is_kept_by_all_who_share_it(tmp_path: Path) -> None:
     """Ten messages a second, by two outboxes on one file: no more, and not much less."""
     async with scripted(tmp_path) as (outbox, client, service, clock):
