@@ -42,7 +42,7 @@ END = datetime(2026, 11, 1, tzinfo=UTC)
 START = END - timedelta(days=730)
 VENDOR_ROWS = 20_000
 OF_FLOOR = {"async for, typed rows": 0.45, "export to jsonl": 0.6, "export to parquet": 0.4}
-OF_VENDOR = 15.0
+OF_VENDOR = 14.0
 AT_100_MS = 6.0
 MOST_MB = 200.0
 MOST_GROWTH = 1.15
