@@ -53,6 +53,26 @@ def test_help_names_every_command(voxsms: Run) -> None:
             ["a2p", "See", "you", "soon", "--from", "A", "--to", "447443332211"],
             "too many words: you soon; put a text of several words in quotes.\n",
         ),
+        (
+            ["mail", "people.csv", "--template", "Hi", "{name}", "soon", "--from", "A"],
+            "; put a text of several words in quotes.\n",
+        ),
+        (
+            [
+                "outbox",
+                "add",
+                "a.db",
+                "--csv",
+                "b.csv",
+                "--from",
+                "A",
+                "--template",
+                "Hi",
+                "{name}",
+                "soon",
+            ],
+            "; put a text of several words in quotes.\n",
+        ),
     ],
 )
 def test_a_wrong_call_ends_with_2(voxsms: Run, tokens: list[str], words: str) -> None:
