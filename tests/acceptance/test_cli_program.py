@@ -58,21 +58,10 @@ def test_help_names_every_command(voxsms: Run) -> None:
             "; put a text of several words in quotes.\n",
         ),
         (
-            [
-                "outbox",
-                "add",
-                "a.db",
-                "--csv",
-                "b.csv",
-                "--from",
-                "A",
-                "--template",
-                "Hi",
-                "{name}",
-                "soon",
-            ],
+            ["outbox", "add", "a", "--csv", "b", "--from", "A", "--template", "Hi", "dear", "Ann"],
             "; put a text of several words in quotes.\n",
         ),
+        (["outbox", "status", "a.db", "b.db"], "voxsms: too many words: b.db.\n"),
     ],
 )
 def test_a_wrong_call_ends_with_2(voxsms: Run, tokens: list[str], words: str) -> None:

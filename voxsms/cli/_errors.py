@@ -143,7 +143,7 @@ def _words_of_call(error: CycloptsError) -> str:
     """Say in few words what was left out, or is too much."""
     if isinstance(error, UnusedCliTokensError):
         words = error.unused_tokens or []
-        with_text = {"count", "estimate", "send", "a2p", "mail", "outbox"}
+        with_text = {"count", "estimate", "send", "a2p", "mail", "add"}
         has_text = with_text & {*(error.command_chain or ())}
         quotes = "; put a text of several words in quotes" if has_text else ""
         return f"too many words: {' '.join(words)}{quotes}."
