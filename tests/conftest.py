@@ -46,18 +46,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     Others would take twice as long; and each program that a test starts half as long again.
     """
-    measuring = sys.gettrace()
-    for_programs = os.environ.get("COVERAGE_PROCESS_START")
-    if for_programs and item.get_closest_marker("measured_programs") is None:
-        del os.environ["COVERAGE_PROCESS_START"]
-    if _is_unmeasured(item):
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("measured_programs") is None:
+            patch.delenv("COVERAGE_PROCESS_START", raising=False)
+        measuring = sys.gettrace()
+        if measuring is None or not _is_unmeasured(item):
+            return (yield)
         sys.settrace(None)  # in this thread alone: a sandbox's is shared with other tests
-    try:
-        return (yield)
-    finally:
-        sys.settrace(measuring)
-        if for_programs:
-            os.environ["COVERAGE_PROCESS_START"] = for_programs
+        try:
+            return (yield)
+        finally:
+            sys.settrace(measuring)
 
 
 def _is_unmeasured(item: pytest.Item) -> bool:
