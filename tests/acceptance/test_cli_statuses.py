@@ -14,6 +14,7 @@ import anyio
 import pytest
 from conftest import Run
 
+from voxsms.api import spec
 from voxsms.api.models import A2PSendSmsResult, SmsTransaction
 from voxsms.cli import _io, app, main
 from voxsms.cli._errors import Exit, Sends
@@ -288,7 +289,9 @@ def test_a_second_ctrl_c_during_a_send(
     monkeypatch.setattr(Client, "send_sms_message", send_sms_message)
     ran = voxsms(*SEND)
     assert (ran.status, ran.out) == (3, "")
-    assert ran.err == f"voxsms: interrupted\nThe message {MAY_BE_SENT}.\n"
+    assert ran.err == (
+        f"voxsms: interrupted\nThe message {MAY_BE_SENT}.\nThe history tells: voxsms history sms\n"
+    )
     assert account.ledger.count == 0
 
 
@@ -410,7 +413,8 @@ def test_an_answer_that_does_not_tell_of_every_number(
     assert ran.status == 3
     assert TO in ran.out
     assert ran.err == (
-        f"voxsms: the answer says nothing of 1 of 2 numbers. The message {MAY_BE_SENT}.\n"
+        "voxsms: the answer says nothing of 1 of 2 numbers\n"
+        f"The message {MAY_BE_SENT}.\n"
         "The history tells: voxsms history a2p\n"
     )
     assert account.ledger.count == 0
@@ -454,7 +458,7 @@ async def test_a_send_of_which_nothing_is_known_is_in_doubt() -> None:
 
     sends = Sends()
     with pytest.raises(asyncio.CancelledError):
-        await sends.watch(stopped())
+        await sends.watch(spec.SEND_SMS_MESSAGE, stopped())
     assert sends.status == 3
 
 

@@ -32,6 +32,7 @@ from voxsms.errors import (
 )
 
 if TYPE_CHECKING:
+    from voxsms.api.spec import AnyMethod
     from voxsms.calls.hooks import CallEvent
 
 R = TypeVar("R")
@@ -56,25 +57,28 @@ class Failed(Exception):
     """A command that could not be carried out."""
 
 
-_MAY_BE_SENT: Final = (
-    "The message may have been sent and charged: look at the history before sending it again."
-)
-
-
 class InDoubt(Exception):
     """An answer that does not tell of every number what became of its message."""
-
-    def __str__(self) -> str:
-        """Say what is in doubt."""
-        return f"{super().__str__()}. {_MAY_BE_SENT}"
 
 
 class Unsettled(Exception):
     """A mailing of which some messages may or may not have been sent."""
 
 
-_MEANWHILE: Final[Mapping[Exit | None, str]] = {
-    Exit.UNKNOWN: _MAY_BE_SENT,
+def _where_to_look(doubtful: "OutcomeUnknown | Sends") -> str:
+    history = "a2p" if doubtful.method.startswith("A2P") else "sms"
+    return f"The history tells: voxsms history {history}"
+
+
+def _may_be_sent(sends: "Sends") -> str:
+    return (
+        "The message may have been sent and charged: look at the history before sending it again."
+        f"\n{_where_to_look(sends)}"
+    )
+
+
+_MEANWHILE: Final[Mapping[Exit | None, "Saying"]] = {
+    Exit.UNKNOWN: _may_be_sent,
     Exit.FAILED: "The service had answered before that: it refused some of the numbers.",
     Exit.DONE: "The message had been sent before that.",
 }
@@ -87,15 +91,18 @@ class Sends:
 
     status: Exit | None = None
     """The exit status that a send decided; None if no message can have left."""
+    method: str = ""
+    """The method that was called."""
     doubt: OutcomeUnknown | None = None
     """That of a send that was stopped."""
     calls: "list[CallEvent]" = attrs.field(factory=list)
     """How calls ended; the client's `on_outcome` adds to it."""
 
-    async def watch(self, send: Awaitable[R]) -> R:
-        """Await a send, and remember what became of it."""
+    async def watch(self, method: "AnyMethod", send: Awaitable[R]) -> R:
+        """Await a send by a method, and remember what became of it."""
         from asyncio import CancelledError  # noqa: PLC0415 - 40 ms; who awaits has it already
 
+        self.method = method.cmd
         self.status = Exit.UNKNOWN  # until more is known: a second Ctrl-C may end it anywhere
         try:
             result = await send
@@ -119,11 +126,6 @@ def _refused_by_system(error: OSError) -> str:
     # Of a renaming the second name is the one that was asked for.
     place = error.filename2 or error.filename
     return ": ".join(str(part) for part in (place, error.strerror or error) if part)
-
-
-def _where_to_look(doubt: OutcomeUnknown) -> str:
-    history = "a2p" if doubt.method.startswith("A2P") else "sms"
-    return f"The history tells: voxsms history {history}"
 
 
 def _what_to_do(error: ApiError) -> str:
@@ -173,12 +175,12 @@ def _notes(error: BaseException) -> list[str]:
 
 
 Saying = str | Callable[..., str]
-"""Words, or what makes them of an error."""
+"""Words, or what makes them of their subject."""
 
 
-def words_of(saying: Saying, error: BaseException) -> str:
-    """Return the words on an error."""
-    return saying if isinstance(saying, str) else saying(error)
+def words_of(saying: Saying, subject: object) -> str:
+    """Return the words on an error, or on what was sent."""
+    return saying if isinstance(saying, str) else saying(subject)
 
 
 @attrs.frozen
@@ -195,7 +197,7 @@ class Ending:
 
 _ENDINGS = (
     Ending(OutcomeUnknown, Exit.UNKNOWN, _where_to_look),
-    Ending(InDoubt, Exit.UNKNOWN, "The history tells: voxsms history a2p"),
+    Ending(InDoubt, Exit.UNKNOWN),
     Ending(Unsettled, Exit.UNKNOWN),
     Ending(InvalidRequest, Exit.USAGE),
     Ending(
@@ -216,14 +218,15 @@ _ENDINGS = (
     Ending(OSError, Exit.FAILED, words=_refused_by_system),
 )
 """The most specific first."""
-_ABOUT_THE_SEND: Final = (OutcomeUnknown, InDoubt, PartlyFailed)
+_ABOUT_THE_SEND: Final = (OutcomeUnknown, PartlyFailed)
 
 
 def advice_on(error: BaseException, sends: Sends) -> str:
     """Say what to do about an error, what was noted on it, and what it leaves of a send."""
     ending = ending_of(error)
     hint = words_of(ending.hint, error) if ending else ""
-    meanwhile = "" if isinstance(error, _ABOUT_THE_SEND) else _MEANWHILE.get(sends.status, "")
+    told = isinstance(error, _ABOUT_THE_SEND)
+    meanwhile = "" if told else words_of(_MEANWHILE.get(sends.status, ""), sends)
     return "\n".join(filter(None, [hint, *_notes(error), meanwhile]))
 
 

@@ -39,7 +39,7 @@ async def send(
         to = check(client, method, given, numbers)
         if not await may_send(client, method, text, to, spending, json=json):
             return
-        sent = await sends.watch(client.send_sms_message(**given))
+        sent = await sends.watch(method, client.send_sms_message(**given))
         if json:
             io.print_json(sent)
             return
@@ -72,7 +72,7 @@ async def a2p(
         to = check(client, method, given, numbers)
         if not await may_send(client, method, text, to, spending, asks=not yes, json=json):
             return
-        sent = await sends.watch(client.a2p_send_sms(**given))
+        sent = await sends.watch(method, client.a2p_send_sms(**given))
         missing = len(set(to) - bare_numbers((*sent.result, *sent.failed)))
         if missing:
             sends.status = Exit.UNKNOWN
