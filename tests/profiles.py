@@ -11,7 +11,7 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "fast")
 
 # Nothing is timed: the machine may be busy with something else.
 settings.register_profile("fast", deadline=None, max_examples=25)
-settings.register_profile("thorough", deadline=None, max_examples=100)
+settings.register_profile("thorough", deadline=None, max_examples=50)
 
 
 def examples(thorough: int) -> int:

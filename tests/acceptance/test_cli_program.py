@@ -292,6 +292,7 @@ def test_nobody_reads_json(monkeypatch: pytest.MonkeyPatch) -> None:
         assert main(["methods", "--json"]) == Exit.NOBODY_READS
 
 
+@pytest.mark.slow
 def test_history_into_head(account: Sandbox) -> None:
     """`voxsms history a2p | head` shows the first lines, and no complaint."""
     account.fill_history("a2p", 3000)

@@ -363,6 +363,7 @@ async def test_a_day_was_too_long_for_a_sheet(
     assert (await export(history(), f"{tmp_path}/days/", format="xlsx")).resumed
 
 
+@pytest.mark.slow
 async def test_a_machine_was_switched_off_while_a_workbook_was_written(tmp_path: Path) -> None:
     """Or its disk was full: the same command makes it, and no text is left beside it."""
     await export(history(), tmp_path / "whole.xlsx")

@@ -78,6 +78,7 @@ def test_gsm0338_has_the_same_alphabet() -> None:
     assert basic == set(gsm7.BASIC)
 
 
+@pytest.mark.slow
 @pytest.mark.unmeasured
 def test_every_character_of_unicode_is_told_apart() -> None:
     """A character counts one or two septets if it is in the tables, and none is if it is not."""

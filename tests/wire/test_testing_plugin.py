@@ -40,6 +40,7 @@ def test_with_settings(voxsms_sandbox):
 """
 
 
+@pytest.mark.slow
 def test_the_fixture_is_there_without_an_import(pytester: pytest.Pytester) -> None:
     """A running sandbox by the fixture's name; marks change what it starts with."""
     pytester.makepyfile(USE)
@@ -90,6 +91,7 @@ def test_name(voxsms_sandbox): ...
 """
 
 
+@pytest.mark.slow
 def test_a_mark_that_is_misspelt_is_told(pytester: pytest.Pytester) -> None:
     """With what is known instead, and no frames of ours."""
     pytester.makepyfile(WRONG)
@@ -140,6 +142,7 @@ def test_two(voxsms_sandbox, voxsms_sandbox_module, voxsms_sandbox_session):
 """
 
 
+@pytest.mark.slow
 def test_an_account_for_each_test_or_for_longer(pytester: pytest.Pytester) -> None:
     """On one server a test's account is new; those of the module and the session go on."""
     pytester.makepyfile(SHARED)
@@ -223,6 +226,7 @@ def test_of_a_client_alone(voxsms_sandbox):
 """
 
 
+@pytest.mark.slow
 def test_a_client_that_was_forgotten_in_an_app_is_told(pytester: pytest.Pytester) -> None:
     """Its test gets no more than a 500, and still it is told what was called, once."""
     pytester.makepyfile(SERVED)
@@ -347,6 +351,7 @@ def test_own_server(voxsms_sandbox): ...
 """
 
 
+@pytest.mark.slow
 def test_what_concerns_the_server_gets_one_of_its_own(pytester: pytest.Pytester) -> None:
     """A mark may say that, too."""
     pytester.makepyfile(OF_ONES_OWN)
@@ -362,6 +367,7 @@ sys.modules["uvicorn"] = None
 """
 
 
+@pytest.mark.slow
 def test_without_the_extra(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a test that asks for the fixture fails, and is told what to install.
 
