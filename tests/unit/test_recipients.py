@@ -387,6 +387,14 @@ def test_a_workbook_of_several_sheets() -> None:
     assert refusal(workbook([" "], [None])).startswith("source: is empty")
 
 
+def test_an_option_of_the_other_kind_of_file() -> None:
+    """A sheet of CSV, an encoding of a workbook: somebody means another file than this one."""
+    octets = workbook(["phone"], [ANN])
+    assert refusal(f"phone\n{ANN}\n", sheet="März") == "sheet: is 'März'; CSV has none"
+    assert refusal(octets, encoding="cp1251") == "encoding: is 'cp1251'; a workbook has none"
+    assert refusal(octets, delimiter=";") == "delimiter: is ';'; a workbook has none"
+
+
 def test_a_workbook_that_cannot_be_read() -> None:
     """A file that is broken, of an old Excel or of another program: what to do is said."""
     octets = workbook(["phone"], *[[ANN] for _ in range(9)])

@@ -238,8 +238,10 @@ class _Source:
             what = "is a workbook of an old Excel (.xls), or one behind a password"
             raise make_error("source", f"{what}: save it as .xlsx without one, or as CSV")
         if self._head.startswith(SIGNATURE):
+            _refuse_options("a workbook has none", encoding=encoding, delimiter=delimiter)
             self._open_workbook(file, sheet)
         else:
+            _refuse_options("CSV has none", sheet=sheet)
             self._open_text(file, encoding, delimiter)
 
     def keep_open(self) -> None:
@@ -286,6 +288,12 @@ class _Source:
             here = "\n".join(cells).encode(errors="surrogateescape")
             self._guess = guess_encoding(b"\n".join((self._head, here)))
         return f"is not UTF-8; {self.spell('encoding', self._guess)} reads it"
+
+
+def _refuse_options(problem: str, **options: str | None) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise make_error(name, f"is {value!r}; {problem}")
 
 
 def _check_encoding(asked: str, found: str) -> str:
@@ -335,6 +343,8 @@ def read(
 
     The first row, or the first after `skip_rows`, names the columns. Names are the same if they
     differ only in surrounding blanks, in case, or in how accents are composed.
+
+    `encoding` and `delimiter` are refused for a workbook, `sheet` for CSV.
 
     Args:
         source: A path, or a file that is open for reading bytes, which stays open.
