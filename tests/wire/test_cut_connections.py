@@ -186,9 +186,15 @@ There = Callable[[], Awaitable[object]]
 """Comes back when the call is where it is to hang."""
 
 
-async def by_deadline(client: Client, _: There) -> object:
+@attrs.frozen
+class ByDeadline:
     """Send, and let the deadline come."""
-    return await sent(client.with_options(deadline=0.2))
+
+    seconds: float = 0.2
+
+    async def __call__(self, client: Client, _: There) -> object:
+        """Return the error."""
+        return await sent(client.with_options(deadline=self.seconds))
 
 
 async def by_scope(client: Client, there: There) -> None:
@@ -213,8 +219,13 @@ async def by_task(client: Client, there: There) -> None:
 End = Callable[[Client, There], Awaitable[object]]
 
 
-async def _hang(place: Place, make: Make, end: End, sandbox: Sandbox) -> tuple[object, CallEvent]:
-    """Let a send hang at a place and end it; afterwards the client must work."""
+async def _hang(
+    place: Place, make: Make, end: End, sandbox: Sandbox
+) -> tuple[object, CallEvent, bool]:
+    """Let a send hang at a place and end it; afterwards the client must work.
+
+    Returns what came of it, what was told, and whether it came to the place at all.
+    """
     told: list[CallEvent] = []
     with socket.create_server(("127.0.0.1", 0)) as mute:  # the kernel accepts, nobody reads
         nobody = f"127.0.0.1:{mute.getsockname()[1]}"
@@ -244,31 +255,39 @@ async def _hang(place: Place, make: Make, end: End, sandbox: Sandbox) -> tuple[o
                 assert (
                     await client.send_sms_message(**SMS | {"destination": "447400000001"})
                 ).result
-    return ended, next(event for event in told if event.method == "SendSmsMessage")
+            hung = not place.fault or len(sandbox.faults.happened) > met
+    return ended, next(event for event in told if event.method == "SendSmsMessage"), hung
 
 
-ON_ASYNCIO = [("asyncio", kind, end) for kind in KINDS for end in (by_deadline, by_scope, by_task)]
-ON_TRIO = [("trio", kind, end) for kind in ("httpx", "httpx2") for end in (by_deadline, by_scope)]
+ON_ASYNCIO = [("asyncio", kind, end) for kind in KINDS for end in (ByDeadline(), by_scope, by_task)]
+ON_TRIO = [("trio", kind, end) for kind in ("httpx", "httpx2") for end in (ByDeadline(), by_scope)]
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.words)
-@pytest.mark.parametrize(("backend", "kind", "end"), ON_ASYNCIO + ON_TRIO)
+@pytest.mark.parametrize(
+    ("backend", "kind", "end"),
+    ON_ASYNCIO + ON_TRIO,
+    ids=lambda each: "by_deadline" if isinstance(each, ByDeadline) else None,
+)
 def test_a_send_that_hangs_and_is_ended(
     sandbox: Sandbox, place: Place, backend: str, kind: str, end: End
 ) -> None:
     """Wherever it is and whoever ends it: told what is known, soon, and the client lives on."""
 
-    async def scenario() -> tuple[object, CallEvent]:
-        with anyio.fail_after(5):
+    async def scenario(end: End) -> tuple[object, CallEvent, bool]:
+        with anyio.fail_after(30):
             return await _hang(place, KINDS[kind], end, sandbox)
 
     before = len(sandbox.ledger.to(NUMBER))
-    ended, told = anyio.run(scenario, backend=backend)
+    ended, told, hung = anyio.run(scenario, end, backend=backend)
+    if not hung:  # the machine is too busy to send in a fifth of a second
+        before = len(sandbox.ledger.to(NUMBER))
+        ended, told, _ = anyio.run(scenario, ByDeadline(5), backend=backend)
     assert len(sandbox.ledger.to(NUMBER)) - before == place.delivered
     assert told.outcome is (Outcome.UNKNOWN if place.left else Outcome.NOT_SENT)
-    assert told.cancelled is (end is not by_deadline)
+    assert told.cancelled is not isinstance(end, ByDeadline)
     assert (told.doubt is not None and told.doubt.numbers == (NUMBER,)) is place.left
-    if end is by_deadline:
+    if isinstance(end, ByDeadline):
         assert type(ended) is (OutcomeUnknown if place.left else NotSent)
 
 
