@@ -367,9 +367,12 @@ async def test_a_sends_cancelled_in_a_users_client_are_in_doubt() -> None:
         await asyncio.sleep(3600)
 
     async with loopback(half) as server, httpx.AsyncClient() as own:
-        client = Client(KEY, server.url, transport=own, deadline=0.1)
-        with pytest.raises(OutcomeUnknown, match="deadline") as caught:
-            await client.send_sms_message(**SMS)
+        client = Client(KEY, server.url, transport=own)
+        for deadline in (0.1, 5):  # the second where the machine is too busy for the first
+            with pytest.raises(OutcomeUnknown, match="deadline") as caught:
+                await client.with_options(deadline=deadline).send_sms_message(**SMS)
+            if caught.value.phase == "while reading the answer":
+                break
         assert caught.value.phase == "while reading the answer"
 
 
