@@ -1,8 +1,10 @@
 """Lists of people as offices make them: what each kind of file says, row by row."""
 
+import gzip
 import io
 import re
 import sys
+import zipfile
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,16 @@ def test_a_list_that_excel_saved_in_europe() -> None:
         BadRow(6, "phone: is empty"),
         Recipient(8, ANN, {"phone": ANN, "name": "Ann again", "Order no": "22"}),
     ]
+
+
+def rewritten(octets: bytes, old: bytes, new: bytes) -> bytes:
+    """Change the source of the one sheet of a workbook."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(octets)) as file, zipfile.ZipFile(changed, "w") as written:
+        for name in file.namelist():
+            content = file.read(name)
+            written.writestr(name, content.replace(old, new) if "/sheet" in name else content)
+    return changed.getvalue()
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
@@ -280,6 +292,39 @@ def test_two_columns_have_the_name() -> None:
     assert refusal(f"phone,{ANN}\n", fields=["town"]) == f"fields: {told}"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{ANN}^Ann Smith\n",
+        f"{ANN} Ann Smith\n",
+        f'{{"phone":"{ANN}","name":"Ann"}}\n',
+        f"<td>phone</td><td>{ANN}</td>\n",
+        f"name of {ANN}," + "x" * 500,
+    ],
+)
+def test_a_row_stands_where_the_names_of_the_columns_should(content: str) -> None:
+    """No number is shown whole, and no screen is filled."""
+    told = refusal(content)
+    assert ANN not in told
+    assert len(told) < 300
+
+
+@pytest.mark.parametrize("zeros", ["\0", "\0\n", "\0" * 400])
+def test_a_zero_byte_got_into_a_list(zeros: str) -> None:
+    """It makes the file no UTF-16: the other rows are read as they are."""
+    rows = read(f"phone,name\n{ANN},Ann\n{BOB},B{zeros}ob\n{ANN},Cy\n")
+    good = [row.values["name"] for row in rows if isinstance(row, Recipient)]
+    assert [good[0], good[-1]] == ["Ann", "Cy"]
+
+
+def test_a_file_that_is_no_text() -> None:
+    """It is said to be none, without a screen of what it would be as a text."""
+    compressed = gzip.compress(f"phone\n{ANN}\n".encode() * 50, mtime=0)
+    for octets in (compressed, b"\x89PNG\r\n" + bytes(range(256))):
+        told = refusal(octets)
+        assert told == "source: is not UTF-8 and has zero bytes: it is compressed, or no text"
+
+
 def test_a_list_without_names_of_columns() -> None:
     """What is missing is said, and no number is shown."""
     told = "the first line has a number where the columns are to be named: put a line above it"
@@ -362,14 +407,56 @@ def test_a_list_in_an_excel_workbook() -> None:
         (447443332212, "0.00E+00", ANN),
         (447443332212, "General", ANN),
         (7443332214, "00000000000", "074***214 starts with 0"),
+        (7443332214, "00000 000000", "074***214 starts with 0"),
+        (612345678, '0#" "##" "##" "##" "##', "061***678 starts with 0"),  # Excel's own for France
+        (7443332214, '"0"#', "074***214 starts with 0"),
+        (7443332214, r"\0\ 0", "074***214 starts with 0"),
+        (7443332212, '"+44 "0', ANN),
+        (15112345678, '"+49" 0', "4915112345678"),  # and not the USA
+        (7443332212, '"+44 (0)"0', "cannot be guessed"),
+        (447443332212, '"Mobile: "0', ANN),
+        (447443332212, "+0", ANN),
+        (447443332212, "#,##0", ANN),
         (447443332212.5, "General", "looks like an amount"),
         (4.4744333221234e19, "General", "is in scientific notation"),
     ],
 )
 def test_a_number_that_excel_holds_as_a_number(value: float, shown_as: str, told: str) -> None:
-    """Digits that are there count, however they are shown; those that are lost are told."""
+    """Digits that are there or shown in front count; those that are lost are told."""
     (row,) = read(workbook(["phone"], [(value, shown_as)]))
     assert told in (row.destination if isinstance(row, Recipient) else row.reason)
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_told"),
+    [
+        ('<c r="A3"><f>A2+1</f><v></v></c>', True),
+        ('<c r="A3" s="1"><f ca="1">A2+1</f><v /></c>', True),
+        ('<c r="A3"><f t="shared" si="0"/></c>', True),
+        ('<c r="A3"><f>A2+1</f><v>447443332213</v></c>', False),
+        ('<c r="A3" t="str"><f>""</f><v></v></c>', False),  # its result is an empty text
+        ('<c r="A3" s="1"/>', False),
+    ],
+)
+def test_a_workbook_was_written_by_a_program_that_does_not_calculate(
+    cell: str, *, is_told: bool
+) -> None:
+    """A formula without a result is an empty cell: rows and names would be missing silently."""
+    octets = workbook(["phone", "note"], [447443332212, "x"], [17])
+    told = "has formulas that were never calculated, whose cells are read as empty"
+    for more in (1, *range(2**20 - 400, 2**20, 20)):  # also where it does not come in one piece
+        padded = rewritten(octets, b"<sheetData>", b"<sheetData>" + b" " * more)
+        with opened(rewritten(padded, b'<c r="A3" t="n"><v>17</v></c>', cell.encode())) as people:
+            assert [told in note for note in people.notes] == [True] * is_told
+
+
+def test_a_workbook_has_a_number_beyond_any_double() -> None:
+    """It is a bad row, as any number that is none."""
+    octets = rewritten(workbook(["phone"], [17], [447443332212]), b"<v>17</v>", b"<v>1e999</v>")
+    bad, ann = read(octets)
+    assert isinstance(bad, BadRow)
+    assert isinstance(ann, Recipient)
+    assert (bad.line, ann.line, ann.destination) == (2, 3, ANN)
 
 
 def test_a_workbook_of_several_sheets() -> None:

@@ -15,6 +15,8 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_PART_OF_ZEROS: Final = 16
+"""In UTF-16 every second byte is zero where there are digits; elsewhere a zero byte is a fault."""
 _RAW_WORD: Final = re.compile(rb"[^\x00-\x2f\x3a-\x40]*[\x80-\xff][^\x00-\x2f\x3a-\x40]*")
 """A word with a byte that is not ASCII; the second byte of a character may look like a letter."""
 _MAX_WORDS: Final = 200
@@ -59,9 +61,9 @@ def find_encoding(head: bytes) -> tuple[str, bool]:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding, True
-    if b"\0" in head:
-        high_first = head[::2].count(0) > head[1::2].count(0)
-        return ("utf-16-be" if high_first else "utf-16-le"), False
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if abs(even - odd) > len(head) // _PART_OF_ZEROS:
+        return ("utf-16-be" if even > odd else "utf-16-le"), False
     return "utf-8", True
 
 

@@ -2,9 +2,11 @@
 
 A cell holds a value and the format in which Excel shows it; of numbers both count. 447700900123 may
 be shown as 4.477E+11 and has all its digits, but a cell in scientific format that ends with zeros
-was filled from such a text and has lost them. A zero in front of a number is only in the format.
+was filled from such a text and has lost them. What stands in front of a number, a zero or a country
+code, may be in the format alone: 7700900123 as `00000 000000` or as `"+44 "0`.
 """
 
+import math
 import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,12 @@ SIGNATURE: Final = b"PK\x03\x04"
 """A workbook is a zip file."""
 OLD_SIGNATURE: Final = b"\xd0\xcf\x11\xe0"
 """Excel 97's files, and workbooks behind a password."""
-_ZEROS: Final = re.compile("00+")
+_LITERAL: Final = r'"[^"]*"|\\.|[ ()+-]'
+_PLAIN_FORMAT: Final = re.compile(
+    rf"(?P<before>(?:{_LITERAL})*)#*(?P<padded>0(?:[0#]|{_LITERAL})*)?"
+)
+"""Digits that are filled up with zeros, and texts; each `#` after a 0 is a 0, too."""
+_QUOTED: Final = re.compile(r'"([^"]*)"|\\(.)')
 _SCIENTIFIC: Final = re.compile(r"[0#.]*E\+0+")
 _MAX_DIGITS: Final = 15
 """Digits of a number that Excel keeps."""
@@ -37,6 +44,8 @@ class ExcelRows:
     sheet: str
     others: list[str]
     """The names of the other sheets that are shown."""
+    has_open_formulas: bool
+    """Whether it has formulas that no spreadsheet has calculated: their cells are empty."""
 
     def __init__(self, file: BinaryIO, sheet: str | None = None, skip_rows: int = 0) -> None:
         openpyxl = _import_openpyxl()
@@ -52,6 +61,7 @@ class ExcelRows:
         self.sheet = wanted
         self.others = [name for name in shown if name != wanted]
         found = shown[wanted]
+        self.has_open_formulas = _has_open_formulas(found)
         found.reset_dimensions()  # some programs write a wrong size into the file
         self._rows = islice(_number_rows(found.iter_rows()), skip_rows, None)
         self.header = self._read_header()
@@ -102,6 +112,25 @@ def _number_rows(rows: Iterable[tuple[_Cell, ...]]) -> Iterator[tuple[int, tuple
         yield from enumerate(rows, 1)
 
 
+_OPEN_FORMULA: Final = re.compile(
+    rb"<c\b(?![^>]*\bt=)[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+)
+"""What a program writes that does not calculate; a text that is empty has a type (`t=`)."""
+_PIECE: Final = 1 << 20
+
+
+def _has_open_formulas(sheet: Any) -> bool:  # noqa: ANN401 - a library without types
+    """Look for formulas without a value, which openpyxl gives as empty cells."""
+    with _told_if_broken(), sheet.parent._archive.open(sheet._worksheet_path) as file:  # noqa: SLF001 - there is no other way to the source of a sheet
+        rest = b""
+        while piece := file.read(_PIECE):
+            rest += piece
+            if b"<f" in rest and _OPEN_FORMULA.search(rest):
+                return True
+            rest = rest[rest.rfind(b"<c") :][-_PIECE:]
+    return False
+
+
 def _write(cell: _Cell) -> str:
     """Write a cell as text: a number with all its digits, a day without a time."""
     value = cell.value
@@ -119,10 +148,13 @@ def _write(cell: _Cell) -> str:
 
 
 def _write_number(value: float, number_format: str) -> str:
-    if value == int(value) and abs(value) < 10**_MAX_DIGITS:
+    if math.isfinite(value) and value == int(value) and abs(value) < 10**_MAX_DIGITS:
         digits = str(int(value))
-        if _ZEROS.fullmatch(number_format):
-            return digits.zfill(len(number_format))
+        if plain := _PLAIN_FORMAT.fullmatch(number_format):
+            before = _QUOTED.sub(r"\1\2", plain["before"])
+            places = _QUOTED.sub("", plain["padded"] or "")
+            digits = digits.zfill(places.count("0") + places.count("#"))
+            return before + digits if any(map(str.isdigit, before)) else digits
         if not (_SCIENTIFIC.fullmatch(number_format) and digits.endswith("000")):
             return digits
         mantissa, exponent = f"{value:E}".split("E")  # the text that it was before

@@ -22,7 +22,7 @@ from voxsms.api.phone_numbers import (
     read_phone_number,
 )
 from voxsms.api.wire import describe_type
-from voxsms.masking import mask_number
+from voxsms.masking import mask_message, mask_number
 from voxsms.recipients._csv import CsvRows, is_like_number
 from voxsms.recipients._encodings import find_encoding, guess_encoding
 from voxsms.recipients._excel import OLD_SIGNATURE, SIGNATURE, ExcelRows
@@ -42,6 +42,7 @@ _LOST: Final = re.compile("[\udc80-\udcff]")
 """Finds what becomes of a byte that is not of the encoding."""
 _REPLACED: Final = "\ufffd"
 _MAX_NAMED: Final = 20  # columns
+_MAX_NAME: Final = 60  # characters of one
 
 
 def _spell_keyword(option: str, value: str | int) -> str:
@@ -163,7 +164,7 @@ class Recipients:
         if found:
             problem = f'there are {len(found)} columns "{name}": rename all but one'
             raise make_error(option, problem)
-        named = [mask_number(c) if is_like_number(c) else c for c in self.columns if c]
+        named = [_show_name(column) for column in self.columns if column]
         more = ", ..." if len(named) > _MAX_NAMED else ""
         columns = f"the columns are {', '.join(named[:_MAX_NAMED])}{more}"
         raise make_error(option, f'there is no column "{name}"; {columns}{advice}')
@@ -176,7 +177,7 @@ class Recipients:
             above = f"put a line above it, such as {_PHONE}{self.delimiter or ','}name"
             problem = f"the first line has a number where the columns are to be named: {above}"
             raise make_error("source", problem)
-        keys = {_key(column): column for column in columns}
+        keys = {_key(column): column for column in columns if _show_name(column) == column}
         likely = get_close_matches(_key(name), keys, n=1) + [
             key for words in _NUMBER_WORDS for key in keys if re.search(words, key)
         ]
@@ -187,6 +188,12 @@ class Recipients:
             skip = source.spell("skip_rows", source.skip_rows + 1)
             advice += f", or leave the row out with {skip} if it is a title"
         return self._find(name, "number_column", f": {advice}")
+
+
+def _show_name(name: str) -> str:
+    """Return the name of a column for an error: there may be a row of the list in its place."""
+    shown = mask_number(name) if is_like_number(name) else mask_message(name)
+    return shown if len(shown) <= _MAX_NAME else f"{shown[:_MAX_NAME]}..."
 
 
 def _clean(name: str) -> str:
@@ -264,6 +271,9 @@ class _Source:
         if sheet is None and rows.others:
             others = ", ".join(rows.others)
             self.notes.append(f'only the sheet "{rows.sheet}" is read, not {others}')
+        if rows.has_open_formulas:
+            what = "has formulas that were never calculated, whose cells are read as empty"
+            self.notes.append(f"{what}: open it in a spreadsheet and save it")
 
     def _open_text(self, file: BinaryIO, encoding: str | None, delimiter: str | None) -> None:
         found, is_certain = find_encoding(self._head)
@@ -284,6 +294,8 @@ class _Source:
         """Say what would read a text that is not of the encoding."""
         if self.encoding != "utf-8":  # it was asked for
             return f"is not {self.encoding}"
+        if b"\0" in self._head:
+            return "is not UTF-8 and has zero bytes: it is compressed, or no text"
         if self._guess is None:
             here = "\n".join(cells).encode(errors="surrogateescape")
             self._guess = guess_encoding(b"\n".join((self._head, here)))
