@@ -93,7 +93,9 @@ def test_filters_reach_the_service(voxsms: Run) -> None:
         (["--to", "Ada"], "--to: '***' is not a phone number"),
         (["--since", "last week"], '"last week" is not a time: write 2026-11-25, 2026-11-25T14:00'),
         (["--to", "2026-02-01"], "Dates are given with --since and --until."),
-        (["--from", "2026-02-01"], '"2026-02-01" is a date: those are given with --since'),
+        (["--from", "2026-02-01"], "Dates are given with --since and --until."),
+        (["--from", "+44 (0)7700 900123"], "--from: '+44***123' cannot be guessed"),
+        (["--from", "447700900123.0"], "--from: '447***3.0' is a spreadsheet's decimal"),
         (["--message-id", "0"], "--message-id, value 1: is 0; it must be at least 1"),
     ],
 )

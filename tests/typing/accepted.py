@@ -110,7 +110,10 @@ async def readings(client: Client) -> None:
         assert_type(number, PhoneNumber)
         assert_type(number.phone_number, str)
     prices = await client.get_resource_price(
-        resource_type=["SMSOUT"], resource_param=["1"], price_group_id=[1], price_group_name="x"
+        resource_type=["SMSOUT"],
+        resource_param=["447443332212"],
+        price_group_id=[1],
+        price_group_name="x",
     )
     assert_type(prices, tuple[ResourcePrice, ...])
     assert_type(prices[0].price_groups, tuple[PriceGroup, ...])

@@ -150,8 +150,8 @@ BAD: list[tuple[MethodSpec[..., object], attrs.AttrsInstance, str, str]] = [
     ),
     (
         spec.GET_RESOURCE_PRICE,
-        spec.GetResourcePrice(resource_param=["44", "AC;ME"]),
-        "resource_param[1]",
+        spec.GetResourcePrice(resource_type=["SMSOUT", "AC;ME"]),
+        "resource_type[1]",
         "has a ';', which separates the items of a list",
     ),
 ]

@@ -90,7 +90,17 @@ async def test_the_list_knows_a_number_however_it_is_written() -> None:
     assert not await opt_outs.contains("447443332212")
 
 
-@pytest.mark.parametrize("number", ["07700 900123", "4,4744E+11", "+44 (0)7443 332212"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "07700 900123",
+        "4,4744E+11",
+        "+44 (0)7443 332212",
+        "447443332212 (Ann)",
+        "tel:+447443332212",
+        "whatsapp:+447443332212",
+    ],
+)
 async def test_a_number_that_would_never_be_found_is_refused(number: str) -> None:
     """Whoever is put on the list by hand would get messages nevertheless."""
     opt_outs = MemoryOptOuts()

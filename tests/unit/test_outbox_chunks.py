@@ -315,6 +315,9 @@ async def test_guards_hold_people_back_before_anything_is_sent(tmp_path: Path) -
         assert (await outbox.run(client, guards=guards)).refused == 4
     with pytest.raises(VoxSmsError, match="must be digits"):
         Guards(allowed_prefixes=["GB"])
+    for national in ("0044", "07", "+07"):  # it would hold nobody back, without a word
+        with pytest.raises(VoxSmsError, match="no number begins with 0"):
+            Guards(forbidden_prefixes=[national])
 
 
 async def test_nobody_is_woken_at_night(tmp_path: Path) -> None:

@@ -120,7 +120,8 @@ REFUSED = [
     )),
     *((each, "has a zero after the country code; leave it out") for each in (
         "+44 07700 900123", "+4407700900123", "(+44) 07700 900123", "+49-0151-23456789",
-        "+91.098765.43210",
+        "+91.098765.43210", "44 07700 900123", "(44) 07700 900123",
+        "49 0151 23456789",
     )),
     *((each, CARD) for each in (
         "12345-6789", "12345-678", "123-45-6789", "3700 000000 00002", "12-34-56",
@@ -192,13 +193,15 @@ def test_what_could_mean_something_else_is_refused_with_the_reason(
         ("get_sms_history", {}, "destination_number"),
         ("a2p_get_sms_history", {}, "destination_number"),
         ("get_phone_numbers", {}, "phone_number"),
+        ("get_resource_price", {}, "resource_param"),
     ],
 )
 async def test_every_call_that_takes_a_number_refuses_it_before_sending(
     written: str, method: str, given: dict[str, object], field: str
 ) -> None:
     """Nothing leaves the machine, and the error names the field; nothing listens there anyway."""
-    value = [written] if field in ("dst_numbers", "phone_number") else written
+    listed = ("dst_numbers", "phone_number", "resource_param")
+    value = [written] if field in listed else written
     value = written if method == "control_sms" else value
     async with voxsms.Client(voxsms.ApiKey(1, "invented"), "http://127.0.0.1:9") as client:
         with pytest.raises(voxsms.InvalidRequest) as caught:
@@ -328,6 +331,10 @@ def test_no_amount_is_a_number(amount: Decimal, form: str) -> None:
         ("447700900123", "US", "447700900123"),  # none of the USA, so it has its country code
         ("+44 7700 900123", "US", "447700900123"),
         ("12345", "GB", "12345"),  # a short code stays one
+        ("44 07700 900123", "GB", "447700900123"),
+        ("33 06 12 34", "DK", "4533061234"),  # begins like one of France
+        ("297 560 1750", "GB", "2975601750"),  # of Aruba, and none of the UK
+        ("(267) 240-1203", "US", "12672401203"),  # and not of Botswana
     ],
 )
 def test_a_national_number_is_read_by_its_region(written: str, region: str, digits: str) -> None:

@@ -12,7 +12,7 @@ A message to the wrong person cannot be called back, so punctuation is judged be
 | `2026-11-27`, `27/11/26 10:20`, `10.20.30` | refused | a date or a time |
 | `192.168.100.200` | refused | an IP address |
 | `+44 (0)7700 900123`, `+44 0 7700 900123` | refused | the zero may go or stay |
-| `+44 07700 900123`, `+4407700900123` | refused | there it goes; in Italy's `+39 06` it stays |
+| `+44 07700 900123`, `44 07700 900123` | refused | there it goes; in Italy's `+39 06` it stays |
 | `07700 900123`, `00 44 ...`, `011 44 ...` | no destination | dialled inside one country |
 | `(212) 555-0100`, `212-5550100` | refused | North America without its `+1` |
 | `138 1234 5678`, `98765 43210` | refused | China, India without country code |
@@ -40,6 +40,8 @@ from voxsms.masking import mask_number
 MIN_DIGITS, MAX_DIGITS = 5, 15
 _MAX_CHARACTERS = 64
 """With all its punctuation; what is longer is not worth a search."""
+_MAX_SENDER_ID = 11
+_HAS_WORD = re.compile(r"[^\W\d_]{2}").search
 
 
 def _characters(*spans: tuple[int, int]) -> str:
@@ -81,6 +83,7 @@ _NATIONAL = (
 )
 _IS_AMOUNT = "looks like an amount; write a phone number with a leading + or as digits alone"
 _IS_NATIONAL = "is written as inside one country; add the country code and a leading +"
+_HAS_ZERO = "has a zero after the country code; leave it out, as when dialled from abroad"
 _LOST_DIGITS = "and lost its last digits: format the column as text"
 _GOES_OR_STAYS = (
     "goes in some countries and stays in others; write the number as it is dialled from abroad"
@@ -147,8 +150,11 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             f"cannot be guessed: a zero after the country code {_GOES_OR_STAYS}",
         ),
         (
-            rf"(?:\+ ?|\(\+ ?|\+\()(?:{_ZERO_GOES})\)?[ .-]*\(?0.*",
-            "has a zero after the country code; leave it out, as when dialled from abroad",
+            (
+                rf"(?:\+ ?|\(\+ ?|\+\()(?:{_ZERO_GOES})\)?[ .-]*\(?0.*"
+                rf"|\(?(?:{_ZERO_GOES})[ .)-]+\(?0.*"
+            ),
+            _HAS_ZERO,
         ),
         (
             _NATIONAL,
@@ -181,7 +187,7 @@ def to_digits(text: str, *, national: bool = False) -> str:
         return written
     if len(written) <= _MAX_CHARACTERS:
         for pattern, reason in _REFUSED:
-            if national and reason is _IS_NATIONAL:
+            if national and reason in (_IS_NATIONAL, _HAS_ZERO) and "+" not in written:
                 continue
             # Nine digits in groups of three are an amount or a number of Poland or Spain.
             spaced = national and reason is _IS_AMOUNT
@@ -235,7 +241,9 @@ def is_national(text: str) -> bool:
         digits = to_digits(text, national=True)
     except ValueError:
         return False
-    return len(digits) >= MIN_DIGITS and not digits.startswith(("00", "011"))  # dialled abroad
+    return MIN_DIGITS <= len(digits) <= MAX_DIGITS and not digits.startswith(
+        ("00", "011")
+    )  # dialled abroad
 
 
 # --- National numbers, by phonenumbers ------------------------------------------------------------
@@ -283,9 +291,10 @@ def _read_national(text: str, region: str) -> str | None:
         return None
     digits = to_digits(text, national=True)
     inside = _parse(digits, region)
-    if digits.startswith("0") or any(
+    is_national_form = inside[1] == "valid" and any(
         pattern.fullmatch(written) for pattern, reason in _REFUSED if reason is _IS_NATIONAL
-    ):
+    )
+    if digits.startswith("0") or is_national_form:
         readings = {inside[0]: inside[1]}
     else:
         readings = dict((inside, _parse(f"+{digits}", None)))
@@ -335,6 +344,16 @@ def _find_impossible(digits: str) -> str | None:
         return None
     how = {kinds.TOO_SHORT: "too short", kinds.TOO_LONG: "too long"}.get(reason, "not complete")
     return f"is no possible number: {how} for the country code {parsed.country_code}"
+
+
+def may_be_sender_id(text: str) -> bool:
+    """Return whether what is no phone number may be the name of a sender, such as `7-11` or `ACME`.
+
+    It has hardly a digit, or a word in at most 11 characters: source 3GPP TS 23.040, 9.1.2.5.
+    """
+    return sum(map(str.isdigit, text)) < MIN_DIGITS or (
+        len(text) <= _MAX_SENDER_ID and _HAS_WORD(text) is not None
+    )
 
 
 def digits_or_text(text: str) -> str:

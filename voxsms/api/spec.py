@@ -301,7 +301,7 @@ class GetResourcePrice:
         Param(wire.ListType(_WORD), "Only these types, such as `SMSOUT` or `A2P_SMS_E212`.", 429),
     ] = None
     resource_param: Annotated[
-        Iterable[str] | None, Param(wire.ListType(_NUMBER), "Numbers whose groups are asked for.")
+        Iterable[str] | None, Param(wire.ListType(_PHONE), "Numbers whose groups are asked for.")
     ] = None
     price_group_id: Annotated[
         Iterable[int] | None, Param(_IDS, "Only the groups with these ids.")

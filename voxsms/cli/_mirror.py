@@ -4,7 +4,7 @@ A command is a function with `**given`, which stands for the parameters of its m
 """
 
 import re
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from inspect import Parameter as Shown
@@ -15,7 +15,9 @@ from typing import Annotated, Any, Final, cast
 from cyclopts import Parameter, Token
 
 from voxsms.api import spec, wire
+from voxsms.api.phone_numbers import may_be_sender_id, to_digits
 from voxsms.api.spec import AnyMethod, Param
+from voxsms.errors import Fault, InvalidRequest
 
 Command = Callable[..., Coroutine[Any, Any, None]]
 Given = Any
@@ -25,7 +27,6 @@ _TIMES: Final = "2026-11-25, 2026-11-25T14:00, today, yesterday or -7d (7 days a
 _IN_PYTHON: Final = "; an aware datetime."
 _IN_UTC: Final = "in UTC unless a zone is given"
 _WHOLE_DAY: Final = "; a day counts to its end"
-_A_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAYS_AGO: Final = re.compile(r"-([0-9]{1,5})d")
 _LAST_SECOND: Final = time(23, 59, 59)
 _SHORT_NAMES: Final = {
@@ -50,13 +51,32 @@ def mirror(method: AnyMethod, without: Collection[str] = ()) -> Callable[[Comman
 
         @wraps(command)
         async def called(*args: object, **given: object) -> None:
-            await command(**worn.bind(*args, **given).arguments)
+            arguments = worn.bind(*args, **given).arguments
+            if method.span is not None:
+                _refuse_odd_senders(method, arguments)
+            await command(**arguments)
 
         vars(called)["__signature__"] = worn
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
         return called
 
     return mirrored
+
+
+def _refuse_odd_senders(method: AnyMethod, given: Mapping[str, object]) -> None:
+    """Refuse to search a history for what is neither a number nor a SenderID.
+
+    It would find nothing, without a word, and somebody might send again.
+    """
+    for name, param in spec.parameters(spec.request_class(method)).items():
+        text = given.get(name)
+        if not isinstance(param.wire_type, wire.SenderType) or not isinstance(text, str):
+            continue
+        try:
+            if not may_be_sender_id(text):
+                to_digits(text)
+        except ValueError as error:
+            raise InvalidRequest(method.cmd, (Fault(name, str(error)),)) from None
 
 
 def _mirror_parameters(method: AnyMethod) -> list[Shown]:
@@ -73,8 +93,6 @@ def _mirror_parameters(method: AnyMethod) -> list[Shown]:
 def _parameter(method: AnyMethod, name: str, param: Param, *, needed: bool) -> Shown:
     last = method.span is not None and name == method.span[1]
     hint, reading = _option(param.wire_type, last=last)
-    if method.span is not None and isinstance(param.wire_type, wire.SenderType):
-        reading["converter"] = reader(_refuse_day)
     doc = (
         _doc_of_time(param, last=last) if isinstance(param.wire_type, wire.TimeType) else param.doc
     )
@@ -123,13 +141,6 @@ def reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], ob
             raise ValueError(f'"{token.value}" {error.args[0]}') from None
 
     return convert
-
-
-def _refuse_day(text: str) -> str:
-    """Refuse a day as the sender of messages: it would find none, without a word."""
-    if _A_DAY.match(text):
-        raise ValueError("is a date: those are given with --since and --until")
-    return text
 
 
 def moment(text: str, *, last: bool = False) -> datetime:

@@ -71,6 +71,9 @@ def _prefixes(given: Iterable[str]) -> tuple[str, ...]:
     prefixes = tuple(prefix.removeprefix("+") for prefix in given)
     if not all(prefix.isascii() and prefix.isdigit() for prefix in prefixes):
         raise InvalidRequest("Guards", (Fault("prefixes", "must be digits, such as 44"),))
+    if any(prefix.startswith("0") for prefix in prefixes):
+        problem = "no number begins with 0; they begin with the country code, such as 44"
+        raise InvalidRequest("Guards", (Fault("prefixes", problem),))
     return prefixes
 
 

@@ -3,7 +3,6 @@
 In memory for one process, in a SQLite file for many.
 """
 
-import re
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import anyio
 from anyio import to_thread
 
 from voxsms._sqlite import connect_private
-from voxsms.api.phone_numbers import MIN_DIGITS, read_phone_number
+from voxsms.api.phone_numbers import may_be_sender_id, read_phone_number
 from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
 
@@ -27,7 +26,6 @@ LEASE = timedelta(minutes=10)
 """How long a callback may be in progress before it is believed that its process died."""
 _PATIENCE = 5.0
 """Seconds to wait for a file that another process has locked: who posts waits for an answer."""
-_HAS_NAME = re.compile(r"[^\W\d_]{2}").search
 _PAUSE = 0.02
 """Seconds between two attempts at it."""
 
@@ -134,7 +132,7 @@ def _read_entry(number: str) -> str:
     try:
         return read_phone_number(number)
     except ValueError as error:
-        if sum(map(str.isdigit, number)) < MIN_DIGITS or _HAS_NAME(number):
+        if may_be_sender_id(number):
             return number
         raise InvalidRequest("opt_outs", (Fault("number", str(error)),)) from None
 
