@@ -659,6 +659,18 @@ def test_a_column_that_would_not_be_filled_in(
     assert voxsms("estimate", *words, *more, "--strict") == (1, "", f"voxsms: {told}\n")
 
 
+@pytest.mark.parametrize("options", [(), ("--strict",)])
+def test_no_column_has_the_name_that_a_text_has_in_braces(
+    voxsms: Run, rates: str, recipients: Path, options: tuple[str, ...]
+) -> None:
+    """A text that goes to all as it is says so of each name, also of one that is misspelt."""
+    recipients.write_text(f"phone,name\n{BRITISH},Ann\n")
+    more = ("--csv", str(recipients), "--rates", rates, *options)
+    ran = voxsms("estimate", "Hi {nmae}, {} {1} {nmae}", *more)
+    told = "warning: {nmae} is sent as it is: no column is called so\n"
+    assert (ran.status, ran.err) == (0, told)
+
+
 @pytest.mark.parametrize("text", ["{{{name}}}", "{{}} {{town}} {name}", "{name}"])
 def test_braces_that_are_meant(voxsms: Run, rates: str, recipients: Path, text: str) -> None:
     """Braces around what is no column, or around a value, are nothing to warn of."""

@@ -253,6 +253,41 @@ def test_whole_numbers_are_read_to_the_same_bound(name: str) -> None:
                 read()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "name"),
+    [
+        *((suffix, "message_id") for suffix in TABLES),
+        *((suffix, "fragments") for suffix in TABLES[1:]),  # in a row's own JSON it stays a text
+    ],
+)
+@pytest.mark.parametrize("written", [str(2**64), str(-(2**63) - 1), "9" * 40])
+def test_a_text_of_a_whole_number_that_no_file_holds_is_told(
+    suffix: str, name: str, written: str
+) -> None:
+    """It ends in an error of voxsms, also where a row has to be written again as JSON."""
+    format_ = make_format(
+        suffix, Table(LAYOUT, mask=False, with_rates=False), Path(), raw=True, excel=False
+    )
+    given_ = answer({"result": [Message.sms(1, AT).row | {name: written}], "total_count": 1})
+    reader = RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=format_.as_json)
+    with pytest.raises(
+        ResponseInvalid, match=rf"result\[\]\.{name}: a whole number of more than 64"
+    ):
+        format_.encode(reader.read(given_).rows)
+
+
+@pytest.mark.parametrize("cost", ["1e400", "-1e400"])
+def test_an_amount_beyond_any_double_is_told(cost: str) -> None:
+    """A sheet has doubles: the amount must not be missing without a word."""
+    table = Table(LAYOUT, mask=False, with_rates=False)
+    sheet = make_format("xlsx", table, Path(), raw=True, excel=False)
+    read = READERS["columns"].read(
+        answer({"result": [Message.sms(1, AT, cost=cost).row], "total_count": 1})
+    )
+    with pytest.raises(ResponseInvalid, match=r"result\[\].cost: an amount beyond any double"):
+        sheet.encode(read.rows)
+
+
 READERS = {
     "jsonl": RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=True),
     "columns": RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=False),

@@ -42,7 +42,8 @@ LINE_END: Final = "\u23ce"
 _WIDE: Final = 1000
 """Columns of an output that is no terminal: nothing is cut or wrapped there."""
 _STANDARD_INPUT: Final = "-"
-_PLACEHOLDER: Final = re.compile(r"\{+ ?[^\W\d][\w -]{0,30}\}+")
+PLACEHOLDER: Final = re.compile(r"\{+ ?[^\W\d][\w -]{0,30}\}+")
+"""What looks like the name of a column in braces."""
 
 
 # The standard streams.
@@ -164,7 +165,7 @@ NO_TEXT: Final = Words()
 
 def warn_of_placeholders(text: str, what: str) -> None:
     """Warn of each `{name}` in a text in which nothing is filled in; `what` says what happens."""
-    for placeholder in dict.fromkeys(_PLACEHOLDER.findall(text)):
+    for placeholder in dict.fromkeys(PLACEHOLDER.findall(text)):
         complain(f"warning: {placeholder} {what}")
 
 

@@ -187,14 +187,15 @@ def _told_of(path: Path) -> Generator[None]:
 
 
 def _warn_of_braces(text: str | Template, header: Iterable[str], notes: "Notes") -> None:
-    """Warn of a column that is named in a text and would not be filled in."""
+    """Warn of what looks like a column in a text and would not be filled in."""
     columns = {column.strip().casefold(): column for column in header}
     written = text if isinstance(text, str) else text.text
     for braces, opening, inside in dict.fromkeys(_BRACES.findall(written)):
         column = columns.get(inside.strip().casefold())
         if column is None:
-            continue
-        if isinstance(text, str):
+            if isinstance(text, str) and io.PLACEHOLDER.fullmatch(braces):
+                notes.warn_of_list(f"{braces} is sent as it is: no column is called so")
+        elif isinstance(text, str):
             notes.warn(f'{braces} is sent as it is: --template fills in the column "{column}"')
         elif len(opening) % 2 == 0:  # `{{` writes one brace
             fill = f'write {{{column}}} to fill in the column "{column}"'

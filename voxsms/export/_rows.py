@@ -47,6 +47,8 @@ Line = bytes | msgspec.Raw
 """A row's own JSON; a `Raw` is a view of the whole answer."""
 TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
 _DATE_LENGTH = len("yyyy-MM-dd")
+_INTEGERS = range(-(2**63), 2**64)
+"""What JSON can be written with."""
 
 
 class Row(msgspec.Struct, gc=False):
@@ -123,6 +125,8 @@ class Column:
             return text[:_DATE_LENGTH] if len(str(value)) <= _DATE_LENGTH else text
         if isinstance(found, Decimal):
             return decimal_text(found)
+        if isinstance(found, int) and found not in _INTEGERS:
+            raise Unreadable(self.name, "a whole number of more than 64 bits")
         return found.value if isinstance(found, StrEnum) else found
 
 

@@ -9,6 +9,7 @@ Rows wait as lines of JSON. XlsxWriter writes a sheet row by row, with files of 
 export; nothing is kept in memory.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -58,8 +59,22 @@ class Xlsx(Format):
     def encode(self, rows: Sequence[Row], /) -> bytes:
         """Return each row's cells on a line."""
         contents = take(rows, "content")
-        cells = [_cells(c, self._table.take(c, contents)) for c in self._table.columns]
+        cells = [self._cells(c, self._table.take(c, contents)) for c in self._table.columns]
         return b"\n".join([*map(orjson.dumps, zip(*cells, strict=True)), b""])
+
+    def _cells(self, column: Column, values: list[Any]) -> list[Any]:
+        """Return values as JSON has them: a text becomes a text in the sheet, a number a number."""
+        if column.kind is Kind.MONEY:
+            amounts = [None if text is None else float(text) for text in map(amount_text, values)]
+            if math.inf in amounts or -math.inf in amounts:
+                problem = "an amount beyond any double"
+                raise ResponseInvalid(self._table.layout.cmd, f"result[].{column.name}", problem)
+            return amounts
+        if column.name in _IDS:
+            return [None if value is None else str(value) for value in values]
+        if column.kind is Kind.CHOICE:
+            return [column.known.get(value, value) for value in values]
+        return values
 
     def write(self, file: BinaryIO, parts: Iterable[bytes], _: int, /) -> None:
         """Write a workbook with one sheet."""
@@ -122,17 +137,6 @@ def _close(workbook: Any) -> None:  # noqa: ANN401 - it has no types
         workbook.close()
     except import_module("xlsxwriter.exceptions").FileCreateError as error:
         raise error.args[0] from None  # what the disk said
-
-
-def _cells(column: Column, values: list[Any]) -> list[Any]:
-    """Return values as JSON has them: a text becomes a text in the sheet, a number a number."""
-    if column.kind is Kind.MONEY:
-        return [None if text is None else float(text) for text in map(amount_text, values)]
-    if column.name in _IDS:
-        return [None if value is None else str(value) for value in values]
-    if column.kind is Kind.CHOICE:
-        return [column.known.get(value, value) for value in values]
-    return values
 
 
 def _serial(text: str) -> float:
