@@ -1,6 +1,8 @@
 """Proxies: which one is taken, and that asking one for a way through is not sending."""
 
 import asyncio
+import errno
+import os
 import re
 import socket
 import ssl
@@ -204,10 +206,17 @@ async def test_a_connect_to_a_proxy_is_not_sending(
         assert KEY.api_key.encode() not in b"".join(proxy.requests)
 
 
-async def test_a_proxy_that_refuses_means_not_sent(client: Of) -> None:
-    """407 is the proxy's answer, not the service's; its password is in no error."""
-    refusal = always(http(b"", "407 Proxy Authentication Required"))
-    async with loopback(refusal) as proxy:
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("407 Proxy Authentication Required", "(HTTP 407); its user and password are missing or"),
+        ("403 447443332212 is not", "(HTTP 403) (through the proxy named by the argument"),
+        ("502 Bad Gateway", "(HTTP 502) (through the proxy named by the argument"),
+    ],
+)
+async def test_a_proxy_that_refuses_means_not_sent(client: Of, status: str, words: str) -> None:
+    """The answer is the proxy's, not the service's: its status is told, no password."""
+    async with loopback(always(http(b"<html>", status))) as proxy:
         url = proxy.url.replace("://", "://user:pa55word@")
         of = client("https://svc.test", proxy=url)
         with pytest.raises(NotSent) as send:
@@ -215,7 +224,25 @@ async def test_a_proxy_that_refuses_means_not_sent(client: Of) -> None:
         with pytest.raises(ConnectionFailed) as reading:
             await of.get_account_info()
     for error in (send.value, reading.value):
+        assert f"the proxy refused the connection {words}" in error.problem
         assert not [text for text in shown(error) if "pa55word" in text]
+
+
+async def test_tls_is_asked_of_who_does_not_speak_it(client: Of) -> None:
+    """`https` in front of a sandbox, or of a proxy, is a common slip: it is named."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(3)
+        writer.write(http(b"", "400 Bad Request"))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1")
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for of in (client(url), client("https://svc.test", proxy=url)):
+            with pytest.raises(NotSent, match=r"TLS is not spoken there; is it http, not https\?"):
+                await of.send_sms_message(**SMS)
 
 
 @pytest.mark.parametrize(
@@ -301,6 +328,9 @@ TRUST = "SSL_CERT_FILE names others to trust"
         (socket.gaierror(), ": the name of the host is not known"),
         (ConnectionRefusedError(), ": nothing listens there"),
         (OSError(), ""),
+        (OSError(errno.ENETUNREACH, "any"), f": {os.strerror(errno.ENETUNREACH)}"),
+        (OSError(errno.EMFILE, "any"), f": {os.strerror(errno.EMFILE)}"),
+        (ssl.SSLError(1, "any"), ""),
     ],
 )
 def test_why_no_connection_could_be_made(reason: Exception, words: str) -> None:

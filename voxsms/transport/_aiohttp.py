@@ -36,6 +36,7 @@ from voxsms.transport._environment import (
     is_written_in,
     no_connection,
     proxy_for,
+    refused_by_proxy,
     tls,
 )
 from voxsms.transport._pool import (
@@ -68,6 +69,8 @@ def _fault_of(error: Exception) -> TransportFault:
     hide_quotes(error)
     if isinstance(error, aiohttp.ClientResponseError):
         _hide_request(error)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return TransportFault(FaultKind.CONNECTION, refused_by_proxy(error.status))
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportFault(FaultKind.CONNECTION, no_connection(error))
     for kind_of_error, kind, text in _FAULTS:

@@ -8,10 +8,11 @@ import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import gaierror
-from ssl import SSLCertVerificationError, SSLContext
+from ssl import SSLCertVerificationError, SSLContext, SSLError
 from types import FunctionType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -229,7 +230,24 @@ def no_connection(error: BaseException) -> str:
             return "no connection could be made: the name of the host is not known"
         if isinstance(each, ConnectionRefusedError):
             return "no connection could be made: nothing listens there"
-    return "no connection could be made"
+        if isinstance(each, SSLError) and getattr(each, "reason", "") == "WRONG_VERSION_NUMBER":
+            return "no connection could be made: TLS is not spoken there; is it http, not https?"
+    numbers = (
+        each.errno
+        for each in _chain(error)
+        if isinstance(each, OSError) and not isinstance(each, SSLError)
+    )
+    number = next(filter(None, numbers), None)
+    return f"no connection could be made{f': {os.strerror(number)}' if number else ''}"
+
+
+def refused_by_proxy(status: int | None) -> str:
+    """Say that a proxy did not open a way, and with which HTTP status if it told one."""
+    told = f" (HTTP {status})" if status else ""
+    is_asking = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    where = "; its user and password are missing or wrong: http://user:password@host:port"
+    hint = where if is_asking else ""
+    return f"the proxy refused the connection{told}{hint}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

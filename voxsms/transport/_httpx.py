@@ -4,6 +4,7 @@ A client's cookies, redirects and authentication are not wanted here, and cost a
 `httpx2`, the maintained continuation of httpx, has the same interface and runs the same code.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from voxsms.transport._environment import (
     is_written_in,
     no_connection,
     proxy_for,
+    refused_by_proxy,
     tls,
 )
 from voxsms.transport._pool import CONNECTIONS, Pool
@@ -48,11 +50,12 @@ _FAULTS = (
     ("WriteTimeout", FaultKind.TIMEOUT, "the request could not be written in time"),
     ("ReadTimeout", FaultKind.TIMEOUT, "no answer came in time"),
     ("TimeoutException", FaultKind.TIMEOUT, "a limit of time was reached"),
-    ("ProxyError", FaultKind.CONNECTION, "the proxy refused the connection"),
     ("DecodingError", FaultKind.UNREADABLE, "the answer's compression is damaged"),
     ("RemoteProtocolError", FaultKind.CONNECTION, "the server closed the connection"),
     ("HTTPError", FaultKind.CONNECTION, "the connection broke"),
 )
+_STATUS = re.compile(r"[1-5]\d\d\b", re.ASCII)
+"""With which the text of a proxy's error begins, if it speaks HTTP."""
 
 
 class Library:
@@ -85,6 +88,10 @@ class Library:
         hide_quotes(error)
         if isinstance(error, self.httpx.ConnectError):
             return TransportFault(FaultKind.CONNECTION, no_connection(error))
+        if isinstance(error, self.httpx.ProxyError):
+            status = _STATUS.match(str(error))
+            what = refused_by_proxy(int(status[0]) if status else None)
+            return TransportFault(FaultKind.CONNECTION, what)
         for kind_of_error, kind, text in self._faults:
             if isinstance(error, kind_of_error):
                 return TransportFault(kind, text)
