@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import anyio
 import openpyxl
 import pytest
 from conftest import Run
@@ -21,7 +22,7 @@ from rich.console import Console
 from voxsms.cli import _delivery, _io
 from voxsms.outbox import OutboxProgress, OutboxSummary
 from voxsms.sandbox import Number, Sandbox
-from voxsms.webhooks import SqliteOptOuts
+from voxsms.webhooks import SqliteOptOuts, SqliteSeen
 
 pytestmark = pytest.mark.slow
 
@@ -393,6 +394,35 @@ def test_who_wants_nothing(voxsms: Run, account: Sandbox, people: Path, tmp_path
     listed.write_text("number\n447700900001\n")
     ran = voxsms(*words(people), "--yes", "--opt-outs", str(listed))
     assert (ran.status, f'{listed}: there is no column "phone"' in ran.err) == (2, True)
+
+
+def test_the_zero_of_an_opt_out_was_lost(
+    voxsms: Run, account: Sandbox, people: Path, tmp_path: Path
+) -> None:
+    """A number that would never be found in the list of opt-outs is told, as in the list itself."""
+    listed = tmp_path / "stop.csv"
+    listed.write_text("phone\n7700900001\n")
+    ran = voxsms(*words(people), "--dry-run", "--opt-outs", str(listed))
+    assert f"warning: {listed}: 1 number (line 2) was taken for Russia" in ran.err
+    assert account.ledger.count == 0
+
+
+def test_another_database_was_given_for_the_opt_outs(
+    voxsms: Run, account: Sandbox, people: Path, tmp_path: Path
+) -> None:
+    """`seen.db` lies beside `opt-outs.db`, and nobody in it has opted out."""
+    file = tmp_path / "seen.db"
+
+    async def keep() -> None:
+        seen = SqliteSeen(file)
+        await seen.keep(1)
+        await seen.aclose()
+
+    anyio.run(keep)
+    ran = voxsms(*words(people), "--yes", "--opt-outs", str(file))
+    problem = f"{file}: is a database that SqliteOptOuts has not made"
+    assert (ran.status, problem in ran.err) == (2, True)
+    assert account.ledger.count == 0
 
 
 async def test_opt_outs_of_the_webhooks(tmp_path: Path) -> None:

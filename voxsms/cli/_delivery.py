@@ -1,7 +1,8 @@
 """Commands that send an outbox: their options, the bar, and how they end."""
 
+import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -91,6 +92,10 @@ async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
     with io.open_file(path) as file:
         is_database = file.read(len(_SQLITE)) == _SQLITE
     if is_database:
+        with closing(sqlite3.connect(path)) as database:
+            table = "SELECT 1 FROM sqlite_master WHERE name = 'voxsms_opt_outs'"
+            if not database.execute(table).fetchone():  # it would be made, for nobody
+                raise Usage(f"{path}: is a database that SqliteOptOuts has not made")
         in_file = SqliteOptOuts(path)
         after.push_async_callback(in_file.aclose)
         return in_file
@@ -102,6 +107,8 @@ async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
                     problem = f"line {row.line}: {row.reason}"
                     raise Usage(f"{path}: {problem}. Nobody in it may be missed: mend it first.")
                 await listed.add(row.destination)
+            for note in rows.notes:
+                io.complain(f"warning: {path}: {note}")
     except InvalidRequest as error:
         raise Usage(f"{path}: {error.faults[0].problem}") from None
     return listed
