@@ -422,6 +422,9 @@ def test_another_database_was_given_for_the_opt_outs(
     ran = voxsms(*words(people), "--yes", "--opt-outs", str(file))
     problem = f"{file}: is a database that SqliteOptOuts has not made"
     assert (ran.status, problem in ran.err) == (2, True)
+    file.write_bytes(b"SQLite format 3\0" + bytes(50))
+    ran = voxsms(*words(people), "--yes", "--opt-outs", str(file))
+    assert (ran.status, f"{file}: file is not a database" in ran.err) == (2, True)
     assert account.ledger.count == 0
 
 

@@ -241,9 +241,8 @@ def is_national(text: str) -> bool:
         digits = to_digits(text, national=True)
     except ValueError:
         return False
-    return MIN_DIGITS <= len(digits) <= MAX_DIGITS and not digits.startswith(
-        ("00", "011")
-    )  # dialled abroad
+    is_dialled_abroad = digits.startswith(("00", "011"))
+    return MIN_DIGITS <= len(digits) <= MAX_DIGITS and not is_dialled_abroad
 
 
 # --- National numbers, by phonenumbers ------------------------------------------------------------

@@ -92,10 +92,8 @@ async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
     with io.open_file(path) as file:
         is_database = file.read(len(_SQLITE)) == _SQLITE
     if is_database:
-        with closing(sqlite3.connect(path)) as database:
-            table = "SELECT 1 FROM sqlite_master WHERE name = 'voxsms_opt_outs'"
-            if not database.execute(table).fetchone():  # it would be made, for nobody
-                raise Usage(f"{path}: is a database that SqliteOptOuts has not made")
+        if not _has_opt_outs(path):  # they would be made, of nobody
+            raise Usage(f"{path}: is a database that SqliteOptOuts has not made")
         in_file = SqliteOptOuts(path)
         after.push_async_callback(in_file.aclose)
         return in_file
@@ -112,6 +110,15 @@ async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
     except InvalidRequest as error:
         raise Usage(f"{path}: {error.faults[0].problem}") from None
     return listed
+
+
+def _has_opt_outs(path: Path) -> bool:
+    table = "SELECT 1 FROM sqlite_master WHERE name = 'voxsms_opt_outs'"
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            return bool(database.execute(table).fetchone())
+    except sqlite3.Error as error:
+        raise Usage(f"{path}: {error}") from None
 
 
 AS_USUAL: Final = Delivery()
