@@ -279,6 +279,16 @@ def test_excel_dropped_the_zero_of_british_numbers(
     assert "2 numbers lack the country code, as it seems: name their country, such as" in ran.err
 
 
+def test_rows_without_a_name(voxsms: Run, rates: str, recipients: Path) -> None:
+    """Nobody is greeted with "Hi " unnoticed: how many would be, and the first of them."""
+    recipients.write_text(f"phone,name\n{BRITISH},Ann\n447700900124, \n447700900125,\n")
+    words = ("estimate", "--template", "Hi {name}", "--csv", str(recipients), "--rates", rates)
+    ran = voxsms(*words, "--strict")
+    told = "{name} is filled in with nothing in 2 rows, such as line 3"
+    assert (ran.status, ran.err) == (0, f"warning: {told}\n")
+    assert json.loads(voxsms(*words, "--json").out)["warnings"] == [told]
+
+
 def test_all_british_numbers_had_lost_their_zero(voxsms: Run, rates: str, recipients: Path) -> None:
     """With `--strict-numbers` there is nobody left, which is a failure and no price of 0."""
     recipients.write_text("phone\n7700900124\n7700900125\n")

@@ -427,29 +427,6 @@ def test_a_number_that_excel_holds_as_a_number(value: float, shown_as: str, told
     assert told in (row.destination if isinstance(row, Recipient) else row.reason)
 
 
-@pytest.mark.parametrize(
-    ("cell", "is_told"),
-    [
-        ('<c r="A3"><f>A2+1</f><v></v></c>', True),
-        ('<c r="A3" s="1"><f ca="1">A2+1</f><v /></c>', True),
-        ('<c r="A3"><f t="shared" si="0"/></c>', True),
-        ('<c r="A3"><f>A2+1</f><v>447443332213</v></c>', False),
-        ('<c r="A3" t="str"><f>""</f><v></v></c>', False),  # its result is an empty text
-        ('<c r="A3" s="1"/>', False),
-    ],
-)
-def test_a_workbook_was_written_by_a_program_that_does_not_calculate(
-    cell: str, *, is_told: bool
-) -> None:
-    """A formula without a result is an empty cell: rows and names would be missing silently."""
-    octets = workbook(["phone", "note"], [447443332212, "x"], [17])
-    told = "has formulas that were never calculated, whose cells are read as empty"
-    for more in (1, *range(2**20 - 400, 2**20, 20)):  # also where it does not come in one piece
-        padded = rewritten(octets, b"<sheetData>", b"<sheetData>" + b" " * more)
-        with opened(rewritten(padded, b'<c r="A3" t="n"><v>17</v></c>', cell.encode())) as people:
-            assert [told in note for note in people.notes] == [True] * is_told
-
-
 def test_a_workbook_has_a_number_beyond_any_double() -> None:
     """It is a bad row, as any number that is none."""
     octets = rewritten(workbook(["phone"], [17], [447443332212]), b"<v>17</v>", b"<v>1e999</v>")

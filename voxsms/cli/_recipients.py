@@ -115,11 +115,15 @@ class People:
     def __iter__(self) -> Iterator[Recipient]:
         """Read on; between two rows it is known whether the first was left out."""
         notes, repeats, told = self._notes, Repeats(), len(self.found.notes)
+        empty: dict[str, list[int]] = {}  # of each column how many cells are, and the first line
         for read, row in enumerate(self.found):
             if isinstance(row, BadRow):
                 notes.add_bad(row)
             else:
                 self.line, self._is_counted = row.line, True
+                for column, cell in row.values.items():
+                    if not cell or cell.isspace():
+                        empty.setdefault(column, [0, row.line])[0] += 1
                 yield row
                 if self._is_counted:
                     repeats.add(row.destination, row.line)
@@ -127,6 +131,9 @@ class People:
                 self._look()
         for note in self.found.notes[told:]:
             notes.warn_of_list(note)
+        for column, (rows, first) in empty.items():
+            where = f"in {io.number(rows, 'row')}, such as line {first}"
+            notes.warn_of_list(f"{{{column}}} is filled in with nothing {where}")
         notes.tell_bad()
         notes.tell_repeats(repeats, "line {}: the same number as in line {}")
 

@@ -44,8 +44,6 @@ class ExcelRows:
     sheet: str
     others: list[str]
     """The names of the other sheets that are shown."""
-    has_open_formulas: bool
-    """Whether it has formulas that no spreadsheet has calculated: their cells are empty."""
 
     def __init__(self, file: BinaryIO, sheet: str | None = None, skip_rows: int = 0) -> None:
         openpyxl = _import_openpyxl()
@@ -61,7 +59,6 @@ class ExcelRows:
         self.sheet = wanted
         self.others = [name for name in shown if name != wanted]
         found = shown[wanted]
-        self.has_open_formulas = _has_open_formulas(found)
         found.reset_dimensions()  # some programs write a wrong size into the file
         self._rows = islice(_number_rows(found.iter_rows()), skip_rows, None)
         self.header = self._read_header()
@@ -110,25 +107,6 @@ def _told_if_broken() -> Generator[None]:
 def _number_rows(rows: Iterable[tuple[_Cell, ...]]) -> Iterator[tuple[int, tuple[_Cell, ...]]]:
     with _told_if_broken():
         yield from enumerate(rows, 1)
-
-
-_OPEN_FORMULA: Final = re.compile(
-    rb"<c\b(?![^>]*\bt=)[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
-)
-"""What a program writes that does not calculate; a text that is empty has a type (`t=`)."""
-_PIECE: Final = 1 << 20
-
-
-def _has_open_formulas(sheet: Any) -> bool:  # noqa: ANN401 - a library without types
-    """Look for formulas without a value, which openpyxl gives as empty cells."""
-    with _told_if_broken(), sheet.parent._archive.open(sheet._worksheet_path) as file:  # noqa: SLF001 - there is no other way to the source of a sheet
-        rest = b""
-        while piece := file.read(_PIECE):
-            rest += piece
-            if b"<f" in rest and _OPEN_FORMULA.search(rest):
-                return True
-            rest = rest[rest.rfind(b"<c") :][-_PIECE:]
-    return False
 
 
 def _write(cell: _Cell) -> str:

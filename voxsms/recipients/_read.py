@@ -271,9 +271,6 @@ class _Source:
         if sheet is None and rows.others:
             others = ", ".join(rows.others)
             self.notes.append(f'only the sheet "{rows.sheet}" is read, not {others}')
-        if rows.has_open_formulas:
-            what = "has formulas that were never calculated, whose cells are read as empty"
-            self.notes.append(f"{what}: open it in a spreadsheet and save it")
 
     def _open_text(self, file: BinaryIO, encoding: str | None, delimiter: str | None) -> None:
         found, is_certain = find_encoding(self._head)
