@@ -3,8 +3,10 @@
 What is taken for a refusal may be sent again, by voxsms or by the person who reads "not sent".
 """
 
+import gzip
 from typing import Any
 
+import orjson
 import pytest
 from doubles import A2P, A2P_SENT, KEY, NOW, SENT, SMS, FakeClock, Scripted, Turn, answer, refusal
 
@@ -51,6 +53,24 @@ CONTRADICTIONS: dict[str, Answer] = {
     "429 and code 515": answer({"error": {"code": 515}}, 429),
     "500 and code 101": answer({"error": REFUSED}, 500),
     "500 and code 340": answer({"error": LATER}, 500),
+    "429 and code 515 in a list": answer([{"error": {"code": 515}}], 429),
+    "429 and code 515 in an object": answer({"response": {"error": {"code": "515"}}}, 429),
+    "429 and code 515 alone": answer({"code": 515}, 429),
+    "429 and code 515 that is cut": answer(b'{"error": {"code": 515, "msg": "Sa', 429),
+    "429 and code 515 behind another": answer(b'{"error":{"code":340}}{"error":{"code":515}}', 429),
+    "429 and code 515, then none": answer(b'{"error": {"code": 515}, "error": null}', 429),
+    "429 and a result with escapes": answer(b'{"\\u0072esult": 1, "messag\\u0065_id": 7}', 429),
+    "429 and a result in UTF-16": answer(orjson.dumps(SENT).decode().encode("utf-16"), 429),
+    "429 and a result in UTF-32": answer(orjson.dumps(SENT).decode().encode("utf-32-le"), 429),
+    "429 and what is packed": answer(gzip.compress(orjson.dumps(SENT)), 429),
+    "come back, and an id with escapes": answer(b'{"error":{"code":340},"messag\\u0065_id":7}'),
+    "a code with escapes": answer(b'{"error": {"c\\u006fde": 515, "code": 340}}'),
+    "an error with escapes": answer(b'{"error": {"code": 340}, "err\\u006frs": [{"code": 515}]}'),
+    "sent, and an error before": answer(
+        orjson.dumps(SENT)[:-1] + b',"error":{"code":515},"error":null}'
+    ),
+    "sent, and not sent before": answer(b'{"result": [], ' + orjson.dumps(A2P_SENT)[1:]),
+    "an error of too many parts": answer({"error": LATER, "x": [{}] * 60_000}),
     "an empty error": answer({"error": {}}),
     "a false error": answer({"error": False}),
     "a text for an error": answer({"error": "Rate limit exceed"}),
@@ -123,6 +143,18 @@ async def test_what_a_refusal_quotes_is_no_part_of_it(code: int) -> None:
     ended = await end_of(client_of(quoted, max_attempts=1), "send_sms_message")
     assert isinstance(ended, VoxSmsError)
     assert ended.sent == "no"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", "\u041f".encode("cp1251"), b"{}", b"[]", b"[1]", b"slow",
+     b'{"code": 429, "message": "API rate limit exceeded"}', b'{"message_id": null}'],
+)  # fmt: skip
+async def test_a_gateway_that_asks_to_come_back_is_believed(body: bytes) -> None:
+    """A 429 of which no part says otherwise is waited out: sent once."""
+    client = client_of(answer(body, 429), answer())
+    assert not isinstance(await end_of(client, "send_sms_message"), BaseException)
+    assert requests_of(client) == 2
 
 
 @pytest.mark.parametrize("beside", ["result", "message_id", "failed", "fragments_count", "errors"])

@@ -4,6 +4,7 @@ The server here carries out every request that it reads, and then answers as it 
 """
 
 import asyncio
+import gzip
 import select
 import ssl
 import traceback
@@ -131,6 +132,14 @@ DOUBTFUL = {
     "421": http(b"", "421 Misdirected Request"),
     "425": http(b"", "425 Too Early"),
     "429 with a result": http(BODY, "429 Too Many Requests"),
+    "429 with a result in UTF-16": http(BODY.decode().encode("utf-16"), "429 Too Many Requests"),
+    "429 with code 515 cut": http(b'{"error": {"code": 515', "429 Too Many Requests"),
+    "429 packed twice": http(
+        gzip.compress(gzip.compress(BODY)), "429 Too Many Requests", "Content-Encoding: gzip"
+    ),
+    "429 packed as nobody asked": http(
+        b"\x0b\x02\x80" + BODY, "429 Too Many Requests", "Content-Encoding: br"
+    ),
     "500 with a result": http(BODY, "500 Internal Server Error"),
     "502 with code 340": http(LATER.partition(b"\r\n\r\n")[2], "502 Bad Gateway"),
     "code 340 with a result": json_answer(SENT | {"error": {"code": 340, "msg": "later"}}),

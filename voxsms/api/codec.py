@@ -16,6 +16,7 @@ import attrs
 import orjson
 
 from voxsms.api import fault_codes, spec
+from voxsms.api.contradictions import find_contradiction, read_code
 from voxsms.api.decode import Unreadable, read
 from voxsms.api.fault_codes import Outcome
 from voxsms.api.models import (
@@ -243,13 +244,6 @@ def _path_in_answer(method: AnyMethod, payload: dict[str, object], path: str) ->
     return f"result.{path}".replace("result.[", "result[").removesuffix(".$")
 
 
-_ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
-"""What stands only in an answer to a call that was carried out."""
-_ACCEPTED_ANYWHERE = re.compile(rb'"(%s)"\s*:\s*+(?!null)' % "|".join(_ACCEPTED).encode())
-_ERROR_ANYWHERE = re.compile(rb'"errors?"\s*:')
-_CODE_ANYWHERE = re.compile(rb'"code"\s*:')
-
-
 def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
     """Return an answer's JSON object; null is the same as absent.
 
@@ -260,13 +254,18 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
     """
     data = _object_in(answer.body)
     errors = [] if isinstance(data, str) else _errors_in(data)
-    if errors or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        _check_refusal(method, answer, data, refused_by=errors)
-    if isinstance(data, str):
-        raise _without_json(method, answer, data)
     if len(errors) > _MAX_ERRORS:  # each takes its time, and two megabytes hold 700,000
         problem = f"has {len(errors)} errors; at most {_MAX_ERRORS} are read"
         raise ResponseInvalid(method.cmd, "errors", problem)
+    payload = None if isinstance(data, str) else data
+    is_429 = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    if errors or is_429 or method.charges:
+        problem = find_contradiction(answer.body, payload, errors, is_429=is_429)
+        if problem:
+            path = "error" if payload and payload.get("error") else "errors" if errors else "$"
+            raise ResponseInvalid(method.cmd, path, problem)
+    if isinstance(data, str):
+        raise _without_json(method, answer, data)
     if errors:
         raise max((_api_error(method, answer, error) for error in errors), key=_doubt_left)
     if not _is_success(answer):
@@ -275,35 +274,6 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
 
 
 _MAX_ERRORS = 1000
-
-
-def _check_refusal(
-    method: AnyMethod, answer: Answer, data: dict[str, object] | str, *, refused_by: list[object]
-) -> None:
-    """Refuse an error, or a 429, beside a success: it is neither, and leaves a send in doubt.
-
-    The body is searched as it came: inside of an error or a list, in JSON that is cut, and under a
-    name that stands there twice, of which a parser tells the last.
-    """
-    accepted = _ACCEPTED_ANYWHERE.search(answer.body)
-    read = {} if isinstance(data, str) else data
-    path = "error" if read.get("error") else "errors"
-    if accepted and refused_by:
-        problem = f"an error beside {accepted[1].decode()}"
-    elif accepted:
-        path, problem = "$", f"HTTP 429 with {accepted[1].decode()}"
-    elif refused_by and len(_ERROR_ANYWHERE.findall(answer.body)) > len(read.keys() & _ERRORS):
-        problem = "has another error inside or beside it"
-    elif refused_by and len(_CODE_ANYWHERE.findall(answer.body)) > sum(
-        isinstance(each, dict) and "code" in each for each in (read, *refused_by)
-    ):
-        problem = "has more than one code"
-    else:
-        return
-    raise ResponseInvalid(method.cmd, path, problem)
-
-
-_ERRORS = {"error", "errors"}
 
 
 def _errors_in(data: Mapping[str, object]) -> list[object]:
@@ -416,16 +386,13 @@ def _api_error(method: AnyMethod, answer: Answer, error: object) -> ApiError:
 _NAMES_SECONDS = 416
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
-_CODE = re.compile(r"[0-9]{1,9}")
-
 
 def _code_and_text(error: object) -> tuple[int, str]:
     """Return code and text of an error object; a code that cannot be read is 0."""
     if not isinstance(error, dict):
         return 0, str(error)
     fields = cast("dict[str, object]", error)
-    code = _CODE.fullmatch(str(fields.get("code")))
-    return int(code.group()) if code else 0, str(fields.get("msg") or "")
+    return read_code(fields.get("code")), str(fields.get("msg") or "")
 
 
 def retry_after(answer: Answer, msg: str = "") -> float | None:

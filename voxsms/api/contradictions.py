@@ -1,0 +1,124 @@
+"""Whether an answer contradicts itself, so that nobody can know what became of the call.
+
+An answer is a refusal only if all of it says so: what is taken for one may be sent again, by voxsms
+or by the person who reads "not sent". Every part counts: that inside of an error or a list, and
+under a name that stands in an object twice.
+"""
+
+import codecs
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from voxsms.api import fault_codes
+from voxsms.api.fault_codes import Outcome
+
+ERRORS = ("error", "errors")
+_ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
+"""What stands only in an answer to a call that was carried out."""
+_ACCEPTED_ANYWHERE = re.compile(rb'"(%s)"\s*:\s*+(?!null)' % "|".join(_ACCEPTED).encode())
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+_CODE = re.compile(r"[0-9]{1,9}")
+_MAX_MEMBERS = 50_000
+"""Each takes its time; an answer to a send to a hundred numbers has some hundreds."""
+
+
+def read_code(value: object) -> int:
+    """Read the service's code of an error; one that cannot be read is 0."""
+    code = _CODE.fullmatch(str(value))
+    return int(code.group()) if code else 0
+
+
+def find_contradiction(
+    body: bytes, payload: Mapping[str, object] | None, errors: Sequence[object], *, is_429: bool
+) -> str:
+    """Return what in an answer contradicts the rest of it; an empty string if nothing does.
+
+    Args:
+        body: the answer as it came.
+        payload: the JSON object in it, if it is one.
+        errors: those of the object.
+        is_429: its HTTP status says that the call was not processed.
+    """
+    members = _members_of(body)
+    if members is not None:
+        return _find_among(members, payload or {}, errors, is_429=is_429)
+    if payload is not None:
+        return "has too many parts, or too many inside each other"
+    return _find_on_page(body) if is_429 else ""
+
+
+@attrs.define
+class _Members:
+    """The members of all objects in an answer, the inner ones too."""
+
+    all: list[tuple[str, object]] = attrs.field(factory=list[tuple[str, object]])
+    twice: str = ""
+    """A name that stands twice in an object, of which a parser tells the last."""
+
+    def take(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        """Take those of an object, and return it."""
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            ((self.twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        self.all += pairs
+        return found
+
+    def named(self, *names: str) -> list[object]:
+        """Return the values of those with one of these names."""
+        return [value for name, value in self.all if name in names]
+
+
+def _members_of(body: bytes) -> _Members | None:
+    """Return the members of JSON; None if it is none, or has too many, or too deep ones."""
+    members = _Members()
+    if max(body.count(b":"), body.count(b"{")) > _MAX_MEMBERS:
+        return None
+    try:
+        # With figures as text: those of 5,000 digits are no reason to fail.
+        json.loads(body, object_pairs_hook=members.take, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return None
+    return members
+
+
+def _find_among(
+    members: _Members, payload: Mapping[str, object], errors: Sequence[object], *, is_429: bool
+) -> str:
+    codes = members.named("code")
+    if accepted := [name for name, value in members.all if name in _ACCEPTED and value is not None]:
+        if errors:
+            return f"an error beside {accepted[0]}"
+        if is_429:
+            return f"HTTP 429 with {accepted[0]}"
+    if members.twice:
+        return f"has {members.twice} twice"
+    if not errors:
+        doubts = filter(_leaves_doubt, map(read_code, codes)) if is_429 else ()
+        return next((f"HTTP 429 with code {code}" for code in doubts), "")
+    if len(members.named(*ERRORS)) > sum(name in payload for name in ERRORS):
+        return "has another error inside or beside it"
+    read = (payload, *errors)
+    is_read = len(codes) <= sum(isinstance(each, dict) and "code" in each for each in read)
+    return "" if is_read else "has more than one code"
+
+
+def _leaves_doubt(code: int) -> bool:
+    return code != 0 and fault_codes.look_up(code).outcome is Outcome.UNKNOWN
+
+
+def _find_on_page(body: bytes) -> str:
+    """Return why a 429 is not believed whose body is no JSON.
+
+    A page or a few words of a gateway are. An object that is cut or doubled is not, nor a body that
+    is packed or encoded as nobody asked for: it may be the answer to a call that was carried out.
+    """
+    if accepted := _ACCEPTED_ANYWHERE.search(body):
+        return f"HTTP 429 with {accepted[1].decode()}"
+    if _CONTROL.search(body):
+        return "HTTP 429 with a body that is no text"
+    is_object = body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
+    return "HTTP 429 with JSON that is cut or doubled" if is_object else ""
