@@ -157,6 +157,14 @@ async def test_a_gateway_that_asks_to_come_back_is_believed(body: bytes) -> None
     assert requests_of(client) == 2
 
 
+async def test_an_unknown_part_of_a_success_changes_nothing() -> None:
+    """However deep it is, and however it is written: fields appear over time."""
+    deep = b"[" * 1000 + b"]" * 1000
+    for more in (b',"new": ' + deep, b',"new" : {"error": "a \\" : b", "of" : []}'):
+        client = client_of(answer(orjson.dumps(SENT)[:-1] + more + b"}"))
+        assert not isinstance(await end_of(client, "send_sms_message"), BaseException)
+
+
 @pytest.mark.parametrize("beside", ["result", "message_id", "failed", "fragments_count", "errors"])
 async def test_null_beside_an_error_is_the_same_as_absent(beside: str) -> None:
     """A refusal is one, and what can be waited out is: sent once."""

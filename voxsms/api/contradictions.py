@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import attrs
 
@@ -22,6 +23,7 @@ _ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_coun
 _ACCEPTED_ANYWHERE = re.compile(rb'"(%s)"\s*:\s*+(?!null)' % "|".join(_ACCEPTED).encode())
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _CODE = re.compile(r"[0-9]{1,9}")
+_END_OF_NAME = re.compile(rb'"\s*+:')
 _MAX_MEMBERS = 50_000
 """Each takes its time; an answer to a send to a hundred numbers has some hundreds."""
 
@@ -43,12 +45,28 @@ def find_contradiction(
         errors: those of the object.
         is_429: its HTTP status says that the call was not processed.
     """
+    refused = bool(errors) or is_429
+    if not refused and len(_END_OF_NAME.findall(body)) == _count_members(payload):
+        return ""  # no name stands twice: the usual answer is read by orjson alone
     members = _members_of(body)
     if members is not None:
         return _find_among(members, payload or {}, errors, is_429=is_429)
     if payload is not None:
         return "has too many parts, or too many inside each other"
     return _find_on_page(body) if is_429 else ""
+
+
+def _count_members(payload: object) -> int:
+    count, left = 0, [payload]
+    while left:  # not by recursion: what orjson reads may be deeper
+        value = left.pop()
+        if isinstance(value, dict):
+            members = cast("dict[str, object]", value)
+            count += len(members)
+            left += members.values()
+        elif isinstance(value, list):
+            left += cast("list[object]", value)
+    return count
 
 
 @attrs.define
