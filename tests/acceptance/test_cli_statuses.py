@@ -413,7 +413,7 @@ def test_an_answer_that_does_not_tell_of_every_number(
     assert ran.status == 3
     assert TO in ran.out
     assert ran.err == (
-        "voxsms: the answer says nothing of 1 of 2 numbers\n"
+        "voxsms: the answer does not say what became of 1 of 2 numbers\n"
         f"The message {MAY_BE_SENT}.\n"
         "The history tells: voxsms history a2p\n"
     )

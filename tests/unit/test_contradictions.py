@@ -11,10 +11,12 @@ import pytest
 from doubles import A2P, A2P_SENT, KEY, NOW, SENT, SMS, FakeClock, Scripted, Turn, answer, refusal
 
 from voxsms import (
+    A2PSendSmsResult,
     AuthenticationFailed,
     Budget,
     Client,
     OutcomeUnknown,
+    PartlyFailed,
     RequestRefused,
     ResponseInvalid,
     VoxSmsError,
@@ -175,6 +177,22 @@ async def test_null_beside_an_error_is_the_same_as_absent(beside: str) -> None:
     client = client_of(answer({"error": LATER, beside: None}), answer())
     assert not isinstance(await end_of(client, "send_sms_message"), BaseException)
     assert requests_of(client) == 2
+
+
+@pytest.mark.parametrize(("code", "sent"), [(506, "no"), (385, "no"), (9999, "no"), (2, "maybe"),
+    (14, "maybe"), (484, "maybe"), (515, "maybe"), (0, "maybe")])  # fmt: skip
+async def test_a_number_is_refused_only_if_its_code_says_so(code: int, sent: str) -> None:
+    """What is an error of a number may be a doubt as much as one of the whole send."""
+    refused = {"destination_number": "447443332212", "error_description": "", "error_code": code}
+    client = client_of(answer(A2P_SENT | {"result": [], "failed": [refused]}))
+    ended = await end_of(client, "a2p_send_sms")
+    if isinstance(ended, A2PSendSmsResult):
+        with pytest.raises(PartlyFailed) as caught:
+            ended.raise_if_failed()
+        ended = caught.value
+    assert isinstance(ended, PartlyFailed if sent == "no" else OutcomeUnknown)
+    assert ended.sent == sent
+    assert requests_of(client) == 1
 
 
 async def test_several_refusals_are_a_refusal() -> None:

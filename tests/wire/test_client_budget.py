@@ -66,13 +66,13 @@ class Spending:
         return self.budget.spent
 
 
-def accepted(*numbers: str, refused: tuple[str, ...] = ()) -> Answer:
+def accepted(*numbers: str, refused: tuple[str, ...] = (), code: int = 506) -> Answer:
     """Give an answer to a send."""
     return answer(
         {
             "result": [{"message_id": 1, "destination_number": number} for number in numbers],
             "failed": [
-                {"destination_number": number, "error_description": "no", "error_code": 506}
+                {"destination_number": number, "error_description": "no", "error_code": code}
                 for number in refused
             ],
             "fragments_count": 1,
@@ -107,9 +107,9 @@ async def test_of_a_partial_success_only_what_was_accepted_is_spent() -> None:
     ("reply", "spent", "silent"),
     [
         (accepted(US), "0.05", 1),
-        (accepted(refused=(US,)), "0.04", 1),
         (accepted("+44 7443 332-212", refused=("+1 (415) 555-0101",)), "0.04", 0),
         (accepted(UK, refused=("4474***212",)), "0.05", 1),
+        (accepted(UK, refused=(US,), code=14), "0.05", 1),
     ],
 )
 async def test_what_an_answer_does_not_account_for_stays_set_aside(
@@ -123,13 +123,18 @@ async def test_what_an_answer_does_not_account_for_stays_set_aside(
     await spending.send(UK, US)
     assert spending.spent == Decimal(spent)
     said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    assert said == [f"A2PSendSms: the answer says nothing of {silent} of 2 numbers"] * bool(silent)
+    assert said == [
+        f"A2PSendSms: the answer does not say what became of {silent} of 2 numbers"
+    ] * bool(silent)
 
 
 @pytest.mark.parametrize(
     "reply",
     [
         accepted(),
+        accepted(refused=(US,)),
+        accepted(refused=(UK, US), code=14),
+        accepted(refused=(UK, US), code=515),
         accepted(UK, refused=(UK,)),
         accepted("+44 7443 332-212", refused=(UK,)),
         accepted(UK, US, refused=(US,)),
@@ -137,7 +142,10 @@ async def test_what_an_answer_does_not_account_for_stays_set_aside(
     ],
 )
 async def test_an_answer_that_cannot_be_to_this_send_is_a_doubt(reply: Answer) -> None:
-    """It names nobody, one as accepted and failed, or too many: all stays set aside."""
+    """It accepts nobody and not all are refused, one is both, or they are too many.
+
+    All stays set aside.
+    """
     spending = Spending(reply)
     with pytest.raises(OutcomeUnknown) as caught:
         await spending.send(UK, US)

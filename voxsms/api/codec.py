@@ -184,11 +184,11 @@ def read_answer(method: MethodSpec[..., R], answer: Answer) -> R:
 def check_numbers(method: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
     """Check that an answer to a send to many numbers can be the answer to it.
 
-    A number of which it says nothing is no contradiction: the rest was accepted and is told.
+    A number in doubt is no contradiction where others were accepted: those are told.
 
     Raises:
         ResponseInvalid: the answer names no number, one as accepted and as failed, or more than
-            were asked for.
+            were asked for; or it accepts none, and does not say of all that they were refused.
     """
     named = len(sent.result) + len(sent.failed)
     if not named:
@@ -198,6 +198,19 @@ def check_numbers(method: AnyMethod, sent: A2PSendSmsResult, asked: Collection[s
         raise ResponseInvalid(method.cmd, "result", problem)
     if bare_numbers(sent.result) & bare_numbers(sent.failed):
         raise ResponseInvalid(method.cmd, "failed", "names a number that is accepted, too")
+    if not sent.result and (doubts := len(numbers_in_doubt(sent, asked))):
+        problem = f"does not say of {doubts} of {len(asked)} numbers that they were refused"
+        raise ResponseInvalid(method.cmd, "failed", problem)
+
+
+def numbers_in_doubt(sent: A2PSendSmsResult, asked: Iterable[str]) -> tuple[str, ...]:
+    """Return the numbers of which an answer to a send does not say what became.
+
+    It has no word of them, or a code by which the message may have been sent.
+    """
+    refused = (each for each in sent.failed if not fault_codes.leaves_doubt(each.error_code))
+    told = bare_numbers(sent.result) | bare_numbers(refused)
+    return tuple(number for number in asked if number not in told)
 
 
 def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:

@@ -14,8 +14,7 @@ from typing import cast
 
 import attrs
 
-from voxsms.api import fault_codes
-from voxsms.api.fault_codes import Outcome
+from voxsms.api.fault_codes import leaves_doubt
 
 ERRORS = ("error", "errors")
 _ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
@@ -115,17 +114,13 @@ def _find_among(
     if members.twice:
         return f"has {members.twice} twice"
     if not errors:
-        doubts = filter(_leaves_doubt, map(read_code, codes)) if is_429 else ()
-        return next((f"HTTP 429 with code {code}" for code in doubts), "")
+        doubts = (code for code in map(read_code, codes) if code and leaves_doubt(code))
+        return next((f"HTTP 429 with code {code}" for code in doubts), "") if is_429 else ""
     if len(members.named(*ERRORS)) > sum(name in payload for name in ERRORS):
         return "has another error inside or beside it"
     read = (payload, *errors)
     is_read = len(codes) <= sum(isinstance(each, dict) and "code" in each for each in read)
     return "" if is_read else "has more than one code"
-
-
-def _leaves_doubt(code: int) -> bool:
-    return code != 0 and fault_codes.look_up(code).outcome is Outcome.UNKNOWN
 
 
 def _find_on_page(body: bytes) -> str:

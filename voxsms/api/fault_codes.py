@@ -105,6 +105,11 @@ def look_up(code: int) -> FaultCode:
     return CODES.get(code) or FaultCode(code, UNLISTED, ApiError, outcome)
 
 
+def leaves_doubt(code: int) -> bool:
+    """Return whether what an error with this code is about may have been carried out."""
+    return look_up(code).outcome is Outcome.UNKNOWN
+
+
 def outcome_of(error: ApiError) -> Outcome:
     """Return what an error answer says of the request; HTTP 429 comes without a code."""
     if isinstance(error, RateLimited) and not error.code:

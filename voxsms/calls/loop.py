@@ -16,7 +16,7 @@ from urllib.parse import quote_plus
 import anyio
 import attrs
 
-from voxsms.api.codec import Answer, FormFields, bare_numbers, check_numbers
+from voxsms.api.codec import Answer, FormFields, bare_numbers, check_numbers, numbers_in_doubt
 from voxsms.api.fault_codes import Outcome, outcome_of
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.spec import AnyMethod
@@ -493,14 +493,15 @@ class Call(Generic[R]):
         ids: tuple[int, ...]
         if isinstance(result, A2PSendSmsResult):
             ids = tuple(message.message_id for message in result.result)
-            accepted, refused = bare_numbers(result.result), bare_numbers(result.failed)
+            doubts = numbers_in_doubt(result, self._numbers)
+            refused = bare_numbers(result.failed).difference(doubts)
             if reservation is not None and refused:
-                # A number of which the answer says nothing may have been charged.
+                # A number in doubt may have been charged.
                 reservation.settle(number for number in self._numbers if number not in refused)
-            if missing := len({*self._numbers} - accepted - refused):
-                asked = len(self._numbers)
-                text = "%s: the answer says nothing of %d of %d numbers"
-                write_log(logging.WARNING, text, cmd, missing, asked, method=cmd)
+            if doubts:
+                counts = len(doubts), len(self._numbers)
+                text = "%s: the answer does not say what became of %d of %d numbers"
+                write_log(logging.WARNING, text, cmd, *counts, method=cmd)
         else:
             ids = () if result.message_id is None else (result.message_id,)
         if counted != self._predicted:

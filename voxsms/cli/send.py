@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from voxsms.api import spec
-from voxsms.api.codec import bare_numbers
+from voxsms.api.codec import numbers_in_doubt
 from voxsms.api.models import A2PSendSmsResult, FailedSms, SendSmsMessageResult, SmsCommand
 from voxsms.cli import _io as io
 from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, OfAccount, OfNumbers
@@ -73,15 +73,15 @@ async def a2p(
         if not await may_send(client, method, text, to, spending, asks=not yes, json=json):
             return
         sent = await sends.watch(method, client.a2p_send_sms(**given))
-        missing = len(set(to) - bare_numbers((*sent.result, *sent.failed)))
-        if missing:
+        doubts = len(numbers_in_doubt(sent, to))
+        if doubts:
             sends.status = Exit.UNKNOWN
         if json:
             io.print_json(sent)
         else:
             _print_a2p(sent)
-    if missing:
-        raise InDoubt(f"the answer says nothing of {missing} of {len(to)} numbers")
+    if doubts:
+        raise InDoubt(f"the answer does not say what became of {doubts} of {len(to)} numbers")
     sent.raise_if_failed()
 
 

@@ -23,7 +23,7 @@ import attrs
 import orjson
 
 from voxsms.api.codec import bare_number
-from voxsms.api.fault_codes import Outcome
+from voxsms.api.fault_codes import Outcome, leaves_doubt
 from voxsms.api.models import A2PSendSmsResult, SendSmsMessageResult
 from voxsms.api.spec import A2P_SEND_SMS, SEND_SMS_MESSAGE, A2PSendSms, SendSmsMessage
 from voxsms.calls.hooks import CallEvent, Hooks, call_hook, write_log
@@ -477,8 +477,11 @@ def read_result(
         if number in ids:
             told[Event.ACCEPTED].append(accepted(position, number, ids[number]))
         elif refusal := refusals.get(number):
-            why = mask_message(refusal.error_description, [number])
-            told[Event.REFUSED].append(Told(position, error_code=refusal.error_code, error=why))
+            code, why = refusal.error_code, mask_message(refusal.error_description, [number])
+            if leaves_doubt(code):
+                told[Event.DOUBTED].append(Told(position, error=f"{code}: {why}"))
+            else:
+                told[Event.REFUSED].append(Told(position, error_code=code, error=why))
         else:
             why = "the answer says nothing of this number"
             told[Event.DOUBTED].append(Told(position, error=why))
