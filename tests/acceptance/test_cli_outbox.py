@@ -16,6 +16,7 @@ from conftest import Run
 from postgres import server
 
 from voxsms.cli import _delivery
+from voxsms.cli._errors import SENDS, Sends
 from voxsms.outbox import OutboxSummary
 from voxsms.sandbox import Sandbox
 
@@ -221,9 +222,10 @@ def test_other_files_and_servers(voxsms: Run, account: Sandbox, people: str) -> 
 
 def test_a_run_that_was_stopped_has_nothing_more_to_say() -> None:
     """Where all had been sent there is no word of what is left."""
-    with pytest.raises(KeyboardInterrupt) as stopped:
-        _delivery.conclude(OutboxSummary(sent=1, stopped="SIGINT"), settle="", how="")
-    assert not hasattr(stopped.value, "__notes__")
+    SENDS.set(Sends())
+    stopped = _delivery.find_ending(OutboxSummary(sent=1, stopped="SIGINT"), settle="", how="")
+    assert isinstance(stopped, KeyboardInterrupt)
+    assert not hasattr(stopped, "__notes__")
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +261,9 @@ def test_workers_on_a_server(voxsms: Run, account: Sandbox, url: str) -> None:
     ran = voxsms("outbox", "run", url)
     assert ran.status == 3
     assert "voxsms outbox reconcile URL" in ran.err
+    ran = voxsms("outbox", "worker", url, "--until-done")
+    assert ran.status == 3
+    assert ran.err.endswith(
+        "voxsms: 1 message may or may not have been sent\n"
+        "The history settles that: voxsms outbox reconcile URL\n"
+    )

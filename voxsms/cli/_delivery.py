@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from voxsms import recipients
 from voxsms.api.phone_numbers import import_phonenumbers
 from voxsms.cli import _io as io
-from voxsms.cli._errors import Failed, Unsettled, Usage
+from voxsms.cli._errors import SENDS, Exit, Failed, Unsettled, Usage
 from voxsms.cli._mirror import reader
 from voxsms.client import Client
 from voxsms.errors import InvalidRequest, OutboxUnavailable
@@ -145,20 +145,31 @@ async def deliver(
     """Send what is pending, and show how it goes."""
     before = await outbox.summary()
     with _progress(before, currency) as (every, tell):
+        run = outbox.run(
+            client,
+            concurrency=delivery.concurrency,
+            rate=delivery.rate,
+            guards=guards,
+            forever=forever,
+            every=every,
+            on_progress=tell,
+        )
+        SENDS.get().status = Exit.UNKNOWN  # until it has ended
         try:
-            return await outbox.run(
-                client,
-                concurrency=delivery.concurrency,
-                rate=delivery.rate,
-                guards=guards,
-                forever=forever,
-                every=every,
-                on_progress=tell,
-            )
+            summary = await run
         except OutboxUnavailable as error:
             unsettled = Unsettled(str(error))
             unsettled.add_note("What was under way is in doubt: the same command settles it.")
             raise unsettled from error
+    note_doubts(summary)
+    return summary
+
+
+def note_doubts(summary: OutboxSummary) -> int:
+    """Return how many messages are in doubt; with any the command ends so, whatever comes up."""
+    doubts = summary.unknown + summary.ambiguous
+    SENDS.get().status = Exit.UNKNOWN if doubts else None
+    return doubts
 
 
 @contextmanager
@@ -185,7 +196,11 @@ def _progress(
 
         yield _EVERY_LINE, tell
         return
-    columns = BarColumn(_BAR), TaskProgressColumn(), TextColumn("{task.fields[figures]}")
+    columns = (
+        BarColumn(_BAR),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None, figures="")
 
@@ -204,7 +219,7 @@ def _ended(summary: OutboxSummary) -> int:
 def _figures(before: OutboxSummary, now: OutboxProgress, currency: str) -> str:
     more = ((name, getattr(now, name) - getattr(before, name)) for name in _TOLD)
     figures = [f"{count:,} {name}" for name, count in more if count or name == "sent"]
-    figures.append(io.money(now.cost - before.cost, currency))
+    figures.append(io.visible(io.money(now.cost - before.cost, currency)))
     if now.per_second:
         figures.append(f"{now.per_second:,.0f}/s")
     if now.seconds_left:
@@ -212,16 +227,13 @@ def _figures(before: OutboxSummary, now: OutboxProgress, currency: str) -> str:
     return ", ".join(figures)
 
 
-def conclude(summary: OutboxSummary, *, settle: str, how: str) -> None:
-    """End a command as what it sent has ended; say how to settle doubts, and how to go on.
+def find_ending(summary: OutboxSummary, *, settle: str, how: str) -> BaseException | None:
+    """Return how what was sent has ended, if not well; with how to settle doubts, and to go on.
 
-    Raises:
-        Unsettled: what became of some messages is not known.
-        KeyboardInterrupt: it was stopped by a signal; what was under way has ended.
-        Failed: something is left to send.
+    `Unsettled`: what became of some messages is not known. `KeyboardInterrupt`: it was stopped by a
+    signal; what was under way has ended. `Failed`: something is left to send.
     """
-    left = summary.pending + summary.sending
-    doubts = summary.unknown + summary.ambiguous
+    left, doubts = summary.pending + summary.sending, note_doubts(summary)
     notes = [f"{io.number(left, 'message')} left to send. {how}"] if left else []
     error: BaseException
     if doubts:
@@ -234,7 +246,20 @@ def conclude(summary: OutboxSummary, *, settle: str, how: str) -> None:
     elif left:
         error = Failed(f"stopped: {summary.stopped or 'others are at it'}")
     else:
-        return
+        return None
     for note in notes:
         error.add_note(note)
-    raise error
+    return error
+
+
+@contextmanager
+def concluding(ending: BaseException | None) -> Generator[None]:
+    """End a command as what it sent has ended, also where that cannot be printed.
+
+    Raises:
+        BaseException: `ending`.
+    """
+    SENDS.get().conclude(ending)
+    yield
+    if ending is not None:
+        raise ending

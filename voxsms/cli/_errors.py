@@ -71,16 +71,23 @@ def _where_to_look(doubtful: "OutcomeUnknown | Sends") -> str:
 
 
 def _may_be_sent(sends: "Sends") -> str:
+    if not sends.method:
+        return "Messages may have been sent and charged: the outbox knows which are in doubt."
     return (
         "The message may have been sent and charged: look at the history before sending it again."
         f"\n{_where_to_look(sends)}"
     )
 
 
+def _was_sent(sends: "Sends") -> str:
+    what = "The message" if sends.method else "What was to be sent"
+    return f"{what} had been sent before that."
+
+
 _MEANWHILE: Final[Mapping[Exit | None, "Saying"]] = {
     Exit.UNKNOWN: _may_be_sent,
     Exit.FAILED: "The service had answered before that: it refused some of the numbers.",
-    Exit.DONE: "The message had been sent before that.",
+    Exit.DONE: _was_sent,
 }
 """What to say of a send beside an error that came after it, or while it was under way."""
 
@@ -97,6 +104,23 @@ class Sends:
     """That of a send that was stopped."""
     calls: "list[CallEvent]" = attrs.field(factory=list)
     """How calls ended; the client's `on_outcome` adds to it."""
+    ending: BaseException | None = None
+    """How a mailing has ended that is not over without an error."""
+
+    def conclude(self, ending: BaseException | None) -> None:
+        """Have the run end as a mailing did, whatever comes up until it is told."""
+        self.ending = ending
+        found = ending and ending_of(ending)
+        if ending is None:
+            self.status = Exit.DONE
+        else:
+            self.status = found.status if found and found.status in _MEANWHILE else None
+
+    def tell(self) -> str:
+        """Say what was sent, beside an error that came up after that."""
+        if self.ending is not None:
+            return "\n".join([str(self.ending), *_notes(self.ending)])
+        return words_of(_MEANWHILE.get(self.status, ""), self)
 
     async def watch(self, method: "AnyMethod", send: Awaitable[R]) -> R:
         """Await a send by a method, and remember what became of it."""
@@ -218,15 +242,15 @@ _ENDINGS = (
     Ending(OSError, Exit.FAILED, words=_refused_by_system),
 )
 """The most specific first."""
-_ABOUT_THE_SEND: Final = (OutcomeUnknown, PartlyFailed)
+_ABOUT_THE_SEND: Final = (OutcomeUnknown, PartlyFailed, Unsettled)
 
 
 def advice_on(error: BaseException, sends: Sends) -> str:
     """Say what to do about an error, what was noted on it, and what it leaves of a send."""
     ending = ending_of(error)
     hint = words_of(ending.hint, error) if ending else ""
-    told = isinstance(error, _ABOUT_THE_SEND)
-    meanwhile = "" if told else words_of(_MEANWHILE.get(sends.status, ""), sends)
+    told = error is sends.ending or isinstance(error, _ABOUT_THE_SEND)
+    meanwhile = "" if told else sends.tell()
     return "\n".join(filter(None, [hint, *_notes(error), meanwhile]))
 
 

@@ -236,6 +236,27 @@ class _Output(_Console):
             super().print(*given, **options)
 
 
+class _Lossy:
+    """A stream that drops what cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a stream has
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, if that can be."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what was written, if that can be."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def _console(kind: type[_Console], file: TextIO) -> _Console:
     width = None if file.isatty() else _WIDE
     return kind(file=file, width=width, highlight=False, markup=False, emoji=False)
@@ -247,8 +268,13 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Return the console of what is said beside it: progress and errors."""
-    return _console(_Console, sys.stderr)
+    """Return the console of what is said beside it: progress and errors, if it can be said."""
+    return _console(_Console, cast("TextIO", _Lossy(sys.stderr)))
+
+
+def ask(question: str) -> None:
+    """Print a question on standard error; it has to be seen."""
+    _console(_Console, sys.stderr).print(visible(question), "[y/N] ", end="")
 
 
 def say(*parts: str | tuple[str, str]) -> None:
@@ -271,10 +297,9 @@ def complain(problem: str, hint: str = "") -> None:
         _line(("voxsms: ", BAD), problem),
         *(_line((line, FAINT)) for line in hint.split("\n")),
     ]
-    with suppress(OSError):
-        for line in lines:
-            if line:
-                console.print(line, soft_wrap=not console.is_terminal)
+    for line in lines:
+        if line:
+            console.print(line, soft_wrap=not console.is_terminal)
 
 
 class _Warnings(logging.Handler):

@@ -180,7 +180,7 @@ def confirm(question: str) -> None:
         Failed: the answer was no.
         Usage: nobody answered, as in a script: it has to say `--yes`.
     """
-    io.err().print(io.visible(question), "[y/N] ", end="")
+    io.ask(question)
     before = signal.getsignal(signal.SIGINT)
     with suppress(ValueError):  # only the main thread may, and only it is interrupted
         # asyncio would only note Ctrl-C, and go on waiting for the answer.

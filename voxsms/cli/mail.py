@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from voxsms.cli import _io as io
 from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, OfAccount, OfNumbers
-from voxsms.cli._delivery import AS_USUAL, OfDelivery, conclude, deliver
+from voxsms.cli._delivery import AS_USUAL, OfDelivery, concluding, deliver, find_ending, note_doubts
 from voxsms.cli._errors import Failed, Usage
 from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.cli._mailing import (
@@ -110,16 +110,17 @@ async def mail(
                 run = await deliver(kept, client, delivery, guards, currency=currency)
                 settled = await _reconcile(kept, client)
                 summary = attrs.evolve(await kept.summary(), stopped=run.stopped)
+                note_doubts(summary)
                 intents = {each.key or "": each async for each in kept.intents()}
         results, file = Results(), _results_of(path)
         results.write(file, listed, intents)
-    if json:
-        facts = {"cost": results.cost, "currency": currency, "stopped": run.stopped}
-        files = {"results": str(file), "outbox": str(path)}
-        io.print_json({"states": results.states, **facts, **files})
-    else:
-        io.say((results.describe(currency), io.ACCENT), f"; row by row in {file}")
-    _conclude(results, summary, settled, path, file)
+    with concluding(_find_ending(results, summary, settled, path, file)):
+        if json:
+            facts = {"cost": results.cost, "currency": currency, "stopped": run.stopped}
+            files = {"results": str(file), "outbox": str(path)}
+            io.print_json({"states": results.states, **facts, **files})
+        else:
+            io.say((results.describe(currency), io.ACCENT), f"; row by row in {file}")
 
 
 def _find_outbox(people: Path, outbox: str | None) -> Path:
@@ -260,23 +261,25 @@ def _may_send(seen: Look, spending: Spending, *, yes: bool, json: bool) -> bool:
 # --- afterwards -----------------------------------------------------------------------------------
 
 
-def _conclude(
+def _find_ending(
     results: Results,
     summary: OutboxSummary,
     settled: Reconciled | None,
     path: Path,
     file: Path,
-) -> None:
+) -> BaseException | None:
     where = shlex.quote(str(path))
     settle = "The same command asks the history again"
     if settled and settled.open:
         settle += f", and knows it in {max(1, math.ceil(settled.wait / 60))} min at most"
     elif summary.ambiguous:
         settle = f"Nobody can tell them apart: voxsms outbox export {where} - --state ambiguous"
-    conclude(summary, settle=f"{settle}.", how=_AGAIN)
+    if ending := find_ending(summary, settle=f"{settle}.", how=_AGAIN):
+        return ending
     if count := summary.presumed_not_sent:
         error = Failed(f"the history does not have {io.number(count, 'message')}")
         error.add_note(f"voxsms outbox resend {where}, and then the same command, send them again.")
-        raise error
+        return error
     if count := results.refused_by_service:
-        raise Failed(f"the service refused {io.number(count, 'message')}: {file} says why")
+        return Failed(f"the service refused {io.number(count, 'message')}: {file} says why")
+    return None

@@ -17,8 +17,16 @@ from cyclopts.validators import Number
 from voxsms.calls.resolve import SETTLE_AFTER
 from voxsms.cli import _io as io
 from voxsms.cli._account import AS_ABROAD, FROM_ENVIRONMENT, Account, OfAccount, OfNumbers
-from voxsms.cli._delivery import AS_USUAL, OfDelivery, conclude, deliver, open_outbox
-from voxsms.cli._errors import Failed, Unsettled, Usage
+from voxsms.cli._delivery import (
+    AS_USUAL,
+    OfDelivery,
+    concluding,
+    deliver,
+    find_ending,
+    note_doubts,
+    open_outbox,
+)
+from voxsms.cli._errors import SENDS, Failed, Unsettled, Usage
 from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.cli._mailing import MessageList, OfSender, OfWay, copied
 from voxsms.cli._mirror import moment, reader
@@ -43,6 +51,10 @@ outbox: App = App(name="outbox", help="A mailing that survives crashes, on one m
 def _shown(where: str) -> str:
     """Return what names an outbox in a command; a URL may hold a password."""
     return "URL" if "://" in where else shlex.quote(where)
+
+
+def _history_settles(where: str) -> str:
+    return f"The history settles that: voxsms outbox reconcile {_shown(where)}"
 
 
 @outbox.command
@@ -168,15 +180,12 @@ async def run(
     ):
         sender = await client.with_budget(max_cost=max_cost) if max_cost is not None else client
         summary = await deliver(kept, sender, delivery, guards, forever=forever)
-    if json:
-        io.print_json({**attrs.asdict(summary), "total": summary.total})
-    else:
-        io.say((f"{summary.sent:,} sent", io.GOOD), f" for {io.money(summary.cost)} in all")
-    conclude(
-        summary,
-        settle=f"The history settles that: voxsms outbox reconcile {_shown(where)}",
-        how="The same command goes on.",
-    )
+    how = "The same command goes on."
+    with concluding(find_ending(summary, settle=_history_settles(where), how=how)):
+        if json:
+            io.print_json({**attrs.asdict(summary), "total": summary.total})
+        else:
+            io.say((f"{summary.sent:,} sent", io.GOOD), f" for {io.money(summary.cost)} in all")
 
 
 @outbox.command
@@ -208,6 +217,11 @@ async def worker(
             guards=guards,
             wait=not until_done,
         )
+        doubts = note_doubts(await kept.summary()) if until_done else 0
+    if doubts:
+        error = Unsettled(f"{io.number(doubts, 'message')} may or may not have been sent")
+        error.add_note(_history_settles(where))
+        raise error
 
 
 @outbox.command
@@ -298,6 +312,15 @@ async def reconcile(
         settled = await kept.reconcile(client, settle_after=timedelta(minutes=settle_after))
         tracked = await kept.track(client)
         now = await kept.summary()
+    ending = None
+    if doubts := now.unknown + now.ambiguous:
+        ending = Unsettled(f"{io.number(doubts, 'message')} may or may not have been sent")
+        if settled.open:
+            ending.add_note(f"Ask again in {timedelta(seconds=round(settled.wait))}.")
+        if now.ambiguous:
+            where = _shown(where)
+            ending.add_note(f"Look at them: voxsms outbox export {where} - --state ambiguous")
+        SENDS.get().conclude(ending)
     if json:
         statuses = {"statuses_read": tracked.changed, "statuses_open": tracked.open}
         io.print_json({**attrs.asdict(settled), **statuses})
@@ -307,14 +330,8 @@ async def reconcile(
             f", {settled.presumed_not_sent:,} presumed not sent, {settled.ambiguous:,} ambiguous; "
             f"{tracked.changed:,} statuses read",
         )
-    if doubts := now.unknown + now.ambiguous:
-        error = Unsettled(f"{io.number(doubts, 'message')} may or may not have been sent")
-        if settled.open:
-            error.add_note(f"Ask again in {timedelta(seconds=round(settled.wait))}.")
-        if now.ambiguous:
-            where = _shown(where)
-            error.add_note(f"Look at them: voxsms outbox export {where} - --state ambiguous")
-        raise error
+    if ending is not None:
+        raise ending
 
 
 @outbox.command
