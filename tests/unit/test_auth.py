@@ -376,6 +376,18 @@ def test_a_loop_that_gives_up_leaves_other_loops_going(gate: Gate, cancelled: st
     assert len({id(proof) for proof in proofs}) == 1
 
 
+async def test_the_child_of_a_fork_signs_with_a_lock_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The parent's may be held by a thread that is not there."""
+    signer: Any = ACCOUNT.signer()
+    held = signer._minting[1]
+    with held, anyio.fail_after(10):
+        monkeypatch.setattr("os.getpid", lambda: 1)
+        proof = await signer.sign(NOW)
+    assert claims_of(proof)["iss"] == "12345"
+
+
 async def test_failed_signing_leaves_the_lock_free() -> None:
     """A bad key fails every call that waits, each with its own error, and none hangs."""
     signer = ServiceAccount(1, "key-1", "no key").signer()

@@ -137,6 +137,49 @@ else:
 """
 
 
+FORKS_WHILE_MINTING = """
+import asyncio, os, sys, threading, jwt, voxsms
+account = voxsms.ServiceAccount(1, "key-1", sys.stdin.read())
+client = voxsms.Client(account, sys.argv[1])
+def send():
+    call = lambda: client.send_sms_message(source="44123456", destination="44123457", sms_body="x")
+    async def main(): return (await call()).message_id
+    return asyncio.run(main())
+minting, forked, sign = threading.Event(), threading.Event(), jwt.encode
+def held(*args, **named):
+    minting.set()
+    assert forked.wait(30)
+    return sign(*args, **named)
+jwt.encode = held
+sent = []
+thread = threading.Thread(target=lambda: sent.append(send()))
+thread.start()
+assert minting.wait(30)
+if child := os.fork():
+    assert os.waitpid(child, 0)[1] == 0
+    forked.set()
+    thread.join()
+    assert sent == [1861]
+else:
+    jwt.encode = sign
+    os._exit(send() != 1861)
+"""
+
+
+@pytest.mark.unmeasured
+def test_the_child_of_a_fork_waits_for_no_thread_of_its_parent(account: ServiceAccount) -> None:
+    """One of them may be signing the token at that moment: both processes send."""
+    with serving(RawServer()) as server:
+        subprocess.run(  # noqa: S603 - this very program
+            [sys.executable, "-c", FORKS_WHILE_MINTING, server.url],
+            input=account.private_key,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert server.requests == 2
+
+
 @pytest.mark.unmeasured
 def test_the_child_of_a_fork_has_its_own_connections(make: Make) -> None:
     """A worker that was forked after the client was used sends, and so does its parent."""

@@ -294,6 +294,7 @@ class _TokenSigner:
     The event loops of several threads may share it. A lock of anyio belongs to one loop, so each
     loop has its own, before which its calls wait; the one call of each loop that gets through waits
     in a worker thread for those of the other loops. No loop is blocked, and one token is signed.
+    The child of a fork has a lock of its own: nobody is there to release one that was held.
     """
 
     __slots__ = ("_account", "_key", "_locks", "_minting", "_token", "account_id")
@@ -303,7 +304,7 @@ class _TokenSigner:
         self._account = account
         self._key: RSAPrivateKey | None = None
         self._locks: WeakKeyDictionary[object, anyio.Lock] = WeakKeyDictionary()
-        self._minting = threading.Lock()
+        self._minting = os.getpid(), threading.Lock()
         self._token = _NO_TOKEN
 
     async def sign(self, now: float) -> Proof:
@@ -330,7 +331,9 @@ class _TokenSigner:
         return self._locks.setdefault(loop, anyio.Lock())
 
     def _mint_once(self, now: float) -> _Token:
-        with self._minting:
+        if self._minting[0] != os.getpid():
+            self._minting = os.getpid(), threading.Lock()
+        with self._minting[1]:
             if not self._token.serves(now):
                 self._token = self._mint(now)
             return self._token
