@@ -9,6 +9,7 @@ import pytest
 from conftest import Run
 
 from voxsms.cli import _io, _results
+from voxsms.cli._errors import Failed
 from voxsms.outbox import Outbox
 from voxsms.sandbox import Sandbox
 
@@ -86,7 +87,7 @@ def test_in_doubt_and_not_all_can_be_printed(
 
 
 def _fails(*_: object) -> None:
-    raise _io.Failed("standard output: No space left on device")
+    raise Failed("standard output: No space left on device")
 
 
 def test_the_end_of_a_mailing_that_cannot_be_printed(

@@ -191,6 +191,9 @@ def test_an_empty_outbox(voxsms: Run, account: Sandbox, where: str, people: str)
     [
         (("status", "nowhere.db"), "nowhere.db: there is no such outbox"),
         (("status", "mysql://u:secret@h/x"), "WHERE: must be the path of a file, or postgresql"),
+        (("run", "host=h password=secret"), "WHERE: must be the path of a file, or postgresql"),
+        (("status", "postgresql://u:pa/secret@h/x"), "in a password / is written as %2F, @ as %40"),
+        (("status", "postgresql://u:pa@secret@h/x"), "in a password / is written as %2F, @ as %40"),
         (("add", "x.db", "hi", *FROM), "give the people: their numbers with --to, or a file"),
         (("export", "{where}", "x.txt"), "x.txt: ends neither in .csv nor in .jsonl; --format"),
         (("resend", "{where}", "--state", "sent"), 'Invalid value "sent" for --state'),

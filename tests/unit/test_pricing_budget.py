@@ -1,6 +1,7 @@
 """A limit on what sending costs, asked before each send."""
 
 import asyncio
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -416,3 +417,12 @@ def test_the_books_are_always_right(
         stays = {"keep": numbers, "release": [], "settle": numbers[:accepted]}[end]
         kept += estimate("x", stays, RATES).cost
         assert budget.spent == kept <= limit
+
+
+def test_a_budget_that_was_refused_can_be_shown() -> None:
+    """A tool that records the variables of frames shows it, too."""
+    with pytest.raises(InvalidRequest) as caught:
+        Budget(max_cost="x")
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    budgets = [frame.f_locals["self"] for frame in frames if "self" in frame.f_locals]
+    assert [repr(budget) for budget in budgets] == ["<Budget that was not made>"]

@@ -5,7 +5,9 @@ lists, and takes the `repr` of everything else.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from types import FrameType
@@ -26,8 +28,10 @@ from voxsms import (
     Client,
     Httpx2Transport,
     HttpxTransport,
+    Outbox,
     RateTable,
     ServiceAccount,
+    export_history,
 )
 from voxsms.calls.auth import from_env
 
@@ -294,6 +298,48 @@ def test_nor_of_credentials_that_are_wrong(make: Callable[[], object]) -> None:
     with pytest.raises(voxsms.CredentialsInvalid) as caught:
         make()
     assert_nothing_is_shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        f"postgresql://user:a/{SECRET_KEY}@host/x",
+        f"postgresql://user:a@{SECRET_KEY}@host/x",
+        f"postgresql://user:a%{SECRET_KEY}@host/x",
+        f"postgresql+psycopg://user:{SECRET_KEY}@host/x",
+        f"mysql://user:{SECRET_KEY}@host/x",
+        f"host=host user=user password={SECRET_KEY}",
+    ],
+)
+def test_nor_of_an_outbox_whose_place_cannot_be_read(where: str) -> None:
+    """Not a part of the password either, where a character of it should have been escaped."""
+    with pytest.raises(voxsms.InvalidRequest) as caught:
+        Outbox.open(where)
+    assert SECRET_KEY not in repr(caught.value)
+    assert_nothing_is_shown(caught.value)
+
+
+async def test_nor_of_an_outbox_whose_database_breaks(tmp_path: Path) -> None:
+    """While a chunk is under way, with its text and the people that it goes to."""
+    path = tmp_path / "mailing.db"
+
+    async def act(writer: asyncio.StreamWriter, _: bytes) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("DROP TABLE voxsms_intents")
+        writer.write(json_answer({"error": {"code": 101, "msg": "no"}}))
+
+    async with loopback(act) as server, Outbox.open(path) as outbox:
+        await outbox.add([(TEXT, NUMBER)], source=SENDER)
+        client = Client(ApiKey(1, SECRET_KEY), server.url, max_attempts=1, deadline=0.5)
+        assert_nothing_is_shown(await error_of(outbox.run(client)))
+
+
+async def test_nor_of_an_export_that_is_refused(tmp_path: Path) -> None:
+    """The number that it filters by is in the caller's frame alone."""
+    async with loopback(ACTS["refused"]) as server:
+        client = Client(ApiKey(1, SECRET_KEY), server.url, max_attempts=1)
+        call = export_history(client, "sms", tmp_path / "history.csv", source_number=NUMBER)
+        assert_nothing_is_shown(await error_of(call))
 
 
 def test_nor_of_an_address_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,6 +189,31 @@ async def test_a_socks_proxy_is_spoken_to_in_its_own_language(client: Of) -> Non
     assert [greeting[:1] for greeting in greetings] == [b"\x05"] * takes_socks
 
 
+@pytest.mark.parametrize("make", [HttpxTransport, Httpx2Transport])
+async def test_no_log_shows_the_password_of_a_socks_proxy(
+    make: Callable[..., HttpxTransport], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The proxy gets it; httpcore, which logs what it sends at DEBUG, shows nothing of it."""
+    read: list[bytes] = []
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(9)
+        writer.write(b"\x05\x02")  # with user and password
+        read.append(await reader.read(99))
+        writer.close()
+
+    caplog.set_level(1)
+    server = await asyncio.start_server(ask, "127.0.0.1")
+    async with server:
+        url = f"socks5://a-user:pa55word@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Client(KEY, "https://svc.test", transport=make(proxy=url)) as of:
+            with pytest.raises(NotSent):
+                await of.with_options(max_attempts=1).send_sms_message(**SMS)
+    assert read == [b"\x01\x06a-user\x08pa55word"]
+    assert "setup_socks5_connection" in caplog.text
+    assert "pa55word" not in caplog.text
+
+
 @pytest.mark.parametrize("named", ["environment", "argument"])
 async def test_a_connect_to_a_proxy_is_not_sending(
     client: Of, named: str, monkeypatch: pytest.MonkeyPatch

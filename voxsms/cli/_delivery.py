@@ -128,9 +128,10 @@ OfDelivery = Annotated[Delivery, Parameter(name="*", group="Sending")]
 
 def open_outbox(where: str, *, must_exist: bool = True) -> Outbox:
     """Return an outbox that is opened by `async with`; one in a file has to be there already."""
+    outbox = Outbox.open(where)  # which refuses what is no path, and may hold a password
     if must_exist and "://" not in where and not Path(where).exists():
         raise Usage(f"{where}: there is no such outbox")
-    return Outbox.open(where)
+    return outbox
 
 
 async def deliver(

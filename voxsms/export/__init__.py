@@ -122,6 +122,7 @@ async def export_history(
         "message_id": message_id,
     }
     query, faults = check_query(kind, from_date, to_date, filters)
+    del filters, source_number, destination_number  # error trackers record the variables of frames
     target, more = check_target(path, format, by_day=by_day)
     faults += more
     if update and query is not None and target is not None:

@@ -32,7 +32,7 @@ class Query:
     """A history with its filters, checked."""
 
     method: AnyMethod
-    filters: Mapping[str, Any]
+    filters: Mapping[str, Any] = attrs.field(repr=False)
     """Without those that are absent."""
     from_date: datetime | None
     to_date: datetime | None

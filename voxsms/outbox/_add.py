@@ -44,7 +44,7 @@ class Terms:
     """How the rows of one `add` are sent."""
 
     method: str
-    source: str
+    source: str = attrs.field(repr=False)
     chunk_size: int
     priority: int
     due: float

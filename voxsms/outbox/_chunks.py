@@ -125,10 +125,10 @@ class Claim:
     number: int
     """Of the claim: how often the chunk was begun."""
     method: str
-    source: str
-    text: str
+    source: str = attrs.field(repr=False)
+    text: str = attrs.field(repr=False)
     store_body: bool | None
-    recipients: tuple[tuple[int, str], ...]
+    recipients: tuple[tuple[int, str], ...] = attrs.field(repr=False)
     """Position and number of each."""
     wait: float
     """Seconds until its slot of the rate."""

@@ -1,11 +1,12 @@
 """Outbox: what a user has in hand."""
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from datetime import datetime, timedelta
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Final, Literal, Self, cast
 
 from voxsms.api.callbacks import A2PDelivery, Callback
 from voxsms.api.wire import PhoneType, describe_type, find_phone_fault
@@ -338,20 +339,26 @@ def _no_state(call: str, name: str, given: object, known: Iterable[State]) -> In
     return InvalidRequest(f"Outbox.{call}", (Fault(name, f"{given!r} is none of {listed}"),))
 
 
+_NO_PATH: Final = re.compile(r"^:memory:$|^file:|://|\bpassword\s*=")
+"""SQLite's own names, URLs of others, and what libpq takes in place of a URL."""
+
+
 def _find_place(where: object, clock: Clock) -> Place:
     if not isinstance(where, str | PathLike):
         problem = f"is {describe_type(where)}; it must be a path or a URL"
         raise InvalidRequest("Outbox", (Fault("where", problem),))
     text = fspath(cast("str | PathLike[str]", where))
-    scheme, found, _ = text.partition("://")
-    if found and scheme in {"postgresql", "postgres"}:
-        from voxsms.outbox._postgres import PostgresServer  # noqa: PLC0415 - of an extra
+    try:
+        if text.startswith(("postgresql://", "postgres://")):
+            from voxsms.outbox._postgres import PostgresServer  # noqa: PLC0415 - of an extra
 
-        return PostgresServer.of(text)
-    if found or text in {"", ":memory:"} or text.startswith("file:"):
-        problem = "must be the path of a file, or postgresql://user@host/database"
-        raise InvalidRequest("Outbox", (Fault("where", problem),))
-    return SqliteFile(Path(text), clock)
+            return PostgresServer.of(text)
+        if not text or _NO_PATH.search(text):
+            problem = "must be the path of a file, or postgresql://user@host/database"
+            raise InvalidRequest("Outbox", (Fault("where", problem),))
+        return SqliteFile(Path(text), clock)
+    finally:
+        del where, text  # error trackers record the variables of frames; they may hold a password
 
 
 def put_back(database: Database, states: tuple[State, ...]) -> int:

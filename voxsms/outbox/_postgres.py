@@ -203,7 +203,12 @@ class PostgresServer:
             del url  # error trackers record the variables of frames; it may hold a password
             raise InvalidRequest("Outbox", (Fault("where", problem),))
         host, port = parts.get("host", "localhost"), parts.get("port", "5432")
-        return cls(url, f"postgresql://{host}:{port}/{parts.get('dbname', '')}")
+        name = f"{host}:{port}/{parts.get('dbname', '')}"
+        if "@" in name:  # the name is shown, and would show a part of the password
+            problem = "cannot be read; in a password / is written as %2F, @ as %40"
+            del url, parts, host, port, name
+            raise InvalidRequest("Outbox", (Fault("where", problem),))
+        return cls(url, f"postgresql://{name}")
 
     def __str__(self) -> str:
         """Return host, port and database."""

@@ -275,6 +275,8 @@ class Budget:
 
     def __repr__(self) -> str:
         """Show the limits and what is spent."""
+        if not hasattr(self, "_lock"):
+            return "<Budget that was not made>"
         limits = f"max_cost={self.max_cost}, max_fragments={self.max_fragments}"
         per = "" if self.per is None else f", per={self.per}"
         return f"Budget({limits}{per}, spent={self.spent})"

@@ -58,6 +58,26 @@ _STATUS = re.compile(r"[1-5]\d\d\b", re.ASCII)
 """With which the text of a proxy's error begins, if it speaks HTTP."""
 
 
+class _Unseen(str):
+    """The user or the password of a proxy, which nothing shows that it is encoded to.
+
+    httpcore logs those of SOCKS at DEBUG.
+    """
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Encode it."""
+        return _UnseenBytes(super().encode(encoding, errors))
+
+
+class _UnseenBytes(bytes):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+
 class Library:
     """httpx or httpx2: the module, the core under it, and whether someone has put a mock in."""
 
@@ -96,6 +116,12 @@ class Library:
             if isinstance(error, kind_of_error):
                 return TransportFault(kind, text)
         return TransportFault(FaultKind.CONNECTION, "the connection failed")
+
+    def proxy(self, url: str) -> Any:  # noqa: ANN401 - of either module
+        """Build the library's proxy."""
+        made = self.httpx.Proxy(url)
+        made.auth = made.auth and tuple(map(_Unseen, made.auth))
+        return made
 
     def request(self, request: Request, watch: "Watch") -> Any:  # noqa: ANN401 - of either module
         """Build the library's request."""
@@ -298,7 +324,7 @@ class HttpxTransport:
         )
         try:
             transport = httpx_.AsyncHTTPTransport(
-                verify=verify, limits=limits, proxy=proxy and proxy.url
+                verify=verify, limits=limits, proxy=proxy and self._library.proxy(proxy.url)
             )
         except Exception as error:
             if proxy is None:
