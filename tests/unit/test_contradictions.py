@@ -51,10 +51,14 @@ CONTRADICTIONS: dict[str, Answer] = {
     "a code, then another in a list": answer(b'{"errors":[{"code":515,"code":340}]}'),
     "a code inside of an error": answer({"error": LATER | {"cause": {"code": 515}}}),
     "an error inside of an error": answer({"error": LATER | {"error": {"code": 515}}}),
+    "a refusal inside of another": answer({"error": LATER | {"error": REFUSED}}),
+    "a code of a refusal inside": answer({"error": LATER | {"cause": {"code": 101}}}),
     "too many errors to read": answer({"errors": [REFUSED] * 20_000}),
     "429 and code 515": answer({"error": {"code": 515}}, 429),
     "500 and code 101": answer({"error": REFUSED}, 500),
     "500 and code 340": answer({"error": LATER}, 500),
+    "come back, and a code beside it": answer({"error": LATER, "code": 515}),
+    "refused, and a code beside it": answer({"errors": [REFUSED], "code": "2"}),
     "429 and code 515 in a list": answer([{"error": {"code": 515}}], 429),
     "429 and code 515 in an object": answer({"response": {"error": {"code": "515"}}}, 429),
     "429 and code 515 alone": answer({"code": 515}, 429),
@@ -150,7 +154,8 @@ async def test_what_a_refusal_quotes_is_no_part_of_it(code: int) -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>", "\u041f".encode("cp1251"), b"{}", b"[]", b"[1]", b"slow",
-     b'{"code": 429, "message": "API rate limit exceeded"}', b'{"message_id": null}'],
+     b'{"code": 429, "message": "API rate limit exceeded"}', b'{"message_id": null}',
+     b'{"error": "Too many requests", "code": 429}'],
 )  # fmt: skip
 async def test_a_gateway_that_asks_to_come_back_is_believed(body: bytes) -> None:
     """A 429 of which no part says otherwise is waited out: sent once."""

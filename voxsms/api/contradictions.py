@@ -9,7 +9,7 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import attrs
@@ -49,7 +49,7 @@ def find_contradiction(
         return ""  # no name stands twice: the usual answer is read by orjson alone
     members = _members_of(body)
     if members is not None:
-        return _find_among(members, payload or {}, errors, is_429=is_429)
+        return next(_contradictions(members, payload or {}, errors, is_429=is_429), "")
     if payload is not None:
         return "has too many parts, or too many inside each other"
     return _find_on_page(body) if is_429 else ""
@@ -102,25 +102,26 @@ def _members_of(body: bytes) -> _Members | None:
     return members
 
 
-def _find_among(
+def _contradictions(
     members: _Members, payload: Mapping[str, object], errors: Sequence[object], *, is_429: bool
-) -> str:
-    codes = members.named("code")
-    if accepted := [name for name, value in members.all if name in _ACCEPTED and value is not None]:
-        if errors:
-            return f"an error beside {accepted[0]}"
-        if is_429:
-            return f"HTTP 429 with {accepted[0]}"
+) -> Iterator[str]:
+    refused = "an error beside" if errors else "HTTP 429 with" if is_429 else ""
+    objects = [cast("dict[str, object]", each) for each in errors if isinstance(each, dict)]
+    own = [read_code(each.get("code")) for each in objects]
+    codes = [read_code(value) for value in members.named("code")]
+    if refused:
+        for name, value in members.all:
+            if name in _ACCEPTED and value is not None:
+                yield f"{refused} {name}"
+        for code in codes:
+            if code and code not in own and leaves_doubt(code):
+                yield f"{refused} code {code}"
     if members.twice:
-        return f"has {members.twice} twice"
-    if not errors:
-        doubts = (code for code in map(read_code, codes) if code and leaves_doubt(code))
-        return next((f"HTTP 429 with code {code}" for code in doubts), "") if is_429 else ""
-    if len(members.named(*ERRORS)) > sum(name in payload for name in ERRORS):
-        return "has another error inside or beside it"
-    read = (payload, *errors)
-    is_read = len(codes) <= sum(isinstance(each, dict) and "code" in each for each in read)
-    return "" if is_read else "has more than one code"
+        yield f"has {members.twice} twice"
+    if errors and len(members.named(*ERRORS)) > sum(name in payload for name in ERRORS):
+        yield "has another error inside or beside it"
+    if errors and len(codes) > sum("code" in each for each in (payload, *objects)):
+        yield "has more than one code"
 
 
 def _find_on_page(body: bytes) -> str:

@@ -110,11 +110,9 @@ class Sends:
     def conclude(self, ending: BaseException | None) -> None:
         """Have the run end as a mailing did, whatever comes up until it is told."""
         self.ending = ending
-        found = ending and ending_of(ending)
-        if ending is None:
-            self.status = Exit.DONE
-        else:
-            self.status = found.status if found and found.status in _MEANWHILE else None
+        found = ending_of(ending) if ending else None
+        status = found.status if found else Exit.DONE
+        self.status = status if status in _MEANWHILE else None
 
     def tell(self) -> str:
         """Say what was sent, beside an error that came up after that."""
