@@ -131,6 +131,15 @@ async def test_an_answer_that_contradicts_itself_leaves_a_send_in_doubt(
     assert requests_of(client) == 1
 
 
+async def test_a_name_that_stands_twice_is_not_quoted() -> None:
+    """An answer may have anything there."""
+    twice = orjson.dumps(SENT)[:-1] + b',"447443332212 See you":1,"447443332212 See you":2}'
+    ended = await end_of(client_of(answer(twice)), "send_sms_message")
+    assert isinstance(ended, OutcomeUnknown)
+    assert "a name twice" in str(ended)
+    assert "See you" not in str(ended)
+
+
 @pytest.mark.parametrize("status", [403, 404, 407])
 async def test_the_status_of_a_gateways_page_is_in_the_words(status: int) -> None:
     """A person reads what was met, and of 404 and 407 what helps."""

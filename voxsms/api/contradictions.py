@@ -8,7 +8,6 @@ under a name that stands in an object twice.
 import codecs
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
@@ -73,14 +72,13 @@ class _Members:
     """The members of all objects in an answer, the inner ones too."""
 
     all: list[tuple[str, object]] = attrs.field(factory=list[tuple[str, object]])
-    twice: str = ""
-    """A name that stands twice in an object, of which a parser tells the last."""
+    has_twice: bool = False
+    """A name stands twice in an object; of its values a parser tells the last."""
 
     def take(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
         """Take those of an object, and return it."""
         found = dict(pairs)
-        if len(found) < len(pairs):
-            ((self.twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        self.has_twice |= len(found) < len(pairs)
         self.all += pairs
         return found
 
@@ -116,8 +114,8 @@ def _contradictions(
         for code in codes:
             if code and code not in own and leaves_doubt(code):
                 yield f"{refused} code {code}"
-    if members.twice:
-        yield f"has {members.twice} twice"
+    if members.has_twice:
+        yield "has a name twice in an object"
     if errors and len(members.named(*ERRORS)) > sum(name in payload for name in ERRORS):
         yield "has another error inside or beside it"
     if errors and len(codes) > sum("code" in each for each in (payload, *objects)):
