@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,6 +12,7 @@ from doubles import KEY, FakeClock, Scripted, Turn, answer, refusal
 
 from voxsms import Client, Outbox
 from voxsms.api.codec import Answer
+from voxsms.api.wire import TIME_FORMAT
 from voxsms.transport import Evidence, FaultKind, Phase, Request, TransportFault
 
 NUMBERS = [f"4477009{number:05d}" for number in range(500)]
@@ -52,12 +55,16 @@ class Service(Scripted):
         super().__init__(*turns, phase=phase)
         self.tells_prices = True
         self.history: Any = None
+        self.forbidden = ""
+        """A method for which a role is missing."""
         self.sent: list[str] = []
         """The numbers of each send that was answered by the script or accepted."""
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
         """Answer as the script says."""
         method = request.url.rstrip("/").rpartition("/")[2]
+        if method == self.forbidden:
+            return refusal(104)
         if method == "GetAccountInfo":
             return answer(ACCOUNT)
         if method == "GetResourcePrice":
@@ -154,3 +161,66 @@ def break_writing(
         return await write(step, *args, **kwargs)
 
     outbox.store.write = broken  # type: ignore[method-assign, assignment]
+
+
+class History:
+    """The rows of a history, as the service would give them, two on a page."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.clock = clock
+        self.missing = 0
+        self.date_off: float | None = 0.0
+        """By how many seconds the `Date` of answers is wrong; None: they have none."""
+
+    def add(self, number: str, **more: object) -> None:
+        """Enter a message of this moment."""
+        row = {
+            "message_id": 100 + len(self.rows),
+            "source_number": SOURCE,
+            "destination_number": number,
+            "fragments": 1,
+            "cost": 0.05,
+            "status_id": "1",
+            "direction": "OUT",
+            "processing_date": self.now(),
+            "processed_date": self.now(),
+            "delivery_status": "DISPATCHED",
+        }
+        self.rows.append(row | more)
+
+    def now(self) -> str:
+        """Write the time."""
+        return datetime.fromtimestamp(self.clock.time(), UTC).strftime(TIME_FORMAT)
+
+    def page(self, form: Mapping[str, str]) -> Answer:
+        """Answer a request."""
+        rows = [
+            row
+            for row in self.rows
+            if form.get("from_date", "") <= row["processing_date"] <= form.get("to_date", "9")
+            and form.get("destination_number") in {None, row["destination_number"]}
+        ]
+        start = int(form.get("offset", 0))
+        body = {"result": rows[start : start + 2], "total_count": len(rows) + self.missing}
+        return answer(body, headers={"date": self.clock_date()})
+
+    def clock_date(self) -> str:
+        """Write the time as a header does, or as a gateway with a clock of its own."""
+        if self.date_off is None:
+            return ""
+        now = datetime.fromtimestamp(self.clock.time() + self.date_off, UTC)
+        return format_datetime(now, usegmt=True)
+
+
+class Ahead(FakeClock):
+    """A clock that is ahead of another, by half a minute."""
+
+    def __init__(self, of: FakeClock, by: float = 30.0) -> None:
+        super().__init__()
+        self.of = of
+        self.by = by
+
+    def time(self) -> float:
+        """Give the time."""
+        return self.of.time() + self.by

@@ -10,76 +10,17 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
-from doubles import FakeClock, Turn, answer
-from outboxes import NUMBERS, SOURCE, accepted, lost, scripted, states
+from doubles import Turn
+from outboxes import NUMBERS, SOURCE, Ahead, History, accepted, lost, scripted, states
 
 from voxsms import InvalidRequest, OutcomeUnknown, ResponseInvalid
 from voxsms.api.codec import Answer
-from voxsms.api.wire import TIME_FORMAT
 from voxsms.calls.resolve import fits
 from voxsms.outbox import Reconciled, Tracked, run_chunk
 from voxsms.transport import Evidence, Request
 from voxsms.webhooks import A2PActivated, A2PDelivery
 
 ZERO = timedelta(0)
-
-
-class History:
-    """The rows of a history, as the service would give them, two on a page."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self.clock = clock
-        self.missing = 0
-
-    def add(self, number: str, **more: object) -> None:
-        """Enter a message of this moment."""
-        row = {
-            "message_id": 100 + len(self.rows),
-            "source_number": SOURCE,
-            "destination_number": number,
-            "fragments": 1,
-            "cost": 0.05,
-            "status_id": "1",
-            "direction": "OUT",
-            "processing_date": self.now(),
-            "processed_date": self.now(),
-            "delivery_status": "DISPATCHED",
-        }
-        self.rows.append(row | more)
-
-    def now(self) -> str:
-        """Write the time."""
-        return datetime.fromtimestamp(self.clock.time(), UTC).strftime(TIME_FORMAT)
-
-    def page(self, form: Mapping[str, str]) -> Answer:
-        """Answer a request."""
-        rows = [
-            row
-            for row in self.rows
-            if form.get("from_date", "") <= row["processing_date"] <= form.get("to_date", "9")
-            and form.get("destination_number") in {None, row["destination_number"]}
-        ]
-        start = int(form.get("offset", 0))
-        body = {"result": rows[start : start + 2], "total_count": len(rows) + self.missing}
-        return answer(body, headers={"date": self.clock_date()})
-
-    def clock_date(self) -> str:
-        """Write the time as a header does."""
-        now = datetime.fromtimestamp(self.clock.time(), UTC)
-        return now.strftime("%a, %d %b %Y %H:%M:%S GMT")
-
-
-class Ahead(FakeClock):
-    """A clock that is ahead of another by half a minute."""
-
-    def __init__(self, of: FakeClock) -> None:
-        super().__init__()
-        self.of = of
-
-    def time(self) -> float:
-        """Give the time."""
-        return self.of.time() + 30
 
 
 TWO = [("Hi", NUMBERS[0], "a"), ("Hi", NUMBERS[1], "b")]

@@ -160,3 +160,22 @@ async def test_no_date_turns_a_doubt_into_a_defect(header: str) -> None:
     assert caught.value.at == NOW
     assert auth.signed == [NOW.timestamp()] * 2
     assert KEY.api_key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_proven"),
+    [([], False), ([0], True), ([1], True), ([3], False), ([0, 45, 0], False), ([7200] * 2, False)],
+)
+def test_a_time_is_proven_if_the_service_and_this_machine_agreed_all_along(
+    told: list[int], *, is_proven: bool
+) -> None:
+    """Else either may be wrong: two gateways in turn, one of them with a wrong clock."""
+    clock = ServiceClock(FakeClock())
+    for off in told:
+        clock.learn(at(off), 0.1)
+    assert clock.is_proven() is is_proven
+    if is_proven:
+        clock.learn(at(86400), 0.1)  # a single odd one is not believed
+        assert clock.is_proven()
+        clock.confirm()
+        assert not clock.is_proven()

@@ -3,11 +3,13 @@
 A row is taken for a message if source, destination and time fit, and fragments and text as far as
 the row has them. Where several messages and rows cannot be told apart, their numbers decide: as
 many rows as messages, and all were sent. That a row is not there proves something only when the
-history has had time to show it.
+history has had time to show it; and where this machine and the service do not agree on the time,
+only if no row of another time could be it.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
@@ -18,7 +20,7 @@ from voxsms.api.models import A2PSmsHistory, Direction, HistoryPage, SmsHistory
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.spec import MethodSpec
 from voxsms.calls.session import Session
-from voxsms.errors import Fault, InvalidRequest, OutcomeUnknown, ResponseInvalid
+from voxsms.errors import ApiError, Fault, InvalidRequest, OutcomeUnknown, ResponseInvalid
 
 SETTLE_AFTER: Final = timedelta(minutes=15)
 """How long after a doubt a message that the history does not have is taken as not sent."""
@@ -26,6 +28,8 @@ EARLY: Final = timedelta(seconds=2)
 """How far before a send began the service may date it: its clock is known to two seconds."""
 LATE: Final = timedelta(seconds=60)
 """How long after an answer was given up the service may still have worked on it."""
+_UNSURE: Final = timedelta(days=1)
+"""How far off a time may be that is not proven: a time zone more or less, and a bit."""
 
 HistoryRow = SmsHistory | A2PSmsHistory
 
@@ -62,12 +66,13 @@ class Sought(Protocol):
 S = TypeVar("S", bound=Sought)
 
 
-def fits(sought: Sought, row: HistoryRow) -> bool:
-    """Return whether a row of the history can be a message."""
+def fits(sought: Sought, row: HistoryRow, margin: timedelta = timedelta()) -> bool:
+    """Return whether a row of the history can be a message; `margin` is how far off its time is."""
     if digits_or_text(row.destination_number) != sought.destination:
         return False
     at = time_of(row)
-    if at is not None and not sought.since <= at <= sought.until:
+    since = sought.since.replace(microsecond=0)  # a row has the second, not more
+    if at is not None and not since - margin <= at <= sought.until + margin:
         return False
     if row.text is not None and sought.text is not None:
         return row.text == sought.text
@@ -171,7 +176,8 @@ class Resolution:
     not_sent: tuple[str, ...]
     """The numbers to which nothing was sent."""
     ambiguous: tuple[str, ...]
-    """The numbers for which the history has more than one message that it could be."""
+    """The numbers for which the history has more than one message that it could be; or one from
+    another time, while this machine's clock and the service's say something else."""
     open: tuple[str, ...]
     """The numbers that the history does not have yet."""
     wait: float
@@ -208,13 +214,14 @@ async def resolve_doubt(
     if doubt.method not in known:
         problem = f"is one of {doubt.method}; only those of {' and '.join(known)} can be settled"
         raise InvalidRequest("resolve", (Fault("doubt", problem),))
-    since, until = await _find_window(session, doubt)
+    margin = await find_margin(session)
+    since, until = _find_window(session, doubt)
     numbers = doubt.numbers
     rows = await read_history(
         session,
         doubt.method,
-        since,
-        until,
+        since - margin,
+        until + margin,
         source=doubt.source or None,
         destination=numbers[0] if len(numbers) == 1 else None,
     )
@@ -224,10 +231,17 @@ async def resolve_doubt(
         message.destination: [row for row in rows if fits(message, row)] for message in sought
     }
     absent = tuple(number for number in numbers if not found[number])
+    like = {
+        message.destination for message in sought if any(fits(message, row, margin) for row in rows)
+    }
     return Resolution(
         sent=tuple(each[0] for each in found.values() if len(each) == 1),
-        not_sent=absent if wait <= 0 else (),
-        ambiguous=tuple(number for number, each in found.items() if len(each) > 1),
+        not_sent=tuple(number for number in absent if number not in like) if wait <= 0 else (),
+        ambiguous=tuple(
+            number
+            for number, each in found.items()
+            if len(each) > 1 or (not each and wait <= 0 and number in like)
+        ),
         open=absent if wait > 0 else (),
         wait=max(0.0, wait) if absent else 0.0,
     )
@@ -236,15 +250,21 @@ async def resolve_doubt(
 async def learn_time(session: Session) -> None:
     """Ask the service for its time, unless it is known."""
     if session.service_clock.now() is None:
-        await session.call(spec.A2P_GET_SMS_HISTORY, spec.A2PGetSmsHistory(count=1))
+        with suppress(ApiError):  # a key may not have the role for it, and a refusal is dated, too
+            await session.call(spec.A2P_GET_SMS_HISTORY, spec.A2PGetSmsHistory(count=1))
 
 
-async def _find_window(session: Session, doubt: OutcomeUnknown) -> tuple[datetime, datetime]:
+async def find_margin(session: Session) -> timedelta:
+    """Ask for the time, and return how far off what is known of it may be."""
+    await learn_time(session)
+    return timedelta() if session.service_clock.is_proven() else _UNSURE
+
+
+def _find_window(session: Session, doubt: OutcomeUnknown) -> tuple[datetime, datetime]:
     """Return within which times of the service a send in doubt was made, if it was."""
     if doubt.since is not None:
         return doubt.since - EARLY, doubt.at + LATE
     # The service's time was not known then: this machine's clock may have been wrong, and still be.
-    await learn_time(session)
     off = timedelta(seconds=session.service_clock.best() - session.clock.time())
     began = doubt.at - timedelta(seconds=session.options.deadline)
     return min(began, began + off) - EARLY, max(doubt.at, doubt.at + off) + LATE

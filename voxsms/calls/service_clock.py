@@ -25,7 +25,7 @@ class ServiceClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset = 0.0
+        self._offset = self._greatest = 0.0
         self._apart = clock.time() - clock.monotonic()
         self._is_known = False
         self._odd: float | None = None
@@ -42,6 +42,13 @@ class ServiceClock:
         time = self._clock.time()
         was_set = abs(time - self._clock.monotonic() - self._apart) > IN_STEP
         return self.best() if self._is_known and not was_set else None
+
+    def is_proven(self) -> bool:
+        """Return whether the time is known and this machine's clock has said the same all along.
+
+        Where they say something else either may be wrong: an answer's `Date` may be a gateway's.
+        """
+        return self.now() is not None and self._greatest <= IN_STEP
 
     def best(self) -> float:
         """Return the best guess at the service's time, which a `datetime` can always hold."""
@@ -76,7 +83,8 @@ class ServiceClock:
         """Believe the last odd `Date`: the service refused a token by the clock that wrote it."""
         odd = self._odd
         if odd is not None:
-            self._offset, self._is_known, self._odd = odd, True, None
+            self._set_offset(odd)
+            self._is_known, self._odd = True, None
 
     def _believe(self, offset: float, unsure: float) -> None:
         jump, odd = abs(offset - self._offset), self._odd
@@ -88,4 +96,7 @@ class ServiceClock:
         self._is_known = jump <= _ODD or is_repeated or abs(offset) <= _ODD
         self._odd = None
         if jump > unsure:
-            self._offset = offset
+            self._set_offset(offset)
+
+    def _set_offset(self, offset: float) -> None:
+        self._offset, self._greatest = offset, max(self._greatest, abs(offset))

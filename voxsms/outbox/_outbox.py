@@ -281,7 +281,9 @@ class Outbox:
         A message of the history is taken for an intent if source, number and time fit, and
         fragments and text as far as they are there. As many messages as intents: all were sent.
         Fewer or more: `ambiguous`. None: it is asked again the next time, and after `settle_after`
-        it is `presumed_not_sent`. Call it again as long as the result's `open` is not 0.
+        it is `presumed_not_sent`; where this machine's clock and the service's do not agree only if
+        the history has none like it within a day, else it is `ambiguous`, too. Call it again as
+        long as the result's `open` is not 0.
 
         Raises:
             VoxSmsError: the history could not be read; what was settled before is settled.

@@ -16,7 +16,17 @@ import orjson
 from voxsms.api.models import A2PSmsHistory, DeliveryStatus, MessageStatus
 from voxsms.api.phone_numbers import digits_or_text
 from voxsms.api.statuses import advance, is_final
-from voxsms.calls.resolve import EARLY, LATE, HistoryRow, group, learn_time, pair, read_history
+from voxsms.calls.resolve import (
+    EARLY,
+    LATE,
+    HistoryRow,
+    find_margin,
+    fits,
+    group,
+    learn_time,
+    pair,
+    read_history,
+)
 from voxsms.calls.session import Session
 from voxsms.outbox import _sql as sql
 from voxsms.outbox._add import SEND_METHODS
@@ -99,8 +109,9 @@ def spans(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, 
 
 async def reconcile(store: Store, session: Session, settle_after: timedelta) -> Reconciled:
     """Settle what is in doubt."""
-    if await store.read(has_doubts):
-        await learn_time(session)  # by a clock that is wrong it would be looked for elsewhere
+    if not await store.read(has_doubts):
+        return Reconciled(sent=0, ambiguous=0, presumed_not_sent=0, open=0, wait=0.0)
+    margin = await find_margin(session)  # by a clock that is wrong it would be looked for elsewhere
     doubts = await store.read(read_doubts, session.service_clock.best())
     counts: Counter[Event] = Counter()
     waits: list[float] = []
@@ -108,12 +119,12 @@ async def reconcile(store: Store, session: Session, settle_after: timedelta) -> 
     for doubt in doubts:
         by_sender[doubt.method, doubt.source].append(doubt)
     for (method, source), messages in by_sender.items():
-        rows = await _read_rows(session, method, source, messages)
+        rows = await _read_rows(session, method, source, messages, margin)
         later = await store.read(read_doubts, session.service_clock.best())
         begun = _find_begun(messages, later)
         rows = await _drop_known(store, method, rows)
         now = session.service_clock.best()
-        told, left = decide([*messages, *begun], rows, now, settle_after)
+        told, left = decide([*messages, *begun], rows, now, settle_after, margin)
         for event, happened in told.items():
             counts[event] += await store.write_durably(settle, event, happened)
         waits += left
@@ -127,13 +138,13 @@ async def reconcile(store: Store, session: Session, settle_after: timedelta) -> 
 
 
 async def _read_rows(
-    session: Session, method: str, source: str, messages: Sequence[Doubt]
+    session: Session, method: str, source: str, messages: Sequence[Doubt], margin: timedelta
 ) -> dict[str, list[HistoryRow]]:
     """Read what the history has for these numbers."""
     numbers = {message.destination for message in messages}
     only = next(iter(numbers)) if len(numbers) == 1 else None
     rows: dict[str, list[HistoryRow]] = {number: [] for number in numbers}
-    windows = ((message.since, message.until) for message in messages)
+    windows = ((message.since - margin, message.until + margin) for message in messages)
     for since, until in spans(windows):
         cmd = SEND_METHODS[method].cmd
         read = await read_history(session, cmd, since, until, source=source, destination=only)
@@ -178,15 +189,22 @@ def decide(
     rows: Mapping[str, Sequence[HistoryRow]],
     now: float,
     settle_after: timedelta,
+    margin: timedelta,
 ) -> tuple[dict[Event, list[Found]], list[float]]:
-    """Decide what became of messages; also return how long to wait for each of the others."""
+    """Decide what became of messages; also return how long to wait for each of the others.
+
+    What has no row is not there only if none from another time, up to `margin`, could be it.
+    """
     told: dict[Event, list[Found]] = {Event.FOUND: [], Event.CONFUSED: [], Event.ABSENT: []}
     waits: list[float] = []
     by_number: dict[str, list[Doubt]] = defaultdict(list)
     for message in messages:
         by_number[message.destination].append(message)
     for number, those in by_number.items():
-        for together, found in group(those, rows[number]):
+        groups = list(group(those, rows[number]))
+        taken = {id(row) for _, found in groups for row in found}
+        free = [row for row in rows[number] if id(row) not in taken]
+        for together, found in groups:
             wanted = [one for one in together if one.is_open]
             unknown = [one for one in wanted if one.state is State.UNKNOWN]
             settled_at = max(one.until for one in together) - LATE + settle_after
@@ -200,6 +218,9 @@ def decide(
                 waits += [wait] * len(unknown)
             elif found:
                 why = f"the history has {len(found)} messages that it could be, of {len(together)}"
+                told[Event.CONFUSED] += [_not_found(one, why) for one in unknown]
+            elif any(fits(one, row, margin) for one in unknown for row in free):
+                why = "the history has one like it, and the clocks do not agree on when it was sent"
                 told[Event.CONFUSED] += [_not_found(one, why) for one in unknown]
             else:
                 why = "the history does not have it"
@@ -284,7 +305,8 @@ def read_on_the_way(
     sent: dict[tuple[str, str], dict[int, tuple[datetime, datetime]]] = defaultdict(dict)
     for message_id, method, source, claimed, at in database.all(sql.ON_THE_WAY):
         begin, end = (datetime.fromtimestamp(each + offset, UTC) for each in (claimed, at))
-        sent[method, source][message_id] = begin - EARLY, end + LATE
+        # Known by their ids: to read more than their time harms none, and a clock may be off.
+        sent[method, source][message_id] = begin - LATE, end + LATE
     return sent
 
 

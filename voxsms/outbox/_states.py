@@ -136,7 +136,8 @@ class Reconciled:
     sent: int
     """The history has them: they have their ids and costs now."""
     ambiguous: int
-    """The history has another number of messages than it could be, and nobody can tell which."""
+    """The history has another number of messages than it could be, and nobody can tell which; or it
+    has one from another time, and this machine's clock and the service's do not agree."""
     presumed_not_sent: int
     """The history does not have them, after long enough."""
     open: int
