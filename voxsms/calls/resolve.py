@@ -4,7 +4,7 @@ A row is taken for a message if source, destination and time fit, and fragments 
 the row has them. Where several messages and rows cannot be told apart, their numbers decide: as
 many rows as messages, and all were sent. That a row is not there proves something only when the
 history has had time to show it; and where this machine and the service do not agree on the time,
-only if no row of another time could be it.
+only if no row of another time fits otherwise.
 """
 
 import math

@@ -193,7 +193,7 @@ def decide(
 ) -> tuple[dict[Event, list[Found]], list[float]]:
     """Decide what became of messages; also return how long to wait for each of the others.
 
-    What has no row is not there only if none from another time, up to `margin`, could be it.
+    What has no row is not there only if none from another time, up to `margin`, fits otherwise.
     """
     told: dict[Event, list[Found]] = {Event.FOUND: [], Event.CONFUSED: [], Event.ABSENT: []}
     waits: list[float] = []
