@@ -17,8 +17,13 @@ from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import attrs
-from cattrs import BaseValidationError, Converter, transform_error
-from cattrs.cols import list_structure_factory
+from cattrs import (
+    BaseValidationError,
+    Converter,
+    IterableValidationError,
+    IterableValidationNote,
+    transform_error,
+)
 from cattrs.gen import make_dict_structure_fn
 
 R = TypeVar("R")
@@ -189,7 +194,7 @@ def _read_open_enum(hint: object) -> Hook:
 
 def _read_tuple(hint: object, converter: Converter) -> Hook:
     item = get_args(hint)[0]
-    read_list = list_structure_factory(cast("Any", list)[item], converter)
+    read_item = cast("Hook", converter.get_structure_hook(item))
 
     def read(value: object, _: object) -> tuple[object, ...]:
         if value == {}:  # PHP writes an empty list so
@@ -199,7 +204,15 @@ def _read_tuple(hint: object, converter: Converter) -> Hook:
         items = cast("list[object]", value)
         if item is str and set(map(type, items)) == {str}:  # nothing to be read
             return tuple(items)
-        return tuple(read_list(items, None))
+        found: list[object] = []
+        for each in items:
+            try:
+                found.append(read_item(each, item))
+            except (*MISFITS, BaseValidationError) as error:
+                # The first is told: to look at all of a long answer would hold up the event loop.
+                error.add_note(IterableValidationNote("", len(found), item))
+                raise IterableValidationError("", [error], list) from None
+        return tuple(found)
 
     return read
 

@@ -7,6 +7,7 @@ capitals in the middle.
 
 import codecs
 import re
+from itertools import islice
 from typing import Final
 
 _MARKS: Final = (
@@ -17,10 +18,11 @@ _MARKS: Final = (
 )
 _PART_OF_ZEROS: Final = 16
 """In UTF-16 every second byte is zero where there are digits; elsewhere a zero byte is a fault."""
-_RAW_WORD: Final = re.compile(rb"[^\x00-\x2f\x3a-\x40]*[\x80-\xff][^\x00-\x2f\x3a-\x40]*")
-"""A word with a byte that is not ASCII; the second byte of a character may look like a letter."""
+_RAW_WORD: Final = re.compile(rb"[^\x00-\x2f\x3a-\x40]+")
+"""A word, wanted with a byte that is not ASCII; the second byte of a character may look like a
+letter."""
 _MAX_WORDS: Final = 200
-_WORD: Final = re.compile(r"[^\x00-@\[-`{-~]*[^\x00-\x7f][^\x00-@\[-`{-~]*")
+_WORD: Final = re.compile(r"[^\x00-@\[-`{-~]+")
 _AROUND_WORDS: Final = "“”„«»‘’…–—°№™\xa0"
 
 _WEST: Final = (
@@ -69,14 +71,16 @@ def find_encoding(head: bytes) -> tuple[str, bool]:
 
 def guess_encoding(octets: bytes) -> str:
     """Return the encoding in which a text that is not UTF-8 makes the most sense."""
-    sample = b" ".join(_RAW_WORD.findall(octets)[:_MAX_WORDS])
+    words = (found[0] for found in _RAW_WORD.finditer(octets) if not found[0].isascii())
+    sample = b" ".join(islice(words, _MAX_WORDS))
     return min(
         _ALPHABETS, key=lambda known: _count_foreign(sample.decode(known[0], "replace"), known[1])
     )[0]
 
 
 def _count_foreign(text: str, alphabets: tuple[str, ...]) -> int:
-    words = [word.strip(_AROUND_WORDS) for word in _WORD.findall(text) if word not in "€£"]
+    found = (word for word in _WORD.findall(text) if not word.isascii() and word not in "€£")
+    words = [word.strip(_AROUND_WORDS) for word in found]
     mixed = sum(word not in {word.lower(), word.upper(), word.capitalize()} for word in words)
     letters = "".join(words).lower().replace("’", "")
     return mixed + min(len(re.findall(f"[^{alphabet}]", letters)) for alphabet in alphabets)
