@@ -13,8 +13,9 @@ _MEDIUM = 7
 _SHORT = 3
 _BETWEEN_DIGITS = r"[\s().\-]*+"
 _MAX_SHOWN = 1000
-_MAX_SEARCHED = _MAX_SHOWN + 4096
-"""No value of a request is longer than the difference, so none is cut before it is found."""
+_MAX_VALUE = 4096
+"""Of a longer value (a list of ids) the start is looked for: it ends behind all that is shown."""
+_MAX_SEARCHED = _MAX_SHOWN + _MAX_VALUE
 
 
 def mask_number(value: str) -> str:
@@ -35,7 +36,7 @@ def mask_message(message: str, values: Iterable[str] = ()) -> str:
         message: the message as it came.
         values: the values of the request; those of three characters and less say nothing.
     """
-    hidden = sorted({v for v in values if len(v) > _SHORT}, key=len, reverse=True)
+    hidden = sorted({v[:_MAX_VALUE] for v in values if len(v) > _SHORT}, key=len, reverse=True)
     private = re.compile("|".join([*map(_pattern, hidden), _LONG_RUN]))
     shown: list[str] = []
     end = 0
