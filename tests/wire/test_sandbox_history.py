@@ -344,3 +344,17 @@ def test_bookmarks_do_not_pile_up(voxsms_sandbox: Sandbox, post: Post) -> None:
     for offset in range(10):
         assert len(ids(post("A2PGetSmsHistory", count=1, offset=offset))) == 1
     assert len(history._bookmarks) + len(history._totals) <= 7
+
+
+def test_two_sandboxes_on_one_database(tmp_path: Path, post_to: Callable[[Sandbox], Post]) -> None:
+    """Each counts, and gives, what the other has sent or forgotten."""
+    database = tmp_path / "account.sqlite"
+    with serve(database=database) as one, serve(database=database) as other:
+        posts = post_to(one), post_to(other)
+        for sent, post in enumerate((*posts, *posts), 1):
+            post("A2PSendSms", src_number="VOXSMS", dst_numbers="447443332212", text="Hi")
+            for look in posts:
+                page = look("A2PGetSmsHistory")
+                assert (len(ids(page)), page["total_count"]) == (sent, sent)
+        one.reset()
+        assert [look("A2PGetSmsHistory")["total_count"] for look in posts] == [0, 0]

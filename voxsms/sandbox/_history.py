@@ -68,14 +68,15 @@ class History:
 
     SQLite counts its way to an offset, and counts again for each total: for a page deep in a
     million rows that is 30 ms for each. So the end of each page is remembered as the bookmark where
-    the next one begins, and so is each total, both until a message is recorded or moves on.
+    the next one begins, and so is each total, both until a message is recorded or moves on, also by
+    another sandbox that has the same database open.
     """
 
     def __init__(self, account: Account, max_rows: int) -> None:
         self._account = account
         self._max_rows = max_rows
         self._max_remembered = 10_000
-        self._version = -1
+        self._version = -1, -1
         self._totals: dict[_Query, int] = {}
         self._bookmarks: dict[tuple[_Query, int], _Bookmark] = {}
 
@@ -91,8 +92,10 @@ class History:
 
     def _forget_if_changed(self) -> None:
         remembered = len(self._bookmarks) + len(self._totals)
-        if self._version != self._account.version or remembered > self._max_remembered:
-            self._version = self._account.version
+        (of_others,) = self._account.db.execute("PRAGMA data_version").fetchone()
+        version = self._account.version, of_others
+        if self._version != version or remembered > self._max_remembered:
+            self._version = version
             self._totals.clear()
             self._bookmarks.clear()
 
