@@ -192,9 +192,12 @@ def _read_open_enum(hint: object) -> Hook:
     return read
 
 
+_misfit = cast("Any", IterableValidationError)  # whose third argument pyright does not see
+
+
 def _read_tuple(hint: object, converter: Converter) -> Hook:
     item = get_args(hint)[0]
-    read_item = cast("Hook", converter.get_structure_hook(item))
+    read_item = converter.get_structure_hook(item)
 
     def read(value: object, _: object) -> tuple[object, ...]:
         if value == {}:  # PHP writes an empty list so
@@ -211,7 +214,7 @@ def _read_tuple(hint: object, converter: Converter) -> Hook:
             except (*MISFITS, BaseValidationError) as error:
                 # The first is told: to look at all of a long answer would hold up the event loop.
                 error.add_note(IterableValidationNote("", len(found), item))
-                raise IterableValidationError("", [error], list) from None
+                raise _misfit("", [error], list) from None
         return tuple(found)
 
     return read
