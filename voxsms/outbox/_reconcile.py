@@ -109,9 +109,8 @@ def spans(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, 
 
 async def reconcile(store: Store, session: Session, settle_after: timedelta) -> Reconciled:
     """Settle what is in doubt."""
-    if not await store.read(has_doubts):
-        return Reconciled(sent=0, ambiguous=0, presumed_not_sent=0, open=0, wait=0.0)
-    margin = await find_margin(session)  # by a clock that is wrong it would be looked for elsewhere
+    # By a clock that is wrong it would be looked for elsewhere.
+    margin = await find_margin(session) if await store.read(has_doubts) else timedelta()
     doubts = await store.read(read_doubts, session.service_clock.best())
     counts: Counter[Event] = Counter()
     waits: list[float] = []
