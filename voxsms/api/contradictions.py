@@ -9,7 +9,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import attrs
 
@@ -54,8 +54,8 @@ def find_contradiction(
     return _find_on_page(body) if is_429 else ""
 
 
-def _count_members(payload: object) -> int:
-    count, left = 0, [payload]
+def _count_members(payload: Mapping[str, Any] | None) -> int:
+    count, left = 0, list[Any]([payload])
     while left:  # not by recursion: what orjson reads may be deeper
         value = left.pop()
         if isinstance(value, dict):
@@ -63,7 +63,7 @@ def _count_members(payload: object) -> int:
             count += len(members)
             left += members.values()
         elif isinstance(value, list):
-            left += cast("list[object]", value)
+            left += value
     return count
 
 
@@ -108,9 +108,8 @@ def _contradictions(
     own = [read_code(each.get("code")) for each in objects]
     codes = [read_code(value) for value in members.named("code")]
     if refused:
-        for name, value in members.all:
-            if name in _ACCEPTED and value is not None:
-                yield f"{refused} {name}"
+        there = {name for name, value in members.all if value is not None}
+        yield from (f"{refused} {name}" for name in _ACCEPTED if name in there)
         for code in codes:
             if code and code not in own and leaves_doubt(code):
                 yield f"{refused} code {code}"
