@@ -57,6 +57,7 @@ STREAMS = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @pytest.mark.parametrize(("before", "redirected"), STREAMS)
 def test_sent_and_not_all_can_be_printed(
@@ -71,6 +72,7 @@ def test_sent_and_not_all_can_be_printed(
         assert f"voxsms: standard output: No space left on device\n{ENDED}" in err
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @IN_DOUBT
 @pytest.mark.parametrize(("before", "redirected"), STREAMS)
@@ -173,6 +175,8 @@ def test_ctrl_c_while_the_history_is_asked(
     assert account.ledger.requests["A2PSendSms"] == 1
 
 
+@pytest.mark.once
+@pytest.mark.unmeasured
 def test_a_question_that_nobody_sees_is_not_answered(
     account: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,7 @@ async def test_a_range_in_the_future_is_empty(path: Path) -> None:
     assert content(path) == b""
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("order", [oldest_first, newest_first, any_order, RestlessTies(1)])
 @pytest.mark.parametrize("exclusive", [True, False])
 @pytest.mark.parametrize("page_rows", [1000, 7])
@@ -255,6 +256,7 @@ async def test_a_history_before_the_rows_at_its_ends_is_found(path: Path) -> Non
     assert ids(lines(path)) == list(range(1, 301))
 
 
+@pytest.mark.unmeasured
 async def test_a_limit_of_days_is_kept(path: Path) -> None:
     """On code 569 the range is cut to the days it names, back to before the service existed."""
     history = FakeHistory(spread(260, seconds=86400), most_days=30)
@@ -274,6 +276,7 @@ async def test_a_short_history_under_a_limit_of_days(path: Path) -> None:
     assert summary.requests < 430
 
 
+@pytest.mark.unmeasured
 async def test_a_limit_of_one_day_is_kept(path: Path) -> None:
     """Also while time goes on between the requests."""
 
@@ -291,6 +294,7 @@ class OpenEnded(FakeHistory):
         return None not in (start, end) and super()._too_long(start, end)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("order", [newest_first, oldest_first, any_order])
 @pytest.mark.parametrize("count", [40, 130, 400])
 async def test_a_limit_on_ranges_with_both_ends(path: Path, order: Order, count: int) -> None:

@@ -459,6 +459,7 @@ class Far(FakeHistory):
         return super().answer(form)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("windows", "most"), [(1, 4), (4, 16), (8, 32)])
 async def test_several_pages_are_asked_for_at_a_time(path: Path, windows: int, most: int) -> None:
     """Up to four for each window in flight, and never more."""
@@ -467,6 +468,7 @@ async def test_several_pages_are_asked_for_at_a_time(path: Path, windows: int, m
     assert history.most_in_flight == most
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("windows", "most"), [(1, 1), (4, 4)])
 async def test_a_service_that_answers_at_once_is_asked_for_few_pages(
     path: Path, windows: int, most: int
@@ -493,6 +495,7 @@ class Refusing(Far):
         return super().answer(form)
 
 
+@pytest.mark.unmeasured
 async def test_a_rate_limit_slows_the_export_down(path: Path) -> None:
     """Requests refused for now are made again later, and fewer at a time."""
     history = Refusing(spread(3000), 60)
@@ -556,6 +559,7 @@ async def test_a_row_that_left_between_two_readings_is_not_united_with_the_other
     assert script == []
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("request_", [8, 12, 16, 20])
 async def test_a_row_that_leaves_a_restless_window(path: Path, request_: int) -> None:
     """It is not counted for one that was not found."""

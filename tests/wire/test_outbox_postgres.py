@@ -25,6 +25,7 @@ async def opened_with(place: str, *turns: Turn) -> AsyncIterator[tuple[Outbox, C
         yield outbox, client
 
 
+@pytest.mark.unmeasured
 async def test_two_who_share_an_outbox_send_each_message_once(place: str) -> None:
     """Chunks are handed out, the rate is shared, and what is in doubt stays in doubt."""
     service = Service(lost())

@@ -93,6 +93,7 @@ SEEN: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"accept_then_close"}))
 def test_each_fault_on_the_wire(voxsms_sandbox: Sandbox, post: Post, kind: str) -> None:

@@ -330,6 +330,7 @@ def sockets() -> int:
     return sum("socket:" in str(e.readlink()) for e in entries if e.is_symlink())
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("native", [True, False], ids=["asyncio", "anyio"])
 async def test_a_client_whose_calls_were_cancelled_still_answers(client: Of, native: bool) -> None:
     """Hundreds cancelled at all moments; then every call is answered and no socket is left."""
