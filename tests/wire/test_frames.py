@@ -187,7 +187,6 @@ async def _iterated(pager: Any) -> object:  # noqa: ANN401 - of any rows
     return [row async for row in pager]
 
 
-@pytest.mark.unmeasured
 @pytest.mark.slow
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 async def test_no_variable_of_a_failed_call_shows_anything(
