@@ -1,6 +1,6 @@
-"""How many examples hypothesis tries: few while one writes, many in CI.
+"""How many examples hypothesis tries: few in the gate, many before a release.
 
-`HYPOTHESIS_PROFILE=thorough` is what the gate sets for its second interpreter.
+These are tried with `HYPOTHESIS_PROFILE=thorough`.
 """
 
 import os
@@ -11,7 +11,7 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "fast")
 
 # Nothing is timed: the machine may be busy with something else.
 settings.register_profile("fast", deadline=None, max_examples=25)
-settings.register_profile("thorough", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=100)
 
 
 def examples(thorough: int) -> int:

@@ -26,7 +26,7 @@ from voxsms.cli import _io, export
 from voxsms.export import ExportProgress, export_history
 from voxsms.sandbox import Sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 

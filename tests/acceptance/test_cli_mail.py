@@ -24,7 +24,7 @@ from voxsms.outbox import OutboxProgress, OutboxSummary
 from voxsms.sandbox import Number, Sandbox
 from voxsms.webhooks import SqliteOptOuts, SqliteSeen
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 PEOPLE = (
     "name,phone,city\n"
