@@ -1,16 +1,19 @@
 """A PostgreSQL server for tests: on a free port of this machine, in a temporary directory."""
 
 import os
+import random
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+
+_PORTS = range(20_000, 32_000)
+"""The system gives out others to programs that ask for any free one."""
 
 
 def find_programs() -> Path | None:
@@ -39,8 +42,6 @@ def server(*, fsync: bool = False) -> Iterator[str]:
         data = Path(directory) / "data"
         if user:
             shutil.chown(directory, user)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
 
         def run(program: str, *arguments: str) -> None:
             subprocess.run(  # noqa: S603 - the server's own programs
@@ -54,8 +55,13 @@ def server(*, fsync: bool = False) -> Iterator[str]:
 
         run("initdb", "-A", "trust", "-U", "voxsms", "--no-sync")
         durable = "on" if fsync else "off"
-        options = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync={durable}"
-        run("pg_ctl", "-w", "-o", options, "-l", f"{directory}/log", "start")
+        options = f"-k {directory} -c listen_addresses=127.0.0.1 -c fsync={durable}"
+        for port in random.sample(_PORTS, 5):  # another worker may have taken the same one
+            with suppress(subprocess.CalledProcessError):
+                run("pg_ctl", "-w", "-o", f"-p {port} {options}", "-l", f"{directory}/log", "start")
+                break
+        else:
+            pytest.fail((Path(directory) / "log").read_text())
         try:
             yield f"postgresql://voxsms@127.0.0.1:{port}/postgres"
         finally:
