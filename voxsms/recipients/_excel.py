@@ -3,7 +3,7 @@
 A cell holds a value and the format in which Excel shows it; of numbers both count. 447700900123 may
 be shown as 4.477E+11 and has all its digits, but a cell in scientific format that ends with zeros
 was filled from such a text and has lost them. What stands in front of a number, a zero or a country
-code, may be in the format alone: 7700900123 as `00000 000000` or as `"+44 "0`.
+code, may be in the format alone: 7700900123 as `00000 000000`, `"+44 "0` or `+44 0`.
 """
 
 import math
@@ -22,9 +22,13 @@ OLD_SIGNATURE: Final = b"\xd0\xcf\x11\xe0"
 """Excel 97's files, and workbooks behind a password."""
 _LITERAL: Final = r'"[^"]*"|\\.|[ ()+-]'
 _PLAIN_FORMAT: Final = re.compile(
-    rf"(?P<before>(?:{_LITERAL})*)#*(?P<padded>0(?:[0#]|{_LITERAL})*)?"
+    rf"(?P<before>(?:[1-9]|{_LITERAL})*)#*(?P<padded>0(?:[0#]|{_LITERAL})*)?"
 )
-"""Digits that are filled up with zeros, and texts; each `#` after a 0 is a 0, too."""
+"""Digits that are filled up with zeros, and texts; each `#` after a 0 is a 0, too.
+
+In front of a number 1 to 9 need no quotes: `+44 0`.
+"""
+_IS_PREFIX: Final = re.compile(r"[\d+]")
 _QUOTED: Final = re.compile(r'"([^"]*)"|\\(.)')
 _SCIENTIFIC: Final = re.compile(r"[0#.]*E\+0+")
 _MAX_DIGITS: Final = 15
@@ -129,10 +133,10 @@ def _write_number(value: float, number_format: str) -> str:
     if math.isfinite(value) and value == int(value) and abs(value) < 10**_MAX_DIGITS:
         digits = str(int(value))
         if plain := _PLAIN_FORMAT.fullmatch(number_format):
-            before = _QUOTED.sub(r"\1\2", plain["before"])
+            before = _QUOTED.sub(r"\1\2", plain["before"]).rstrip(" (")  # it closes further on
             places = _QUOTED.sub("", plain["padded"] or "")
             digits = digits.zfill(places.count("0") + places.count("#"))
-            return before + digits if any(map(str.isdigit, before)) else digits
+            return before + digits if _IS_PREFIX.search(before) else digits
         if not (_SCIENTIFIC.fullmatch(number_format) and digits.endswith("000")):
             return digits
         mantissa, exponent = f"{value:E}".split("E")  # the text that it was before
