@@ -364,6 +364,9 @@ class Client:
     ) -> Resolution:
         """Return what the history says of a send in doubt: sent with ids, not sent, or still open.
 
+        It is ambiguous where the history has several messages that it could be, or where this
+        machine's clock and the service's do not agree and it has one like it within a day.
+
         .. code-block:: python
 
             numbers = ["447443332212"]
@@ -373,7 +376,7 @@ class Client:
                 resolution = await client.resolve(doubt)
 
         Nothing is sent. While it is open, `resolution.wait` says after how many seconds to ask
-        again: a message that is not in the history then was not sent.
+        again: what the history does not have then was not sent, or is ambiguous.
 
         Args:
             doubt: the error.

@@ -95,11 +95,13 @@ class SmsTransaction:
 
 @attrs.frozen
 class FailedSms:
-    """One number that the service refused in an A2P send."""
+    """One number that the service did not accept in an A2P send."""
 
     destination_number: str
     error_description: str
     error_code: int
+    """With one that leaves a send in doubt, such as 14 or 515, so is this number: look at the
+    history before sending to it again. `voxsms explain 14` says what a code leaves."""
 
 
 @attrs.frozen
