@@ -49,6 +49,14 @@ def test_a_program_asked_for_all_codes(voxsms: Run) -> None:
     assert found[-1]["error"] == "voxsms.RequestRefused"
 
 
+def test_no_code_that_leaves_a_doubt_asks_to_send_again_at_once(voxsms: Run) -> None:
+    """Who tries again without a look at the history may send a message twice."""
+    found = [json.loads(line) for line in voxsms("explain", "--json").out.splitlines()]
+    advice = {row["code"]: row["advice"] for row in found if row["sent"] == "maybe"}
+    assert {14, 515} < advice.keys()
+    assert [code for code, words in advice.items() if "history" not in words] == []
+
+
 def test_a_code_that_nobody_knows(voxsms: Run) -> None:
     """It is said where the known ones are."""
     ran = voxsms("explain", "999")

@@ -16,7 +16,11 @@ class Explanation(NamedTuple):
 
 
 _FAILED: Final = "The service itself failed"
-_ASK: Final = "Try again later. If it lasts, tell Voximplant's support the time of the call."
+_IF_IT_LASTS: Final = "If it lasts, tell Voximplant's support the time of the call."
+_ASK: Final = f"Try again later. {_IF_IT_LASTS}"
+_LOOK_OR_ASK: Final = (
+    f"Try again later, a send only if the message is not in the history. {_IF_IT_LASTS}"
+)
 _WAIT: Final = "Wait and try again; voxsms did so by itself, as long as its deadline allows."
 _SLOWER: Final = "Send more slowly; voxsms waited and tried again, as long as its deadline allows."
 _LOOK: Final = "Look whether the message is in the history; only if not, send it again."
@@ -38,11 +42,11 @@ EXPLANATIONS: Final[Mapping[int, Explanation]] = MappingProxyType(
     {
         code: Explanation(meaning, advice)
         for code, meaning, advice in (
-            (1, f"{_FAILED}.", _ASK),
-            (2, f"{_FAILED}.", _ASK),
-            (4, f"{_FAILED}: its database.", _ASK),
-            (5, f"{_FAILED}: its billing.", _ASK),
-            (14, f"{_FAILED}: its way to the mobile networks.", _ASK),
+            (1, f"{_FAILED}.", _LOOK_OR_ASK),
+            (2, f"{_FAILED}.", _LOOK_OR_ASK),
+            (4, f"{_FAILED}: its database.", _LOOK_OR_ASK),
+            (5, f"{_FAILED}: its billing.", _LOOK_OR_ASK),
+            (14, f"{_FAILED}: its way to the mobile networks.", _LOOK_OR_ASK),
             (100, "The credentials are wrong, or (for A2P) a role is missing.", _CREDENTIALS),
             (101, "Something in the request is wrong.", _READ),
             (103, "There is no such method.", "Check --base-url: is it Voximplant's?"),
