@@ -110,7 +110,7 @@ async def test_a_number_that_would_never_be_found_is_refused(number: str) -> Non
         await opt_outs.contains(number)
 
 
-@pytest.mark.parametrize("sender", ["VOXSMS", "Shop 24", "BANK24365", "12345"])
+@pytest.mark.parametrize("sender", ["VOXSMS", "Shop 24", "BANK24365", "A1234567", "12345"])
 async def test_a_sender_with_a_name_can_be_put_on_the_list(sender: str) -> None:
     """A callback of it must not fail; nor one of a short code."""
     opt_outs = MemoryOptOuts()

@@ -41,7 +41,7 @@ MIN_DIGITS, MAX_DIGITS = 5, 15
 _MAX_CHARACTERS = 64
 """With all its punctuation; what is longer is not worth a search."""
 _MAX_SENDER_ID = 11
-_HAS_WORD = re.compile(r"[^\W\d_]{2}").search
+_HAS_NAME = re.compile(r"^[^\W\d_]|[^\W\d_]{2}").search
 
 
 def _characters(*spans: tuple[int, int]) -> str:
@@ -348,10 +348,11 @@ def _find_impossible(digits: str) -> str | None:
 def may_be_sender_id(text: str) -> bool:
     """Return whether what is no phone number may be the name of a sender, such as `7-11` or `ACME`.
 
-    It has hardly a digit, or a word in at most 11 characters: source 3GPP TS 23.040, 9.1.2.5.
+    It has hardly a digit, or at most 11 characters and begins with a letter or has a word. Source:
+    3GPP TS 23.040, 9.1.2.5.
     """
     return sum(map(str.isdigit, text)) < MIN_DIGITS or (
-        len(text) <= _MAX_SENDER_ID and _HAS_WORD(text) is not None
+        len(text) <= _MAX_SENDER_ID and _HAS_NAME(text) is not None
     )
 
 
