@@ -103,6 +103,7 @@ def test_faults_of_the_field_are_not_copied(point: str) -> None:
 
 @given(TEXTS, OPTIONS)
 @example("\u200b" * 80, {"always": False})
+@example("\r\r\n", {"always": True})
 @example("e\u0323\u0301\u1d07\u0301" * 40, {"accents": True, "always": True})
 def test_it_never_costs_more_and_is_done_once(text: str, options: dict[str, Any]) -> None:
     """It never takes more fragments, always something can be sent, and twice is as once."""

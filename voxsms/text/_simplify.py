@@ -69,15 +69,22 @@ def simplify(
 
 
 def _clusters(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the clusters that are not wholly in GSM-7, and CRLF, with their index."""
+    """Yield the clusters that are not wholly in GSM-7, and CRLF, with their index.
+
+    More than one CR before an LF, as a text has that was converted twice, is one line end.
+    """
     if not may_join(text):
         yield from ((found.start(), found.group()) for found in FOREIGN.finditer(text))
         return
-    index = 0
+    index = line_end = 0
     for cluster in split_clusters(text):
-        if cluster == CRLF or FOREIGN.search(cluster):
+        if cluster == CRLF:
+            yield line_end, text[line_end : index + len(CRLF)]
+        elif FOREIGN.search(cluster):
             yield index, cluster
         index += len(cluster)
+        if cluster != "\r":
+            line_end = index
 
 
 def _order_marks(form: str) -> str:
@@ -132,7 +139,7 @@ class Rules:
         following = bisect_right(self.atoms, index, key=attrgetter("end"))
         if any(atom.start < index + len(cluster) for atom in self.atoms[following : following + 1]):
             return cluster, ""
-        if cluster == CRLF:
+        if cluster.endswith(CRLF):
             return ("\n", "line end of two characters") if self.line_feeds else (cluster, "")
         if self.complete and (fraction := self._fraction(index, cluster)):
             return fraction, "fraction"
