@@ -232,6 +232,7 @@ def test_fractions_keep_their_value(text: str, expected: str) -> None:
     ("text", "expected"),
     [
         ("a" * 156 + "\r\n" * 3, "a" * 156 + "\n" * 3),  # 162 septets, then 159
+        ("a" * 156 + "\r\r\n" * 2, "a" * 156 + "\n" * 2),  # converted twice: 162 septets, then 158
         ("a" * 154 + "\r\n" * 3, None),  # 160 fit
         ("a" * 157 + "\r\n" * 3, "a" * 157 + "\n" * 3),
         ("a" * 158 + "\r\n" * 3, None),  # 161: a fragment more all the same
