@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 from conftest import Run
+from shell import NO_READER, shell
 
 from voxsms.api import spec
 from voxsms.api.models import A2PSendSmsResult, SmsTransaction
@@ -32,22 +33,6 @@ ENABLED = pytest.mark.voxsms_sandbox(numbers=NUMBERS)
 IN_DOUBT = pytest.mark.voxsms_sandbox(numbers=NUMBERS, faults="commit_then_close")
 SILENT = pytest.mark.voxsms_sandbox(numbers=NUMBERS, faults="never")
 MAY_BE_SENT = "may have been sent and charged: look at the history before sending it again"
-# A pipe that nobody reads: its reader has ended before anything is written there.
-NO_READER = 'exec {pipe}> >(:); wait "$!"; '
-
-
-def _shell(words: tuple[str, ...], redirected: str, before: str = "") -> tuple[int, str, str]:
-    """Run a command with its streams redirected, as a shell does."""
-    command = f'{before}"$@" {redirected}'
-    done = subprocess.run(  # noqa: S603 - this very program
-        ["/bin/bash", "-c", command, "bash", sys.executable, "-m", "voxsms", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return done.returncode, done.stdout, done.stderr
-
 
 FULL = "voxsms: standard output: No space left on device\n"
 
@@ -66,7 +51,7 @@ def test_sent_and_nothing_can_be_printed(
     account: Sandbox, words: tuple[str, ...], before: str, redirected: str, problem: str
 ) -> None:
     """The message was sent: 0, and standard error says both."""
-    status, _, err = _shell(words, redirected, before)
+    status, _, err = shell(words, redirected, before)
     assert (status, err) == (0, f"{problem}The message had been sent before that.\n")
     assert account.ledger.count == 1
 
@@ -84,7 +69,7 @@ def test_sent_and_nothing_at_all_can_be_printed(
     account: Sandbox, before: str, redirected: str
 ) -> None:
     """Also where the words about it cannot be printed either."""
-    assert _shell(SEND, redirected, before) == (0, "", "")
+    assert shell(SEND, redirected, before) == (0, "", "")
     assert account.ledger.count == 1
 
 
@@ -92,7 +77,7 @@ def test_sent_and_nothing_at_all_can_be_printed(
 @pytest.mark.parametrize("redirected", [">/dev/full", ">/dev/full 2>&-"])
 def test_partly_refused_and_nothing_can_be_printed(account: Sandbox, redirected: str) -> None:
     """Some numbers were refused: 1, as if it had been printed."""
-    status, _, err = _shell((*A2P, "18765550142", "--yes"), redirected)
+    status, _, err = shell((*A2P, "18765550142", "--yes"), redirected)
     assert status == 1
     assert ("it refused some of the numbers" in err) is ("2>" not in redirected)
     assert account.ledger.count == 1
@@ -112,15 +97,15 @@ def test_in_doubt_and_nothing_can_be_printed(
     account: Sandbox, words: tuple[str, ...], before: str, redirected: str
 ) -> None:
     """A message may have left: 3, whatever becomes of the words."""
-    assert _shell(words, redirected, before) == (3, "", "")
+    assert shell(words, redirected, before) == (3, "", "")
     assert account.ledger.count == 1
 
 
 @pytest.mark.measured_programs
 def test_a_full_disk_under_standard_output() -> None:
     """A command that sends nothing has failed, in one line."""
-    assert _shell(("methods",), ">/dev/full") == (1, "", FULL)
-    assert _shell(("methods", "--json"), ">/dev/full 2>/dev/full") == (1, "", "")
+    assert shell(("methods",), ">/dev/full") == (1, "", FULL)
+    assert shell(("methods", "--json"), ">/dev/full 2>/dev/full") == (1, "", "")
 
 
 @pytest.mark.unmeasured

@@ -166,9 +166,17 @@ async def deliver(
     return summary
 
 
-def note_doubts(summary: OutboxSummary) -> int:
-    """Return how many messages are in doubt; with any the command ends so, whatever comes up."""
+def find_doubts(summary: OutboxSummary) -> Unsettled | None:
+    """Return what says that messages are in doubt, if any are."""
     doubts = summary.unknown + summary.ambiguous
+    if not doubts:
+        return None
+    return Unsettled(f"{io.number(doubts, 'message')} may or may not have been sent")
+
+
+def note_doubts(summary: OutboxSummary) -> Unsettled | None:
+    """Find doubts; with any the command ends in doubt, whatever comes up until it is told."""
+    doubts = find_doubts(summary)
     SENDS.get().status = Exit.UNKNOWN if doubts else None
     return doubts
 
@@ -234,11 +242,11 @@ def find_ending(summary: OutboxSummary, *, settle: str, how: str) -> BaseExcepti
     `Unsettled`: what became of some messages is not known. `KeyboardInterrupt`: it was stopped by a
     signal; what was under way has ended. `Failed`: something is left to send.
     """
-    left, doubts = summary.pending + summary.sending, note_doubts(summary)
+    left, doubts = summary.pending + summary.sending, find_doubts(summary)
     notes = [f"{io.number(left, 'message')} left to send. {how}"] if left else []
     error: BaseException
     if doubts:
-        error = Unsettled(f"{io.number(doubts, 'message')} may or may not have been sent")
+        error = doubts
         notes.append(settle)
         if summary.stopped:
             notes.append(f"Stopped: {summary.stopped}")

@@ -237,7 +237,7 @@ class _Output(_Console):
 
 
 class _Lossy:
-    """A stream that drops what cannot be written."""
+    """A stream that drops what cannot be written: rich's bars write without a call of `print`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -22,11 +22,12 @@ from voxsms.cli._delivery import (
     OfDelivery,
     concluding,
     deliver,
+    find_doubts,
     find_ending,
     note_doubts,
     open_outbox,
 )
-from voxsms.cli._errors import SENDS, Failed, Unsettled, Usage
+from voxsms.cli._errors import SENDS, Failed, Usage
 from voxsms.cli._io import NO_TEXT, Json, OfText
 from voxsms.cli._mailing import MessageList, OfSender, OfWay, copied
 from voxsms.cli._mirror import moment, reader
@@ -217,11 +218,10 @@ async def worker(
             guards=guards,
             wait=not until_done,
         )
-        doubts = note_doubts(await kept.summary()) if until_done else 0
+        doubts = note_doubts(await kept.summary()) if until_done else None
     if doubts:
-        error = Unsettled(f"{io.number(doubts, 'message')} may or may not have been sent")
-        error.add_note(_history_settles(where))
-        raise error
+        doubts.add_note(_history_settles(where))
+        raise doubts
 
 
 @outbox.command
@@ -312,15 +312,13 @@ async def reconcile(
         settled = await kept.reconcile(client, settle_after=timedelta(minutes=settle_after))
         tracked = await kept.track(client)
         now = await kept.summary()
-    ending = None
-    if doubts := now.unknown + now.ambiguous:
-        ending = Unsettled(f"{io.number(doubts, 'message')} may or may not have been sent")
+    if doubts := find_doubts(now):
         if settled.open:
-            ending.add_note(f"Ask again in {timedelta(seconds=round(settled.wait))}.")
+            doubts.add_note(f"Ask again in {timedelta(seconds=round(settled.wait))}.")
         if now.ambiguous:
             where = _shown(where)
-            ending.add_note(f"Look at them: voxsms outbox export {where} - --state ambiguous")
-        SENDS.get().conclude(ending)
+            doubts.add_note(f"Look at them: voxsms outbox export {where} - --state ambiguous")
+        SENDS.get().conclude(doubts)
     if json:
         statuses = {"statuses_read": tracked.changed, "statuses_open": tracked.open}
         io.print_json({**attrs.asdict(settled), **statuses})
@@ -330,8 +328,8 @@ async def reconcile(
             f", {settled.presumed_not_sent:,} presumed not sent, {settled.ambiguous:,} ambiguous; "
             f"{tracked.changed:,} statuses read",
         )
-    if ending is not None:
-        raise ending
+    if doubts:
+        raise doubts
 
 
 @outbox.command
