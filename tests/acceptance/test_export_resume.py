@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import anyio
 import export_child
@@ -35,7 +35,7 @@ from profiles import examples
 
 from voxsms import ApiKey, CheckpointMismatch, Client, InvalidRequest
 from voxsms.api.codec import Answer
-from voxsms.export import ExportProgress, ExportSummary, _files, export_history
+from voxsms.export import ExportProgress, ExportSummary, _checkpoint, _files, export_history
 from voxsms.export._checkpoint import Checkpoint
 from voxsms.sandbox import Sandbox, serve
 
@@ -689,6 +689,32 @@ async def test_every_row_is_written_once(tmp_path: Path) -> None:
     assert b"text" not in content_of(work / "journal")
     await export(history(), tmp_path / "all.jsonl")
     assert content_of(tmp_path / "all.jsonl").startswith(begun)
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "synced"),
+    [("all.jsonl", "jsonl", True), ("all.parquet", "parquet", False), ("days/", "csv", False)],
+)
+async def test_a_file_is_on_the_disk_soon_after_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_: str, *, synced: bool
+) -> None:
+    """A long export does not end with a wait for the disk; what is not the result is not synced."""
+    monkeypatch.setattr(_checkpoint, "_SYNC_AFTER", 1)
+    rows = tmp_path / f".{name.strip('/')}.export" / "rows"
+    on_disk, sync = list[int](), _files.sync
+
+    def watched(file: BinaryIO) -> None:
+        sync(file)
+        if rows.exists() and os.path.samestat(os.fstat(file.fileno()), rows.stat()):
+            on_disk.append(file.tell())
+
+    monkeypatch.setattr(_files, "sync", watched)
+    await export(history(), f"{tmp_path}/{name}", format=format_)
+    if not synced:
+        assert on_disk == []
+        return
+    assert on_disk[-1] == (tmp_path / name).stat().st_size
+    assert len({*on_disk}) > 1
 
 
 async def test_a_file_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ class Export:
         self._threads = CapacityLimiter(1)
         self._at_work = Lock()
         self._is_stopped = Event()
-        self._work = Checkpoint(workplace, self._format)
+        is_file = job.target.path is not None and not job.target.by_day
+        self._work = Checkpoint(workplace, self._format, is_file=is_file)
         self._days: Days | None = None
         if job.target.path is not None and job.target.by_day:
             told = job.describe(session) | {"columns": ",".join(self._table.names)}
@@ -335,7 +336,7 @@ class Export:
     def _assemble(self, plan: Plan, repeats: Repeats) -> None:
         """Make the result, or write it to the stream, of what was saved."""
         work, target, days = self._work, self._job.target, self._days
-        if target.path is not None and days is None and work.is_in_order:
+        if work.is_result:
             work.finish_rows()
             work.note_ready(ROWS, sum(each.rows for each in work.saved.values()) - repeats.extra)
             return
