@@ -20,7 +20,7 @@
     │   ├── SmsNotEnabled             SMS or A2P is not enabled for the number
     │   ├── RequestRefused            the request, or a value in it, was refused
     │   └── ServerFault               the service failed
-    ├── PartlyFailed              an accepted send in which some numbers were refused
+    ├── PartlyFailed              an accepted send in which some numbers were not accepted
     ├── Incomplete                an export that cannot prove itself whole
     ├── CheckpointMismatch        a checkpoint that belongs to another export
     ├── OutboxUnavailable         an outbox that cannot be opened, read or written
@@ -296,7 +296,7 @@ class PartialResult(Protocol):
 
 
 class PartlyFailed(VoxSmsError):
-    """An accepted send in which some numbers were refused; `.result` tells which.
+    """An accepted send in which some numbers were not accepted; `.result` tells which and why.
 
     `.sent` is `"no"` if no number was accepted.
     """
@@ -310,11 +310,11 @@ class PartlyFailed(VoxSmsError):
             self.sent = "no"
 
     def __str__(self) -> str:
-        """Return how many were refused by which code, without numbers."""
+        """Return how many were not accepted, by code, without numbers."""
         codes = [refusal.error_code for refusal in self.result.failed]
         by_code = ", ".join(f"{codes.count(code)} with code {code}" for code in sorted(set(codes)))
         total = len(codes) + len(self.result.result)
-        return f"{len(codes)} of {total} numbers were refused: {by_code}"
+        return f"{len(codes)} of {total} numbers were not accepted: {by_code}"
 
 
 class Incomplete(VoxSmsError):

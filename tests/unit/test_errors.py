@@ -174,7 +174,7 @@ DOUBT = "may have been sent and charged: look at the history before sending it a
         ),
         (
             PartlyFailed(RESULT),
-            "3 of 4 numbers were refused: 1 with code 423, 2 with code 506",
+            "3 of 4 numbers were not accepted: 1 with code 423, 2 with code 506",
         ),
     ],
 )

@@ -122,4 +122,4 @@ def test_a_partial_success_is_an_exception_only_when_asked() -> None:
         partial.raise_if_failed()
     assert caught.value.result is partial
     assert caught.value.sent == "yes"
-    assert str(caught.value) == "1 of 2 numbers were refused: 1 with code 385"
+    assert str(caught.value) == "1 of 2 numbers were not accepted: 1 with code 385"

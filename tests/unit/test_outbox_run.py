@@ -298,6 +298,7 @@ async def test_a_defect_ends_the_run(tmp_path: Path) -> None:
         ({"concurrency": 101}, "concurrency"),
         ({"rate": 0}, "rate"),
         ({"rate": "10"}, "rate"),
+        ({"rate": 1e-320}, "rate"),
         ({"every": -1}, "every"),
         ({"max_failures": 0}, "max_failures"),
     ],

@@ -116,7 +116,7 @@ class A2PSendSmsResult:
     """How many fragments voxsms counted before sending."""
 
     def raise_if_failed(self) -> None:
-        """Raise `PartlyFailed`, which carries this result, if any number was refused."""
+        """Raise `PartlyFailed`, which carries this result, if any number was not accepted."""
         if self.failed:
             raise PartlyFailed(self)
 

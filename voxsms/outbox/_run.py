@@ -33,6 +33,8 @@ _SHORT: Final = 0.01
 _SOON: Final = 120.0
 """Seconds a run waits for chunks that were put back; it ends where the rest is due later."""
 _MAX_CONCURRENCY: Final = 100
+_MIN_RATE: Final = 0.0001
+"""Messages a second: one in three hours. Less is a mistake, and would never be sent."""
 
 
 def find_option_faults(concurrency: object, **numbers: object) -> list[Fault]:
@@ -46,6 +48,8 @@ def find_option_faults(concurrency: object, **numbers: object) -> list[Fault]:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             faults.append(Fault(name, f"is {value!r}; it must be a number above 0"))
+        elif name == "rate" and value < _MIN_RATE:
+            faults.append(Fault(name, f"is {value!r}; it must be at least {_MIN_RATE}"))
     return faults
 
 
