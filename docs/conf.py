@@ -1,6 +1,6 @@
-"""How the site is built: `sphinx-build -n -W docs docs/_build`, without a network.
+"""Configuration of the site: `sphinx-build -n -W docs docs/_build`, without a network.
 
-What the program knows is rendered from it (`render.py`), so that the pages cannot fall behind.
+`render.py` renders parts of pages from the code, so that they cannot fall behind.
 """
 
 import sys
@@ -31,7 +31,7 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_show_sourcelink = False
 html_use_index = html_domain_indices = False  # nothing links to them; there is a search
-default_role = "py:obj"  # what a docstring has in backticks is linked where it is a public name
+default_role = "py:obj"  # backticked names are linked if they are public
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "_generated", "examples"]
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -46,21 +46,21 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 suppress_warnings = ["ref.python"]  # `result` in backticks may be a field of several records
 nitpick_ignore_regex = [
-    # No inventories of others are kept here: what does not begin with voxsms is not ours to link.
+    # There are no inventories of other projects: names outside voxsms cannot be linked.
     (r"py:.*", r"(?!voxsms\.).*"),
     (r"py:obj", r".*"),
-    # What signatures name and nobody imports: type variables, bases and parameters of the inside.
+    # Internal names in signatures, which nobody imports: type variables, bases and parameters.
     (r"py:class", r"voxsms\..*\.(R|Row|E|P|T)"),
     (r"py:class", r"voxsms\..*\._\w+(\.\w+)?"),
     (r"py:class", r"voxsms\.(api|calls)\..*\.(Answer|AsyncWriter|Auth|MethodSpec|Record|Signer)"),
     (r"py:class", r"voxsms\.(errors\.(PartialResult|Refusal)|client\.ClientOptions)"),
 ]
 PUBLIC = ("voxsms", *(f"voxsms.{door}" for door in render.DOORS))
-"""The doors, in the order in which a name is looked for."""
+"""The doors, in the order in which a name is looked up."""
 
 
 def public_name(target: str) -> str | None:
-    """Return the name by which the documentation has what a signature names by its module."""
+    """Return the documented name of an object that a signature names by its module."""
     name = target.rpartition(".")[2]
     for door in PUBLIC:
         module = import_module(door)
@@ -82,14 +82,14 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Elemen
 
 
 def protect(plain: dict[str, list[str]], _: Sphinx, kind: str, name: str, *given: object) -> None:
-    """Keep a sentence of an attribute whole that napoleon would read as `type: description`."""
+    """Keep an attribute's docstring whole if napoleon would read it as `type: description`."""
     *_others, lines = given
     if kind in {"attribute", "data", "property"} and isinstance(lines, list):
         lines[:] = plain.setdefault(name, [*lines])
 
 
 def setup(app: Sphinx) -> None:
-    """Render what comes from the program, and link public names."""
+    """Render the generated parts, and link public names."""
     render.write_all(HERE / "_generated")
     protecting = partial(protect, {})
     for priority in (400, 600):  # before napoleon, and after

@@ -1,4 +1,4 @@
-"""Make the pictures of the README again, each from a real run: `python docs/pictures.py`."""
+"""Rebuild the README's pictures, each from a real run: `python docs/pictures.py`."""
 
 import os
 import re
@@ -21,7 +21,7 @@ COMMANDS = (
 
 
 def main() -> None:
-    """Run each command, and save what it prints."""
+    """Run each command, and save its output."""
     for width, *words in COMMANDS:
         shown = run_in_terminal(width, [sys.executable, "-m", "voxsms", *map(str, words)])
         console = Console(record=True, width=width, file=StringIO())
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def run_in_terminal(width: int, command: list[str]) -> str:
-    """Run a command in a terminal, and return what stands there in the end."""
+    """Run a command in a terminal, and return what it shows at the end."""
     terminal, its_side = os.openpty()
     termios.tcsetwinsize(its_side, (100, width))
     environment = os.environ | {"TERM": "xterm-256color"}
@@ -43,7 +43,7 @@ def run_in_terminal(width: int, command: list[str]) -> str:
     assert process.returncode == 0
     text = re.sub(r"\x1b\[\?\d+[hl]", "", shown.decode())  # the cursor, hidden and shown
     lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(line.rpartition("\r\x1b[2K")[2] for line in lines)  # a bar is drawn often
+    return "\n".join(line.rpartition("\r\x1b[2K")[2] for line in lines)  # a bar is redrawn often
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pages' parts that the program knows best: rendered at each build, never written by hand."""
+"""Parts of pages that the code knows best: rendered at each build, never written by hand."""
 
 import inspect
 from collections.abc import Iterable
@@ -63,7 +63,7 @@ PAGES = {
         "voxsms.transport",
     ),
 }
-"""The public names on each page of the reference; the name of a door stands for all of its own."""
+"""The public names on each reference page; a door's name stands for all the names in it."""
 DOORS = (
     "text",
     "pricing",
@@ -77,7 +77,7 @@ DOORS = (
 
 
 def write_all(target: Path) -> None:
-    """Write each rendered part to a file of its own."""
+    """Write each rendered part to its own file."""
     target.mkdir(exist_ok=True)
     parts = {f"api-{page}": autodoc(page, names) for page, names in documented().items()}
     parts |= {
@@ -97,7 +97,7 @@ def write_all(target: Path) -> None:
 
 
 def documented() -> dict[str, list[str]]:
-    """Return the public names by page, each once: the shorter name of an object is its name."""
+    """Return the public names by page, each once: an object goes by its shorter name."""
     own = {name for names in PAGES.values() for name in names} - {f"voxsms.{d}" for d in DOORS}
     shorter = {id(getattr(voxsms, name)) for name in voxsms.__all__}
     pages: dict[str, list[str]] = {}
@@ -122,7 +122,7 @@ def documented() -> dict[str, list[str]]:
 
 
 def autodoc(page: str, names: Iterable[str]) -> str:
-    """Return what has the docstrings of these names shown."""
+    """Return the directives that show the docstrings of these names."""
     lines = ["```{eval-rst}"]
     if page in DOORS:
         lines += [f".. module:: voxsms.{page}", ""]
@@ -150,7 +150,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def method_table() -> str:
-    """Return the methods: what they take, what they return, who may call them."""
+    """Return the methods: their calls, wire names, summaries, and whether they charge and page."""
 
     def row(method: spec.AnyMethod) -> tuple[str, ...]:
         kind = spec.request_class(method)
@@ -208,7 +208,7 @@ def fault_table() -> str:
 
 
 def keyword_table() -> str:
-    """Return the words by which people ask for no more messages, for more, or for help."""
+    """Return the words with which people opt out, opt in, or ask for help."""
     return table(
         ("asks for", "language", "also as the first word", "as the whole message", "source"),
         (
@@ -253,7 +253,7 @@ def command_help() -> str:
 
 
 def transition_table() -> str:
-    """Return the rule by which the states of an intent change."""
+    """Return the transitions between the states of an intent."""
     return table(
         ("event", "what happens", "from", "to"),
         (
@@ -277,7 +277,7 @@ PLACES = {
     State.AMBIGUOUS: (790, 100),
     State.PRESUMED_NOT_SENT: (790, 210),
 }
-"""Where each state stands in the diagram."""
+"""The position of each state in the diagram."""
 BENDS = {
     (State.PENDING, State.SENDING): ((130, 125), (230, 125)),
     (State.SENDING, State.PENDING): ((230, 175), (130, 175)),
@@ -286,7 +286,7 @@ BENDS = {
     (State.PRESUMED_NOT_SENT, State.PENDING): ((760, 450), (40, 450)),
     (State.AMBIGUOUS, State.PENDING): ((960, 490), (0, 500)),
 }
-"""The control points of arrows that are no straight line."""
+"""The control points of arrows that are not straight."""
 HALF_WIDTH, HALF_HEIGHT = 72, 16
 STYLE = (
     ".states path {fill: none; stroke: currentColor}"
@@ -297,13 +297,13 @@ STYLE = (
     " paint-order: stroke; stroke: var(--color-background-primary, #fff); stroke-width: 4px}"
     ".states .state {font-weight: bold; stroke: none}"
 )
-"""Colours are those of the page, light or dark."""
+"""The diagram uses the colours of the page, light or dark."""
 
 
 def state_diagram() -> str:
-    """Return a drawing of the states and of what leads from one to another, as SVG in Markdown.
+    """Return a drawing of the states and the transitions between them, as SVG in Markdown.
 
-    What it shows also stands in its description, for those who cannot see it.
+    Its description says the same in words, for people who cannot see it.
     """
     arrows: dict[tuple[State, State], list[str]] = {}
     for event, (states, after) in TRANSITIONS.items():
@@ -357,7 +357,7 @@ def _at(point: Point) -> str:
 
 
 def _edge(center: Point, towards: Point) -> Point:
-    """Return where the line from a box's center to a point leaves the box."""
+    """Return the point where the line from a box's center to a point leaves the box."""
     across, down = towards[0] - center[0], towards[1] - center[1]
     share = min(
         HALF_WIDTH / abs(across) if across else 1e9, HALF_HEIGHT / abs(down) if down else 1e9

@@ -1,4 +1,4 @@
-"""Callbacks in aiohttp: a handler passes the raw body on."""
+"""Callbacks in aiohttp: a handler passes on the raw body."""
 
 from aiohttp import web
 
@@ -18,10 +18,10 @@ async def on_callback(callback: webhooks.Callback) -> None:
 
 
 async def callbacks(request: web.Request) -> web.Response:
-    """Answer a post of the service."""
+    """Answer a post from the service."""
     body = await request.read()  # at most the `client_max_size` below
     return web.Response(status=await webhooks.handle(body, secret, on_callback, seen))
 
 
-app = web.Application(client_max_size=webhooks.MAX_BODY + 1)  # aiohttp refuses from there on
+app = web.Application(client_max_size=webhooks.MAX_BODY + 1)  # aiohttp refuses that size and more
 app.add_routes([web.post("/voximplant/", callbacks)])

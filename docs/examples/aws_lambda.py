@@ -1,7 +1,7 @@
 """Callbacks in AWS Lambda, behind a function URL or an HTTP API.
 
-Each instance has files of its own, so what was seen is kept where all of them find it: in a table
-of DynamoDB whose partition key is the number `callback_id`.
+Each instance has its own files, so handled callbacks are recorded in a DynamoDB table that all
+instances share, whose partition key is the number `callback_id`.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ import boto3
 
 from voxsms import webhooks
 
-LEASE = 600  # seconds after which an instance that took a callback is believed to be dead
+LEASE = 600  # seconds after which an instance that took a callback is assumed dead
 
 
 class DynamoSeen:
-    """Remembers in a table; boto3 blocks, which harms nobody where a loop serves one request."""
+    """A store in a DynamoDB table; boto3 blocks, which is harmless if a loop serves one request."""
 
     def __init__(self, name: str) -> None:
         self.table = boto3.resource("dynamodb").Table(name)
 
     async def take(self, callback_id: int, owner: str) -> webhooks.Taken:
-        """Take a callback before it is acted on; what was handled is never free again."""
+        """Take a callback before acting on it; a handled one is never free again."""
         now = int(time.time())
         try:
             self.table.put_item(
@@ -39,11 +39,11 @@ class DynamoSeen:
         return webhooks.Taken.YOURS
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled."""
+        """Record that a callback was handled."""
         self.table.put_item(Item={"callback_id": callback_id})
 
     async def give_back(self, callback_id: int, owner: str) -> None:
-        """Say that it was not: it can be taken again, unless another has taken it meanwhile."""
+        """Free the callback to be taken again, unless another owner has taken it meanwhile."""
         with suppress(self.table.meta.client.exceptions.ConditionalCheckFailedException):
             self.table.delete_item(
                 Key={"callback_id": callback_id},
@@ -66,7 +66,7 @@ async def on_callback(callback: webhooks.Callback) -> None:
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, int]:
-    """Answer a post of the service."""
+    """Answer a post from the service."""
     given = event.get("body") or ""
     body = base64.b64decode(given) if event.get("isBase64Encoded") else given.encode()
     return {"statusCode": asyncio.run(webhooks.handle(body, secret, on_callback, seen))}

@@ -1,4 +1,4 @@
-"""A store of your own for what was seen: a model of Django, in the project's database."""
+"""Your own store of handled callbacks: a Django model, in the project's database."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 from voxsms import webhooks
 
 LEASE = timedelta(minutes=10)
-"""After which a process that took a callback is believed dead."""
+"""After this time, a process that took a callback is assumed dead."""
 
 
 class SeenCallback(models.Model):
@@ -19,20 +19,20 @@ class SeenCallback(models.Model):
     taken_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        """Where the model belongs."""
+        """The app that the model belongs to."""
 
-        app_label = "sms"  # that of your app
+        app_label = "sms"  # your app's label
 
     def __str__(self) -> str:
-        """Return which callback it is."""
+        """Return the callback's id."""
         return str(self.callback_id)
 
 
 class DjangoSeen:
-    """Remembers in the database of the project."""
+    """A store in the project's database."""
 
     async def take(self, callback_id: int, owner: str) -> webhooks.Taken:
-        """Take a callback before it is acted on; the primary key lets one of two through."""
+        """Take a callback before acting on it; the primary key lets only one owner do so."""
         now = timezone.now()
         _, is_new = await SeenCallback.objects.aget_or_create(
             callback_id=callback_id, defaults={"owner": owner, "taken_at": now}
@@ -45,11 +45,11 @@ class DjangoSeen:
         return webhooks.Taken.HANDLED if is_handled else webhooks.Taken.IN_PROGRESS
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled."""
+        """Record that a callback was handled."""
         await SeenCallback.objects.aupdate_or_create(
             callback_id=callback_id, defaults={"owner": None}
         )
 
     async def give_back(self, callback_id: int, owner: str) -> None:
-        """Say that it was not: it can be taken again, unless another has taken it meanwhile."""
+        """Free the callback to be taken again, unless another owner has taken it meanwhile."""
         await SeenCallback.objects.filter(callback_id=callback_id, owner=owner).adelete()

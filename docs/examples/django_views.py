@@ -1,4 +1,4 @@
-"""Callbacks in Django: an async view and a sync one, of which a project needs one."""
+"""Callbacks in Django: an async view and a sync view; a project needs only one."""
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
@@ -24,15 +24,15 @@ async def on_callback(callback: webhooks.Callback) -> None:
 @csrf_exempt
 @require_POST
 async def callbacks(request: HttpRequest) -> HttpResponse:
-    """Answer a post of the service, under ASGI."""
-    body = request.read(webhooks.MAX_BODY + 1)  # no more than shows that it is too large
+    """Answer a post from the service, under ASGI."""
+    body = request.read(webhooks.MAX_BODY + 1)  # one byte more shows that it is too large
     return HttpResponse(status=await webhooks.handle(body, secret, on_callback, seen))
 
 
 @csrf_exempt
 @require_POST
 def callbacks_sync(request: HttpRequest) -> HttpResponse:
-    """Answer a post of the service, under WSGI."""
+    """Answer a post from the service, under WSGI."""
     body = request.read(webhooks.MAX_BODY + 1)
     status = async_to_sync(webhooks.handle)(body, secret, on_callback, seen)
     return HttpResponse(status=status)

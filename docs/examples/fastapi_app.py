@@ -1,4 +1,4 @@
-"""Callbacks in FastAPI: the app of voxsms is mounted below a path. In Starlette it is the same."""
+"""Callbacks in FastAPI: the voxsms app is mounted below a path. Starlette works the same way."""
 
 from fastapi import FastAPI
 from starlette.routing import Mount, Route

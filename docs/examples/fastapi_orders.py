@@ -1,4 +1,4 @@
-"""An order and its message in one transaction: both are there, or neither is."""
+"""An order and its message in one transaction: both are committed, or neither is."""
 
 import os
 from collections.abc import AsyncIterator
@@ -25,8 +25,8 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/orders/{order_id}", status_code=201)
 async def order(order_id: int, phone: str) -> None:
-    """Take an order, and tell the customer."""
-    # Commits at its end; an error on the way rolls the order and the message back.
+    """Take an order, and notify the customer."""
+    # The block commits when it ends; an error in it rolls back the order and the message.
     async with await psycopg.AsyncConnection.connect(DATABASE) as connection:
         await connection.execute(
             "INSERT INTO orders (id, phone) VALUES (%s, %s)", (order_id, phone)

@@ -1,4 +1,4 @@
-"""Callbacks in Flask: a loop for each post, in which the handler may block as long as it likes."""
+"""Callbacks in Flask: each post has its own loop, so the handler may block."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def on_callback(callback: webhooks.Callback) -> None:
 
 @app.post("/voximplant/")
 def callbacks() -> Response:
-    """Answer a post of the service."""
-    request.max_content_length = webhooks.MAX_BODY  # Flask answers 413 to more
+    """Answer a post from the service."""
+    request.max_content_length = webhooks.MAX_BODY  # Flask answers larger posts with 413
     status = asyncio.run(webhooks.handle(request.get_data(), secret, on_callback, seen))
     return Response(status=status)

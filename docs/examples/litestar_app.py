@@ -1,4 +1,4 @@
-"""Callbacks in Litestar: the app of voxsms is mounted below a path."""
+"""Callbacks in Litestar: the voxsms app is mounted below a path."""
 
 from litestar import Litestar, asgi
 

@@ -1,4 +1,4 @@
-"""A store of your own for what was seen: in Redis, for the processes of many machines.
+"""Your own store of handled callbacks: in Redis, for processes on many machines.
 
 `webhooks.asgi_app(on_callback, secret=secret, seen=RedisSeen(redis.asyncio.from_url(...)))`
 """
@@ -9,27 +9,27 @@ from voxsms import webhooks
 
 HANDLED = "handled"
 LEASE, MEMORY = 600, 30 * 86_400
-"""Seconds after which a process that took a callback is believed dead; of memory afterwards."""
+"""Seconds: until a process that took a callback is assumed dead; to remember a handled one."""
 DELETE_IF = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"
 
 
 class RedisSeen:
-    """Remembers in Redis: a key for each callback, whose value is its owner until it is handled."""
+    """A store in Redis: a key for each callback, whose value is its owner until it is handled."""
 
     def __init__(self, redis: Any) -> None:  # noqa: ANN401 - redis.asyncio.Redis
         self.redis = redis
 
     async def take(self, callback_id: int, owner: str) -> webhooks.Taken:
-        """Take a callback before it is acted on."""
+        """Take a callback before acting on it."""
         if await self.redis.set(f"voxsms:{callback_id}", owner, nx=True, ex=LEASE):
             return webhooks.Taken.YOURS
         is_handled = await self.redis.get(f"voxsms:{callback_id}") in {HANDLED, HANDLED.encode()}
         return webhooks.Taken.HANDLED if is_handled else webhooks.Taken.IN_PROGRESS
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled."""
+        """Record that a callback was handled."""
         await self.redis.set(f"voxsms:{callback_id}", HANDLED, ex=MEMORY)
 
     async def give_back(self, callback_id: int, owner: str) -> None:
-        """Say that it was not: it can be taken again, unless another has taken it meanwhile."""
+        """Free the callback to be taken again, unless another owner has taken it meanwhile."""
         await self.redis.eval(DELETE_IF, 1, f"voxsms:{callback_id}", owner)

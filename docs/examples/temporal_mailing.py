@@ -21,7 +21,7 @@ class Sending:
 
     @activity.defn
     async def list_chunks(self) -> list[int]:
-        """List what nobody has begun."""
+        """List the chunks that nobody has begun."""
         return [chunk async for chunk in self.outbox.chunks()]
 
     @activity.defn
@@ -34,7 +34,7 @@ class Sending:
 
 @workflow.defn
 class Mailing:
-    """Sends all that is in the outbox."""
+    """A workflow that sends all messages in the outbox."""
 
     @workflow.run
     async def run(self) -> None:
@@ -51,5 +51,5 @@ class Mailing:
                 except ActivityError as error:
                     if isinstance(error.cause, ApplicationError):
                         raise
-                    # The worker died: what it was sending is in doubt, and is not sent again.
-            await workflow.sleep(1)  # what was put back is due later
+                    # The worker died: the messages it was sending are in doubt, and not sent again.
+            await workflow.sleep(1)  # messages that were put back are due later
