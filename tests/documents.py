@@ -202,7 +202,7 @@ pages = Sybil(
         InMarkdown("csv", write_list),
     ],
     path=str(ROOT),
-    patterns=["README.md", "docs/**/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
     excludes=["docs/_generated/*", "docs/_build/*"],
     setup=_begin,
     teardown=_end,
