@@ -452,7 +452,7 @@ class Client:
         """Show the URL and the transport, and nothing secret."""
         session: Session | None = getattr(self, "session", None)
         if session is None:  # its arguments were refused
-            return "<Client that was not made>"
+            return "<Client that was not created>"
         return f"<Client {session.base_url} over {session.transport.name}>"
 
 
