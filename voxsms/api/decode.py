@@ -111,7 +111,7 @@ def _read_decimal(value: object, _: object = None) -> Decimal:
     try:
         amount = Decimal(value)
     except InvalidOperation:
-        raise ValueError("a string that is no amount") from None
+        raise ValueError("a string that is not an amount") from None
     if not amount.is_finite():
         raise ValueError("an amount that is not finite")
     return amount
@@ -140,13 +140,13 @@ def read_time(text: str) -> datetime | None:
         if _IN_NO_CALENDAR.fullmatch(text):
             warn_of_impossible_time()
             return None
-        raise ValueError("a string that is no time of the form yyyy-MM-dd HH:mm:ss") from None
+        raise ValueError("a string that is not a time of the form yyyy-MM-dd HH:mm:ss") from None
 
 
 @cache
 def warn_of_impossible_time() -> None:
     """Log that a row has no time because the one it came with is impossible; once per process."""
-    _LOG.warning("a row came with a time that no calendar has; its time is None")
+    _LOG.warning("a row has an impossible time; its time is None")
 
 
 def _read_time(value: object, _: object = None) -> datetime | None:

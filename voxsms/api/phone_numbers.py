@@ -307,7 +307,7 @@ def _read_national(text: str, region: str) -> str | None:
                 "code; write it with a leading +"
             )
     if len(readings) == 1 or (inside[1] == "local" and not is_short_code(digits)):
-        raise ValueError(f"{mask_number(digits)} is no possible number of {region}")
+        raise ValueError(f"{mask_number(digits)} is not a possible number of {region}")
     return None
 
 
@@ -331,18 +331,18 @@ def _parse(number: str, region: str | None) -> tuple[str, str]:
 def _find_impossible(digits: str) -> str | None:
     """Return why a number is impossible in every country; None if it is possible."""
     if is_short_code(digits):
-        return "is a short code and no phone number"
+        return "is a short code, not a phone number"
     library = import_phonenumbers()
     kinds = library.ValidationResult
     try:
         parsed = library.parse(f"+{digits}", None)
     except library.NumberParseException:
-        return "is no possible number: no country has this code"
+        return "is not a possible number: no country has this code"
     reason = library.is_possible_number_with_reason(parsed)
     if reason == kinds.IS_POSSIBLE:
         return None
     how = {kinds.TOO_SHORT: "too short", kinds.TOO_LONG: "too long"}.get(reason, "not complete")
-    return f"is no possible number: {how} for the country code {parsed.country_code}"
+    return f"is not a possible number: {how} for the country code {parsed.country_code}"
 
 
 def may_be_sender_id(text: str) -> bool:

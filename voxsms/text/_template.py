@@ -371,9 +371,10 @@ def _find_fault(match: re.Match[str]) -> str | None:
         return f"a single {match[0]} {where}"
     if name in _TAKEN:
         return f"{{{name}}} {where} is taken: render_fitted has a parameter of that name"
-    if _BETWEEN_WORDS.sub("_", name).isidentifier():  # columns of a list are called so
+    if _BETWEEN_WORDS.sub("_", name).isidentifier():  # as the columns of a list are named
         return None
-    return f"{f'{{{name}}}' if _SHOWN.fullmatch(name) else 'a placeholder'} {where} is no field"
+    shown = f"{{{name}}}" if _SHOWN.fullmatch(name) else "a placeholder"
+    return f"{shown} {where} is not a valid field"
 
 
 # --- Checking the values: one error names every fault ---------------------------------------------

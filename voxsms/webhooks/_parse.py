@@ -138,7 +138,7 @@ def _items(body: object) -> list[dict[str, object]]:
         data = parse_json(body)
     except orjson.JSONDecodeError as error:
         # Not chained: orjson's error holds the whole body.
-        raise CallbackInvalid(f"body: is no JSON ({error})") from None
+        raise CallbackInvalid(f"body: is not JSON ({error})") from None
     found = cast("dict[str, object]", data).get("callbacks") if isinstance(data, dict) else None
     if not isinstance(found, list):
         raise CallbackInvalid("callbacks: a list was expected")
