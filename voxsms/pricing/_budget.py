@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from voxsms.clock import Clock
 
 _SLOTS: Final = 1000
-"""Parts that a window of time is kept in, so that a busy day takes no more memory."""
+"""The number of parts that a window of time is kept in, so that a busy day takes no more memory."""
 
 
 @attrs.define
