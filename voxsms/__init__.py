@@ -5,8 +5,8 @@
     async with voxsms.Client.from_env() as client:
         await client.a2p_send_sms(src_number="VOXSMS", dst_numbers=["447443332212"], text="Hello")
 
-Nothing is loaded before it is used: `import voxsms` alone costs next to nothing. What the functions
-of text and pricing bring along (`Segmentation`, `Estimate`, `Room`, ...) is in `voxsms.text` and
+Modules load when they are first used: `import voxsms` alone costs next to nothing. The types that
+text and pricing functions return (`Segmentation`, `Estimate`, `Room`, ...) are in `voxsms.text` and
 `voxsms.pricing`.
 """
 

@@ -1,4 +1,4 @@
-"""What credentials of every kind share: how they are read, and that they are shown to nobody."""
+"""What all credentials share: how they are read, and that they are never shown."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -8,7 +8,7 @@ from voxsms.errors import CredentialsInvalid
 
 T = TypeVar("T")
 AROUND = " \t\r\n\ufeff"
-"""Blanks, and the mark that some editors put before a text."""
+"""White space, and the byte order mark that some editors put at the start of a text."""
 
 
 def variable(environ: Mapping[str, str], name: str) -> str:
@@ -19,7 +19,7 @@ def variable(environ: Mapping[str, str], name: str) -> str:
 
 
 class Secret:
-    """A value that cannot be pickled; as it never changes, a copy of it is itself."""
+    """A value that cannot be pickled; it never changes, so copying returns the object itself."""
 
     __slots__ = ()
 
@@ -35,7 +35,7 @@ class Secret:
 
 
 def forgetful(cls: type[T]) -> type[T]:
-    """Keep the arguments of a class out of the frames of an error about them."""
+    """Keep the arguments of a class out of the frames of the errors they cause."""
     made: Callable[..., None] = cls.__init__
 
     @wraps(made)

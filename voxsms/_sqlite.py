@@ -1,4 +1,4 @@
-"""SQLite files for their owner alone, that several threads and processes may use."""
+"""SQLite files readable by their owner only, which several threads and processes may use."""
 
 import errno
 import os
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 def connect_private(path: Path, timeout: float) -> sqlite3.Connection:
-    """Open a file, made if it is not there, without transactions of Python's own.
+    """Open a file, creating it if needed, without Python's own transactions.
 
     Args:
         path: the file.
-        timeout: seconds to wait while another writes.
+        timeout: seconds to wait while another connection writes.
 
     Raises:
-        OSError: it cannot be made, or is a directory.
+        OSError: the file cannot be created, or is a directory.
     """
-    # Made before SQLite would make it, for others to read. One that is there is not opened here: to
-    # close it would take away the locks that other connections of this process have on it (POSIX;
+    # Created here, as SQLite would create it readable by others. An existing file is not opened:
+    # closing it would drop the locks that other connections of this process hold on it (POSIX;
     # "How To Corrupt An SQLite Database File", 2.2).
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

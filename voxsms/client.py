@@ -1,9 +1,9 @@
 """The client: the table of methods as methods of a class.
 
-Each method of the table becomes a plain function of the class, in place of the stub that its
-decorator stands on. A type checker infers the names, types and defaults of the arguments, and the
-result, from the method's request and reply classes; at run time the function has that signature and
-the table's documentation, so that `help()` is right too.
+Each method of the table becomes a plain function of the class, replacing the stub under its
+decorator. A type checker infers the names, types and defaults of the arguments, and the result,
+from the method's request and reply classes; at run time the function has that signature and the
+table's documentation, so that `help()` is right too.
 """
 
 import logging
@@ -48,7 +48,7 @@ from voxsms.transport import Timeouts, Transport
 from voxsms.transport._environment import is_this_machine
 from voxsms.transport._httpx import HttpxTransport, UserHttpxTransport
 
-if TYPE_CHECKING:  # prices are asked for by few and loaded by those
+if TYPE_CHECKING:  # few programs use prices, and only they load this
     from decimal import Decimal
 
     from voxsms.pricing import Budget, RateTable
@@ -58,7 +58,7 @@ R = TypeVar("R")
 Row = TypeVar("Row")
 R_co = TypeVar("R_co", covariant=True)
 Stub = Callable[["Client"], None]
-"""What a decorator replaces: the name of a method, where readers look for it."""
+"""What a decorator replaces: it puts the name of a method where readers look for it."""
 
 BASE_URL = "https://api.voximplant.com"
 
@@ -78,7 +78,7 @@ class Function(Protocol[P, R_co]):
 
 
 def _name_arguments(request_of: Callable[P, R]) -> Callable[P, R]:
-    """Have the error of a call with wrong arguments say which function it is, and what it takes."""
+    """Make the error for wrong arguments name the function and the arguments it takes."""
     shown = [
         f"{name}=" if parameter.default is Parameter.empty else f"[{name}=]"
         for name, parameter in signature(request_of).parameters.items()
@@ -100,7 +100,7 @@ def _name_arguments(request_of: Callable[P, R]) -> Callable[P, R]:
 
 
 def _call(method: MethodSpec[P, R]) -> Callable[[Stub], Function[P, Coroutine[Any, Any, R]]]:
-    """Make the function of a method whose answer is one record."""
+    """Build the function of a method whose answer is one record."""
     request_of = _name_arguments(method.request)
 
     async def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,7 +115,7 @@ def _call(method: MethodSpec[P, R]) -> Callable[[Stub], Function[P, Coroutine[An
 
 
 def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Callable[[Stub], Function[P, Pager[Row]]]:
-    """Make the function of a method whose answer is one page of a list."""
+    """Build the function of a method whose answer is one page of a list."""
     request_of = _name_arguments(method.request)
 
     def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Pager[Row]:
@@ -137,7 +137,7 @@ def _paged(method: MethodSpec[P, HistoryPage[Row]]) -> Callable[[Stub], Function
 def _download(
     method: spec.AnyMethod, request_class_of: Callable[P, spec.Download]
 ) -> Callable[[Stub], Function[P, Coroutine[Any, Any, int]]]:
-    """Make the function of a method in its `output=` form, whose answer is a file."""
+    """Build the function of a method in its `output=` form, whose answer is a file."""
     request_of = _name_arguments(request_class_of)
 
     async def call(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> int:
@@ -164,14 +164,14 @@ def _document(
     shown = call_signature(request, returns)
     client = Parameter("self", Parameter.POSITIONAL_ONLY)
     function.__signature__ = shown.replace(parameters=[client, *shown.parameters.values()])
-    # Documentation tools ask for these where a signature would do.
+    # Documentation tools read these where a signature would do.
     function.__annotations__ = {name: p.annotation for name, p in shown.parameters.items()}
     function.__annotations__["return"] = returns
     return function
 
 
 class ClientOptions(TypedDict, total=False):
-    """What a `Client` takes beside its credentials; see there."""
+    """What a `Client` takes besides its credentials; documented there."""
 
     base_url: str
     timeout: float | Timeouts
@@ -189,30 +189,30 @@ class ClientOptions(TypedDict, total=False):
 class Client:
     """An asynchronous client for Voximplant's SMS methods.
 
-    Use it as `async with Client(auth) as client:`, under asyncio or trio. One client may serve one
-    event loop after the other, such as an `asyncio.run` for each job, and the loops of several
-    threads at once: each has its own connections.
+    Use it as `async with Client(auth) as client:`, under asyncio or trio. One client may serve
+    several event loops in turn, such as an `asyncio.run` for each job, or those of several threads
+    at once: each loop has its own connections.
     No call is ever sent twice where that could deliver a message twice.
 
     Args:
         auth: a `ServiceAccount` or an `ApiKey`.
-        base_url: where the service is.
-        timeout: the limit of each phase of an attempt in seconds, or `Timeouts` for each its own.
-        deadline: seconds for a whole call, with its waits and repetitions.
+        base_url: the URL of the service.
+        timeout: one limit in seconds for each phase of an attempt, or `Timeouts` to set each.
+        deadline: seconds for a whole call, including its waits and repetitions.
         max_attempts: how often a call may be tried, where trying again is safe.
-        budget: what sending may cost; asked before every send.
-        region: a country's two letters, such as `GB`: numbers to send to may be written as inside
-            it (`07700 900123`). Needs the extra `phone`, and so does the next.
+        budget: what sending may cost; checked before every send.
+        region: a country's two letters, such as `GB`: numbers to send to may be in its national
+            format (`07700 900123`). Needs the extra `phone`, as does `strict_numbers`.
         strict_numbers: refuse numbers that are not possible in their country, and short codes.
         transport: `HttpxTransport` by default; another transport of `voxsms.transport`, or an
             `httpx.AsyncClient` or transport of your own.
         on_attempt: called after each attempt with an `AttemptEvent`.
-        on_outcome: called after each call with a `CallEvent`, those that were cancelled and those
-            that a budget stopped included.
-        clock: for tests: a `Clock` to drive time by.
+        on_outcome: called after each call with a `CallEvent`, also if the call was cancelled or a
+            budget stopped it.
+        clock: for tests: a `Clock` that controls time.
 
     Raises:
-        InvalidRequest: an argument here cannot be right.
+        InvalidRequest: an argument is invalid.
     """
 
     @_call(spec.SEND_SMS_MESSAGE)
@@ -287,13 +287,13 @@ class Client:
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
-        """Make a client from the environment.
+        """Create a client from the environment.
 
         `VOXIMPLANT_CREDENTIALS` names a service account's credentials file; without it
-        `VOXIMPLANT_ACCOUNT_ID` and `VOXIMPLANT_API_KEY` are taken. `VOXSMS_BASE_URL` is optional.
+        `VOXIMPLANT_ACCOUNT_ID` and `VOXIMPLANT_API_KEY` are used. `VOXSMS_BASE_URL` is optional.
 
         Raises:
-            CredentialsInvalid: says which variable, file and field.
+            CredentialsInvalid: names the variable, file and field at fault.
         """
         options.setdefault("base_url", variable(os.environ, "VOXSMS_BASE_URL") or BASE_URL)
         try:
@@ -311,10 +311,10 @@ class Client:
         region: str | None = None,
         strict_numbers: bool | None = None,
     ) -> Self:
-        """Return a view of this client with other options, which shares its connections.
+        """Return a view of this client with other options, sharing its connections.
 
         Raises:
-            InvalidRequest: an option cannot be right.
+            InvalidRequest: an option is invalid.
         """
         now = self.session.options
         numbers = now.phone or PhoneType()
@@ -335,7 +335,7 @@ class Client:
         return view
 
     async def rates(self, method: str = "a2p_send_sms") -> "RateTable":
-        """Return the prices of one of the two sends, in the currency of the account.
+        """Return the prices of one of the two sends, in the account's currency.
 
         Args:
             method: `a2p_send_sms` or `send_sms_message`.
@@ -364,8 +364,8 @@ class Client:
     ) -> Resolution:
         """Return what the history says of a send in doubt: sent with ids, not sent, or still open.
 
-        It is ambiguous where the history has several messages that it could be, or where this
-        machine's clock and the service's do not agree and it has one like it within a day.
+        It is ambiguous if several messages in the history could match, or if this machine's clock
+        and the service's disagree and the history has one like it within a day.
 
         .. code-block:: python
 
@@ -375,11 +375,11 @@ class Client:
             except voxsms.OutcomeUnknown as doubt:
                 resolution = await client.resolve(doubt)
 
-        Nothing is sent. While it is open, `resolution.wait` says after how many seconds to ask
-        again: what the history does not have then was not sent, or is ambiguous.
+        Nothing is sent. While it is open, `resolution.wait` says in how many seconds to ask again:
+        what the history does not have by then was not sent, or is ambiguous.
 
         Args:
-            doubt: the error.
+            doubt: the error that the send raised.
             settle_after: how long the history may take to show a message.
         """
         return await resolve_doubt(self.session, doubt, settle_after)
@@ -392,7 +392,7 @@ class Client:
         max_fragments: int | None = None,
         unpriced: Literal["refuse", "allow"] = "refuse",
     ) -> Self:
-        """Return a view of this client with a budget, for which the account's rates are asked.
+        """Return a view of this client with a budget, based on the account's current rates.
 
         .. code-block:: python
 
@@ -400,11 +400,12 @@ class Client:
 
             sender = await client.with_budget(max_cost="25", per=timedelta(days=1))
 
-        What the view sends by either of the two sends counts; what this client sends does not.
+        Both kinds of send through the view count; what this client itself sends does not.
 
         Args:
-            max_cost: the most that may be spent, in the currency of the account.
-            per: within how much time, at any moment; without it, as long as the view is used.
+            max_cost: the most that may be spent, in the account's currency.
+            per: the sliding span of time that `max_cost` is for; without it, as long as the view
+                is used.
             max_fragments: the most fragments that one message may take.
             unpriced: "allow" lets a number without a known price pass, and counts nothing for it.
 
@@ -428,7 +429,7 @@ class Client:
         return self.with_options(budget=make(await self._rates_of(*methods)))
 
     async def __aenter__(self) -> Self:
-        """Return the client; its connections are opened as they are needed."""
+        """Return the client; it opens connections when it needs them."""
         return self
 
     async def __aexit__(
@@ -441,24 +442,24 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections, also those of every view; later calls are refused.
+        """Close the connections, including those of every view; later calls are refused.
 
-        What was opened in another event loop is closed as that loop ends (by `asyncio.run`).
+        Connections opened in another event loop are closed when that loop ends (by `asyncio.run`).
         """
         await self.session.aclose()
 
     def __repr__(self) -> str:
-        """Show where it calls, and nothing that is secret."""
+        """Show the URL and the transport, and nothing secret."""
         session: Session | None = getattr(self, "session", None)
         if session is None:  # its arguments were refused
-            return "<Client that was not made>"
+            return "<Client that was not created>"
         return f"<Client {session.base_url} over {session.transport.name}>"
 
 
 def _faults_of_parts(
     auth: object, base_url: object, transport: object, hooks: Hooks, clock: object
 ) -> Iterator[Fault]:
-    """Find what cannot be right among the parts of a client: a class, a path, a coroutine."""
+    """Find invalid parts of a client, such as a class, a path or a coroutine."""
     if not _is_one_with(auth, "signer"):
         yield Fault("auth", f"is {describe_type(auth)}; it must be a ServiceAccount or an ApiKey")
     if problem := _problem_of_url(base_url):
@@ -480,10 +481,10 @@ def _is_plain_function(hook: object) -> bool:
 
 
 def _warn_of_clear_text(url: str) -> None:
-    """Warn of an address without TLS that is not on this machine; a test's may be."""
+    """Warn about a URL without TLS, unless it is on this machine, as in tests."""
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
-        text = "credentials cross the network in clear: %s is called without TLS"
+        text = "credentials cross the network in the clear: %s is called without TLS"
         write_log(logging.WARNING, text, parts.hostname)
 
 
@@ -493,7 +494,7 @@ def _problem_of_url(url: object) -> str | None:
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is no number
+    except ValueError:  # unclosed brackets, a port that is not a number
         return _LIKE
     if not known or parts.query or parts.fragment:
         return _LIKE
@@ -525,7 +526,7 @@ def _check(options: Options, *others: Fault) -> None:
 
 
 def _is_one_with(value: object, method: str) -> bool:
-    """Return whether a value has a method; a class has it too, and is a common slip."""
+    """Return whether a value has a method and is not a class, a common slip."""
     return hasattr(value, method) and not isinstance(value, type)
 
 

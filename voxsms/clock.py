@@ -1,4 +1,4 @@
-"""Time and chance, in one place, so that a test can drive both."""
+"""Time and randomness, in one place, so that a test can control both."""
 
 import random
 import time
@@ -8,10 +8,10 @@ import attrs
 
 
 class Clock:
-    """The machine's clocks and its dice; give a client a subclass of it to drive them."""
+    """The machine's clocks and random numbers; pass a client a subclass to control them."""
 
     def time(self) -> float:
-        """Return the seconds since the epoch, UTC, as this machine knows them."""
+        """Return the seconds since the epoch, by this machine's clock."""
         return time.time()
 
     def monotonic(self) -> float:
@@ -19,7 +19,7 @@ class Clock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for some seconds."""
         await anyio.sleep(seconds)
 
     def roll(self) -> float:
@@ -42,6 +42,6 @@ class Moment:
     def is_within(self, limit: float, of: "Moment") -> bool:
         """Return whether another moment is at most `limit` seconds off by both clocks.
 
-        A clock that was set, in whichever direction, proves no age.
+        A clock that was set, forward or back, proves no age.
         """
         return of.monotonic - self.monotonic <= limit and -limit <= of.time - self.time <= limit

@@ -1,35 +1,35 @@
-"""Everything voxsms raises, and what each says of the message.
+"""Every error that voxsms raises, and what each says about the message.
 
     VoxSmsError
-    ├── InvalidRequest            found before anything left the machine: `.faults`
+    ├── InvalidRequest            an invalid request, found before anything was sent: `.faults`
     │   └── InvalidText           a lone surrogate, a bare ESC
-    ├── CredentialsInvalid        the credentials cannot be read or used
+    ├── CredentialsInvalid        credentials that cannot be read or used
     ├── BudgetExceeded            the budget does not allow the send
     ├── PriceUnknown              no rate, or no single rate, for a number
     ├── TemplateError             a template, or the values given for it
-    ├── NotSent                   a charged request of which no byte left
-    ├── OutcomeUnknown            a charged request left and no answer told what became of it
+    ├── NotSent                   no byte of a charged request left the machine
+    ├── OutcomeUnknown            a charged request left, and no answer gave its outcome
     ├── ConnectionFailed          the connection failed, on a call that charges nothing
-    ├── TimedOut                  a limit of time was reached, on a call that charges nothing
+    ├── TimedOut                  a time limit was reached, on a call that charges nothing
     ├── ResponseInvalid           an answer that cannot be read
     ├── ApiError                  the service answered with an error
     │   ├── AuthenticationFailed      the credentials were not accepted
-    │   ├── PermissionDenied          a role is missing, the account is not active
-    │   ├── RateLimited               not processed, come back later
+    │   ├── PermissionDenied          a role is missing, or the account is not active
+    │   ├── RateLimited               not processed; try again later
     │   ├── InsufficientFunds         the balance is too low
     │   ├── SmsNotEnabled             SMS or A2P is not enabled for the number
     │   ├── RequestRefused            the request, or a value in it, was refused
     │   └── ServerFault               the service failed
     ├── PartlyFailed              an accepted send in which some numbers were not accepted
-    ├── Incomplete                an export that cannot prove itself whole
+    ├── Incomplete                an export that could not be shown to be complete
     ├── CheckpointMismatch        a checkpoint that belongs to another export
     ├── OutboxUnavailable         an outbox that cannot be opened, read or written
     ├── SignatureInvalid          a callback whose signature is wrong
     └── CallbackInvalid           a callback that cannot be read
 
 Every error has `.sent`, which is about the message and not the request: `"no"` (nothing can have
-been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). No text here shows
-a whole phone number or a message text; the data on the attributes is whole. All can be pickled.
+been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). `str()` never shows
+a whole phone number or a message text; the attributes hold the full data. All can be pickled.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ Sent = Literal["no", "maybe", "yes"]
 
 
 class VoxSmsError(Exception):
-    """The root of everything that voxsms raises."""
+    """The base class of every error that voxsms raises."""
 
     sent: Sent = "no"
 
@@ -69,7 +69,7 @@ class Fault:
 
 
 class InvalidRequest(VoxSmsError, ValueError):
-    """The request cannot be right, found before anything left the machine."""
+    """The request is invalid; found before anything left the machine."""
 
     def __init__(self, subject: str, faults: tuple[Fault, ...]) -> None:
         super().__init__(subject, faults)
@@ -87,14 +87,14 @@ class InvalidText(InvalidRequest):
 
 
 class CredentialsInvalid(VoxSmsError, ValueError):
-    """Credentials that cannot be read or used; says which file or variable and which field."""
+    """Credentials that cannot be read or used; names the file or variable, and the field."""
 
 
 class BudgetExceeded(VoxSmsError):
     """The budget does not allow this send; no byte of it left the machine.
 
     `cost` is what the send would cost, `left` what the budget still has, `limit` its `max_cost`,
-    all in `currency`. They are None where it is the message that has too many fragments.
+    all in `currency`. They are None if the message takes too many fragments.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class BudgetExceeded(VoxSmsError):
         self.currency = currency
 
     def __str__(self) -> str:
-        """Return what it would cost, and what of the budget is spent."""
+        """Return what the send would cost, and how much of the budget is spent."""
         return self.problem
 
 
@@ -126,7 +126,7 @@ class TemplateError(VoxSmsError, ValueError):
 
 
 class _CallError(VoxSmsError):
-    """A call that ended without an answer that could be used."""
+    """A call that ended without a usable answer."""
 
     def __init__(self, method: str, problem: str) -> None:
         super().__init__(method, problem)
@@ -150,13 +150,13 @@ class TimedOut(_CallError, TimeoutError):
 
 
 class OutcomeUnknown(_CallError):
-    """A charged request left and no answer told what became of it: it may have been delivered.
+    """A charged request left, and no answer gave its outcome: it may have been delivered.
 
-    Do not call again before the history says that the message is not there. `__cause__` is what
+    Do not call again until the history shows that the message is not there. `__cause__` is what
     went wrong. `numbers` are the destinations in doubt, `at` is when the doubt arose (aware UTC),
-    `phase` how far the request had come. `client.resolve(error)` settles it, by `source`, `since`
-    (when the send began, by the service's clock; None if its time was not known) and `fragments`
-    (the least and the most that the service may count).
+    `phase` how far the request had come. `client.resolve(error)` settles it, using `source`,
+    `since` (when the send began, by the service's clock; None if its time was not known) and
+    `fragments` (the least and the most that the service may count).
     """
 
     sent: Sent = "maybe"
@@ -191,7 +191,7 @@ class OutcomeUnknown(_CallError):
 
 
 class ResponseInvalid(VoxSmsError):
-    """An answer that cannot be read; `path` says where in it (`result[3].cost`)."""
+    """An answer that cannot be read; `path` says where (`result[3].cost`)."""
 
     def __init__(self, method: str, path: str, problem: str) -> None:
         super().__init__(method, path, problem)
@@ -208,9 +208,9 @@ class ApiError(VoxSmsError):
     """The service answered with an error.
 
     `code` is the service's number, or 0 where only an HTTP status came (`name` is then `HTTP_502`).
-    `msg` is the service's text as it came; `str()` shows at most its first 1,000 characters, and
-    masks the numbers in it and what it repeats of the request. `retry_after` is how many seconds
-    the service asked to wait, if it named them.
+    `msg` is the service's text unchanged; `str()` shows at most its first 1,000 characters, and
+    masks the numbers in it and whatever it repeats from the request. `retry_after` is how many
+    seconds the service asked to wait, if it did.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class ApiError(VoxSmsError):
         self._shown = mask_message(msg)
 
     def hide(self, values: Iterable[str]) -> None:
-        """Have `str()` mask these values of the request, should the service repeat them."""
+        """Make `str()` mask these values of the request if the service repeats them."""
         self._shown = mask_message(self.msg, values)
 
     def __str__(self) -> str:
@@ -243,7 +243,7 @@ class PermissionDenied(ApiError):
 
 
 class RateLimited(ApiError):
-    """The service did not process the call and asks to come back later."""
+    """The service did not process the call and asks to try again later."""
 
 
 class InsufficientFunds(ApiError):
@@ -259,11 +259,11 @@ class RequestRefused(ApiError):
 
 
 class ServerFault(ApiError):
-    """The service, or a gateway before it, failed."""
+    """The service, or a gateway in front of it, failed."""
 
 
 class Refusal(Protocol):
-    """What an accepted send says of a number that was refused: a `FailedSms`."""
+    """What an accepted send says about a number that was not accepted: a `FailedSms`."""
 
     @property
     def destination_number(self) -> str:
@@ -282,7 +282,7 @@ class Refusal(Protocol):
 
 
 class PartialResult(Protocol):
-    """A send of which a part was refused: an `A2PSendSmsResult`."""
+    """A send in which some numbers may not have been accepted: an `A2PSendSmsResult`."""
 
     @property
     def result(self) -> Sequence[object]:
@@ -291,12 +291,12 @@ class PartialResult(Protocol):
 
     @property
     def failed(self) -> Sequence[Refusal]:
-        """What was refused."""
+        """What was not accepted."""
         ...
 
 
 class PartlyFailed(VoxSmsError):
-    """An accepted send in which some numbers were not accepted; `.result` tells which and why.
+    """An accepted send in which some numbers were not accepted; `.result` says which and why.
 
     `.sent` is `"no"` if no number was accepted.
     """
@@ -318,7 +318,7 @@ class PartlyFailed(VoxSmsError):
 
 
 class Incomplete(VoxSmsError):
-    """An export that could not be shown to be whole; says which window of time."""
+    """An export that could not be shown to be complete; names the window of time."""
 
 
 class CheckpointMismatch(VoxSmsError):
@@ -328,7 +328,7 @@ class CheckpointMismatch(VoxSmsError):
 class OutboxUnavailable(VoxSmsError):
     """An outbox that cannot be opened, read or written; says why.
 
-    What stands in it is not lost: a message that was under way is `sending` there, and becomes
+    What it holds is not lost: a message that was under way is `sending` there, and becomes
     `unknown`. Nothing is sent that is not on record.
     """
 

@@ -1,40 +1,40 @@
-"""How a phone number is shown where a stranger may read it: `447***212`, never whole.
+"""How a phone number is shown where others may read it: `447***212`, never whole.
 
-Errors, logs and `repr` of clients and requests go through here. Records that a user received keep
-their fields, and so does the data on an error (`OutcomeUnknown.numbers`, `ApiError.msg`).
+Errors, logs and `repr` of clients and requests use this. Records returned to a user keep their
+fields, and so does the data on an error (`OutcomeUnknown.numbers`, `ApiError.msg`).
 """
 
 import re
 from collections.abc import Iterable
 
 _LONG_RUN = r"\d{7,}"
-_LONG = 10  # from here on three characters at each end still hide enough
+_LONG = 10  # from this length on, showing three characters at each end still hides enough
 _MEDIUM = 7
 _SHORT = 3
 _BETWEEN_DIGITS = r"[\s().\-]*+"
 _MAX_SHOWN = 1000
 _MAX_VALUE = 4096
-"""Of a longer value (a list of ids) the start is looked for: it ends behind all that is shown."""
+"""Only this much of a longer value (a list of ids) is searched for: it ends past what is shown."""
 _MAX_SEARCHED = _MAX_SHOWN + _MAX_VALUE
 
 
 def mask_number(value: str) -> str:
-    """Show the ends of a number, or of whatever was given for one, and hide the rest."""
+    """Show the ends of a number, or of whatever was given as one, and hide the rest."""
     length = len(value)
     shown = 3 if length >= _LONG else 2 if length >= _MEDIUM else 1 if length > _SHORT else 0
     return f"{value[:shown]}***{value[length - shown :]}"
 
 
 def mask_message(message: str, values: Iterable[str] = ()) -> str:
-    """Return a message of the service as it may be shown: its start, with what is private masked.
+    """Return the start of a message from the service, with private parts masked.
 
-    That is every run of seven digits and more, and what the message repeats of a request, numbers
-    also where they are written with spaces, dots, dashes or parentheses. It takes time by the
-    length of the start alone.
+    Masked is every run of seven or more digits, and whatever the message repeats from the request,
+    numbers even if written with spaces, dots, dashes or parentheses. The time it takes depends on
+    the length of the start only.
 
     Args:
-        message: the message as it came.
-        values: the values of the request; those of three characters and less say nothing.
+        message: the message, unchanged.
+        values: the values of the request; those of three characters or fewer are ignored.
     """
     hidden = sorted({v[:_MAX_VALUE] for v in values if len(v) > _SHORT}, key=len, reverse=True)
     private = re.compile("|".join([*map(_pattern, hidden), _LONG_RUN]))

@@ -16,14 +16,14 @@
         assert voxsms_sandbox.delivered_to("447443332212") == ["Your code is 4711"]
 
 Fixtures: `voxsms_sandbox` is new for each test and takes a millisecond, `voxsms_sandbox_module` and
-`voxsms_sandbox_session` are there for longer, `voxsms_env` sets what `Client.from_env()` reads.
+`voxsms_sandbox_session` last longer, `voxsms_env` sets the variables for `Client.from_env()`.
 While one of them is in use no client reaches anything but a sandbox; `voxsms_only_sandbox` alone
 has the same effect (`usefixtures = voxsms_only_sandbox` in pytest's settings: in every test).
 
-Marks: `voxsms_sandbox(balance=0)` is what the sandbox starts with, `voxsms_faults("refuse")` what
+Marks: `voxsms_sandbox(balance=0)` sets what the sandbox starts with, `voxsms_faults("refuse")` what
 goes wrong.
 
-pytest loads this for each of its users, so nothing heavy is imported before a fixture is used.
+pytest loads this plugin for all its users, so nothing heavy is imported before a fixture is used.
 """
 
 import socket
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from voxsms.sandbox import Delivered, InjectedFault, Sandbox, ServerThread
 
 _PATIENCE = 5
-"""Seconds that a served app may take to end its requests."""
+"""Seconds that a served app may take to finish its requests."""
 _TICK = 0.001
-"""Seconds between two looks whether it has started."""
+"""Seconds between two checks of whether it has started."""
 _MARKERS = (
     "voxsms_sandbox(**settings): what the sandbox of the fixture starts with, as for `serve()`",
     "voxsms_faults(*faults): what goes wrong in the sandbox of the fixture, such as 'refuse'",
@@ -53,7 +53,7 @@ _MARKERS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marks known."""
+    """Register the marks."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
 
@@ -62,19 +62,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def voxsms_sandbox(
     request: pytest.FixtureRequest, _voxsms_server: "ServerThread"
 ) -> Iterator["Sandbox"]:
-    """Yield a sandbox of the service, running on loopback, with an account new for each test.
+    """Yield a sandbox of the service, running on loopback, with a new account for each test.
 
     It has money, two numbers that support SMS, the SenderID "VOXSMS" and prices for the prefixes 1,
     44 and 7; `@pytest.mark.voxsms_sandbox(balance=0)` changes what it starts with, and
-    `@pytest.mark.voxsms_faults("commit_then_close")` what goes wrong: with a send, unless another
-    method is named (`commit_then_close@GetSmsHistory`).
+    `@pytest.mark.voxsms_faults("commit_then_close")` sets what goes wrong: with a send, unless
+    another method is named (`commit_then_close@GetSmsHistory`).
     """
     yield from _run_sandbox(request, _voxsms_server)
 
 
 @pytest.fixture(scope="module")
 def voxsms_sandbox_module(request: pytest.FixtureRequest) -> Iterator["Sandbox"]:
-    """Yield a sandbox that all tests of a module share; marks are those of `pytestmark`."""
+    """Yield a sandbox that all tests of a module share; its marks are those in `pytestmark`."""
     yield from _run_sandbox(request)
 
 
@@ -97,7 +97,7 @@ def voxsms_env(voxsms_sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> "S
 def voxsms_only_sandbox() -> Iterator[None]:
     """Fail a test in which a client calls anything but a sandbox of this process.
 
-    Also one in an app that the test serves, whose own error is an HTTP 500 and no more.
+    That includes a client in an app that the test serves, whose own error would only be HTTP 500.
     """
     with _guard():
         yield
@@ -105,7 +105,7 @@ def voxsms_only_sandbox() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _voxsms_server() -> Iterator["ServerThread"]:
-    """Yield the server that answers for the account of each test, one after the other."""
+    """Yield the server that serves the account of each test in turn."""
     server = _load_sandbox().ServerThread().start()
     yield server
     server.stop()
@@ -122,7 +122,7 @@ def _load_sandbox() -> Any:  # noqa: ANN401 - a module
 def _run_sandbox(
     request: pytest.FixtureRequest, server: "ServerThread | None" = None
 ) -> Iterator["Sandbox"]:
-    """Yield a sandbox as the marks say, on a server that is there already or on its own."""
+    """Yield a sandbox set up by the marks, on the given server or on its own."""
     sandbox = _load_sandbox()
     node = cast("pytest.Item", request.node)
     try:
@@ -149,9 +149,9 @@ def _read_marks(node: pytest.Item) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
 
 
 def _read_faults(sandbox: Any, written: "Iterable[str]") -> "Iterator[InjectedFault]":  # noqa: ANN401 - a module
-    """Yield the faults of a mark; one that loses an answer meets a send if it names no method.
+    """Yield the faults of a mark; one that loses an answer applies to sends if it names no method.
 
-    A test means its own send, and not the prices that a budget asks for before.
+    A test means its own send, not the price lookup that a budget makes before it.
     """
     from attrs import evolve  # noqa: PLC0415 - heavy
 
@@ -174,11 +174,11 @@ def _guard() -> Generator[None]:
             sandbox = sys.modules.get("voxsms.sandbox")
             if sandbox is None or session.base_url not in sandbox.running_urls():
                 refused = (
-                    f"a client calls {session.base_url}, which is no sandbox of this test: give it"
-                    " base_url=voxsms_sandbox.url, or take the fixture voxsms_env and make it by"
-                    " Client.from_env()"
+                    f"a client calls {session.base_url}, which is not a sandbox of this test: pass"
+                    " it base_url=voxsms_sandbox.url, or use the fixture voxsms_env and create it"
+                    " with Client.from_env()"
                 )
-                if threading.get_ident() != thread:  # where what is raised is a 500 of the app
+                if threading.get_ident() != thread:  # the app would turn the failure into a 500
                     refused_elsewhere.append(refused)
                 pytest.fail(refused)
             return call(session, *args)
@@ -186,7 +186,7 @@ def _guard() -> Generator[None]:
         return checked
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("read", "download"):  # one of them is on the way of every call
+        for name in ("read", "download"):  # every call goes through one of them
             patch.setattr(Session, name, guarded(getattr(Session, name)))
         yield
     if refused_elsewhere:
@@ -195,12 +195,12 @@ def _guard() -> Generator[None]:
 
 @contextmanager
 def no_waiting() -> Generator[None]:
-    """Skip the waits between attempts, for all clients that have no clock of their own.
+    """Skip the waits between attempts, for all clients without a clock of their own.
 
     .. code-block:: python
 
         with voxsms.testing.no_waiting():
-            await client.get_account_info()  # its attempts follow one another at once
+            await client.get_account_info()  # its attempts follow without a pause
 
     The sandbox's own delays, such as the fault `slow`, stay as they are.
     """
@@ -228,9 +228,9 @@ def serve_app(app: Callable[..., Any]) -> Generator[str]:
             sandbox.callback_url = f"{url}/voximplant/"
 
     Raises:
-        RuntimeError: its lifespan failed; the log says how.
+        RuntimeError: its lifespan failed; the log says why.
     """
-    _load_sandbox()  # or say which extra has uvicorn
+    _load_sandbox()  # fails with the name of the extra that has uvicorn
     import uvicorn  # noqa: PLC0415 - heavy
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -238,7 +238,7 @@ def serve_app(app: Callable[..., Any]) -> Generator[str]:
         server = uvicorn.Server(config)
 
         def run() -> None:
-            with suppress(SystemExit):  # which uvicorn raises if the lifespan failed
+            with suppress(SystemExit):  # uvicorn raises it if the lifespan failed
                 server.run([listener])
 
         thread = threading.Thread(target=run, name="voxsms-app", daemon=True)
@@ -255,7 +255,7 @@ def serve_app(app: Callable[..., Any]) -> Generator[str]:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Say how what a sandbox delivered differs from what a test expects."""
+    """Explain how the messages that a sandbox delivered differ from those a test expects."""
     sandbox = sys.modules.get("voxsms.sandbox")
     if sandbox is None or op != "==":
         return None

@@ -297,7 +297,7 @@ def test_all_british_numbers_had_lost_their_zero(voxsms: Run, rates: str, recipi
     words = ("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--strict-numbers")
     ran = voxsms(*words)
     assert (ran.status, ran.out) == (1, "")
-    why = "phone: 770***124 is no possible number: too short for the country code 7"
+    why = "phone: 770***124 is not a possible number: too short for the country code 7"
     assert ran.err.splitlines()[-1] == (
         f"voxsms: no row could be priced: all were left out, such as line 2: {why}"
     )
@@ -626,7 +626,7 @@ def test_a_workbook_with_national_numbers(voxsms: Run, rates: str, recipients: P
     assert ran.out.startswith("0.0680 USD for 2 messages of 2 fragments together\n")
     assert ran.err.splitlines() == [
         f'{file}: only the sheet "Sheet" is read, not Old',
-        "line 4: Phone: 1***5 is a short code and no phone number",
+        "line 4: Phone: 1***5 is a short code, not a phone number",
         "1 row left out",
     ]
     assert voxsms(*words, "--region", "UK").err.startswith("voxsms: --region: is 'UK'; it must")

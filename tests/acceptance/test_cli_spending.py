@@ -181,7 +181,7 @@ def test_numbers_as_they_are_written_at_home(
     )
     ran = voxsms(*words, "7700900001", "--dry-run", "--strict-numbers")
     assert ran.status == 2
-    assert "no possible number: too short for the country code 7. Nothing was sent." in ran.err
+    assert "not a possible number: too short for the country code 7. Nothing was sent." in ran.err
     ran = voxsms(*words, "7700900001", "--dry-run", "--region", "GB")
     assert (ran.status, ran.err) == (0, "")
     assert f"would cost {to} USD" in ran.out

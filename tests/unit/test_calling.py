@@ -329,7 +329,7 @@ async def test_an_error_of_voxsms_out_of_a_transport_says_nothing_of_the_message
 ) -> None:
     """It is some other call's; what this one came to is judged by its own evidence."""
     client = client_of(refusal(340), error)
-    with pytest.raises(OutcomeUnknown, match=f"{type(error).__name__} came up") as caught:
+    with pytest.raises(OutcomeUnknown, match=f"{type(error).__name__} was raised") as caught:
         await client.send_sms_message(**SMS)
     assert caught.value.__cause__ is error
     assert len(transport_of(client).requests) == 2

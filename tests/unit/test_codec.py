@@ -56,7 +56,8 @@ def test_a_server_error_is_a_server_fault_whatever_its_body(name: str, status: i
     assert type(error) is errors.ServerFault
     assert (error.code, error.name, error.method) == (0, f"HTTP_{status}", "ControlSms")
     assert error.retry_after == 7.0
-    assert str(error) == f"ControlSms: HTTP_{status}: the service or a gateway before it failed"
+    failed = "the service or a gateway in front of it failed"
+    assert str(error) == f"ControlSms: HTTP_{status}: {failed}"
 
 
 NAMING_A_RESULT = ["success", "not UTF-8", "a huge number", "NaN"]

@@ -130,19 +130,19 @@ WRONG: list[tuple[str, object, str]] = [
     ("message_id", [], "a value of type list where a whole number was expected"),
     ("cost", None, "cost is missing"),
     ("cost", False, "a value of type bool where an amount was expected"),
-    ("cost", "dear", "a string that is no amount"),
-    ("cost", "", "a string that is no amount"),
+    ("cost", "dear", "a string that is not an amount"),
+    ("cost", "", "a string that is not an amount"),
     ("cost", "NaN", "an amount that is not finite"),
     ("cost", "-Infinity", "an amount that is not finite"),
-    ("cost", "1e99999999999999999999", "a string that is no amount"),
+    ("cost", "1e99999999999999999999", "a string that is not an amount"),
     ("processing_date", 20190604, "a value of type int where a time was expected"),
     (
         "processing_date",
         "yesterday at nine o",
-        "a string that is no time of the form yyyy-MM-dd HH:mm:ss",
+        "a string that is not a time of the form yyyy-MM-dd HH:mm:ss",
     ),
-    ("processing_date", "null", "a string that is no time of the form yyyy-MM-dd HH:mm:ss"),
-    ("processing_date", "0000-00-0", "a string that is no time of the form yyyy-MM-dd HH:mm:ss"),
+    ("processing_date", "null", "a string that is not a time of the form yyyy-MM-dd HH:mm:ss"),
+    ("processing_date", "0000-00-0", "a string that is not a time of the form yyyy-MM-dd HH:mm:ss"),
     ("delivery_status", 1.5, "a value of type float where a string was expected"),
     ("text", {"a": 1}, "a value of type dict where a string was expected"),
 ]
@@ -232,7 +232,7 @@ def test_a_row_with_an_impossible_time_comes_without_one(
     assert row(processing_date=written).processing_date is None
     assert row(processing_date=written).message_id == 1
     assert [each.getMessage() for each in caplog.records] == [
-        "a row came with a time that no calendar has; its time is None"
+        "a row has an impossible time; its time is None"
     ]
 
 

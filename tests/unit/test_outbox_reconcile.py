@@ -169,7 +169,7 @@ async def test_a_history_that_gives_fewer_rows_than_it_counts_proves_nothing(
         service.history.missing = 1
         await outbox.add(TWO, source=SOURCE)
         await outbox.run(client)
-        with pytest.raises(ResponseInvalid, match="gave 0 rows where it counts 1"):
+        with pytest.raises(ResponseInvalid, match="has 0 rows where it counts 1"):
             await outbox.reconcile(client, settle_after=ZERO)
         assert await states(outbox) == ["unknown", "unknown"]
 

@@ -85,8 +85,8 @@ AMOUNT = "looks like an amount; write a phone number with a leading + or as digi
 ZERO = "goes in some countries and stays in others"
 NATIONAL = "is written as inside one country; add the country code and a leading +"
 CARD = "looks like a postal code, an identity or a card number, not like a phone number"
-PLACE = "looks like a place on earth, not like a phone number"
-BEHIND = "has something behind a number that is whole; give the number alone"
+PLACE = "looks like geographic coordinates, not like a phone number"
+BEHIND = "has something after a complete number; give the number alone"
 EXTENSION = "has an extension, which no message can be sent to"
 SEVERAL = "has more than one number in it; give each by itself"
 OTHER = "is not a phone number: only digits may remain"
@@ -345,10 +345,10 @@ def test_a_national_number_is_read_by_its_region(written: str, region: str, digi
 @pytest.mark.parametrize(
     ("written", "region", "reason"),
     [
-        ("555-0100", "US", "is no possible number of US"),
-        ("5550100", "US", "is no possible number of US"),
-        ("07700 90", "GB", "is no possible number of GB"),
-        ("0", "GB", "is no possible number of GB"),
+        ("555-0100", "US", "is not a possible number of US"),
+        ("5550100", "US", "is not a possible number of US"),
+        ("07700 90", "GB", "is not a possible number of GB"),
+        ("0", "GB", "is not a possible number of GB"),
         ("3612345678", "US", "could be a number of US or one with its country code"),
         ("1 234,56", "PL", "looks like an amount"),
         ("1.234.567", "PL", "looks like an amount"),
@@ -368,10 +368,10 @@ def test_a_region_makes_nothing_else_a_number(written: str, region: str, reason:
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        ("12345", "is a short code and no phone number"),
-        ("1415555010", "is no possible number: too short for the country code 1"),
-        ("44770090012345", "is no possible number: too long for the country code 44"),
-        ("99912345678", "is no possible number: no country has this code"),
+        ("12345", "is a short code, not a phone number"),
+        ("1415555010", "is not a possible number: too short for the country code 1"),
+        ("44770090012345", "is not a possible number: too long for the country code 44"),
+        ("99912345678", "is not a possible number: no country has this code"),
         ("447700900", None),
         ("+1 415 555 0100", None),
     ],
@@ -419,7 +419,7 @@ async def test_a_client_reads_numbers_by_its_region() -> None:
         await strict.a2p_send_sms(
             src_number="ACME", dst_numbers=["07443 332212", "12345"], text="Hi"
         )
-    with pytest.raises(voxsms.InvalidRequest, match="is no possible number of US"):
+    with pytest.raises(voxsms.InvalidRequest, match="is not a possible number of US"):
         await client.with_options(region="US").send_sms_message(
             source="1", destination="555-0100", sms_body="Hi"
         )

@@ -313,7 +313,7 @@ def test_what_is_no_number_sets_nothing_aside(number: object, problem: str) -> N
     [
         ({"per": timedelta(0), "max_cost": 1}, r"per: is .*; it must be a timedelta above 0"),
         ({"per": 3600, "max_cost": 1}, "per: is 3600; it must be a timedelta above 0"),
-        ({"per": timedelta(1)}, "per: is given without max_cost, which it is the time of"),
+        ({"per": timedelta(1)}, "per: is given without max_cost, whose time span it sets"),
     ],
 )
 def test_a_window_that_makes_no_sense_is_refused(options: dict[str, Any], fault: str) -> None:
@@ -425,4 +425,4 @@ def test_a_budget_that_was_refused_can_be_shown() -> None:
         Budget(max_cost="x")
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     budgets = [frame.f_locals["self"] for frame in frames if "self" in frame.f_locals]
-    assert [repr(budget) for budget in budgets] == ["<Budget that was not made>"]
+    assert [repr(budget) for budget in budgets] == ["<Budget that was not created>"]

@@ -327,7 +327,7 @@ def test_a_group_that_makes_no_sense_has_no_price(price: str, per: int, quantum:
     """It is unknown, not free; the other groups keep their prices."""
     table = _table(_group(1, price, "44", per=per, quantum=quantum), _group(2, allowed="1"))
     assert table.rate_for("14155550100").price_group_id == 2
-    with pytest.raises(PriceUnknown, match=r"group 1 has price .* which cannot be"):
+    with pytest.raises(PriceUnknown, match=r"group 1 has price .* which is impossible"):
         table.rate_for("442071838750")
 
 

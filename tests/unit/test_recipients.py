@@ -360,7 +360,7 @@ def test_national_numbers() -> None:
     assert isinstance(second, Recipient)
     assert (first.destination, second.destination) == ("447443332214", "12345")
     (_, second) = read(text, region="GB", strict_numbers=True)
-    assert second == BadRow(3, "phone: 1***5 is a short code and no phone number")
+    assert second == BadRow(3, "phone: 1***5 is a short code, not a phone number")
     assert isinstance(read(text, strict_numbers=True)[1], BadRow)
     assert refusal(text, region="UK").startswith("region: is 'UK'; it must be a country's two")
 

@@ -235,10 +235,10 @@ def test_the_documentation_reads_as_a_docstring() -> None:
         "    phone_number: A rented number with SMS support.\n"
         "    command: `enable` or `disable`.\n\n"
         "Raises:\n"
-        "    InvalidRequest: Something in it cannot be right; every fault is named.\n"
+        "    InvalidRequest: An argument is invalid; every fault is named.\n"
         "    CredentialsInvalid: The credentials cannot be used.\n"
-        "    ConnectionFailed, TimedOut: No answer came, also after several attempts.\n"
-        "    ApiError: The service refused it; the class says why, `code` too.\n"
+        "    ConnectionFailed, TimedOut: No answer came, even after several attempts.\n"
+        "    ApiError: The service refused it; the class and `code` say why.\n"
         "    ResponseInvalid: The answer cannot be read.\n\n"
         "Roles: Owner, Admin, Developer."
     )

@@ -242,7 +242,7 @@ def test_the_raw_body_is_wanted(body: object) -> None:
         (posted({"type": "x", "balance": "NaN"}, signed=False), r"callbacks\[0\].balance"),
         (posted({"type": [[]]}, signed=False), r"callbacks\[0\].type"),
         (DEEP.replace(b"[]", b"[" * 900 + b"]" * 900), r"callbacks\[0\].type"),
-        (DEEP.replace(b"[]", b"[" * 2000 + b"]" * 2000), "body: is no JSON"),
+        (DEEP.replace(b"[]", b"[" * 2000 + b"]" * 2000), "body: is not JSON"),
         (posted({"type": "sms_inbound"}, signed=False), r"callbacks\[0\].source_number"),
         (posted({"type": "x", "account_id": "one"}, signed=False), r"callbacks\[0\].account_id"),
         (posted({"account_id": None}, signed=False), r"callbacks\[0\].account_id"),

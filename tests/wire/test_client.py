@@ -303,7 +303,7 @@ async def test_credentials_in_clear_are_warned_of(
     """Once for each client, not refused: it may be a mock, or a proxy of one's own."""
     client = Client(KEY, url, transport=script)
     await client.with_options(deadline=5).send_sms_message(**SMS)
-    text = "credentials cross the network in clear: {} is called without TLS"
+    text = "credentials cross the network in the clear: {} is called without TLS"
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert warnings == [text.format(host) for host in said]
 

@@ -458,7 +458,7 @@ async def test_where_nothing_marks_the_end_of_a_file_it_is_taken_as_it_is(
         client = Client(KEY, server.url, transport=make())
         assert await client.download_sms_history(output="csv", path=path) == len(CSV)
         await client.aclose()
-    assert "cannot be told from a whole one" in str(Client.download_sms_history.__doc__)
+    assert "It goes unnoticed only without TLS" in str(Client.download_sms_history.__doc__)
 
 
 @pytest.mark.parametrize(

@@ -179,14 +179,14 @@ async def test_a_client_that_was_forgotten_reaches_nobody(tmp_path: Path) -> Non
             pytest.fail.Exception, match=r"calls https://api\.voximplant\.com, which"
         ):
             await client.get_account_info()
-        with pytest.raises(pytest.fail.Exception, match=r"give it base_url=voxsms_sandbox\.url"):
+        with pytest.raises(pytest.fail.Exception, match=r"pass it base_url=voxsms_sandbox\.url"):
             await client.download_sms_history(output="csv", path=tmp_path / "a.csv")
     with sandbox.serve() as other:  # nor does the one in use keep a test from making another
         async with voxsms.Client(other.auth, other.url) as client:
             assert (await client.get_account_info()).balance == 100
         gone = voxsms.Client(other.auth, other.url)
     async with gone:
-        with pytest.raises(pytest.fail.Exception, match="is no sandbox of this test"):
+        with pytest.raises(pytest.fail.Exception, match="is not a sandbox of this test"):
             await gone.get_account_info()
 
 
@@ -195,7 +195,7 @@ async def test_the_guard_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A suite can have it in every test, also where the sandbox was never loaded."""
     monkeypatch.delitem(sys.modules, "voxsms.sandbox")
     async with voxsms.Client(REAL) as client:
-        with pytest.raises(pytest.fail.Exception, match="is no sandbox of this test"):
+        with pytest.raises(pytest.fail.Exception, match="is not a sandbox of this test"):
             await client.get_account_info()
 
 
@@ -221,7 +221,7 @@ def test_that_would_pass(voxsms_sandbox):
     assert ask() == 500
 
 def test_of_a_client_alone(voxsms_sandbox):
-    with pytest.raises(pytest.fail.Exception, match="is no sandbox of this test"):
+    with pytest.raises(pytest.fail.Exception, match="is not a sandbox of this test"):
         voxsms.Client(voxsms.ApiKey(1, "k-of-the-tests")).session.read(None, None)
 """
 
@@ -234,7 +234,7 @@ def test_a_client_that_was_forgotten_in_an_app_is_told(pytester: pytest.Pytester
     result.assert_outcomes(failed=1, passed=2, errors=2)
     told = "in an app that the test serves, a client calls https://api.voximplant.com, which is no"
     result.stdout.fnmatch_lines(
-        ["*ERROR at teardown of test_that_fails*", f"{told} sandbox of this test: give it*"]
+        ["*ERROR at teardown of test_that_fails*", f"{told}t a sandbox of this test: pass it*"]
     )
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_that_would_pass*", f"{told}*"])
 

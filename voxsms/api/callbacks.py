@@ -13,21 +13,21 @@ from voxsms.api.models import DeliveryStatus
 
 @attrs.frozen(kw_only=True)
 class Callback:
-    """What every callback has."""
+    """The fields of every callback."""
 
     callback_id: int
-    """A sequence of the service: the same id is the same callback, however often it is posted."""
+    """From a sequence of the service: the same id is the same callback, however often posted."""
     account_id: int
     type: str
     """The kind of callback as the service names it, such as `sms_inbound`."""
     balance: Decimal | None = None
-    """The account's balance when it was posted, in `currency`, where it came."""
+    """The account's balance when the callback was posted, in `currency`, if given."""
     currency: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class InboundSms(Callback):
-    """Somebody sent a message to one of the account's numbers."""
+    """Someone sent a message to one of the account's numbers."""
 
     source_number: str
     destination_number: str
@@ -62,10 +62,10 @@ class MinBalance(Callback):
 
 @attrs.frozen(kw_only=True)
 class UnknownCallback(Callback):
-    """A callback of another type: about 40 exist, and more will come."""
+    """A callback of another type: about 40 exist, and more may be added."""
 
     raw: Mapping[str, object] = attrs.field(repr=False)
-    """The object as it was posted; it has the account's name and address."""
+    """The object as it was posted; it contains the account's name and address."""
 
 
 @attrs.frozen
@@ -73,10 +73,10 @@ class CallbackSpec:
     """One row of the table."""
 
     name: str
-    """The type on the wire, and the key under which the object with the fields stands."""
+    """The type on the wire, and the key of the object that has the fields."""
     record: type[Callback]
     known_by: frozenset[str] = frozenset()
-    """The fields by which the object is known under another key, or under another type."""
+    """The fields that identify the object under another key, or under another type."""
 
 
 CALLBACKS: tuple[CallbackSpec, ...] = (

@@ -1,6 +1,6 @@
-"""Request to form, answer to record or error: pure functions around the table.
+"""Requests to form fields, answers to records or errors: pure functions around the table.
 
-`write_request` and `read_answer` are the client's side, `read_request` is the sandbox's.
+The client uses `write_request` and `read_answer`, the sandbox `read_request`.
 """
 
 import codecs
@@ -44,7 +44,7 @@ FormFields = dict[str, str]
 
 @attrs.frozen
 class Answer:
-    """What came back over HTTP; header names are lower-case."""
+    """An answer over HTTP; header names are lower-case."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,28 +54,28 @@ class Answer:
 
 @attrs.frozen
 class ParameterFault:
-    """One bad parameter of a request, with what the table says of it."""
+    """One bad parameter of a request, with its entry in the table."""
 
     name: str
     param: Param
     fault: WireFault
 
     def for_user(self) -> Fault:
-        """Return it as a user of the client reads it."""
+        """Return the fault as a user of the client reads it."""
         at = self.fault.position
         return Fault(self.name if at is None else f"{self.name}[{at}]", self.fault.problem)
 
 
 @attrs.frozen
 class _Shape:
-    """What the codec needs of a request class, looked up once."""
+    """What the codec needs to know about a request class, looked up once."""
 
     parameters: Mapping[str, Param]
     required: frozenset[str]
 
 
 class _Shapes(dict[RequestClass, _Shape]):
-    """The shapes of request classes, each worked out when it is first asked for."""
+    """The shapes of request classes, each computed on first use."""
 
     def __missing__(self, kind: RequestClass) -> _Shape:
         self[kind] = shape = _Shape(spec.parameters(kind), spec.required(kind))
@@ -90,7 +90,7 @@ def write_request(
 ) -> FormFields:
     """Write a request as form fields, or raise `InvalidRequest` with every fault in it.
 
-    `phone` says how phone numbers are read, if not as the table says.
+    `phone` says how to read phone numbers, if not as in the table.
     """
     shape = _SHAPES[type(request)]
     form: FormFields = {}
@@ -121,7 +121,7 @@ def _with_phone(wire_type: WireType, phone: PhoneType) -> WireType:
 def _reversed_span(
     method: AnyMethod, shape: _Shape, form: Mapping[str, str]
 ) -> list[ParameterFault]:
-    """Find a span of time that ends before it starts; times of one form compare as text."""
+    """Find a span of time that ends before it starts; times in one format compare as text."""
     if method.span is None or not form.keys() >= set(method.span):
         return []
     start, end = method.span
@@ -140,9 +140,9 @@ def _invalid(method: AnyMethod, faults: list[ParameterFault]) -> InvalidRequest:
 def read_request(
     method: AnyMethod, form: Mapping[str, str]
 ) -> tuple[dict[str, object], list[ParameterFault]]:
-    """Read form fields into the values of parameters, beside every fault in them.
+    """Read form fields; return the values of the parameters, and every fault in them.
 
-    An empty optional parameter counts as absent; what the table does not know is passed over.
+    An empty optional parameter counts as absent; parameters not in the table are ignored.
     """
     shape = _SHAPES[spec.widest(method)]
     given = {name: param for name, param in shape.parameters.items() if form.get(name)}
@@ -165,7 +165,7 @@ def read_answer(method: MethodSpec[..., R], answer: Answer) -> R:
 
     Raises:
         ApiError: the service answered with an error.
-        ResponseInvalid: the answer cannot be read, or its `result` is no success.
+        ResponseInvalid: the answer cannot be read, or its `result` does not mean success.
     """
     if method.paged and (page := _read_quickly(method, answer)) is not None:
         return page
@@ -182,13 +182,13 @@ def read_answer(method: MethodSpec[..., R], answer: Answer) -> R:
 
 
 def check_numbers(method: AnyMethod, sent: A2PSendSmsResult, asked: Collection[str]) -> None:
-    """Check that an answer to a send to many numbers can be the answer to it.
+    """Check that an answer fits the send to many numbers that it answers.
 
-    A number in doubt is no contradiction where others were accepted: those are told.
+    A number in doubt is not a contradiction if others were accepted: the result names those.
 
     Raises:
-        ResponseInvalid: the answer names no number, one as accepted and as failed, or more than
-            were asked for; or it accepts none, and does not say of all that they were refused.
+        ResponseInvalid: the answer names no number, a number both as accepted and as failed, or
+            more numbers than requested; or it accepts none, and does not say that all were refused.
     """
     named = len(sent.result) + len(sent.failed)
     if not named:
@@ -204,9 +204,9 @@ def check_numbers(method: AnyMethod, sent: A2PSendSmsResult, asked: Collection[s
 
 
 def numbers_in_doubt(sent: A2PSendSmsResult, asked: Iterable[str]) -> tuple[str, ...]:
-    """Return the numbers of which an answer to a send does not say what became.
+    """Return the numbers whose outcome an answer to a send leaves open.
 
-    It has no word of them, or a code by which the message may have been sent.
+    It does not name them, or has a code with which the message may have been sent.
     """
     refused = (each for each in sent.failed if not fault_codes.leaves_doubt(each.error_code))
     told = bare_numbers(sent.result) | bare_numbers(refused)
@@ -214,12 +214,12 @@ def numbers_in_doubt(sent: A2PSendSmsResult, asked: Iterable[str]) -> tuple[str,
 
 
 def bare_numbers(named: Iterable[SmsTransaction | FailedSms]) -> set[str]:
-    """Return the numbers of an answer as they were sent."""
+    """Return the numbers in an answer as they were sent."""
     return {bare_number(each.destination_number) for each in named}
 
 
 def bare_number(written: str) -> str:
-    """Return a number of an answer as it was sent: the service may write it otherwise."""
+    """Return a number in an answer as it was sent: the service may write it differently."""
     if written.isascii() and written.isdigit():
         return written
     return "".join(filter(str.isdigit, written)) or written
@@ -231,7 +231,7 @@ def _read_quickly(method: MethodSpec[..., R], answer: Answer) -> R | None:
 
 @cache
 def _quick_reader(method: MethodSpec[..., R]) -> Callable[[bytes], R | None]:
-    # Late: no program should wait for msgspec that reads no history.
+    # Imported late: a program that reads no history should not wait for msgspec.
     from voxsms.api.fast_decode import page_reader  # noqa: PLC0415
 
     return cast("Callable[[bytes], R | None]", page_reader(cast("Any", method.reply)))
@@ -243,12 +243,12 @@ def _place_of_record(method: AnyMethod, payload: dict[str, object]) -> object:
     result = payload.get("result")
     if not result or not isinstance(result, dict):
         return result
-    # GetAccountInfo has a field of the record beside `result`.
+    # GetAccountInfo has a field of the record outside `result`.
     return {**payload, **cast("dict[str, object]", result)}
 
 
 def _path_in_answer(method: AnyMethod, payload: dict[str, object], path: str) -> str:
-    """Return where in the whole answer a path of the record is."""
+    """Return the path in the whole answer for a path in the record."""
     result = payload.get("result")
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
     beside = isinstance(result, dict) and first in payload and first not in result
@@ -261,9 +261,9 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
     """Return an answer's JSON object; null is the same as absent.
 
     Raises:
-        ApiError: all of the answer says that it is an error; of several the one that leaves the
-            most in doubt.
-        ResponseInvalid: it is no JSON object, or contradicts itself.
+        ApiError: every part of the answer says that it is an error; if there are several, the one
+            that leaves most in doubt is raised.
+        ResponseInvalid: it is not a JSON object, or contradicts itself.
     """
     data = _object_in(answer.body)
     errors = [] if isinstance(data, str) else _errors_in(data)
@@ -290,7 +290,7 @@ _MAX_ERRORS = 1000
 
 
 def _errors_in(data: Mapping[str, object]) -> list[object]:
-    """Return every error of an answer; an empty or false one is none."""
+    """Return every error in an answer; an empty or false one does not count."""
     error, more = data.get("error"), data.get("errors")
     if not error and not more:
         return []
@@ -303,7 +303,7 @@ def _doubt_left(error: ApiError) -> int:
 
 
 _BY_DOUBT = (Outcome.REFUSED_RETRYABLE, Outcome.STALE_TOKEN, Outcome.REFUSED, Outcome.UNKNOWN)
-"""Of several errors one that may be waited out counts least, one that proves nothing most."""
+"""Outcomes by the doubt they leave: an error that can be waited out least, an unknown one most."""
 
 
 def _is_success(answer: Answer) -> bool:
@@ -311,11 +311,11 @@ def _is_success(answer: Answer) -> bool:
 
 
 def _object_in(body: bytes) -> dict[str, object] | str:
-    """Return a JSON object, or what is there instead of one; `[]` is PHP's empty object."""
+    """Return a JSON object, or what the body is instead; `[]` is PHP's empty object."""
     try:
         payload = parse_json(body)
     except orjson.JSONDecodeError as error:
-        # In words, not as a cause: orjson's error holds the whole body.
+        # As text, not as a cause: orjson's error holds the whole body.
         return f"no JSON ({error})"
     if payload == []:
         return {}
@@ -326,7 +326,7 @@ def _object_in(body: bytes) -> dict[str, object] | str:
 
 _HEX = rb"[0-9a-fA-F]{2}"
 _HIGH, _LOW = rb"\\u[dD][89aAbB]" + _HEX, rb"\\u[dD][c-fC-F]" + _HEX
-_HALF_PAIR = re.compile(  # begins with what can be searched for quickly
+_HALF_PAIR = re.compile(  # starts with literal text, which is searched for quickly
     rb"\\u[dD](?:[89aAbB]%b(?!%b)|[c-fC-F]%b(?<!%b%b))" % (_HEX, _LOW, _HEX, _HIGH, _LOW)
 )
 _MAX_HALF_PAIRS = 10_000
@@ -335,12 +335,12 @@ _NO_UTF_8 = b"\xff"
 
 
 def parse_json(body: bytes) -> object:
-    """Parse JSON; half of a surrogate pair, as in a text cut in the middle of one, becomes U+FFFD.
+    """Parse JSON; half a surrogate pair, as in a text cut in the middle of one, becomes U+FFFD.
 
-    orjson refuses it, and the whole page with it. A byte order mark is dropped.
+    orjson refuses such a half, and with it the whole page. A byte order mark is dropped.
 
     Raises:
-        orjson.JSONDecodeError: it is no JSON; the error holds the whole body.
+        orjson.JSONDecodeError: it is not JSON; the error holds the whole body.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
@@ -348,7 +348,7 @@ def parse_json(body: bytes) -> object:
     except orjson.JSONDecodeError:
         if _NO_UTF_8 in body:
             raise
-        # With escaped backslashes out of the way, every other backslash begins an escape.
+        # With escaped backslashes replaced, every remaining backslash begins an escape.
         escapes = body.replace(rb"\\", _NO_UTF_8)
         whole = _HALF_PAIR.sub(rb"\\ufffd", escapes, count=_MAX_HALF_PAIRS)
         if whole == escapes:
@@ -364,7 +364,7 @@ _HINTS: Mapping[int, str] = {
 
 
 def _without_json(method: AnyMethod, answer: Answer, body: str) -> ApiError | ResponseInvalid:
-    """Turn an answer that is none of the service's into an error by its status alone."""
+    """Turn an answer that is not from the service into an error, by its status alone."""
     header = answer.headers.get("content-type")
     media_type = (header or "").partition(";")[0].strip()
     if not _MEDIA_TYPE.fullmatch(media_type):
@@ -374,12 +374,12 @@ def _without_json(method: AnyMethod, answer: Answer, body: str) -> ApiError | Re
 
 
 def _by_status(method: AnyMethod, answer: Answer, msg: str = "") -> ApiError | None:
-    """Return the error of a status that says enough without a code of the service."""
+    """Return the error for a status that says enough without a code of the service."""
     name, wait = f"HTTP_{answer.status}", retry_after(answer)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(0, name, msg or "too many requests", method.cmd, wait)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        said = msg or "the service or a gateway before it failed"
+        said = msg or "the service or a gateway in front of it failed"
         return ServerFault(0, name, said, method.cmd, wait)
     return None
 
@@ -409,12 +409,12 @@ def _code_and_text(error: object) -> tuple[int, str]:
 
 
 def retry_after(answer: Answer, msg: str = "") -> float | None:
-    """Return the seconds an answer asks to wait, by `Retry-After` in either form or its text."""
+    """Return the seconds an answer asks to wait, by `Retry-After` in either form or by its text."""
     header = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(header):
         return float(header)
     if header and (date := http_date(header)) is not None:
-        # By the clock that wrote it; this machine's may be off by more than the wait.
+        # By the clock that wrote the header; this machine's may be off by more than the wait.
         now = http_date(answer.headers.get("date", "")) or answer.received_at
         return max(0.0, (date - now).total_seconds())
     named = _SECONDS.search(msg)
@@ -422,7 +422,7 @@ def retry_after(answer: Answer, msg: str = "") -> float | None:
 
 
 def http_date(header: str) -> datetime | None:
-    """Return an HTTP date as aware UTC; None if it is none."""
+    """Return an HTTP date as aware UTC; None if it is not one."""
     try:
         date = parsedate_to_datetime(header)
         # RFC 9110, 5.6.7: a date without a zone (asctime's form) is in UTC.

@@ -1,8 +1,8 @@
-"""Whether an answer contradicts itself, so that nobody can know what became of the call.
+"""Whether an answer contradicts itself, so that the outcome of the call is unknown.
 
-An answer is a refusal only if all of it says so: what is taken for one may be sent again, by voxsms
-or by the person who reads "not sent". Every part counts: that inside of an error or a list, and
-under a name that stands in an object twice.
+An answer is a refusal only if all of it says so: a message taken as refused may be sent again, by
+voxsms or by a person who reads "not sent". Every part counts, also inside an error or a list, and
+under a name that appears twice in an object.
 """
 
 import codecs
@@ -17,17 +17,17 @@ from voxsms.api.fault_codes import leaves_doubt
 
 ERRORS = ("error", "errors")
 _ACCEPTED = ("result", "message_id", "transaction_id", "failed", "fragments_count", "total_count")
-"""What stands only in an answer to a call that was carried out."""
+"""Names found only in an answer to a call that was carried out."""
 _ACCEPTED_ANYWHERE = re.compile(rb'"(%s)"\s*:\s*+(?!null)' % "|".join(_ACCEPTED).encode())
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _CODE = re.compile(r"[0-9]{1,9}")
 _END_OF_NAME = re.compile(rb'"\s*+:')
 _MAX_MEMBERS = 50_000
-"""Each takes its time; an answer to a send to a hundred numbers has some hundreds."""
+"""Each takes time; an answer to a send to a hundred numbers has some hundreds."""
 
 
 def read_code(value: object) -> int:
-    """Read the service's code of an error; one that cannot be read is 0."""
+    """Read the service's error code; one that cannot be read is 0."""
     code = _CODE.fullmatch(str(value))
     return int(code.group()) if code else 0
 
@@ -38,14 +38,14 @@ def find_contradiction(
     """Return what in an answer contradicts the rest of it; an empty string if nothing does.
 
     Args:
-        body: the answer as it came.
+        body: the answer as received.
         payload: the JSON object in it, if it is one.
-        errors: those of the object.
-        is_429: its HTTP status says that the call was not processed.
+        errors: the errors in the object.
+        is_429: whether its HTTP status says that the call was not processed.
     """
     refused = bool(errors) or is_429
     if not refused and len(_END_OF_NAME.findall(body)) == _count_members(payload):
-        return ""  # no name stands twice: the usual answer is read by orjson alone
+        return ""  # no name appears twice: the usual answer is read by orjson alone
     members = _members_of(body)
     if members is not None:
         return next(_contradictions(members, payload or {}, errors, is_429=is_429), "")
@@ -69,31 +69,31 @@ def _count_members(payload: Mapping[str, Any] | None) -> int:
 
 @attrs.define
 class _Members:
-    """The members of all objects in an answer, the inner ones too."""
+    """The members of all objects in an answer, including nested ones."""
 
     all: list[tuple[str, object]] = attrs.field(factory=list[tuple[str, object]])
     has_twice: bool = False
-    """A name stands twice in an object; of its values a parser tells the last."""
+    """Whether a name appears twice in an object; a parser keeps only the last value."""
 
     def take(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
-        """Take those of an object, and return it."""
+        """Add the members of an object, and return the object."""
         found = dict(pairs)
         self.has_twice |= len(found) < len(pairs)
         self.all += pairs
         return found
 
     def named(self, *names: str) -> list[object]:
-        """Return the values of those with one of these names."""
+        """Return the values of the members with one of these names."""
         return [value for name, value in self.all if name in names]
 
 
 def _members_of(body: bytes) -> _Members | None:
-    """Return the members of JSON; None if it is none, or has too many, or too deep ones."""
+    """Return the members of JSON; None if it is not JSON, or has too many members or levels."""
     members = _Members()
     if max(body.count(b":"), body.count(b"{")) > _MAX_MEMBERS:
         return None
     try:
-        # With figures as text: those of 5,000 digits are no reason to fail.
+        # With numbers as text: one of 5,000 digits is no reason to fail.
         json.loads(body, object_pairs_hook=members.take, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return None
@@ -122,10 +122,10 @@ def _contradictions(
 
 
 def _find_on_page(body: bytes) -> str:
-    """Return why a 429 is not believed whose body is no JSON.
+    """Return why a 429 without a JSON body is not believed; an empty string if it is.
 
-    A page or a few words of a gateway are. An object that is cut or doubled is not, nor a body that
-    is packed or encoded as nobody asked for: it may be the answer to a call that was carried out.
+    A gateway's page or a few words of text are believed. A truncated or doubled object is not, nor
+    a body with a compression or encoding not asked for: the call may have been carried out.
     """
     if accepted := _ACCEPTED_ANYWHERE.search(body):
         return f"HTTP 429 with {accepted[1].decode()}"

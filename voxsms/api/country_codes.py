@@ -1,8 +1,8 @@
-"""Country codes: which one a number begins with, and numbers that no mobile phone there can have.
+"""Country codes: the code a number begins with, and numbers that no mobile phone there can have.
 
-A spreadsheet drops the zero in front of 07700 900124, and what is left begins like a number of
-Russia. It is a number that the service takes, so nothing refuses it; but mobile numbers of Russia
-have a digit more, which is how it can be told.
+A spreadsheet drops the zero in front of 07700 900124, and the rest begins like a Russian number.
+The service accepts it, so nothing refuses it; but Russian mobile numbers have one more digit, and
+that shows the mistake.
 """
 
 from array import array
@@ -11,25 +11,25 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 MAX_SHORT_CODE: Final = 6
-"""Digits of a short code, at most: the shortest number with a country code has 7 (+683 4002)."""
+"""The most digits in a short code: the shortest number with a country code has 7 (+683 4002)."""
 _MAX_PLACES: Final = 5
 _MAX_KINDS: Final = 5
 
 Spell = Callable[[str, str | int], str]
-"""Writes an option and its value, or `""`, for what a person is told."""
+"""Writes an option and its value, or `""`, for a message to a person."""
 
 
 class CountryCode(NamedTuple):
-    """A country code, and how many digits mobile numbers have that begin with it."""
+    """A country code, and how many digits the mobile numbers with it have."""
 
     digits: str
     min_digits: int
-    """Of a whole number, with the code."""
+    """Of a whole number, including the code."""
     max_digits: int
     drops_zero: bool
-    """Whether the zero that is dialled inside the country never stands after the code."""
+    """Whether the zero dialled inside the country is always dropped after the code."""
     country: str
-    """Who has the code."""
+    """The country or countries with the code."""
 
 
 _TABLE: Final = """
@@ -240,7 +240,7 @@ _TABLE: Final = """
 996 9 0 Kyrgyzstan
 998 9 - Uzbekistan
 """
-"""Country code, digits of mobile numbers after it, the zero that goes, and who has the code.
+"""Country code, digits of mobile numbers after it, the zero that is dropped, and the country.
 
 Source: libphonenumber, the possible lengths of mobile numbers in all regions of a code, the
 national prefix 0 and the patterns of all numbers.
@@ -259,7 +259,7 @@ def _read_table() -> dict[str, CountryCode]:
 
 
 COUNTRY_CODES: Final = _read_table()
-"""Each by its digits; none begins like another."""
+"""Each country code by its digits; none is a prefix of another."""
 
 
 def find_country_code(digits: str) -> CountryCode | None:
@@ -269,18 +269,18 @@ def find_country_code(digits: str) -> CountryCode | None:
 
 
 def is_short_code(digits: str) -> bool:
-    """Return whether this is a number inside the networks of one country, such as 12345."""
+    """Return whether a number exists only in one country's networks, such as 12345."""
     return len(digits) <= MAX_SHORT_CODE
 
 
 class DoubtfulNumbers:
-    """Finds among many numbers those that no mobile phone of their country can have.
+    """Finds the numbers in a list that no mobile phone in their country can have.
 
     Args:
-        place: What the place of a number is, such as `line`.
+        place: What a number's position is called, such as `line`.
         spell: How options are written.
-        region: That by which the numbers were read.
-        strict: Whether what is no possible number was refused.
+        region: The region that the numbers were read with.
+        strict: Whether impossible numbers were refused.
     """
 
     def __init__(self, place: str, spell: Spell, region: str | None, *, strict: bool) -> None:
@@ -296,14 +296,14 @@ class DoubtfulNumbers:
         self._places = defaultdict(lambda: array("Q"))
 
     def add(self, digits: str, place: int) -> None:
-        """Look at a number, and remember where it was if it is doubtful."""
+        """Check a number, and remember its position if it is doubtful."""
         code, length = find_country_code(digits), len(digits)
         is_mobile = code and code.min_digits <= length <= code.max_digits
-        if not is_mobile and not is_short_code(digits):  # which is told where it has no price
+        if not is_mobile and not is_short_code(digits):  # reported as unpriced instead
             self._places[code, length].append(place)
 
     def describe(self) -> list[str]:
-        """Say what they were taken for, by country, the most first, and what to do about it."""
+        """Say what they were taken for, the most frequent first, and what to do about it."""
         ranked = sorted(self._places.items(), key=lambda item: -len(item[1]))
         told = [_describe(*kind, self._place, at) for kind, at in ranked[:_MAX_KINDS]]
         if rest := sum(len(at) for _, at in ranked[_MAX_KINDS:]):
@@ -329,5 +329,5 @@ def _describe(code: CountryCode | None, length: int, place: str, at: Sequence[in
 
 
 def advise_region(spell: Spell) -> str:
-    """Say how numbers are read that lack the country code."""
+    """Say how to allow numbers without a country code."""
     return f"name their country, such as {spell('region', 'GB')}"

@@ -1,9 +1,9 @@
-"""JSON values into records, patiently: the only home of cattrs.
+"""Read JSON values into records, leniently: the only module that uses cattrs.
 
 A field's type says how its value is read, with every looseness the contract names (section 2,
 "Known looseness to accept"): numbers as strings and strings as numbers, second names, null where a
-field may as well be absent, `[]` for an empty object and `{}` for an empty list. What cannot be
-read is told by its path. Pages of rows, which come by the thousand, go through `fast_decode` first.
+field may also be absent, `[]` for an empty object and `{}` for an empty list. An error names the
+path of the value that cannot be read. Pages of rows go through `fast_decode` first.
 """
 
 import logging
@@ -30,12 +30,12 @@ R = TypeVar("R")
 Hook = Callable[[Any, Any], Any]
 
 MISFITS = (ValueError, TypeError, LookupError, AttributeError)
-"""What reading a value raises that is not what it should be."""
+"""The exceptions that reading a value of the wrong kind raises."""
 _LOG = logging.getLogger("voxsms")
 
 
 class Unreadable(ValueError):
-    """A value that cannot be read: where it stands, and what is wrong with it."""
+    """A value that cannot be read: its path, and what is wrong with it."""
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(path, problem)
@@ -82,7 +82,7 @@ def _read_bool(value: object, _: object = None) -> bool:
 
 
 class Amounts(dict[float, Decimal]):
-    """Amounts by the double they came as: prices repeat (`benchmarks/README.md`, "amounts").
+    """Amounts by the double they were read as: prices repeat (`benchmarks/README.md`, "amounts").
 
     orjson reads a JSON number as a double, whose shortest form is the number on the wire up to 15
     significant digits.
@@ -111,7 +111,7 @@ def _read_decimal(value: object, _: object = None) -> Decimal:
     try:
         amount = Decimal(value)
     except InvalidOperation:
-        raise ValueError("a string that is no amount") from None
+        raise ValueError("a string that is not an amount") from None
     if not amount.is_finite():
         raise ValueError("an amount that is not finite")
     return amount
@@ -121,12 +121,12 @@ _IN_NO_CALENDAR = re.compile(r"-?\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d.*)?", re.ASCII)
 
 
 def read_time(text: str) -> datetime | None:
-    """Return the UTC time of a record that came as text: the one rule of every reader.
+    """Return the UTC time in a text; every reader of records uses this rule.
 
-    An empty text is None. So is a time that is written as times are and that no calendar has, such
-    as `0000-00-00 00:00:00` (MySQL's zero), `-0001-11-30` (PHP's reading of it), a 13th month, or
-    one outside the years 1 to 9999: its row comes without a time, and a warning is logged, once a
-    process and without the value. One such row must not end the reading of a whole history.
+    An empty text is None. So is a well-formed but impossible time, such as `0000-00-00 00:00:00`
+    (MySQL's zero), `-0001-11-30` (PHP's reading of it), a 13th month, or a year outside 1 to 9999:
+    its row has no time, and a warning is logged, once per process and without the value. One such
+    row must not stop the reading of a whole history.
 
     Raises:
         ValueError: the text is not written as a time.
@@ -140,13 +140,13 @@ def read_time(text: str) -> datetime | None:
         if _IN_NO_CALENDAR.fullmatch(text):
             warn_of_impossible_time()
             return None
-        raise ValueError("a string that is no time of the form yyyy-MM-dd HH:mm:ss") from None
+        raise ValueError("a string that is not a time of the form yyyy-MM-dd HH:mm:ss") from None
 
 
 @cache
 def warn_of_impossible_time() -> None:
-    """Log that a row has no time because no calendar has the one it came with; once a process."""
-    _LOG.warning("a row came with a time that no calendar has; its time is None")
+    """Log that a row has no time because the one it came with is impossible; once per process."""
+    _LOG.warning("a row has an impossible time; its time is None")
 
 
 def _read_time(value: object, _: object = None) -> datetime | None:
@@ -158,14 +158,14 @@ def _read_time(value: object, _: object = None) -> datetime | None:
 
 
 def _enum_of(hint: object) -> type[StrEnum] | None:
-    """Return the enumeration in a hint such as `Direction | str`, whose values may grow."""
+    """Return the enumeration in a hint such as `Direction | str`, which may gain values."""
     if get_origin(hint) is not UnionType:
         return None
     return next((a for a in get_args(hint) if isinstance(a, type) and issubclass(a, StrEnum)), None)
 
 
 def is_open_enum(hint: object) -> bool:
-    """Return whether a field is an enumeration whose values may grow."""
+    """Return whether a field is an enumeration that may gain values."""
     return _enum_of(hint) is not None
 
 
@@ -192,7 +192,7 @@ def _read_open_enum(hint: object) -> Hook:
     return read
 
 
-_misfit = cast("Any", IterableValidationError)  # whose third argument pyright does not see
+_misfit = cast("Any", IterableValidationError)  # pyright does not see its third argument
 
 
 def _read_tuple(hint: object, converter: Converter) -> Hook:
@@ -200,19 +200,19 @@ def _read_tuple(hint: object, converter: Converter) -> Hook:
     read_item = converter.get_structure_hook(item)
 
     def read(value: object, _: object) -> tuple[object, ...]:
-        if value == {}:  # PHP writes an empty list so
+        if value == {}:  # PHP's empty list
             return ()
         if not isinstance(value, list):
             raise _mismatch(value, "a list")
         items = cast("list[object]", value)
-        if item is str and set(map(type, items)) == {str}:  # nothing to be read
+        if item is str and set(map(type, items)) == {str}:  # nothing to convert
             return tuple(items)
         found: list[object] = []
         for each in items:
             try:
                 found.append(read_item(each, item))
             except (*MISFITS, BaseValidationError) as error:
-                # The first is told: to look at all of a long answer would hold up the event loop.
+                # Only the first: checking all of a long answer would hold up the event loop.
                 error.add_note(IterableValidationNote("", len(found), item))
                 raise _misfit("", [error], list) from None
         return tuple(found)
@@ -233,7 +233,7 @@ def _read_record(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - a
     kind = get_origin(record) or record
     second_names = {f.name: f.metadata["also"] for f in attrs.fields(kind) if f.metadata}
     hints = get_type_hints(kind)
-    # Their order in the record gives them no default, and still they may be absent.
+    # Their order in the record allows them no default, but they may be absent.
     nullable = [
         f.name
         for f in attrs.fields(kind)
@@ -241,7 +241,7 @@ def _read_record(record: Any, converter: Converter) -> Hook:  # noqa: ANN401 - a
     ]
 
     def read(value: object, _: object) -> object:
-        if value == []:  # PHP writes an empty object so
+        if value == []:  # PHP's empty object
             value = {}
         if not isinstance(value, dict):
             raise _mismatch(value, "an object")
@@ -297,7 +297,7 @@ def read(record: type[R], value: object) -> R:
     else:
         return found
     problem, _, path = first.rpartition(" @ ")
-    # Not chained: what was stumbled over may have the value in its text.
+    # Not chained: the cause may have the value in its text.
     raise Unreadable(path.removeprefix("$").removeprefix(".") or "$", problem) from None
 
 

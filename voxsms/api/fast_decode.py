@@ -1,13 +1,13 @@
-"""Pages of rows into records: the way of the usual answer.
+"""Read pages of rows into records: the fast path for the usual answer.
 
-A page of a history has a thousand rows of the same fields. One loop, compiled for the class of the
-records, reads a value in place if it is of the type that it usually has, and otherwise with the
-reader of `decode`. Where that fails, too, the page is left to `decode`, which says what is wrong.
-What each step costs: `benchmarks/README.md`, "Typed rows".
+A page of a history has a thousand rows with the same fields. One loop, compiled for the record
+class, reads a value in place if it has its usual type, and otherwise with the reader of `decode`.
+If that fails too, the page is left to `decode`, which says what is wrong. What each step costs:
+`benchmarks/README.md`, "Typed rows".
 
-With msgspec (the extras `export` and `parquet`) the rows come as structs, without it as dicts from
-orjson. Both give the same records, except for a number beyond any double in a field that voxsms
-does not know: orjson refuses that.
+With msgspec (the extras `export` and `parquet`) the rows are structs, without it dicts from orjson.
+Both produce the same records, except for a number beyond any double in a field that voxsms does not
+know: orjson refuses that.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,7 @@ from voxsms.api.models import HistoryPage
 
 msgspec: Any
 Int: Any
-"""Within 64 bits: beyond, orjson reads some numbers as doubles, and all ways are to agree."""
+"""Within 64 bits: orjson reads some larger numbers as doubles, and all readers must agree."""
 try:
     import msgspec
 except ModuleNotFoundError:
@@ -41,14 +41,14 @@ else:
 Struct = Any
 """A row: an attribute for each field that is needed."""
 Field = tuple[str, Any] | tuple[str, Any, object]
-"""Name, type, and what it is where it is absent; without that it must be there."""
+"""Name, type, and the value if it is absent; without such a value it is required."""
 Rows = Sequence[Any]
 Page = tuple[Rows, int]
-"""Rows as they came, and how many there are in all."""
+"""Rows as received, and how many there are in all."""
 
 
 class PageDecoder:
-    """Reads answers into structs with some of the fields of each row; needs msgspec."""
+    """Reads answers into structs that have some of the fields of each row; needs msgspec."""
 
     def __init__(self, fields: Iterable[Field]) -> None:
         row: Any = msgspec.defstruct("Row", fields, kw_only=True, gc=False)
@@ -66,19 +66,19 @@ class PageDecoder:
     def decode(self, body: bytes) -> tuple[list[Struct], int] | None:
         """Return the rows of a page, and how many there are in all.
 
-        None if a value is not of its type, or if it is no page but an error, or no JSON.
+        None if a value has the wrong type, or if the body is an error or not JSON.
         """
         try:
             page = self._decoder.decode(body)
             if not body.isascii():
-                body.decode()  # msgspec does not look at texts that it passes over
+                body.decode()  # msgspec does not check texts that it skips
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         return None if page.error or page.errors else (page.result, page.total_count)
 
 
 def _decode_dicts(body: bytes) -> Page | None:
-    """Return what `PageDecoder` returns, as dicts with values of any type."""
+    """Return the same as `PageDecoder`, but dicts with values of any type."""
     try:
         page: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -92,8 +92,8 @@ def _decode_dicts(body: bytes) -> Page | None:
     return (cast("Rows", rows), total) if type(total) is int else None
 
 
-# The type of a value in JSON, by the type of its field, in a page that msgspec reads. Numbers of
-# phones and statuses come as strings and as numbers (contract, section 2).
+# The type of a value in JSON, by the type of its field, in a page that msgspec reads. Phone numbers
+# and statuses come as strings and as numbers (contract, section 2).
 _IN_JSON: dict[object, Any] = {
     bool: bool,
     int: Int,
@@ -103,8 +103,8 @@ _IN_JSON: dict[object, Any] = {
     Decimal: Int | float,
     datetime | None: str | None,
 }
-# How a value of the usual type is read in place, by the type of its field: `v` is the value. Any
-# other is read by the reader of `decode`.
+# How to read a value of the usual type in place, by the type of its field: `v` is the value. The
+# reader of `decode` reads any other.
 _IN_PLACE: dict[object, str] = {
     datetime: 'parse(v + "+00:00") if (v := {value}) and len(v) == 19 else read_{name}(v)',
     Decimal: "amounts[v] if type(v := {value}) is float else read_{name}(v)",
@@ -125,7 +125,7 @@ def read_rows(rows):
 
 
 def _read_in_place(hint: Any) -> str:  # noqa: ANN401 - a type hint has no type
-    """Return the expression that reads a field of that type."""
+    """Return the expression that reads a field of a type."""
     if is_open_enum(hint):
         return _CHOICE
     kind = next(iter(get_args(hint)), hint)
@@ -134,7 +134,7 @@ def _read_in_place(hint: Any) -> str:  # noqa: ANN401 - a type hint has no type
 
 
 def _default(field: "attrs.Attribute[Any]", hint: object) -> object:
-    """Return what an absent field is; `NOTHING` if it must be there."""
+    """Return the value of an absent field; `NOTHING` if the field is required."""
     return None if admits_none(hint) else field.default
 
 
@@ -148,15 +148,15 @@ def _fields(record: type[attrs.AttrsInstance]) -> Iterable[Field]:
 
 
 def _compile(record: type[attrs.AttrsInstance], *, of_structs: bool) -> Callable[[Rows], list[Any]]:
-    """Compile the loop that makes records of rows; it raises one of `MISFITS` for an odd row.
+    """Compile the loop that turns rows into records; it raises one of `MISFITS` for an odd row.
 
-    The `__init__` of a frozen class would take as long as all the rest. So the fields are set on an
-    instance of a subclass without the lock, which then becomes the record.
+    The `__init__` of a frozen class would take as long as everything else. So the fields are set on
+    an instance of an unlocked subclass, which then becomes the record.
     """
     unlocked = type(
         record.__name__,
         (record,),
-        # Both, or each assignment would look for them in Python.
+        # Both, or each assignment would look them up in Python.
         {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__},
     )
     names: dict[str, Any] = {
@@ -182,7 +182,7 @@ def _compile(record: type[attrs.AttrsInstance], *, of_structs: bool) -> Callable
 
 
 def page_reader(reply: type[HistoryPage[Any]]) -> Callable[[bytes], HistoryPage[Any] | None]:
-    """Return a function that reads an answer into a page of records; None is for `decode`."""
+    """Return a function that reads an answer into a page of records, or None to use `decode`."""
     (record,) = get_args(reply)
     structs = msgspec is not None
     decode = PageDecoder(_fields(record)).decode if structs else _decode_dicts

@@ -1,7 +1,7 @@
-"""The service's error codes as data: number, name, our error class, and what became of the request.
+"""The service's error codes as data: number, name, our error class, and the request's outcome.
 
-Source: shared contract, section 4. Some 460 codes exist; one that is not listed is an `ApiError`
-with its number and text, and taken for a refusal.
+Source: shared contract, section 4. Some 460 codes exist; an unlisted one is an `ApiError` with its
+number and text, and counts as a refusal.
 """
 
 from enum import StrEnum
@@ -13,7 +13,7 @@ from voxsms.errors import ApiError, RateLimited
 
 
 class Outcome(StrEnum):
-    """What became of an attempt, or what an error answer says of it."""
+    """What became of an attempt, as far as is known."""
 
     NOT_SENT = "not sent"
     """No byte of the request was handed to a connection."""
@@ -97,7 +97,7 @@ CODES = {row.code: row for row in _ROWS}
 
 
 def look_up(code: int) -> FaultCode:
-    """Return the row of a code, or one made up for a code that is not listed.
+    """Return the row of a code, or one built for a code that is not listed.
 
     0 stands for an error without a code: it could be any of them.
     """
@@ -106,12 +106,12 @@ def look_up(code: int) -> FaultCode:
 
 
 def leaves_doubt(code: int) -> bool:
-    """Return whether what an error with this code is about may have been carried out."""
+    """Return whether a call or message that failed with this code may have been carried out."""
     return look_up(code).outcome is Outcome.UNKNOWN
 
 
 def outcome_of(error: ApiError) -> Outcome:
-    """Return what an error answer says of the request; HTTP 429 comes without a code."""
+    """Return the outcome that an error answer proves; HTTP 429 comes without a code."""
     if isinstance(error, RateLimited) and not error.code:
         return Outcome.REFUSED_RETRYABLE
     return look_up(error.code).outcome

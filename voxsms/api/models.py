@@ -1,9 +1,9 @@
-"""Records that come back: frozen, slotted, with the wire's field names.
+"""The records that calls return: frozen, slotted, with the wire's field names.
 
 The field types say how a value is read (`voxsms/api/decode.py`): a `str` may come as a number,
 money is a `Decimal`, a time an aware UTC `datetime`, or `None` where the wire has an empty string
-or a time that no calendar has. A value that the service adds to an enumeration later arrives as the
-`str` that it is.
+or an impossible time. A value that the service later adds to an enumeration arrives as a plain
+`str`.
 Source: shared contract, sections 2 and 3.
 """
 
@@ -50,7 +50,7 @@ class MessageStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """How far an A2P message has come; found by name and by the request's number 1 to 8."""
+    """How far an A2P message has come; looked up by name or by the request's number 1 to 8."""
 
     QUEUED = "QUEUED"
     DISPATCHED = "DISPATCHED"
@@ -80,7 +80,7 @@ class SendSmsMessageResult:
     fragments_count: int
     """How many fragments the service made of the text; each is charged."""
     message_id: int | None = None
-    """`None` from an older server, which does not tell it."""
+    """`None` from an older server, which does not return it."""
     predicted_fragments_count: int = 0
     """How many fragments voxsms counted before sending."""
 
@@ -100,8 +100,8 @@ class FailedSms:
     destination_number: str
     error_description: str
     error_code: int
-    """With one that leaves a send in doubt, such as 14 or 515, so is this number: look at the
-    history before sending to it again. `voxsms explain 14` says what a code leaves."""
+    """If the code leaves a send in doubt, such as 14 or 515, this number is in doubt: look at the
+    history before sending to it again. `voxsms explain 14` says what a code means for a send."""
 
 
 @attrs.frozen
@@ -130,7 +130,7 @@ class ControlSmsResult:
 
 @attrs.frozen
 class HistoryPage(Generic[Record]):
-    """One page: its rows, and how many rows match the query in all."""
+    """One page: its rows, and the total number of rows that match the query."""
 
     result: tuple[Record, ...]
     total_count: int

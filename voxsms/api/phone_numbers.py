@@ -1,31 +1,31 @@
-"""What is taken for a phone number, and what is refused because it could mean something else.
+"""What is read as a phone number, and what is refused because it could mean something else.
 
-A message to the wrong person cannot be called back, so punctuation is judged before it is dropped:
+A message to the wrong person cannot be recalled, so punctuation is checked before it is dropped:
 
 | written | taken as | because |
 | --- | --- | --- |
 | `447700900123`, `+44 7700-900.123` | its digits in order | separators only group digits |
 | `(+44) 7700 (900) 123`, `44.7700.900123` | its digits in order | nothing else looks like it |
-| with white space or invisible marks around | the same | they come along with a copy |
+| with white space or invisible marks around | the same | they come from copying |
 | `447700900123.0`, `4.477E+11` | refused | a spreadsheet; digits may be lost |
 | `12.50`, `1,234.56`, `1.234.567` | refused | an amount; `+1.234.567` is a number |
 | `2026-11-27`, `27/11/26 10:20`, `10.20.30` | refused | a date or a time |
 | `192.168.100.200` | refused | an IP address |
-| `+44 (0)7700 900123`, `+44 0 7700 900123` | refused | the zero may go or stay |
-| `+44 07700 900123`, `44 07700 900123` | refused | there it goes; in Italy's `+39 06` it stays |
+| `+44 (0)7700 900123`, `+44 0 7700 900123` | refused | the zero may have to go or stay |
+| `+44 07700 900123`, `44 07700 900123` | refused | here it goes; in Italy's `+39 06` it stays |
 | `07700 900123`, `00 44 ...`, `011 44 ...` | no destination | dialled inside one country |
 | `(212) 555-0100`, `212-5550100` | refused | North America without its `+1` |
 | `138 1234 5678`, `98765 43210` | refused | China, India without country code |
 | `8 (912) 345-67-89`, `555-0100` | refused | Russia's trunk prefix; one town |
-| `12345-6789`, `123-45-6789`, `12-34-56` | refused | an identity, a bank, a postal code |
-| `51.5074 -0.1278` | refused | a place on earth |
-| `447700900123 (2)`, `447700900123-99` | refused | whole already; it says which, or how many |
+| `12345-6789`, `123-45-6789`, `12-34-56` | refused | a postal, an identity, a bank code |
+| `51.5074 -0.1278` | refused | geographic coordinates |
+| `447700900123 (2)`, `447700900123-99` | refused | complete; the rest says which, or how many |
 | `... x5`, `... ext. 5`, `...;ext=5` | refused | an extension gets no message |
 | `A / B`, `A; B`, `A` and `B` on two lines | refused | two numbers would become one |
 | digits of other scripts, anything else | refused | only ASCII digits may remain |
 
-With a `region` a number may be written as inside that country; what could then be two numbers is
-refused, too. National formats are phonenumbers' to know (extra `phone`), Google's libphonenumber.
+With a `region` a number may be in that country's national format; one that could then be two
+numbers is refused too. phonenumbers (extra `phone`), Google's libphonenumber, knows the formats.
 
 Source: E.164 (at most 15 digits, no country code begins with 0) and shared contract, section 2.
 """
@@ -39,7 +39,7 @@ from voxsms.masking import mask_number
 
 MIN_DIGITS, MAX_DIGITS = 5, 15
 _MAX_CHARACTERS = 64
-"""With all its punctuation; what is longer is not worth a search."""
+"""Including punctuation; a longer text is not worth searching."""
 _MAX_SENDER_ID = 11
 _HAS_NAME = re.compile(r"^[^\W\d_]|[^\W\d_]{2}").search
 
@@ -123,7 +123,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             r"-?\d{1,3}\.\d{3,} *[ -]\d{1,3}\.\d{3,}",
-            "looks like a place on earth, not like a phone number",
+            "looks like geographic coordinates, not like a phone number",
         ),
         (
             rf"\+?(?:[^{_BREAK}\d]*+\d){{5}}[^{_BREAK}]*+[{_BREAK}](?:\D*+\d){{5}}.*",
@@ -135,7 +135,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             r".*\d{11,}[ .()-]+\d{1,4} ?\)?",
-            "has something behind a number that is whole; give the number alone",
+            "has something after a complete number; give the number alone",
         ),
         (
             r".*\d[ ,;]*(?:#|(?-i:x)|ext(?:n|ension)?)[ .:=]*\d+",
@@ -175,12 +175,12 @@ _PREFIXES = (
 def to_digits(text: str, *, national: bool = False) -> str:
     """Return the digits of a written phone number of any length.
 
-    With `national` it may be written as inside one country.
+    With `national` it may be in the national format of one country.
 
     Raises:
-        ValueError: it is none, or could mean something else; the reason, with the number masked.
+        ValueError: it is not one, or could mean something else; the reason, with the number masked.
     """
-    if text.isascii() and text.isdigit():  # nearly all are
+    if text.isascii() and text.isdigit():  # nearly always
         return text
     written = text.strip(_AROUND).translate(_ALIKE)
     if written.isascii() and written.isdigit():
@@ -192,7 +192,7 @@ def to_digits(text: str, *, national: bool = False) -> str:
             # Nine digits in groups of three are an amount or a number of Poland or Spain.
             spaced = national and reason is _IS_AMOUNT
             if pattern.fullmatch(written.replace(" ", "") if spaced else written):
-                if reason is _LOST_DIGITS:  # there is no whole number left to be masked
+                if reason is _LOST_DIGITS:  # no whole number is left to mask
                     raise ValueError(f"a spreadsheet turned it into {written} {reason}")
                 raise ValueError(f"{mask_number(written)!r} {reason}")
         if _NUMBER.fullmatch(written):
@@ -204,12 +204,12 @@ def to_digits(text: str, *, national: bool = False) -> str:
 
 
 def read_phone_number(text: str, region: str | None = None, *, strict: bool = False) -> str:
-    """Return the digits of a number that a message can go to: 5 to 15, the first of them no 0.
+    """Return the digits of a number that a message can go to: 5 to 15, not starting with 0.
 
     Args:
         text: The number as it was written.
-        region: The country inside of which it may be written, by its two letters, such as `GB`.
-        strict: Refuse what is no possible number of its country, which short codes are not either.
+        region: The country whose national format it may have, by its two letters, such as `GB`.
+        strict: Refuse numbers that are impossible in their country, and short codes.
 
     Raises:
         ValueError: what is wrong with it, with the number masked; or with the region.
@@ -236,7 +236,7 @@ def _read_international(text: str) -> str:
 
 
 def is_national(text: str) -> bool:
-    """Return whether what was refused may be a number written as inside one country."""
+    """Return whether a refused text may be a number in a national format."""
     try:
         digits = to_digits(text, national=True)
     except ValueError:
@@ -259,7 +259,7 @@ def check_region(region: object) -> str:
 
 @cache
 def import_phonenumbers() -> ModuleType:
-    """Return the library; it takes a tenth of a second, and few need it."""
+    """Import the library; that takes a tenth of a second, and few programs need it."""
     try:
         import phonenumbers  # noqa: PLC0415
     except ModuleNotFoundError as missing:
@@ -269,7 +269,7 @@ def import_phonenumbers() -> ModuleType:
 
 
 def find_country(digits: str) -> str | None:
-    """Return the two letters of the country of a number; None if it is of none, or a short code."""
+    """Return the two letters of a number's country; None for a short code or no known country."""
     library = import_phonenumbers()
     if is_short_code(digits):
         return None
@@ -277,14 +277,14 @@ def find_country(digits: str) -> str | None:
         parsed = library.parse(f"+{digits}", None)
     except library.NumberParseException:
         return None
-    # A number that is not in use is of the country to which most of its code belongs.
+    # A number that is not in use is assigned to the main country of its code.
     main = library.region_code_for_country_code(parsed.country_code)
     found: str = library.region_code_for_number(parsed) or main
     return found if found.isalpha() else None  # 001 stands for the whole world
 
 
 def _read_national(text: str, region: str) -> str | None:
-    """Return the digits of a number written as inside a country; None if it is not."""
+    """Return the digits of a number in a country's national format; None if it is not in it."""
     written = text.strip(_AROUND).translate(_ALIKE)
     if "+" in written:
         return None
@@ -307,12 +307,12 @@ def _read_national(text: str, region: str) -> str | None:
                 "code; write it with a leading +"
             )
     if len(readings) == 1 or (inside[1] == "local" and not is_short_code(digits)):
-        raise ValueError(f"{mask_number(digits)} is no possible number of {region}")
+        raise ValueError(f"{mask_number(digits)} is not a possible number of {region}")
     return None
 
 
 def _parse(number: str, region: str | None) -> tuple[str, str]:
-    """Return the digits with the country code, and how far they are a number."""
+    """Return the digits with the country code, and how far they make a valid number."""
     library = import_phonenumbers()
     try:
         parsed = library.parse(number, region)
@@ -329,27 +329,27 @@ def _parse(number: str, region: str | None) -> tuple[str, str]:
 
 
 def _find_impossible(digits: str) -> str | None:
-    """Return why no country has such a number."""
+    """Return why a number is impossible in every country; None if it is possible."""
     if is_short_code(digits):
-        return "is a short code and no phone number"
+        return "is a short code, not a phone number"
     library = import_phonenumbers()
     kinds = library.ValidationResult
     try:
         parsed = library.parse(f"+{digits}", None)
     except library.NumberParseException:
-        return "is no possible number: no country has this code"
+        return "is not a possible number: no country has this code"
     reason = library.is_possible_number_with_reason(parsed)
     if reason == kinds.IS_POSSIBLE:
         return None
     how = {kinds.TOO_SHORT: "too short", kinds.TOO_LONG: "too long"}.get(reason, "not complete")
-    return f"is no possible number: {how} for the country code {parsed.country_code}"
+    return f"is not a possible number: {how} for the country code {parsed.country_code}"
 
 
 def may_be_sender_id(text: str) -> bool:
-    """Return whether what is no phone number may be the name of a sender, such as `7-11` or `ACME`.
+    """Return whether a text that is not a phone number may be a sender's name, as `7-11` or `ACME`.
 
-    It has hardly a digit, or at most 11 characters and begins with a letter or has a word. Source:
-    3GPP TS 23.040, 9.1.2.5.
+    It has fewer than 5 digits, or at most 11 characters and begins with a letter or has a word.
+    Source: 3GPP TS 23.040, 9.1.2.5.
     """
     return sum(map(str.isdigit, text)) < MIN_DIGITS or (
         len(text) <= _MAX_SENDER_ID and _HAS_NAME(text) is not None
@@ -357,10 +357,10 @@ def may_be_sender_id(text: str) -> bool:
 
 
 def digits_or_text(text: str) -> str:
-    """Return the digits of what is a phone number, and anything else as it is.
+    """Return the digits of a phone number, and anything else unchanged.
 
-    So a source that is no number goes out as the SenderID it is, and `7-11` and `1.5` stay what
-    they are: what has fewer than 5 digits is no phone number.
+    So a source that is not a number goes out as a SenderID, and `7-11` and `1.5` stay unchanged: a
+    phone number has at least 5 digits.
     """
     try:
         digits = to_digits(text)

@@ -1,13 +1,13 @@
-"""THE TABLE: each method said once; everything else that knows a method reads it here.
+"""THE TABLE: each method is described once; all other code that knows a method reads it here.
 
-From a `MethodSpec` come the client's method with its types and `help()`, what goes over the wire,
+A `MethodSpec` determines the client's method with its types and `help()`, what goes over the wire,
 the checks made before sending, the reading of the answer, whether a repetition can charge twice,
 the sandbox's reading of requests, and the method table in the documentation.
 
-A request class is the signature of its method: each field carries its wire type, what it means, and
+A request class is the signature of its method: each field carries its wire type, its meaning, and
 the code with which the service refuses a bad value. A field without a wire type stays on this
 machine.
-Source: shared contract, sections 2 and 3; the words are those of the public method reference.
+Source: shared contract, sections 2 and 3; the wording is that of the public method reference.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -58,7 +58,7 @@ MAX_PAGE_ROWS = 1000
 
 @attrs.frozen
 class Param:
-    """What the table says of one parameter."""
+    """What the table says about one parameter."""
 
     wire_type: wire.WireType
     doc: str
@@ -68,7 +68,7 @@ class Param:
 
 @attrs.frozen
 class Sending:
-    """Which parameters of a charged method are the sender, the destinations and the text."""
+    """The parameters of a charged method for the sender, the destinations and the text."""
 
     sender: str
     to: str
@@ -82,30 +82,30 @@ class MethodSpec(Generic[P, R]):
     cmd: str
     """The name on the wire."""
     request: Callable[P, attrs.AttrsInstance]
-    """An attrs class: one field a parameter."""
+    """An attrs class with one field for each parameter."""
     reply: type[R]
-    """What the answer is read into."""
+    """The class that the answer is read into."""
     summary: str
     inside: bool = False
-    """The record stands under `result`, not at the top of the answer."""
+    """The record is under `result`, not at the top level of the answer."""
     sending: Sending | None = None
     """Set for a method that charges: a repetition may be delivered and charged again."""
     success_result: int | None = None
-    """The only number under `result` that is a success, where the answer has a number there."""
+    """The only number under `result` that means success, if the answer has a number there."""
     row_key: str = "message_id"
-    """The field by which a row of a page is known again."""
+    """The field that identifies a row of a page."""
     span: tuple[str, str] | None = None
     """The two parameters that bound a span of time, the earlier first."""
     download: type[attrs.AttrsInstance] | None = None
     """The request class of its `output=` form, where the answer is a file."""
     roles: tuple[str, ...] = ()
-    """Any one of these lets a service account call it; documentation, never checked here."""
+    """Any one of these lets a service account call it; for documentation, never checked here."""
     example: str = ""
-    """What `help()` shows of how it is called, where something has to be given."""
+    """The call that `help()` shows, if arguments are required."""
 
     @property
     def charges(self) -> bool:
-        """Whether a call can send and charge a message."""
+        """Whether a call can send a message and charge for it."""
         return self.sending is not None
 
     @property
@@ -159,12 +159,12 @@ DirectionFilter = Annotated[
     Param(_DIRECTION, "Only sent or only received messages; both if left out.", 470),
 ]
 StatusFilter = Annotated[
-    DeliveryStatus | int | None, Param(_STATUS, "Only messages that have come this far.")
+    DeliveryStatus | int | None, Param(_STATUS, "Only messages with this delivery status.")
 ]
 OutputFormat = Annotated[Literal["csv", "xls"], Param(_OUTPUT, "The kind of file.", 105)]
 
 
-# Requests are neither compared nor shown: a `repr` would have numbers and texts in it.
+# Requests are neither compared nor shown: a `repr` would contain numbers and texts.
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -258,8 +258,8 @@ class Download(attrs.AttrsInstance, Protocol):
 class DownloadSmsHistory(GetSmsHistory):
     """Download one page of the history of two-way messages as a file, bytes untouched.
 
-    A file that is cut off is an error, and leaves no trace. Only without TLS, and where neither a
-    length nor chunks nor compression mark its end, it cannot be told from a whole one.
+    A truncated file is an error, and leaves no trace. It goes unnoticed only without TLS, if
+    neither a length nor chunks nor compression mark the end.
     """
 
     path: Target
@@ -270,8 +270,8 @@ class DownloadSmsHistory(GetSmsHistory):
 class DownloadA2PSmsHistory(A2PGetSmsHistory):
     """Download one page of the history of A2P messages as a file, bytes untouched.
 
-    A file that is cut off is an error, and leaves no trace. Only without TLS, and where neither a
-    length nor chunks nor compression mark its end, it cannot be told from a whole one.
+    A truncated file is an error, and leaves no trace. It goes unnoticed only without TLS, if
+    neither a length nor chunks nor compression mark the end.
     """
 
     path: Target
@@ -301,7 +301,7 @@ class GetResourcePrice:
         Param(wire.ListType(_WORD), "Only these types, such as `SMSOUT` or `A2P_SMS_E212`.", 429),
     ] = None
     resource_param: Annotated[
-        Iterable[str] | None, Param(wire.ListType(_PHONE), "Numbers whose groups are asked for.")
+        Iterable[str] | None, Param(wire.ListType(_PHONE), "Numbers whose price groups to return.")
     ] = None
     price_group_id: Annotated[
         Iterable[int] | None, Param(_IDS, "Only the groups with these ids.")
@@ -316,7 +316,7 @@ class GetAccountInfo:
     """Read the account: balance, currency, what is enabled."""
 
     return_live_balance: Annotated[
-        bool | None, Param(_FLAG, "Compute the balance now instead of giving the last one known.")
+        bool | None, Param(_FLAG, "Compute the balance now; else it is the last one known.")
     ] = None
 
 
@@ -349,7 +349,7 @@ A2P_SEND_SMS = MethodSpec(
     sent = await client.a2p_send_sms(
         src_number="VOXSMS", dst_numbers=["447443332212", "447443332213"], text="See you"
     )
-    sent.raise_if_failed()  # an accepted send may have refused some numbers, or all
+    sent.raise_if_failed()  # an accepted send may have failed for some numbers, or all
     print(sent.result[0].message_id)  # without the line above `result` may be empty
 """,
 )
@@ -420,7 +420,7 @@ METHODS: Mapping[str, AnyMethod] = MappingProxyType({method.cmd: method for meth
 
 
 def parameters(request: RequestClass) -> Mapping[str, Param]:
-    """Return the parameters of a request class that cross the wire, in their order."""
+    """Return the parameters of a request class that cross the wire, in order."""
     hints = get_type_hints(request, include_extras=True)
     return MappingProxyType(
         {
@@ -439,15 +439,15 @@ def required(request: RequestClass) -> frozenset[str]:
 
 
 def widest(method: AnyMethod) -> RequestClass:
-    """Return the request class with every parameter that a method can take on the wire."""
+    """Return the request class that has every parameter a method can take on the wire."""
     return method.download or request_class(method)
 
 
 def request_class(method: AnyMethod) -> RequestClass:
-    """Return a method's request class as the class that it is; it is typed as a signature.
+    """Return a method's request class, typed as a class and not as a signature.
 
     Raises:
-        TypeError: it is a function or anything else.
+        TypeError: the request is not a class.
     """
     if not isinstance(method.request, type):
         raise TypeError(f"{method.cmd}: the request of a method is a class")
@@ -455,7 +455,7 @@ def request_class(method: AnyMethod) -> RequestClass:
 
 
 def call_signature(request: RequestClass, returns: object) -> Signature:
-    """Return the signature a call shows: that of the request class, and what the call returns."""
+    """Return the signature of a call: that of the request class, and what the call returns."""
     shown = signature(request)
     plain = get_type_hints(request)  # without what `Annotated` adds for the wire
     named = [p.replace(annotation=plain[p.name]) for p in shown.parameters.values()]
@@ -463,7 +463,7 @@ def call_signature(request: RequestClass, returns: object) -> Signature:
 
 
 def documentation(method: AnyMethod, request: RequestClass) -> str:
-    """Return what `help()` shows of a call: how it is made, what it takes, what it raises."""
+    """Return what `help()` shows for a call: an example, what it takes, what it raises."""
     args = [f"    {name}: {param.doc}" for name, param in parameters(request).items()]
     own = [f"    {field}: {_TARGET}" for field in attrs.fields_dict(request) if field == "path"]
     roles = f"\n\nRoles: {', '.join(method.roles)}." if method.roles else ""
@@ -486,18 +486,18 @@ def _show_call(method: AnyMethod, request: RequestClass) -> str:
 _TARGET = "Where the file goes: a path, or an async file open for writing bytes."
 _RAISED_BY_SENDS = """\
 Raises:
-    InvalidRequest: Something in it cannot be right; every fault is named. Nothing was sent.
-    BudgetExceeded, PriceUnknown: The budget does not allow it. Nothing was sent.
+    InvalidRequest: An argument is invalid; every fault is named. Nothing was sent.
+    BudgetExceeded, PriceUnknown: The budget does not allow the send. Nothing was sent.
     CredentialsInvalid: The credentials cannot be used. Nothing was sent.
-    NotSent: No byte of it left this machine: it is safe to call again.
-    ApiError: The service refused it; the class says why, `code` too. Nothing was sent.
+    NotSent: No byte of the request left this machine: it is safe to call again.
+    ApiError: The service refused it; the class and `code` say why. Nothing was sent.
     OutcomeUnknown: It may have been sent and charged: look at the history before calling again."""
 _RAISED = """\
 Raises:
-    InvalidRequest: Something in it cannot be right; every fault is named.
+    InvalidRequest: An argument is invalid; every fault is named.
     CredentialsInvalid: The credentials cannot be used.
-    ConnectionFailed, TimedOut: No answer came, also after several attempts.
-    ApiError: The service refused it; the class says why, `code` too.
+    ConnectionFailed, TimedOut: No answer came, even after several attempts.
+    ApiError: The service refused it; the class and `code` say why.
     ResponseInvalid: The answer cannot be read."""
 
 

@@ -1,10 +1,10 @@
 """How far a message has come: delivery statuses as a lattice.
 
 `QUEUED` comes before `DISPATCHED`, that before `UNKNOWN`, and that before the final ones:
-`DELIVERED`, `FAILED`, `EXPIRED`, `REJECTED` and `ABORTED`. Statuses are told in any order, by
-callbacks and by the history; whatever the order, the same status stands in the end. `UNKNOWN` and a
-status that the service adds later are more than being under way and override nothing final; what is
-final stays.
+`DELIVERED`, `FAILED`, `EXPIRED`, `REJECTED` and `ABORTED`. Statuses arrive in any order, from
+callbacks and from the history; whatever the order, the result is the same. `UNKNOWN` and a status
+that the service adds later override those of a message under way, but no final one; a final status
+stays.
 """
 
 from voxsms.api.models import DeliveryStatus
@@ -23,11 +23,11 @@ _NOT_LISTED = 3
 
 
 def advance(known: DeliveryStatus | str | None, told: DeliveryStatus | str) -> DeliveryStatus | str:
-    """Return the status after another one was told.
+    """Return the status after another one was reported.
 
     Args:
         known: the status so far, None if there was none.
-        told: the status that a callback or the history tells now.
+        told: the status that a callback or the history now reports.
     """
     return told if known is None or _rank(told) > _rank(known) else known
 

@@ -1,8 +1,8 @@
 """Wire types: how one parameter is checked, written, and read on the other side.
 
-Everything is text there (shared contract, section 1): booleans are `true`/`false`, lists are joined
-with `;`, times are `yyyy-MM-dd HH:mm:ss` in UTC. A type's `write` takes what a user gave and its
-`read` what came over the wire; they return its text and its value, or raise `WireFaults`.
+On the wire everything is text (shared contract, section 1): booleans are `true`/`false`, lists are
+joined with `;`, times are `yyyy-MM-dd HH:mm:ss` in UTC. A type's `write` turns a user's value into
+text, its `read` turns text from the wire into a value; both may raise `WireFaults`.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -32,7 +32,7 @@ Crossed = TypeVar("Crossed", bound=Hashable)
 
 
 class Violation(StrEnum):
-    """The kinds of fault the service tells apart."""
+    """The kinds of fault that the service distinguishes."""
 
     MISSING = "missing"
     INVALID = "invalid"
@@ -45,7 +45,7 @@ class Violation(StrEnum):
 
 
 class WireFaults(ValueError):
-    """What is wrong with a value: one fault, or several where it is a list."""
+    """What is wrong with a value: one fault, or several if it is a list."""
 
     def __init__(self, faults: list["WireFault"]) -> None:
         super().__init__(*faults)
@@ -53,7 +53,7 @@ class WireFaults(ValueError):
 
 
 class WireFault(WireFaults):
-    """One fault of one value; `position` where it is an item of a list."""
+    """One fault of one value; `position` is set if it is an item of a list."""
 
     def __init__(
         self, problem: str, trouble: Violation = Violation.INVALID, position: int | None = None
@@ -69,11 +69,11 @@ class WireType(Protocol):
     """How one kind of parameter crosses the wire."""
 
     def write(self, value: object) -> str:
-        """Return the text of what a user gave. Raises `WireFaults`."""
+        """Return the text for a user's value. Raises `WireFaults`."""
         ...
 
     def read(self, text: str) -> object:
-        """Return the value of what came over the wire. Raises `WireFaults`."""
+        """Return the value of a text from the wire. Raises `WireFaults`."""
         ...
 
 
@@ -103,17 +103,17 @@ class PhoneType:
     """A phone number that a message can go to; `phone_numbers` has the rule."""
 
     region: str | None = None
-    """The country inside of which it may be written."""
+    """The country whose national format it may have."""
     strict: bool = False
-    """Refuse what is no possible number."""
+    """Refuse impossible numbers."""
 
     @classmethod
     def of(cls, region: str | None, *, strict: bool) -> "PhoneType | None":
-        """Return how numbers are read by these options; None if as the table of methods says."""
+        """Return how these options have numbers read; None if as in the table of methods."""
         return cls(region, strict) if region is not None or strict else None
 
     def write(self, value: object) -> str:
-        """Take it with `+`, spaces, dots, dashes, parentheses; return its digits."""
+        """Take a number with `+`, spaces, dots, dashes, parentheses; return its digits."""
         return self.read(_string(value))
 
     def read(self, text: str) -> str:
@@ -125,7 +125,7 @@ class PhoneType:
 
 
 def find_phone_fault(phone: PhoneType) -> Fault | None:
-    """Return what is wrong with how numbers are to be read.
+    """Return what is wrong with the options for reading numbers.
 
     Raises:
         ModuleNotFoundError: the extra `phone` is not installed.
@@ -171,7 +171,7 @@ class TextType:
         return self.read(_string(value.text if isinstance(value, Message) else value))
 
     def read(self, text: str) -> str:
-        """Return the text as it is."""
+        """Return the text unchanged."""
         faults: list[WireFault] = []
         if len(text) > self.max_units // 2 and (units := utf16_units(text)) > self.max_units:
             problem = f"has {units} UTF-16 code units; at most {self.max_units} are allowed"
@@ -221,7 +221,7 @@ class IntType:
 
     def _in_range(self, value: int) -> int:
         if abs(value) > _LARGEST:
-            # Not shown: Python refuses to write an int of some thousand figures.
+            # Not shown: Python refuses to format an int of some thousand digits.
             raise WireFault("is too large for 64 bits", Violation.OUT_OF_RANGE)
         if value < self.minimum:
             raise WireFault(
@@ -283,7 +283,7 @@ class ChoiceType(Generic[Choice]):
     wire: Callable[[Choice], str] = str
 
     def write(self, value: object) -> str:
-        """Take a member, or what the enumeration finds one by."""
+        """Take a member, or a value that the enumeration looks one up by."""
         try:
             return self.wire(self.choices(cast("str", value)))
         except ValueError:
@@ -310,7 +310,7 @@ class ListType:
     distinct: bool = False
 
     def write(self, value: object) -> str:
-        """Take any iterable but a string."""
+        """Take any iterable except a string."""
         if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise WireFault(f"is {describe_type(value)}; it must be a list")
         given = list(cast("Iterable[object]", value))

@@ -1,11 +1,11 @@
 """Credentials, and the proof of them that a request carries at a given time.
 
-`ServiceAccount` and `ApiKey` are values. What changes, the cached token, lives in the signer that
-`signer()` makes: one for each client. No clock is read here: the caller says what time it is.
+`ServiceAccount` and `ApiKey` are immutable values. The cached token lives in the signer that
+`signer()` creates: one for each client. No clock is read here: the caller passes the time.
 
-Nothing made here shows a secret: no `repr`, no pickle, no error with its whole chain of causes, and
-no local variable of an error's frames, which error trackers record. That is why a problem with a
-file is returned as a text and raised elsewhere, outside of any `except`.
+Nothing here shows a secret: no `repr`, no pickle, no error with its whole chain of causes, and no
+local variable in an error's frames, which error trackers record. That is why a problem with a file
+is returned as text and raised elsewhere, outside any `except`.
 
 Source: shared contract, section 1 "Authentication".
 """
@@ -36,37 +36,37 @@ if TYPE_CHECKING:
 _LIFETIME = 900
 """Seconds from `iat` to `exp`; the service allows 3600."""
 _REFRESHED_AT = 0.8
-"""The part of its lifetime after which a token is replaced."""
+"""The fraction of its lifetime after which a token is replaced."""
 _BACKDATED = 5
-"""Seconds by which `iat` lies in the past: clocks differ, and a token of the future is refused."""
+"""Seconds that `iat` is set back: clocks differ, and a token from the future is refused."""
 
 _MAX_FILE_SIZE = 65_536  # a credentials file has 2 to 4 kB; anything larger is something else
 _MAX_PATH_LENGTH = 1_024  # longer than any path, shorter than any file that holds an RSA key
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----([^:]+)-----END \1-----")
-"""A key in PEM form; a colon is in the headers of the old form, which is encrypted."""
+"""A key in PEM form; a colon occurs in the headers of the old encrypted form."""
 
 
 def _read_only(mapping: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(mapping))
 
 
-@attrs.frozen(eq=False)  # `Signer.renew` asks whether it is this very one
+@attrs.frozen(eq=False)  # `Signer.renew` compares by identity
 class Proof(Secret):
-    """What a request carries to prove who sends it; shared by many requests, so read-only."""
+    """The headers or fields that prove a request's sender; shared by requests, so read-only."""
 
     headers: Mapping[str, str] = attrs.field(repr=False, converter=_read_only)
     fields: Mapping[str, str] = attrs.field(repr=False, converter=_read_only)
 
 
 class Signer(Protocol):
-    """Makes the proof for a time; belongs to one client, which may serve several event loops."""
+    """Creates proofs; belongs to one client, which may serve several event loops."""
 
     async def sign(self, now: float) -> Proof:
-        """Return the proof that is good at `now`, in seconds since 1970 by the service's clock."""
+        """Return a proof valid at `now`, in seconds since 1970 by the service's clock."""
         ...
 
     def renew(self, stale: Proof) -> bool:
-        """Forget `stale`, which the service refused as outdated, if it is still the cached one.
+        """Drop `stale`, which the service refused as outdated, if it is still the cached one.
 
         Return whether another proof will follow.
         """
@@ -74,10 +74,10 @@ class Signer(Protocol):
 
 
 class Auth(Protocol):
-    """Credentials: anything that makes a signer."""
+    """Credentials: anything that creates a signer."""
 
     def signer(self) -> Signer:
-        """Make a signer for one client."""
+        """Create a signer for one client."""
         ...
 
 
@@ -98,7 +98,7 @@ def _valid(credentials: object, attribute: "attrs.Attribute[Any]", value: object
 
 
 def _strip(value: Any) -> Any:  # noqa: ANN401 - validated afterwards
-    """Drop white space around a text, such as the line end of a file that holds a key."""
+    """Strip white space around a text, such as the final newline of a key file."""
     return value.strip() if isinstance(value, str) else value
 
 
@@ -111,16 +111,16 @@ class ServiceAccount(Secret):
     key_id: str = attrs.field(validator=_valid, converter=_strip)
     private_key: str = attrs.field(validator=_valid, repr=False)
     """An RSA key in PEM form, parsed when the first token is signed; line ends may be written as
-    `\\n`, the way environment variables and JSON hold them."""
+    `\\n`, as in environment variables and JSON."""
     path: Path | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
-    """The file that the credentials came from, for errors to name."""
+    """The file that the credentials came from, named in errors."""
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "ServiceAccount":
-        """Read the JSON file that the service gives out for a service account.
+        """Read the JSON file that the service issues for a service account.
 
         Raises:
-            CredentialsInvalid: it cannot be read, or a field is missing or wrong.
+            CredentialsInvalid: the file cannot be read, or a field is missing or wrong.
         """
         if not _is_path(os.fspath(path)):
             del path  # error trackers record the variables of frames
@@ -132,20 +132,20 @@ class ServiceAccount(Secret):
         return cls(**found.fields, path=found.path)
 
     def signer(self) -> Signer:
-        """Make a signer that keeps one token for its lifetime."""
+        """Create a signer that keeps one token for its lifetime."""
         return _TokenSigner(self)
 
 
 @forgetful
 @attrs.frozen
 class ApiKey(Secret):
-    """An account's API key: older than service accounts, with every right, and still served."""
+    """An account's API key: the older credentials, with every right, and still supported."""
 
     account_id: int = attrs.field(validator=_valid)
     api_key: str = attrs.field(validator=_valid, converter=_strip, repr=False)
 
     def signer(self) -> Signer:
-        """Make a signer that uses the key itself."""
+        """Create a signer that uses the key itself."""
         return _KeySigner(self)
 
 
@@ -153,7 +153,7 @@ def from_env(environ: Mapping[str, str]) -> ServiceAccount | ApiKey:
     """Read the file in `VOXIMPLANT_CREDENTIALS`, else `VOXIMPLANT_ACCOUNT_ID` and `..._API_KEY`.
 
     Raises:
-        CredentialsInvalid: says which variable, file and field.
+        CredentialsInvalid: names the variable, file and field at fault.
     """
     path = variable(environ, "VOXIMPLANT_CREDENTIALS")
     key = None if path else _api_key_in(environ)
@@ -193,7 +193,7 @@ def _number(text: str) -> int | None:
 
 @attrs.frozen
 class _Found:
-    """What a credentials file holds, hidden from tools that show the variables of a frame."""
+    """The contents of a credentials file, hidden from tools that show a frame's variables."""
 
     path: Path
     fields: Mapping[str, Any] = attrs.field(repr=False)
@@ -212,9 +212,9 @@ def _name_file(path: Path) -> str:
 
 
 def _is_path(name: str) -> bool:
-    """Return whether this is a path; to fill a variable with the file's contents is a common slip.
+    """Return whether this is a path; setting a variable to the file's contents is a common slip.
 
-    A path is shown in errors.
+    Errors show a path.
     """
     is_content = "PRIVATE KEY" in name or name.lstrip(AROUND).startswith("{")
     return not is_content and len(name) <= _MAX_PATH_LENGTH and {"\0", "\n"}.isdisjoint(name)
@@ -256,7 +256,7 @@ def _parse_object(content: bytes) -> dict[str, Any] | str:
 
 
 class _KeySigner:
-    """Proves with the same form fields at any time."""
+    """Proves the sender with the same form fields at any time."""
 
     __slots__ = ("_proof", "account_id")
 
@@ -274,14 +274,14 @@ class _KeySigner:
 
 @attrs.frozen
 class _Token:
-    """A proof and the span of time in which it is used."""
+    """A proof and the time in which it is used."""
 
     proof: Proof
     issued_at: float
     refreshed_at: float
 
     def serves(self, now: float) -> bool:
-        """Return whether it is fresh, and the clock has not gone back behind it."""
+        """Return whether it is fresh, and the clock was not set back to before it was issued."""
         return self.issued_at <= now < self.refreshed_at
 
 
@@ -289,12 +289,12 @@ _NO_TOKEN = _Token(Proof(headers={}, fields={}), issued_at=math.inf, refreshed_a
 
 
 class _TokenSigner:
-    """Signs a token when there is none that is good at the given time.
+    """Signs a token when there is none that is valid at the given time.
 
-    The event loops of several threads may share it. A lock of anyio belongs to one loop, so each
-    loop has its own, before which its calls wait; the one call of each loop that gets through waits
-    in a worker thread for those of the other loops. No loop is blocked, and one token is signed.
-    The child of a fork has a lock of its own: nobody is there to release one that was held.
+    The event loops of several threads may share it. An anyio lock belongs to one loop, so each loop
+    has its own, which its calls wait for; the one call of each loop that acquires it waits in a
+    worker thread for those of the other loops. No loop is blocked, and one token is signed. The
+    child of a fork has its own lock: nobody there could release one held in the parent.
     """
 
     __slots__ = ("_account", "_key", "_locks", "_minting", "_token", "account_id")
@@ -314,8 +314,8 @@ class _TokenSigner:
         async with self._lock_of_loop():
             token = self._token
             if not token.serves(now):
-                # In a thread: imports and PEM take 80 ms. Its own limiter: the shared one may be
-                # used up by the threads of the user's own program.
+                # In a thread: imports and PEM take 80 ms. With its own limiter: the threads of the
+                # user's program may use up the shared one.
                 limiter = anyio.CapacityLimiter(1)
                 token = await anyio.to_thread.run_sync(self._mint_once, now, limiter=limiter)
             return token.proof
@@ -339,7 +339,7 @@ class _TokenSigner:
             return self._token
 
     def _mint(self, now: float) -> _Token:
-        import jwt  # noqa: PLC0415 - 50 ms that `import voxsms` must not take
+        import jwt  # noqa: PLC0415 - it takes 50 ms, too long for `import voxsms`
 
         account = self._account
         self._key = self._key or _parse(account)
@@ -371,7 +371,7 @@ def _parse(account: ServiceAccount) -> "RSAPrivateKey":
 
 
 def _pem(account: ServiceAccount) -> bytes:
-    """Return the key with its line ends, which may be escaped, blanks or lost on the way here."""
+    """Return the key with its line ends restored: they may be escaped, blanks or missing."""
 
     def rewritten(found: re.Match[str]) -> str:
         lines = textwrap.wrap(re.sub(r"\\[nr]|\s", "", found[2]), 64)

@@ -1,4 +1,4 @@
-"""Where a downloaded file goes: a path, filled beside it and renamed, or a user's async file."""
+"""Targets of a download: a path, written next to it and renamed, or a user's async file."""
 
 import io
 import os
@@ -21,7 +21,7 @@ class TargetFile(Protocol):
     """How many bytes it has taken."""
 
     async def restart(self) -> bool:
-        """Forget what was written; return whether that could be done."""
+        """Discard what was written; return whether that was possible."""
         ...
 
     async def write(self, part: bytes) -> None:
@@ -33,7 +33,7 @@ class TargetFile(Protocol):
         ...
 
     async def abandon(self) -> None:
-        """Leave no trace of what was written."""
+        """Remove every trace of what was written."""
         ...
 
 
@@ -41,7 +41,7 @@ def open_target(cmd: str, target: Target) -> TargetFile:
     """Return the file that a user named as the target of `cmd`.
 
     Raises:
-        InvalidRequest: nothing can be written there.
+        InvalidRequest: the target cannot be written.
     """
     if problem := _problem_of(target):
         raise InvalidRequest(cmd, (Fault("path", problem),))
@@ -51,7 +51,7 @@ def open_target(cmd: str, target: Target) -> TargetFile:
 
 
 def _problem_of(target: object) -> str | None:
-    """Return what is wrong with a target, as far as it shows before anything is sent."""
+    """Return what is wrong with a target, as far as can be known before anything is sent."""
     if isinstance(target, str | os.PathLike):
         path = Path(cast("str", target))
         if path.is_dir():
@@ -67,7 +67,7 @@ def _problem_of(target: object) -> str | None:
 
 
 class _PathTarget:
-    """A file that appears under its name only when it is whole; only its owner can read it."""
+    """A file that appears under its name only when complete; readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -75,9 +75,9 @@ class _PathTarget:
         self.written = 0
 
     def _open(self) -> BinaryIO:
-        """Make the file; not in a thread, as a cancelled call would never learn of its work."""
+        """Create the file; not in a thread, whose result a cancelled call would never get."""
         if self._part is None:
-            # mkstemp: mode 0600, for a history is nobody else's.
+            # mkstemp: mode 0600, as a history is private.
             handle, name = tempfile.mkstemp(
                 dir=self._path.parent, prefix=f".{self._path.name[:40]}.", suffix=".part"
             )
@@ -102,7 +102,7 @@ class _PathTarget:
         self.written += await to_thread.run_sync(file.write, part)
 
     async def finish(self) -> None:
-        """Move the file to its name."""
+        """Rename the file to its final name."""
         await to_thread.run_sync(self._save, self._open())
 
     def _save(self, part: BinaryIO) -> None:
@@ -112,7 +112,7 @@ class _PathTarget:
         self._temporary.replace(self._path)
 
     async def abandon(self) -> None:
-        """Remove what was written; also when the call was cancelled."""
+        """Remove what was written, also if the call was cancelled."""
         if self._part is not None:
             self._part.close()
             with CancelScope(shield=True), suppress(FileNotFoundError):
@@ -120,7 +120,7 @@ class _PathTarget:
 
 
 class _WriterTarget:
-    """An async file that a user opened, closes, and would find half full after a fault."""
+    """An async file that a user opened and will close; after a fault it would be half full."""
 
     def __init__(self, file: AsyncWriter) -> None:
         self._file = file

@@ -1,12 +1,12 @@
-"""What a user can watch: one event for each attempt, one for each call.
+"""Events that a user can watch: one for each attempt, one for each call.
 
-Hooks are plain functions, called on the spot, before an error or a cancellation goes on its way.
-One that raises is logged and does no harm: a message that was sent must not be lost to a metric,
-nor to a log whose filter or handler raises. Nothing here shows a text or a number, but for the data
-of the `OutcomeUnknown` of a call in doubt.
+Hooks are plain functions, called immediately, before an error or a cancellation propagates. One
+that raises is logged and does no harm: a message that was sent must not be lost to a metric, nor to
+a log whose filter or handler raises. Nothing here shows a text or a number, except the data of the
+`OutcomeUnknown` of a call in doubt.
 
-Calls that a budget stopped are told too, with no attempts. An `InvalidRequest` is not: it is a
-defect of the program that calls, found before there was a call.
+Calls that a budget stopped are reported too, with no attempts. An `InvalidRequest` is not: it is a
+bug in the calling program, found before there was a call.
 """
 
 import logging
@@ -32,7 +32,7 @@ class AttemptEvent:
     method: str
     """The method's name on the wire."""
     attempt: int
-    """1 for the first."""
+    """The number of the attempt, from 1."""
     outcome: Outcome
     seconds: float
     error: str | None = None
@@ -55,15 +55,15 @@ class CallEvent:
     code: int | None = None
     cancelled: bool = False
     doubt: OutcomeUnknown | None = None
-    """Set if a message may have been sent; of a cancelled call this is the only word."""
+    """Set if a message may have been sent; for a cancelled call the only report of it."""
     predicted_fragments_count: int | None = None
     """Set for the two sends."""
     fragments_count: int | None = None
-    """What the service counted, if it answered; a difference is worth an alarm."""
+    """What the service counted, if it answered; a difference is worth an alert."""
     message_ids: tuple[int, ...] = ()
-    """Of an accepted send, those that the answer has."""
+    """For an accepted send, the ids in the answer."""
     predicted_cost: Decimal | None = None
-    """Of a send, where a budget knows the rate of every number; in the currency of its rates."""
+    """For a send, if a budget knows the rate of every number; in the currency of its rates."""
 
 
 @attrs.frozen
@@ -75,23 +75,23 @@ class Hooks:
 
 
 def call_hook(hook: Callable[[Event], object] | None, event: Event) -> None:
-    """Call a hook, if there is one, and survive it."""
+    """Call a hook, if there is one, and survive its errors."""
     if hook is None:
         return
     try:
         hook(event)
     except Exception as error:  # noqa: BLE001 - whatever a user's hook raises
         name = type(error).__name__
-        write_log(logging.WARNING, "a hook raised %s and was passed over", name, error=name)
+        write_log(logging.WARNING, "a hook raised %s, which was ignored", name, error=name)
 
 
 def write_log(level: int, message: str, *values: object, **fields: object) -> None:
-    """Write to the log, and survive what a user has put there.
+    """Write to the log, and survive errors of the user's filters and handlers.
 
-    The fields become attributes of the record, for logs that are read by programs.
+    The fields become attributes of the record, for logs read by programs.
     """
     if logger.isEnabledFor(level):
-        with suppress(Exception):  # there is no other log to tell of it
+        with suppress(Exception):  # there is no other log to report it in
             logger.log(level, message, *values, extra=fields)
 
 
@@ -121,7 +121,7 @@ class CallReport:
         self._clock = clock
         self._predicted = predicted
         self.predicted_cost: Decimal | None = None
-        self._is_unreported = False  # an attempt is under way of which no hook knows
+        self._is_unreported = False  # an attempt is under way that no hook knows of
         self._in_doubt = False
         self.status: int | None = None
 
@@ -133,7 +133,7 @@ class CallReport:
 
     @property
     def seconds(self) -> float:
-        """How long the attempt under way has taken, or the last one and what followed."""
+        """How long the current attempt has taken, or the last one and what followed."""
         return self._clock.monotonic() - self._began
 
     def end_attempt(self, outcome: Outcome, error: VoxSmsError | None) -> None:

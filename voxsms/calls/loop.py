@@ -1,7 +1,7 @@
-"""One call, from its form to its outcome: the rule, what judges by it, and the loop.
+"""One call, from its form fields to its outcome: the rule, its application, and the loop.
 
 There is no idempotency key, so a charged call is repeated only if nothing left the machine or the
-service itself said that it did not process it. What is in doubt stays in doubt.
+service itself said that it did not process it. A call in doubt stays in doubt.
 """
 
 import logging
@@ -50,12 +50,12 @@ R = TypeVar("R")
 
 
 class Finding(StrEnum):
-    """What is known of an attempt that failed."""
+    """What is known of a failed attempt."""
 
     NOTHING_LEFT = "no byte of the request left the machine"
     NO_ANSWER = "bytes may have left, and no answer came"
-    NOT_THE_SERVICE = "the answer is cut, no JSON, or another page than the service's"
-    UNFIT = "the answer contradicts itself, or lacks what it must have"
+    NOT_THE_SERVICE = "the answer is cut off, not JSON, or not the service's"
+    UNFIT = "the answer contradicts itself, or lacks a required part"
     SERVER_FAULT = "HTTP 5xx, or code 1, 2, 4, 5 or 14"
     DOUBTFUL = "code 484 or 515, no code, or any code with HTTP 5xx"
     LATER = "HTTP 429, or code 162, 314, 340 or 416"
@@ -64,7 +64,7 @@ class Finding(StrEnum):
 
 
 class Raised(StrEnum):
-    """What is raised if there is no further attempt."""
+    """What is raised if no further attempt is made."""
 
     NOT_SENT = "`NotSent`"
     DOUBT = "`OutcomeUnknown`"
@@ -116,7 +116,7 @@ RULES: Mapping[Finding, Rule] = MappingProxyType(
         Finding.REFUSED: Rule(Outcome.REFUSED, send=_FINAL, other=_FINAL),
     }
 )
-"""The rule of repetition; a reading is repeated where that is harmless and may help."""
+"""When to repeat a call; one that charges nothing is repeated where that may help."""
 
 _BY_OUTCOME = {
     Outcome.REFUSED: Finding.REFUSED,
@@ -126,12 +126,12 @@ _BY_OUTCOME = {
 }
 
 
-# What judges by it: pure.
+# Applying the rule: pure.
 
 
 @attrs.frozen
 class Attempt:
-    """What is known of an attempt when it has failed."""
+    """What is known of an attempt after it failed."""
 
     method: AnyMethod
     numbers: tuple[str, ...]
@@ -145,9 +145,9 @@ class Attempt:
     """The HTTP status, if an answer came."""
     source: str = ""
     since: float | None = None
-    """When it began, by the service's clock, where that is known."""
+    """When it began, by the service's clock, if known."""
     fragments: tuple[int, int] | None = None
-    """The least and the most that the service may count."""
+    """The fewest and the most that the service may count."""
 
 
 @attrs.frozen
@@ -163,7 +163,7 @@ def judge(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid
     """Judge a failed attempt by the rule; the causes of the failure become those of the error.
 
     Args:
-        attempt: what is known of it.
+        attempt: what is known of the attempt.
         failure: why no answer came, or the error that the answer was read as.
     """
     cmd, charges = attempt.method.cmd, attempt.method.charges
@@ -193,7 +193,7 @@ def _find(attempt: Attempt, failure: TransportFault | ApiError | ResponseInvalid
     if isinstance(failure, ServerFault):
         return Finding.SERVER_FAULT
     if attempt.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Finding.DOUBTFUL  # a gateway is not believed when its body says that it refused
+        return Finding.DOUBTFUL  # a refusal in a gateway's body is not believed
     return _BY_OUTCOME[outcome_of(failure)]
 
 
@@ -220,7 +220,7 @@ def _words(failure: ApiError | ResponseInvalid) -> str:
     return f"the answer was {failure.code or ''} {failure.name}".replace("  ", " ")
 
 
-# How long to wait before another attempt: exponentially and with full jitter, as the AWS SDKs do.
+# How long to wait before another attempt: exponential with full jitter, as in the AWS SDKs.
 
 BASE_DELAY = 0.5
 MAX_DELAY = 8.0
@@ -230,11 +230,11 @@ _MAX_DOUBLINGS = 10  # a float cannot be doubled a thousand times
 
 
 def delay_after(attempts: int, error: VoxSmsError, roll: float) -> float:
-    """Return the seconds to wait after so many attempts.
+    """Return the seconds to wait after a number of attempts.
 
     Args:
         attempts: how many were made.
-        error: what the last one brought; the service may name a wait in it.
+        error: the error of the last one; in it the service may name a wait.
         roll: a random number from 0 to 1.
     """
     doubled = BASE_DELAY * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS)
@@ -245,9 +245,9 @@ def delay_after(attempts: int, error: VoxSmsError, roll: float) -> float:
 
 @attrs.define
 class RetryBudget:
-    """A client's tokens for retries, so that an outage is not answered with many times the calls.
+    """A client's tokens for retries, so that it does not multiply its calls during an outage.
 
-    A retry takes a token, a success brings back a part of one.
+    A retry takes a token, a success returns a fraction of one.
     """
 
     capacity: float = 100.0
@@ -259,7 +259,7 @@ class RetryBudget:
         self.tokens = self.capacity
 
     def take(self) -> bool:
-        """Take a token; return whether there was one."""
+        """Take a token; return whether one was left."""
         if self.tokens < 1:
             return False
         self.tokens -= 1
@@ -277,11 +277,11 @@ class Call(Generic[R]):
     """A call under way.
 
     Args:
-        session: what the calls of a client share.
-        method: the method that is called.
+        session: the state that the calls of a client share.
+        method: the method to call.
         form: the fields of the request.
         read: reads an answer, or raises `ApiError` or `ResponseInvalid`.
-        file: takes the answer's body if it is a file.
+        file: receives the answer's body if it is a file.
     """
 
     __slots__ = (
@@ -328,14 +328,14 @@ class Call(Generic[R]):
             reservation = self._reserve()
             result = await self._within_deadline()
         except BaseException as error:
-            # Cancelled, or worse: the reservation and the hooks learn what is known first.
+            # Cancelled, or worse: first update the reservation and call the hooks.
             known = error if isinstance(error, VoxSmsError) else self._judge_interruption(error)
             if reservation and known.sent == "no":
                 reservation.release()
             cancelled = not isinstance(error, Exception)
             self._report.end(self._outcome, known, cancelled=cancelled)
             if self._method.charges and known is not error and not cancelled:
-                raise known from error  # a send ends in one of our errors, whatever is raised
+                raise known from error  # a send always fails with a voxsms error
             raise
         self._settle(result, reservation)
         return result
@@ -365,7 +365,7 @@ class Call(Generic[R]):
             wait = await self._wait_after(found, proof)
             if wait is None:
                 raise found.error
-            # From here on nothing is in doubt until the next attempt is.
+            # From here on nothing is in doubt until the next attempt.
             self._last, self._evidence = found.error, self._begin()
             self._outcome = Outcome.NOT_SENT
             await session.clock.sleep(wait)
@@ -385,12 +385,12 @@ class Call(Generic[R]):
         )
         try:
             self._evidence.refuse_if_late()
-            # From here on silence proves something only if the transport is one whose silence does.
+            # From here on, no report proves nothing unless the transport reports progress.
             self._evidence.phase = Phase.HANDED_OVER
             answer = await session.transport.send(request, self._evidence)
         except TransportFault as fault:
             return self._judge(fault)
-        except VoxSmsError as error:  # no transport's to raise: it says nothing of this request
+        except VoxSmsError as error:  # not for a transport to raise: it proves nothing here
             raise self._judge_interruption(error) from error
         self._evidence.phase = Phase.READING
         self._report.status = answer.status
@@ -404,7 +404,7 @@ class Call(Generic[R]):
             return self._judge(error, answer.status)
 
     def _with_prediction(self, result: R) -> R:
-        """Check the result of a send, and put what was predicted beside what was counted."""
+        """Check the result of a send, and add the predicted to the counted fragments."""
         made: SendSmsMessageResult | A2PSendSmsResult
         predicted = self._predicted or 0
         if isinstance(result, A2PSendSmsResult):
@@ -419,7 +419,7 @@ class Call(Generic[R]):
         return cast("R", made)
 
     async def _wait_after(self, verdict: Verdict, proof: Proof) -> float | None:
-        """Return the seconds until the next attempt, or None if there is to be none."""
+        """Return the seconds until the next attempt, or None if it must not be made."""
         session, options = self._session, self._session.options
         if session.is_closed or verdict.repeat is Repeat.NO:
             return None
@@ -428,7 +428,7 @@ class Call(Generic[R]):
             can_renew = not self._renewed and session.signer.renew(proof)
             self._renewed = can_renew and session.retries.take()
             return 0.0 if self._renewed else None
-        made = self._report.attempts - self._renewed  # that with the stale token does not count
+        made = self._report.attempts - self._renewed  # the one with the stale token does not count
         wait = delay_after(made, verdict.error, session.clock.roll())
         left = self._report.started + options.deadline - session.clock.monotonic()
         if made >= options.max_attempts or wait > left or not session.retries.take():
@@ -458,9 +458,9 @@ class Call(Generic[R]):
         return verdict
 
     def _judge_interruption(self, by: BaseException) -> VoxSmsError:
-        """Return what became of a call that was cancelled, or broken off by a defect."""
+        """Return the error of a call that was cancelled, or stopped by a bug."""
         why = (
-            f"{type(by).__name__} came up"
+            f"{type(by).__name__} was raised"
             if isinstance(by, Exception)
             else "the call was cancelled"
         )
@@ -485,7 +485,7 @@ class Call(Generic[R]):
         return reservation
 
     def _settle(self, result: R, reservation: "Reservation | None") -> None:
-        """Settle the reservation of an accepted call, and report what was counted otherwise."""
+        """Settle the reservation of an accepted call, and report differing counts."""
         if not isinstance(result, SendSmsMessageResult | A2PSendSmsResult):
             self._report.end(self._outcome, None)
             return
@@ -520,7 +520,7 @@ class Call(Generic[R]):
 
 
 def without_frames(error: E) -> E:
-    """Drop the frames of an error and its causes, whose variables hold what was sent or came."""
+    """Drop the frames of an error and its causes, whose variables hold requests and answers."""
     each: BaseException | None = error
     while each is not None:
         each.__traceback__, each = None, each.__cause__
@@ -529,7 +529,7 @@ def without_frames(error: E) -> E:
 
 def _form_body(form: FormFields) -> bytes:
     """Write fields as `application/x-www-form-urlencoded`; their names are plain ASCII words."""
-    # Most values are digits or words: to see that they need no quoting is ten times cheaper.
+    # Most values are digits or words: checking that they need no quoting is ten times cheaper.
     fields = [
         f"{name}={value if value.isascii() and value.isalnum() else quote_plus(value)}"
         for name, value in form.items()

@@ -1,16 +1,15 @@
-"""The pager: awaited it returns one page, iterated it yields every row.
+"""The pager: awaiting it returns one page, iterating over it yields every row.
 
-The service knows `offset` and `count` and nothing steadier: rows that arrive while a history is
-read may push others from one page to the next. So the end of the span is frozen when the first page
-has come, and a row that was seen is not yielded again, as far as the last 10,000 ids tell. That a
-history is whole is for the export to prove.
+The service has only `offset` and `count`, nothing more stable: rows that arrive while a history is
+read may push others from one page to the next. So the end of the span is frozen after the first
+page, and a row already seen is not yielded again, as far as the last 10,000 ids show. Only the
+export proves that a history is complete.
 
-The end is frozen by the service's time and never by this machine's, whose clock may be behind: the
-newest rows would be hidden, and a person who looks for a message in doubt would send it twice.
-Where the service tells no time, or one that leaves out rows which were counted without an end,
-there is no end.
+The end is frozen by the service's time, never by this machine's, whose clock may be slow: this
+would hide the newest rows, and a person who looks for a message in doubt would send it twice. If
+the service's time is not known, or leaves out rows that were counted without an end, no end is set.
 
-The iterators are plain objects: leaving a loop leaves nothing running and nothing to close.
+The iterators are plain objects: after leaving a loop nothing is running and nothing to close.
 """
 
 from collections import deque
@@ -28,14 +27,14 @@ Row = TypeVar("Row")
 Fetch = Callable[[Any], Awaitable[HistoryPage[Row]]]
 REMEMBERED_IDS = 10_000
 _MARGIN = timedelta(seconds=2)
-"""What is added to the service's time, as exact as it is known: what was sent in this very second
+"""Added to the service's time, which is known this exactly: a message sent in this very second
 belongs to the history."""
 
 
 class Pager(Generic[Row]):
-    """The answer to a paged call: `await` it for a page, `async for` it for all rows.
+    """The answer to a paged call: `await` it for one page, `async for` over it for all rows.
 
-    While iterating, `count` is the size of a page and `offset` where to start.
+    While iterating, `count` is the page size and `offset` the row to start at.
     """
 
     def __init__(
@@ -55,13 +54,13 @@ class Pager(Generic[Row]):
         return self._fetch(self._request).__await__()
 
     def __aiter__(self) -> AsyncIterator[Row]:
-        """Return an iterator over the rows, which fetches page after page."""
+        """Return an iterator over the rows, which fetches one page after another."""
         return _Rows(self.pages(), self._method.row_key)
 
     if not TYPE_CHECKING:  # a type checker refuses `for` by itself
 
         def __iter__(self) -> NoReturn:
-            """Say how rows are read: Python's own error does not mention `async for`."""
+            """Explain how to read rows: Python's own error does not mention `async for`."""
             raise TypeError(
                 "rows come over the network: use `async for row in ...`, or `await` it for one page"
             )
@@ -72,7 +71,7 @@ class Pager(Generic[Row]):
 
 
 def _read_out(request: attrs.AttrsInstance) -> attrs.AttrsInstance:
-    """Read the iterators among a request's values: they must serve for every page."""
+    """Exhaust the iterators among a request's values: every page needs the values."""
     values = {field.name: getattr(request, field.name) for field in attrs.fields(type(request))}
     read = {
         name: tuple(cast("Iterator[object]", value))
@@ -108,7 +107,7 @@ class _Pages(Generic[Row]):
             raise StopAsyncIteration
         page = await self._fetch(self._request)
         if page.total_count < self._counted_without_end:
-            # The end leaves out rows that were counted without it: go on without.
+            # The end leaves out rows that were counted without it: continue without an end.
             del page  # error trackers record the variables of frames
             self._set_end(None, counted=0)
             page = await self._fetch(self._request)
@@ -130,7 +129,7 @@ class _Pages(Generic[Row]):
 
 
 class _Rows(Generic[Row]):
-    """The rows of pages, each once."""
+    """The rows of the pages, each once."""
 
     def __init__(self, pages: AsyncIterator[HistoryPage[Row]], row_id: str) -> None:
         self._pages = pages
@@ -152,7 +151,7 @@ class _Rows(Generic[Row]):
                 return row
 
     def _new(self, page: HistoryPage[Row]) -> tuple[Row, ...]:
-        """Return the rows of a page that were not returned before; those without an id always."""
+        """Return the rows of a page that were not returned before, and all rows without an id."""
         rows = page.result
         found: set[object] = {*map(self._id, rows)}
         if len(found) != len(rows) or None in found or not found.isdisjoint(self._seen):

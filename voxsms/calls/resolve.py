@@ -1,10 +1,10 @@
-"""What became of a message in doubt, by the history: the only one who knows.
+"""Find out what became of a message in doubt, from the history, the only source for it.
 
-A row is taken for a message if source, destination and time fit, and fragments and text as far as
-the row has them. Where several messages and rows cannot be told apart, their numbers decide: as
-many rows as messages, and all were sent. That a row is not there proves something only when the
-history has had time to show it; and where this machine and the service do not agree on the time,
-only if no row of another time fits otherwise.
+A row matches a message if source, destination and time fit, and fragments and text as far as the
+row has them. If several messages and rows cannot be distinguished, their counts decide: with as
+many rows as messages, all were sent. A missing row proves something only after the history has had
+time to show it; and if this machine and the service disagree on the time, only if no row from
+another time fits otherwise.
 """
 
 import math
@@ -23,19 +23,19 @@ from voxsms.calls.session import Session
 from voxsms.errors import ApiError, Fault, InvalidRequest, OutcomeUnknown, ResponseInvalid
 
 SETTLE_AFTER: Final = timedelta(minutes=15)
-"""How long after a doubt a message that the history does not have is taken as not sent."""
+"""The time after a doubt from which a message missing in the history counts as not sent."""
 EARLY: Final = timedelta(seconds=2)
-"""How far before a send began the service may date it: its clock is known to two seconds."""
+"""How far before its start the service may date a send: its clock is known to two seconds."""
 LATE: Final = timedelta(seconds=60)
-"""How long after an answer was given up the service may still have worked on it."""
+"""How long after the client gave up on an answer the service may still process the send."""
 _UNSURE: Final = timedelta(days=1)
-"""How far off a time may be that is not proven: a time zone more or less, and a bit."""
+"""How far off an unproven time may be: any difference of time zones, and a little more."""
 
 HistoryRow = SmsHistory | A2PSmsHistory
 
 
 class Sought(Protocol):
-    """A message that is looked for."""
+    """A message to look for."""
 
     @property
     def destination(self) -> str:
@@ -44,22 +44,22 @@ class Sought(Protocol):
 
     @property
     def since(self) -> datetime:
-        """When it may have been sent at the earliest."""
+        """The earliest time it may have been sent."""
         ...
 
     @property
     def until(self) -> datetime:
-        """And at the latest."""
+        """The latest time it may have been sent."""
         ...
 
     @property
     def fragments(self) -> tuple[int, int] | None:
-        """The least and the most that the service may count."""
+        """The fewest and the most that the service may count."""
         ...
 
     @property
     def text(self) -> str | None:
-        """Its text, where that is known."""
+        """Its text, if known."""
         ...
 
 
@@ -67,16 +67,16 @@ S = TypeVar("S", bound=Sought)
 
 
 def fits(sought: Sought, row: HistoryRow, margin: timedelta = timedelta()) -> bool:
-    """Return whether a row of the history can be a message; `margin` is how far off its time is."""
+    """Return whether a row can be a message; `margin` is how far off its time may be."""
     if digits_or_text(row.destination_number) != sought.destination:
         return False
     at = time_of(row)
-    since = sought.since.replace(microsecond=0)  # a row has the second, not more
+    since = sought.since.replace(microsecond=0)  # a row's time is in whole seconds
     if at is not None and not since - margin <= at <= sought.until + margin:
         return False
     if row.text is not None and sought.text is not None:
         return row.text == sought.text
-    if sought.fragments is None or row.fragments == 0:  # of some that failed
+    if sought.fragments is None or row.fragments == 0:  # as for some failed messages
         return True
     return sought.fragments[0] <= row.fragments <= sought.fragments[1]
 
@@ -89,7 +89,7 @@ def time_of(row: HistoryRow) -> datetime | None:
 def group(
     sought: Iterable[S], rows: Iterable[HistoryRow]
 ) -> Iterator[tuple[list[S], list[HistoryRow]]]:
-    """Yield messages with the rows that fit them, together with whatever else those rows fit."""
+    """Yield groups of messages and rows, connected by which rows fit which messages."""
     left: list[S] = list(sought)
     free: list[HistoryRow] = list(rows)
     while left:
@@ -108,7 +108,7 @@ def group(
 
 
 def pair(messages: Sequence[S], rows: Sequence[HistoryRow]) -> list[tuple[S, HistoryRow]] | None:
-    """Return which row is which message, where there are as many of them and all fit."""
+    """Pair each message with a row, if there are as many rows and all fit; else return None."""
     if len(messages) != len(rows):
         return None
     first = datetime.min.replace(tzinfo=UTC)
@@ -131,13 +131,13 @@ async def read_history(
     source: str | None,
     destination: str | None = None,
 ) -> list[HistoryRow]:
-    """Read the history of what one of the two sends sent within a time.
+    """Read the history of one of the two sends within a span of time.
 
     Raises:
-        ResponseInvalid: it gave fewer rows than it counts: that a message is not there would prove
-            nothing.
+        ResponseInvalid: it returned fewer rows than it counts, so that a missing message would
+            prove nothing.
     """
-    # A history knows whole seconds.
+    # A history has whole seconds.
     span: dict[str, Any] = {
         "from_date": since.replace(microsecond=0),
         "to_date": datetime.fromtimestamp(math.ceil(until.timestamp()), UTC),
@@ -152,7 +152,7 @@ async def read_history(
     else:
         method = cast("Any", spec.GET_SMS_HISTORY)
         request = spec.GetSmsHistory(**span, direction=Direction.OUT)
-    # Not by the pager, which takes an empty page for the end whatever it counts.
+    # Not with the pager, which takes an empty page for the end whatever the count.
     rows: list[HistoryRow] = []
     while True:
         page = await session.call(method, attrs.evolve(cast("Any", request), offset=len(rows)))
@@ -160,7 +160,7 @@ async def read_history(
         if len(rows) >= page.total_count:
             return list({row.message_id or id(row): row for row in rows}.values())
         if not page.result:
-            problem = f"gave {len(rows)} rows where it counts {page.total_count}; read it again"
+            problem = f"has {len(rows)} rows where it counts {page.total_count}; read it again"
             raise ResponseInvalid(method.cmd, "result", problem)
 
 
@@ -169,23 +169,23 @@ async def read_history(
 
 @attrs.frozen
 class Resolution:
-    """What the history says of a send in doubt."""
+    """What the history says about a send in doubt."""
 
     sent: tuple[HistoryRow, ...]
     """The rows of the messages that were sent."""
     not_sent: tuple[str, ...]
     """The numbers to which nothing was sent."""
     ambiguous: tuple[str, ...]
-    """The numbers for which the history has more than one message that it could be; or one from
-    another time, while this machine's clock and the service's say something else."""
+    """The numbers for which several messages in the history could match; or one from another
+    time, while this machine's clock and the service's disagree."""
     open: tuple[str, ...]
     """The numbers that the history does not have yet."""
     wait: float
-    """Seconds after which to ask again, when the absence of those proves something; 0 if none."""
+    """Seconds after which to ask again, when their absence proves something; 0 if none are open."""
 
     @property
     def state(self) -> Literal["sent", "not_sent", "partly", "ambiguous", "open"]:
-        """What it comes to: `partly` if some were sent and others not."""
+        """The overall result: `partly` if some were sent and others not."""
         if self.open:
             return "open"
         if self.ambiguous:
@@ -209,7 +209,7 @@ class _Message:
 async def resolve_doubt(
     session: Session, doubt: OutcomeUnknown, settle_after: timedelta
 ) -> Resolution:
-    """Look in the history for what a send in doubt may have sent."""
+    """Search the history for the messages that a send in doubt may have sent."""
     known = [spec.A2P_SEND_SMS.cmd, spec.SEND_SMS_MESSAGE.cmd]
     if doubt.method not in known:
         problem = f"is one of {doubt.method}; only those of {' and '.join(known)} can be settled"
@@ -250,21 +250,21 @@ async def resolve_doubt(
 async def learn_time(session: Session) -> None:
     """Ask the service for its time, unless it is known."""
     if session.service_clock.now() is None:
-        with suppress(ApiError):  # a key may not have the role for it, and a refusal is dated, too
+        with suppress(ApiError):  # a key may lack the role, but a refusal has a `Date` too
             await session.call(spec.A2P_GET_SMS_HISTORY, spec.A2PGetSmsHistory(count=1))
 
 
 async def find_margin(session: Session) -> timedelta:
-    """Ask for the time, and return how far off what is known of it may be."""
+    """Ask for the service's time, and return how far off it may be."""
     await learn_time(session)
     return timedelta() if session.service_clock.is_proven() else _UNSURE
 
 
 def _find_window(session: Session, doubt: OutcomeUnknown) -> tuple[datetime, datetime]:
-    """Return within which times of the service a send in doubt was made, if it was."""
+    """Return the span, by the service's clock, in which a send in doubt was made, if it was."""
     if doubt.since is not None:
         return doubt.since - EARLY, doubt.at + LATE
-    # The service's time was not known then: this machine's clock may have been wrong, and still be.
+    # The service's time was not known then: this machine's clock may have been, and be, wrong.
     off = timedelta(seconds=session.service_clock.best() - session.clock.time())
     began = doubt.at - timedelta(seconds=session.options.deadline)
     return min(began, began + off) - EARLY, max(doubt.at, doubt.at + off) + LATE

@@ -1,18 +1,18 @@
-"""The service's time, as far as the `Date` of its answers tells.
+"""The service's time, as far as the `Date` headers of its answers show it.
 
 This machine's clock may be wrong by seconds or by years, and so may the `Date` of a single answer
-(a gateway's, a cache's). So a time that both agree on is known at once; one that they do not is
-known when a second answer says the same, and until then it is only the best guess.
+(from a gateway or a cache). So a time that both agree on is known at once; otherwise it is known
+when a second answer says the same, and until then it is only the best guess.
 """
 
 from voxsms.api.codec import http_date
 from voxsms.clock import Clock
 
 IN_STEP = 1.5
-"""Seconds of difference to the service's clock that its `Date`, in whole seconds, cannot show."""
+"""Seconds of difference from the service's clock that its `Date`, in whole seconds, cannot show."""
 _ODD = 3600.0
-"""Seconds from what is believed beyond which one answer is not believed alone."""
-_FIRST, _AFTER = 2020, 2100  # years between which an answer can be given
+"""Seconds from the believed time beyond which a single answer is not believed."""
+_FIRST, _AFTER = 2020, 2100  # the range of plausible years
 _MAX_TIME = 253_402_300_799.0  # the last second that a `datetime` can hold
 
 
@@ -35,18 +35,18 @@ class ServiceClock:
     def now(self) -> float | None:
         """Return the seconds since the epoch by the service's clock, or None if not known.
 
-        They are exact to two seconds, or to half of what a slow answer took. The time is not known
-        before any answer, while no answer tells a plausible one, and after this machine's clock was
-        set or the machine slept.
+        They are exact to two seconds, or to half the time a slow answer took. The time is not known
+        before the first answer, while no answer has a plausible one, and after this machine's clock
+        was set or the machine slept.
         """
         time = self._clock.time()
         was_set = abs(time - self._clock.monotonic() - self._apart) > IN_STEP
         return self.best() if self._is_known and not was_set else None
 
     def is_proven(self) -> bool:
-        """Return whether the time is known and this machine's clock has said the same all along.
+        """Return whether the time is known and this machine's clock has always agreed with it.
 
-        Where they say something else either may be wrong: an answer's `Date` may be a gateway's.
+        If they disagree, either may be wrong: an answer's `Date` may be a gateway's.
         """
         return self.now() is not None and self._greatest <= IN_STEP
 
@@ -55,11 +55,11 @@ class ServiceClock:
         return min(max(self._clock.time() + self._offset, 0.0), _MAX_TIME)
 
     def learn(self, header: str, took: float) -> None:
-        """Learn from an answer's `Date`; one that cannot be read or right teaches nothing.
+        """Learn from an answer's `Date`; an unreadable or implausible one is ignored.
 
         Args:
             header: the header's value, empty if there was none.
-            took: the seconds from the request to the answer, within which it was written.
+            took: the seconds from the request to the answer; the header was written in between.
         """
         if not header:
             return
@@ -73,14 +73,14 @@ class ServiceClock:
         date = http_date(header)
         if date is None or not _FIRST <= date.year < _AFTER:
             return
-        # After a slow answer the next of the same second may know better.
+        # After a slow answer, the next one in the same second may be more exact.
         self._last_date, self._last_time = "" if took > IN_STEP else header, now
-        # `Date` is cut to whole seconds: half a second is its middle. When it was written is not
-        # known either: a slow answer would set the clock back, and hide the newest messages.
+        # `Date` is truncated to whole seconds: add half a second, the middle. When it was written
+        # is not known either: a slow answer would set the clock back, and hide the newest messages.
         self._believe(date.timestamp() + 0.5 - (now - took / 2), IN_STEP + took / 2)
 
     def confirm(self) -> None:
-        """Believe the last odd `Date`: the service refused a token by the clock that wrote it."""
+        """Believe the last odd `Date`: the service refused a token by that clock."""
         odd = self._odd
         if odd is not None:
             self._set_offset(odd)
@@ -92,7 +92,7 @@ class ServiceClock:
         if self._is_known and jump > _ODD and not is_repeated:
             self._odd = offset
             return
-        # This machine's own clock has a voice, too.
+        # This machine's own clock counts too.
         self._is_known = jump <= _ODD or is_repeated or abs(offset) <= _ODD
         self._odd = None
         if jump > unsure:

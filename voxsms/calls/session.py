@@ -1,7 +1,7 @@
-"""What the calls of one client share, and what a job may use of a client.
+"""The state that the calls of one client share, and the part of a client that jobs use.
 
-A job, such as an export, is given `client.session` and makes its calls through it: it needs no
-other part of a client.
+A job, such as an export, makes its calls through `client.session`: it needs no other part of a
+client.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -33,17 +33,17 @@ R = TypeVar("R")
 
 @attrs.frozen
 class Options:
-    """What a view of a client may set for its calls."""
+    """The options that a view of a client may set for its calls."""
 
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     max_attempts: int = 4
     deadline: float = 60.0
-    """Seconds for a whole call, with its waits and repetitions."""
+    """Seconds for a whole call, including its waits and repetitions."""
     budget: "Budget | None" = None
     phone: PhoneType | None = None
-    """How phone numbers are read, if not as the table of methods says."""
+    """How to read phone numbers, if not as in the table of methods."""
     may_begin: Callable[[], bool] | None = None
-    """Asked right before the first byte of each attempt leaves; False is as if it had failed."""
+    """Called right before the first byte of each attempt leaves; False makes the attempt fail."""
 
 
 class Session:
@@ -79,7 +79,7 @@ class Session:
 
     @property
     def account_id(self) -> int | None:
-        """The account that the credentials are for; None if they do not say it."""
+        """The account that the credentials are for; None if they do not name it."""
         account_id = getattr(self.signer, "account_id", None)
         return account_id if isinstance(account_id, int) else None
 
@@ -103,7 +103,7 @@ class Session:
     def read(
         self, method: AnyMethod, request: attrs.AttrsInstance, reading: Callable[[Answer], R]
     ) -> Coroutine[Any, Any, R]:
-        """Make a call whose answer is read in another way than into the record of the method."""
+        """Make a call whose answer is not read into the method's record but by `reading`."""
         return Call(self, method, self._check(method, request), reading).run()
 
     async def download(self, method: AnyMethod, request: attrs.AttrsInstance, to: Target) -> int:

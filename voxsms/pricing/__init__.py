@@ -1,6 +1,6 @@
-"""What a message costs before it is sent: rates, estimates, budgets, and what was charged after.
+"""What messages cost: rates, estimates and budgets before a send, charges after it.
 
-Pure: no clock, no network. The names below are all there is; the modules are private.
+Pure: no clock, no network. The names below are the whole interface; the modules are private.
 """
 
 from voxsms.api.models import PriceGroup, PriceGroupParams

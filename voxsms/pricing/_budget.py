@@ -1,8 +1,8 @@
-"""What sending may cost: asked before each send, so that a runaway loop stops at a limit.
+"""What sending may cost: checked before each send, so that a runaway loop stops at a limit.
 
-A reservation is made before the send and closed after it: given back where the error's `.sent` is
-`"no"`, settled by what was accepted on an answer, and kept where nobody knows, which is also what
-a cancelled call leaves behind.
+A reservation is made before the send and closed after it: released if the error's `.sent` is
+`"no"`, settled by the numbers accepted if there is an answer, and kept if the outcome is unknown,
+as it is after a cancelled call.
 """
 
 from collections import Counter, deque
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from voxsms.clock import Clock
 
 _SLOTS: Final = 1000
-"""A window of time is kept in so many parts, so that a busy day takes no more memory."""
+"""The number of parts that a window of time is kept in, so that a busy day takes no more memory."""
 
 
 @attrs.define
@@ -39,11 +39,11 @@ class _Slot:
 class Reservation:
     """What one send has set aside; it stays set aside if neither method is called.
 
-    The last call counts: to call one again, or one after the other, books nothing twice.
+    The last call counts: calling a method again, or both in turn, books nothing twice.
     """
 
     cost: Decimal | None
-    """What the send is predicted to cost; None where a number has no known price."""
+    """What the send is predicted to cost; None if a number has no known price."""
 
     def __init__(
         self,
@@ -59,8 +59,8 @@ class Reservation:
     def settle(self, accepted: Iterable[str]) -> None:
         """Keep what was predicted for the numbers that the service accepted.
 
-        A number that comes back written differently is still one that was accepted: it keeps the
-        most expensive of what is left.
+        An accepted number that the service writes differently is matched with the most expensive of
+        the remaining numbers.
         """
         cost_of = dict(self._costs)
         asked = Counter(number for number, _ in self._costs)
@@ -70,7 +70,7 @@ class Reservation:
         self._keep(total([*known, *left[: (taken - asked).total()]]))
 
     def release(self) -> None:
-        """Take everything off the budget again, as nothing can have been sent."""
+        """Return everything to the budget, as nothing can have been sent."""
         self._keep(Decimal(0))
 
     def _keep(self, amount: Decimal) -> None:
@@ -79,10 +79,10 @@ class Reservation:
 
 
 class Budget:
-    """A limit on what is spent through everything that is given this object.
+    """A limit on what is spent through everything that uses this object.
 
     Several clients, views and outboxes may share one, in any number of tasks and threads. It counts
-    what voxsms predicts, from 0 in each run of the program; the history has what was charged.
+    predicted costs, starting at 0 in each run of the program; the history has what was charged.
 
     .. code-block:: python
 
@@ -94,14 +94,14 @@ class Budget:
 
     Args:
         max_cost: The most that all sends together may cost, in the currency of `rates`.
-        per: Within how much time, at any moment: what is longer ago is not counted (it is forgotten
-            a thousandth of that time late). Without it `max_cost` is for as long as this object is
-            used, or until `reset`.
+        per: The sliding span of time that `max_cost` is for: older sends do not count (they are
+            forgotten a thousandth of that time late). Without it `max_cost` holds as long as this
+            object is used, or until `reset`.
         max_fragments: The most fragments that one message may take.
         rates: What messages cost, needed for `max_cost`: one table, or one for each send.
         unpriced: `"refuse"` raises `PriceUnknown` for a number without a known price; `"allow"`
             lets it pass and counts nothing for it.
-        clock: For tests: whose `monotonic` says how much time has passed.
+        clock: For tests: its `monotonic` measures the time.
 
     Raises:
         InvalidRequest: the limits make no sense; every fault is named.
@@ -132,7 +132,7 @@ class Budget:
 
     @property
     def spent(self) -> Decimal:
-        """What is spent or set aside so far, or within `per`; 0 without `rates`."""
+        """What has been spent or set aside so far, or within `per`; 0 without `rates`."""
         with self._lock:
             self._forget_old()
             return self._spent
@@ -143,7 +143,7 @@ class Budget:
         return None if self.max_cost is None else EXACT.subtract(self.max_cost, self.spent)
 
     def reset(self) -> None:
-        """Start again from 0; sends under way now are counted as before it."""
+        """Start again from 0; sends now under way count as made before the reset."""
         with self._lock:
             self._forget(len(self._slots))
 
@@ -157,13 +157,13 @@ class Budget:
     ) -> Reservation:
         """Set aside what one text to these numbers costs, before anything is sent.
 
-        `method` is the send it is for; it may be left out where there is one table. `fragments` is
-        how many the text takes, where that was counted before.
+        `method` is the send it is for; it may be omitted if there is only one table. `fragments` is
+        how many the text takes, if already counted.
 
         Raises:
             BudgetExceeded: it takes too many fragments or costs too much.
             PriceUnknown: no price is known.
-            InvalidRequest: a number is none that a message can go to.
+            InvalidRequest: no message can go to one of the numbers.
             InvalidText: the text has a lone surrogate or a bare ESC.
         """
         if fragments is None:
@@ -182,7 +182,7 @@ class Budget:
         return [(number, self._find_cost(table, number, fragments)) for number in digits]
 
     def _find_table(self, method: str | None) -> RateTable | None:
-        """Return the rates of a send; those of another one would be wrong and are not used."""
+        """Return the rates of a send; another send's would be wrong and are not used."""
         if method is None and len(self._tables) == 1:
             return next(iter(self._tables.values()))
         table = None if method is None else self._tables.get(method_name(method))
@@ -199,10 +199,10 @@ class Budget:
         return rate.cost(fragments) if rate else None
 
     def _book(self, amount: Decimal, slot: _Slot | None) -> _Slot:
-        """Add an amount to what is spent, if the limit allows.
+        """Add an amount to what is spent, if the limit allows it.
 
-        With the slot of a reservation it corrects what that one has set aside: always allowed, and
-        without effect if that is forgotten.
+        With the slot of a reservation it corrects the amount set aside: always allowed, and without
+        effect if the slot is forgotten.
         """
         with self._lock:
             self._forget_old()
@@ -244,7 +244,7 @@ class Budget:
 
     def _forget_old(self) -> None:
         if self.per is not None:
-            # A slot goes when its last moment is out of the window.
+            # A slot is dropped when its last moment is outside the window.
             oldest = self._count_slots() - _SLOTS
             self._forget(sum(1 for slot in self._slots if slot.number < oldest))
 
@@ -266,7 +266,7 @@ class Budget:
         if per is not None and (not isinstance(per, timedelta) or per <= timedelta()):
             faults.append(Fault("per", f"is {per!r}; it must be a timedelta above 0"))
         if per is not None and self.max_cost is None:
-            faults.append(Fault("per", "is given without max_cost, which it is the time of"))
+            faults.append(Fault("per", "is given without max_cost, whose time span it sets"))
         given: object = self.max_fragments
         if given is not None and (type(given) is not int or given < 1):
             problem = f"is {self.max_fragments!r}; it must be a whole number of at least 1"
@@ -276,7 +276,7 @@ class Budget:
     def __repr__(self) -> str:
         """Show the limits and what is spent."""
         if not hasattr(self, "_lock"):
-            return "<Budget that was not made>"
+            return "<Budget that was not created>"
         limits = f"max_cost={self.max_cost}, max_fragments={self.max_fragments}"
         per = "" if self.per is None else f", per={self.per}"
         return f"Budget({limits}{per}, spent={self.spent})"
@@ -289,12 +289,12 @@ def _make_clock() -> "Clock":
 
 
 def _write_span(span: timedelta) -> str:
-    """Write `1 day`, `7 days` or, where that is no whole number of days, `0:15:00`."""
+    """Write `1 day`, `7 days` or, if not a whole number of days, `0:15:00`."""
     return str(span).removesuffix(", 0:00:00")
 
 
 def _read_amount(given: object) -> Decimal:
-    """Return a limit of money exactly as it was written; a float is refused."""
+    """Return an amount of money exactly as it was written; a float is refused."""
     if isinstance(given, Decimal | int | str) and not isinstance(given, bool):
         with suppress(InvalidOperation):
             amount = Decimal(given)

@@ -1,7 +1,7 @@
-"""What a mailing will take and cost, before it is sent.
+"""The fragments and the cost of a mailing, before it is sent.
 
 Only counts are kept, by price group and number of fragments, so a mailing of any size takes the
-same memory; money is multiplied once at the end, exactly.
+same memory; costs are multiplied once, at the end, exactly.
 """
 
 from collections import Counter, defaultdict
@@ -24,9 +24,9 @@ OnBad = Callable[[int, InvalidRequest], object]
 Row = Mapping[str, str | int]
 Item = TypeVar("Item")
 Sum = TypeVar("Sum")
-_MAX_FAULTS: Final = 20  # of a list that may have a million
+_MAX_FAULTS: Final = 20  # shown, of a list that may have a million
 _MAX_ALIKE: Final = 5_000
-_PREFIX: Final = 3  # digits by which numbers without a price are counted: a country, and no person
+_PREFIX: Final = 3  # digits that unpriced numbers are counted by: they show a country, no person
 
 
 @attrs.frozen
@@ -48,21 +48,21 @@ class Tally:
 
 @attrs.frozen(kw_only=True)
 class Estimate:
-    """What a mailing will take and cost, as far as prices are known."""
+    """The fragments and the cost of a mailing, as far as prices are known."""
 
     currency: str
     messages: int
-    """One for each recipient, with those that have no price."""
+    """One for each recipient, including those without a price."""
     fragments: int
-    """Of all messages."""
+    """Of all messages together."""
     fragments_count: int | None
-    """Of each message; None where they differ (see `by_fragments`) or there is none."""
+    """Of each message; None if they differ (see `by_fragments`) or there are no messages."""
     cost: Decimal
     """Of all messages that have a price."""
     least_cost: Decimal
-    """If the service cuts long messages in the way that gives the fewest fragments."""
+    """The cost if the service cuts long messages into the fewest fragments possible."""
     most_cost: Decimal
-    """If it cuts them in the way that gives the most."""
+    """The cost if it cuts them into the most fragments possible."""
     unsure: int
     """How many messages the service may cut in more than one way."""
     by_group: Mapping[str, Tally]
@@ -70,18 +70,18 @@ class Estimate:
     by_fragments: Mapping[int, Tally]
     """By the number of fragments a message takes; adds up to all messages and `cost`."""
     unpriced: int
-    """How many messages have no known price; they are in no cost."""
+    """How many messages have no known price; no cost includes them."""
     unpriced_prefixes: Mapping[str, int]
-    """The same by the first three digits of the number, the most first."""
+    """The same by the first three digits of the number, the most frequent first."""
     short_codes: int = 0
-    """How many of these go to short codes (12345), which have no price of a phone number."""
+    """How many of these go to short codes (12345), which phone number prices do not cover."""
     pushed_by_character: Mapping[str, Tally]
-    """The messages in which a character made further fragments, how many, and what those cost.
+    """By character, the messages in which it added fragments, how many, and what those cost.
 
     A message with several such characters is counted for each of them.
     """
     pushed_by_field: Mapping[str, Tally]
-    """The same for the value of a template's field."""
+    """The same by template field, for the field's value."""
     invalid: int = 0
     """How many pairs were left out because they cannot be sent; `on_bad` was called for each."""
 
@@ -90,8 +90,8 @@ class Tallies:
     """The running counts of an estimate."""
 
     def __init__(self) -> None:
-        # Messages that are alike; there may be many kinds, so they are added up now and then.
-        # A count is a list of one, so that a single lookup both reads and writes it.
+        # Counts of like messages; there may be many kinds, so they are added up now and then.
+        # Each count is a list of one item, so that a single lookup both reads and writes it.
         self._alike: dict[tuple[Rate | None, Count, tuple[Cause, ...]], list[int]] = {}
         self._counts: Counter[tuple[Rate | None, Count]] = Counter()
         self._pushed: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
@@ -99,7 +99,7 @@ class Tallies:
         self._short_codes = 0
 
     def add(self, found: Prediction, rate: Rate | None, messages: int = 1) -> None:
-        """Count messages with one text to one price group, or to none that is known."""
+        """Count messages with one text to one price group, or to no known group."""
         alike = (rate, found.count, found.causes)
         count = self._alike.get(alike)
         if count is None:
@@ -120,7 +120,7 @@ class Tallies:
         self._alike.clear()
 
     def add_unpriced(self, number: str) -> None:
-        """Remember how a number begins that has no price."""
+        """Count a number without a price by its first digits."""
         digits = digits_or_text(number)
         self._unpriced[digits[:_PREFIX]] += 1
         self._short_codes += is_short_code(digits)
@@ -187,14 +187,14 @@ def estimate(
     region: str | None = None,
     strict_numbers: bool = False,
 ) -> Estimate:
-    """Return what one text to many numbers will take and cost.
+    """Return the fragments and the cost of one text to many numbers.
 
     A number without a known price is counted in `unpriced`. A number that is given twice is counted
     twice. `region` and `strict_numbers` are those of the client that will send.
 
     Raises:
-        InvalidRequest: the send of these rates would refuse the text, or some destinations, which
-            are named by their positions.
+        InvalidRequest: the send that the rates are for would refuse the text, or some destinations,
+            which are named by their positions.
     """
     found = Predictor(_make_check(rates.method)).predict(text)
     tallies = Tallies()
@@ -206,14 +206,14 @@ def estimate(
 
 @cache
 def _make_check(method: str) -> Callable[[object], str]:
-    """Make what refuses a text as the send does: the limit is in the table of methods."""
+    """Build a function that refuses a text as the send does, by the table of methods."""
     (spec,) = (one for one in TABLE if python_name(one.cmd) == method)
     wire_types = (one.wire_type for one in parameters(request_class(spec)).values())
     text_type = next(one for one in wire_types if isinstance(one, TextType))
 
     def check(given: object) -> str:
         if isinstance(given, str) and 0 < 2 * len(given) <= text_type.max_units:
-            return given  # each character takes two code units at most
+            return given  # each character takes at most two code units
         try:
             return text_type.write(given)
         except WireFaults as found:
@@ -251,7 +251,7 @@ def _count_rates(
 
 
 def _make_reader(subject: str, region: str | None, *, strict: bool) -> Callable[[str], str]:
-    """Make what reads a number as a client with these options does."""
+    """Build a function that reads a number as a client with these options does."""
     phone = PhoneType.of(region, strict=strict)
     if phone is None:
         return lambda number: number  # `RateTable` reads it
@@ -314,19 +314,19 @@ def estimate_many(
     region: str | None = None,
     strict_numbers: bool = False,
 ) -> Estimate | Coroutine[Any, Any, Estimate]:
-    """Return what a text each to many numbers will take and cost, in constant memory.
+    """Return the fragments and the cost of many texts, each to one number, in constant memory.
 
     Args:
-        pairs: (text, destination) for each recipient; iterable, or async iterable and then the
-            estimate is awaited. Of messages rendered from a template the estimate also tells which
-            field made them longer.
+        pairs: (text, destination) for each recipient; iterable, or async iterable: then await the
+            estimate. For messages rendered from a template the estimate also shows which field made
+            them longer.
         rates: What messages cost.
-        template: With it the pairs are (row, destination): quicker than rendering messages, a row
+        template: With it the pairs are (row, destination): quicker than rendering messages; a row
             may hold more than the fields, and one that lacks a field is a bad pair.
         on_bad: Called with the position and an `InvalidRequest` for each pair that the send would
             refuse; the pair is left out and counted in `Estimate.invalid`.
-        region: That of the client that will send: numbers may be written as inside this country.
-        strict_numbers: Refuse what is no possible number, as that client does.
+        region: As for the client that will send: numbers may be in this country's national format.
+        strict_numbers: As for that client: refuse impossible numbers.
 
     Raises:
         InvalidRequest: the first pair that the send would refuse, if there is no `on_bad`.
@@ -339,7 +339,7 @@ def estimate_many(
 
 
 class _Stream:
-    """An estimate that takes one pair after another."""
+    """An estimate that takes its pairs one by one."""
 
     def __init__(
         self,
@@ -391,7 +391,7 @@ def feed(
     add: Callable[[Item], None],
     finish: Callable[[], Sum],
 ) -> Sum | Coroutine[Any, Any, Sum]:
-    """Add every item and return the sum; to be awaited if the items are."""
+    """Add every item and return the sum, to be awaited if the items are async."""
     if isinstance(items, AsyncIterable):
         return _feed(items, add, finish)
     for item in items:

@@ -4,14 +4,14 @@ The rule (shared contract, section 3) and how it is read here:
 
 - A number belongs to the group with the longest `allowed` prefix that it starts with, unless a
   `forbidden` prefix of that group also matches it. It then belongs to no group of that resource
-  type: no word says that the next shorter prefix takes over, and a price is never guessed.
+  type: nothing says that the next shorter prefix takes over, and a price is never guessed.
 - Resource types are tried in order; the first in which the number belongs to a group prices it.
 - Two groups with the same longest prefix leave a number without a price: no later resource type is
-  asked.
+  tried.
 
-What decides is only which prefixes a number starts with. If `p` is the longest prefix, of all that
-any group names, that a number starts with, then it starts with another of them exactly if `p`
-does. So every named prefix is decided once, and a number takes the decision of its longest one.
+Only the prefixes that a number starts with matter. If `p` is the longest named prefix that a number
+starts with, then it starts with another named prefix exactly if `p` does. So each named prefix is
+decided once, and a number takes the decision of its longest one.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _WITHIN_HEAD = tuple(range(_HEAD, 0, -1))
 
 @attrs.frozen
 class NoPrice:
-    """Why a number has no price, in words that do not hold the number."""
+    """Why a number has no price, without showing the number."""
 
     reason: str
 
@@ -46,13 +46,13 @@ class Territory(Generic[Belonging]):
 
 
 class _Rule(Generic[Belonging]):
-    """The rule above, applied to one number; slow, so to each named prefix once."""
+    """The rule above, applied to one number; slow, so run once for each named prefix."""
 
     def __init__(self, layers: list[list[Territory[Belonging]]]) -> None:
         self._layers = [_index_by_prefix(layer) for layer in layers]
 
     def decide(self, number: str) -> Belonging | NoPrice:
-        """Return what a number belongs to, or why nothing."""
+        """Return what a number belongs to, or why it belongs to nothing."""
         excluded: list[str] = []
         for layer in self._layers:
             found = _find_longest(layer, number)
@@ -85,7 +85,7 @@ def _find_longest(
 
 
 class PrefixIndex(Generic[Belonging]):
-    """Every decision, found by a number's longest named prefix."""
+    """The decision for each named prefix, looked up by a number's longest one."""
 
     def __init__(self, layers: Iterable[Iterable[Territory[Belonging]]]) -> None:
         groups = [list(layer) for layer in layers]
@@ -101,7 +101,7 @@ class PrefixIndex(Generic[Belonging]):
         self._settled: dict[str, Belonging | NoPrice] = {}  # by head: at most 10,000 entries
 
     def find(self, digits: str) -> Belonging | NoPrice:
-        """Return what a number, ASCII digits only, belongs to, or why nothing."""
+        """Return what a number, ASCII digits only, belongs to, or why it belongs to nothing."""
         head = digits[:_HEAD]
         found = self._settled.get(head)
         if found is not None:

@@ -1,10 +1,9 @@
-"""What a message costs: the account's price groups, made ready to be asked for a number.
+"""What a message costs: the account's price groups, indexed by number.
 
 A message of n fragments takes `ceil(n / quantum) * quantum` resources, for each recipient (shared
 contract, section 3). The price of one is `price / num_resources_per_price`, rounded once, half to
-even, to 12 decimals; everything after that is exact. Which group a number belongs to:
-`_prefixes.py`. On disk a table is JSON: what the service said, every decimal as a string so that
-none is lost.
+even, to 12 decimals; everything after that is exact. `_prefixes.py` finds the group of a number.
+On disk a table is JSON: the service's prices, each decimal as a string so that no digit is lost.
 """
 
 import json
@@ -33,23 +32,23 @@ RESOURCE_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "a2p_send_sms": ("A2P_SMS_E212",),
     }
 )
-"""Which resource types price which send, in the order they are tried.
+"""The resource types that price each send, in the order they are tried.
 
-The service documents none, so this is voxsms's own rule: `resource_types=` replaces it.
+The service does not document this, so it is voxsms's own rule: `resource_types=` replaces it.
 """
 
 EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """A decimal context in which sums and products are never rounded."""
 _PLACES: Final = 12  # of the price of one resource
 _WIRE_NAMES: Final = {"SendSmsMessage": "send_sms_message", "A2PSendSms": "a2p_send_sms"}
-_MAX_PLACES: Final = 30  # on either side of the point: more are no price, and slow to divide
+_MAX_PLACES: Final = 30  # on either side of the point: no price has more, and dividing gets slow
 _PHONE: Final = PhoneType()
 _SHORT_CODE: Final = NoPrice("it is a short code, and prices are those of phone numbers")
 _SEPARATORS: Final = str.maketrans("", "", "+ -.()")
 
 
 def method_name(method: str) -> str:
-    """Return the client's name of a send, which may be given as on the wire."""
+    """Return the client's name of a send; its name on the wire is accepted too."""
     name = _WIRE_NAMES.get(method, method)
     if name in RESOURCE_TYPES:
         return name
@@ -77,26 +76,26 @@ class Rate:
     """What one price group charges."""
 
     group: str
-    """The group's name, with its resource type and id where another of the table has it too."""
+    """The group's name, with its resource type and id if another group has the same name."""
     resource_type: str
     price_group_id: int
     price: Decimal
-    """Of one resource, in the currency of the table."""
+    """The price of one resource, in the currency of the table."""
     quantum: int = 1
     """Resources are counted in steps of this many."""
 
     def resources(self, fragments: int) -> int:
-        """Count the resources that a message of so many fragments takes."""
+        """Return how many resources a message of this many fragments takes."""
         return -(-fragments // self.quantum) * self.quantum
 
     def cost(self, fragments: int, messages: int = 1) -> Decimal:
-        """Return what messages of so many fragments each cost."""
+        """Return what messages of this many fragments each cost together."""
         return EXACT.multiply(self.price, self.resources(fragments) * messages)
 
 
 @attrs.frozen(kw_only=True)
 class RateTable:
-    """The rates of one method; made by `from_resource_prices` or `from_json`."""
+    """The rates of one method; create it with `from_resource_prices` or `from_json`."""
 
     currency: str
     method: str = attrs.field(converter=method_name)
@@ -115,10 +114,10 @@ class RateTable:
         method: str,
         resource_types: Sequence[str] | None = None,
     ) -> "RateTable":
-        """Make the rates of one method from what `get_resource_price` returned.
+        """Build the rates of one method from the result of `get_resource_price`.
 
-        `method` is `send_sms_message` or `a2p_send_sms` (or its name on the wire), `currency` that
-        of the account. `resource_types` replaces `RESOURCE_TYPES[method]`.
+        `method` is `send_sms_message` or `a2p_send_sms` (or its name on the wire), `currency` the
+        account's. `resource_types` replaces `RESOURCE_TYPES[method]`.
 
         Raises:
             InvalidRequest: the method is neither of the two.
@@ -135,8 +134,8 @@ class RateTable:
         """Return the rate of a destination.
 
         Raises:
-            PriceUnknown: there is none, or no single one.
-            InvalidRequest: this is no number that a message can go to.
+            PriceUnknown: there is no rate, or no single rate.
+            InvalidRequest: no message can go to this number.
         """
         found = self._find(number)
         if isinstance(found, Rate):
@@ -149,7 +148,7 @@ class RateTable:
         """Return the rate of a destination, or None where `rate_for` raises `PriceUnknown`.
 
         Raises:
-            InvalidRequest: this is no number that a message can go to.
+            InvalidRequest: no message can go to this number.
         """
         found = self._find(number)
         return found if isinstance(found, Rate) else None
@@ -186,7 +185,7 @@ class RateTable:
         """Read a table that `to_json` wrote.
 
         Raises:
-            InvalidRequest: the file is damaged, and where.
+            InvalidRequest: the file is damaged; the error says where.
         """
         try:
             file = _Value(json.loads(text), "rates")
@@ -203,8 +202,8 @@ class RateTable:
 
 
 def destination_digits(number: object) -> str:
-    """Return a destination's digits as every call does; `InvalidRequest` for what is no number."""
-    # Most are written so already. A test holds this against the rule itself.
+    """Return a destination's digits as every call does; raise `InvalidRequest` for a non-number."""
+    # Most are already plain digits. A test compares this with the rule itself.
     if isinstance(number, str) and number.isdigit() and number.isascii():
         length = len(number)
         if MIN_DIGITS <= length <= MAX_DIGITS and number[0] != "0":
@@ -233,17 +232,17 @@ def _make_territory(group: PriceGroup, kind: str, *, alone: bool) -> Territory[R
 
 
 def _read_prefixes(listed: Iterable[str]) -> frozenset[str]:
-    """Return the digits of prefixes; one that is longer than any number matches none."""
+    """Return the digits of prefixes; one longer than any number matches nothing and is dropped."""
     prefixes = (prefix.translate(_SEPARATORS) for prefix in listed)
     return frozenset(prefix for prefix in prefixes if len(prefix) <= MAX_DIGITS)
 
 
 def _make_rate(group: PriceGroup, kind: str, label: str) -> Rate | NoPrice:
-    """Return a group's rate; a group that cannot be priced is no group that is free."""
+    """Return a group's rate; a group with an impossible price has none, and is not free."""
     if not _is_usable(group):
         return NoPrice(
             f"{label} has price {group.price} for {group.num_resources_per_price} resources in "
-            f"steps of {group.quantum}, which cannot be"
+            f"steps of {group.quantum}, which is impossible"
         )
     price = price_of_one(group.price, group.num_resources_per_price)
     return Rate(label, kind, group.price_group_id, price, group.quantum)
@@ -291,7 +290,7 @@ def _refuse(path: str, problem: str) -> InvalidRequest:
 
 @attrs.frozen
 class _Value:
-    """One value of the file, and its path in it."""
+    """One value in the file, and its path."""
 
     value: object
     path: str

@@ -1,8 +1,8 @@
-"""Predictions beside charges: the history says what each message was charged.
+"""Predicted beside charged costs: the history says what each message was charged.
 
-A wrong rate shows as messages whose cost is not what the rate says for the fragments that the
-service counted; a wrong counting rule as messages of which the service counted other fragments. The
-second needs the text, which the history has only of messages sent with `store_body`.
+A wrong rate shows up as messages whose cost does not match the rate for the fragments that the
+service counted; a wrong counting rule as messages whose fragments the service counted differently.
+The latter needs the text, which the history has only for messages sent with `store_body`.
 """
 
 from collections import defaultdict
@@ -30,9 +30,9 @@ class Compared:
     predicted: Tally = _NO_MESSAGES
     charged: Tally = _NO_MESSAGES
     fragments_off: int = 0
-    """Messages of which the service counted other fragments than voxsms."""
+    """Messages whose fragments the service counted differently from voxsms."""
     cost_off: int = 0
-    """Messages charged other than the rate says for the fragments that the service counted."""
+    """Messages charged differently from the rate for the fragments that the service counted."""
 
     @property
     def difference(self) -> Decimal:
@@ -51,20 +51,20 @@ class Compared:
 
 @attrs.frozen
 class Comparison:
-    """What was predicted beside what was charged."""
+    """Predicted costs beside charged ones."""
 
     currency: str
     overall: Compared
     by_group: Mapping[str, Compared]
     """By price group, the one with the most messages that differ first."""
     unpriced: Tally
-    """What was charged for messages of which no price is known; it is in nothing above."""
+    """What was charged for messages without a known price; not included above."""
     received: int
-    """Rows passed over because they are messages that came in."""
+    """Rows skipped because they are inbound messages."""
 
     @property
     def agrees(self) -> bool:
-        """Whether no message differs and none is without a price."""
+        """Whether no message differs and every message has a price."""
         off = self.overall.fragments_off + self.overall.cost_off
         return not off and not self.unpriced.messages
 
@@ -89,8 +89,8 @@ def compare_with_history(
         rows: Those of `get_sms_history` with rates of `send_sms_message`, or those of
             `a2p_get_sms_history` with rates of `a2p_send_sms`; async rows are awaited.
         rates: What messages cost.
-        tolerance: By how much the cost of one message may differ and still agree. The default is
-            what is lost by showing four decimals.
+        tolerance: How much the cost of one message may differ and still agree. The default is what
+            rounding to four decimals may lose.
 
     Raises:
         InvalidRequest: the rates are those of the other send.
@@ -100,7 +100,7 @@ def compare_with_history(
 
 
 class _Stream:
-    """A comparison that takes one row after another."""
+    """A comparison that takes its rows one by one."""
 
     def __init__(self, rates: RateTable, tolerance: Decimal) -> None:
         self._rates = rates
@@ -155,12 +155,12 @@ def _count_differing(compared: Compared) -> int:
 def _find_rate(row: SentRow, rates: RateTable) -> Rate | None:
     try:
         return rates.get(row.destination_number)
-    except InvalidRequest:  # what the service calls a number is charged all the same
+    except InvalidRequest:  # the service charged for it even if voxsms would refuse the number
         return None
 
 
 def _predict_fragments(row: SentRow) -> int:
-    """Count the text where there is one; a message of 0 fragments failed and was not delivered."""
+    """Count the text if there is one; a message of 0 fragments failed and was not delivered."""
     if not row.text or not row.fragments:
         return row.fragments
     try:

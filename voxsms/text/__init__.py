@@ -1,6 +1,6 @@
-"""What a message is: its alphabet, the fragments it takes, and how it is brought back to fewer.
+"""Messages: their alphabet, the fragments they take, and how to reduce these.
 
-Pure: no clock, no network. The names below are all there is; the modules are private.
+Pure: no clock, no network. The names below are the whole interface; the modules are private.
 """
 
 from voxsms.text._changes import Change

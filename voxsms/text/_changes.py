@@ -1,4 +1,4 @@
-"""How one text became another: what was replaced by what, where, and why."""
+"""How one text became another: each replacement, its position and its reason."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,14 +8,14 @@ class Change(NamedTuple):
     """One replacement in a text."""
 
     index: int  # type: ignore[assignment]  # the promised name; hides `tuple.index`, no loss here
-    """Its position in the text before all changes, counted in code points."""
+    """Its position in the text before any changes, counted in code points."""
     before: str
     after: str
     reason: str
 
 
 class _Span(NamedTuple):
-    """A change as seen in the text between two rounds of changes."""
+    """A change as it appears in the text between two rounds of changes."""
 
     start: int
     end: int
@@ -24,7 +24,7 @@ class _Span(NamedTuple):
 
 
 def trim_change(index: int, before: str, after: str, reason: str) -> Change:
-    """Return a change without what is the same at its start and at its end."""
+    """Return a change without the parts that are the same at its start and end."""
     start = _count_same(before, after)
     before, after = before[start:], after[start:]
     same = _count_same(before[::-1], after[::-1])
@@ -32,13 +32,13 @@ def trim_change(index: int, before: str, after: str, reason: str) -> Change:
 
 
 def _count_same(one: str, other: str) -> int:
-    """Count the characters with which both begin."""
+    """Count the characters at the start that both share."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def apply_changes(text: str, changes: Sequence[Change]) -> str:
-    """Return the text with the changes made in it."""
+    """Return the text with the changes applied."""
     parts: list[str] = []
     done = 0
     for change in changes:
@@ -50,10 +50,10 @@ def apply_changes(text: str, changes: Sequence[Change]) -> str:
 def chain_changes(
     original: str, first: Sequence[Change], then: Sequence[Change]
 ) -> tuple[Change, ...]:
-    """Return the changes that lead from a text straight to where two rounds of them lead."""
+    """Return the changes that lead directly from a text to the result of two rounds of changes."""
     final = apply_changes(apply_changes(original, first), then)
     result: list[Change] = []
-    grown = [0, 0]  # by how much each round has moved what follows
+    grown = [0, 0]  # how far each round has shifted the text after it
     for group in _group_overlapping(sorted((*_earlier_spans(first), *_later_spans(then)))):
         start, end = group[0].start, max(span.end for span in group)
         old, new = start - grown[False], start + grown[True]

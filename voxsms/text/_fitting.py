@@ -1,12 +1,12 @@
-"""A text shortened to what fits: cut between words, or at least between graphemes.
+"""Shorten a text until it fits: cut between words, or at least between graphemes.
 
-The longest beginning that fits is looked for among the places where the text may end: at the end
-of a grapheme cluster, in no link and no placeholder, and without the spaces and commas that would
-hang before the ellipsis. Of these the last one at the end of a word is taken, unless it gives away
-more than half: then there is no word there but a script without spaces, or a long token.
+The longest beginning that fits is chosen among the places where the text may end: at the end of a
+grapheme cluster, outside links and placeholders, and without spaces or commas left hanging before
+the ellipsis. Of these, the last one at the end of a word is used, unless that loses more than half:
+then the text is in a script without spaces, or a long token.
 
-The longer the beginning, the more fragments, so it can be found by halving. That holds for a
-character outside GSM-7 too: the beginnings before it may be long, those after it have less room.
+A longer beginning never takes fewer fragments, so bisection finds it. That holds for a character
+outside GSM-7 too: beginnings before it may be long, those after it have less room.
 """
 
 import re
@@ -32,20 +32,20 @@ _AFTER_WORD: Final = re.compile(rf"(?<!{_HANGING}){_HANGING}*+(?:\s|\Z)")
 
 @attrs.frozen
 class Cuts:
-    """The places where a text may end early, and what is written there."""
+    """The places where a text may be cut, and what is written there."""
 
     text: str
     ellipsis: str
 
     def ending(self, end: int) -> str:
-        """Return what is written after the beginning that ends there.
+        """Return what to write after a beginning that ends at `end`.
 
-        A telephone may take an ellipsis that touches a link for a part of it.
+        A phone may read an ellipsis that touches a link as part of it.
         """
         return f" {self.ellipsis}" if self.ellipsis and end in self._links else self.ellipsis
 
     def shorten(self, end: int) -> str:
-        """Return the beginning that ends there, with what is written after it."""
+        """Return the beginning that ends at `end`, with the ellipsis."""
         return self.text[:end] + self.ending(end)
 
     def find_longest(self, max_fragments: int, fits: Callable[[str], bool]) -> int | None:
@@ -66,7 +66,7 @@ class Cuts:
         return max(words, default=longest)
 
     def shorten_most(self) -> str:
-        """Return the least that can be left of the text: the whole, if cutting makes it no less."""
+        """Return the shortest form of the text: the whole text if cutting does not shorten it."""
         shortened = map(self.shorten, islice(self._find_ends(), 1))
         return min(
             (self.text, *shortened), key=lambda text: (count_septets(text) is None, len(text))
@@ -81,7 +81,7 @@ class Cuts:
         return frozenset(atom.end for atom in self._atoms if atom.is_link)
 
     def _find_ends(self) -> Iterator[int]:
-        """Yield where the text may end: after a grapheme, in no atom, after nothing loose."""
+        """Yield where the text may end: after a grapheme, outside atoms, not after a loose mark."""
         atoms = iter(self._atoms)
         atom = next(atoms, None)
         for end in self._find_boundaries():
@@ -103,7 +103,7 @@ class Cuts:
         return char.isspace() or char in _LOOSE
 
     def _find_word_ends(self, limit: int) -> set[int]:
-        """Return after which characters, up to a limit, white space or the end follows."""
+        """Return the ends of words, up to a limit: white space or the end of the text follows."""
         found = takewhile(lambda match: match.start() <= limit, _AFTER_WORD.finditer(self.text))
         return {end for match in found for end in range(*match.span())}
 
@@ -114,7 +114,7 @@ def _is_ideograph(char: str) -> bool:
 
 
 def check_max_fragments(max_fragments: int, subject: str) -> None:
-    """Raise `InvalidRequest` if a limit of fragments is none."""
+    """Raise `InvalidRequest` if a limit of fragments is invalid."""
     if type(max_fragments) is not int or max_fragments < 1:
         shown = max_fragments if type(max_fragments) is int else type(max_fragments).__name__
         problem = f"is {shown}; it must be a whole number of at least 1"

@@ -1,11 +1,11 @@
-"""What is not cut in two: grapheme clusters, links, mail addresses and placeholders.
+"""What must not be cut in two: grapheme clusters, links, mail addresses and placeholders.
 
-A grapheme cluster (UAX 29) is what a reader takes for one character. To find the clusters takes
-long; to see that there can be none of several characters is quick, and enough for nearly all texts.
+A grapheme cluster (UAX 29) is what a reader takes for one character. Finding the clusters is slow;
+ruling out clusters of several characters is quick, and enough for nearly all texts.
 
-Where a link ends is for the telephone to say; this follows RFC 3986, appendix C, and what common
-telephones do: white space, quotes and angle brackets end it, and punctuation at its end is not
-part of it. In doubt a link is taken to be longer rather than shorter: left alone it still works.
+The phone decides where a link ends; this follows RFC 3986, appendix C, and what common phones do:
+white space, quotes and angle brackets end it, and punctuation at its end is not part of it. In
+doubt a link is taken to be longer rather than shorter: left alone, it still works.
 """
 
 import re
@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 
 from voxsms.text._replacements import replacements
 
-# Characters that join with none of their like: those of the Grapheme_Cluster_Break classes Other,
-# LV and LVT, and the line feed. The ranges leave out rare scripts, to be short and quick to search;
-# a test holds them against the property itself. The carriage return joins the line feed.
+# Characters that never join one another: those of the Grapheme_Cluster_Break classes Other, LV and
+# LVT, and the line feed. The ranges leave out rare scripts, to be short and quick to search; a test
+# compares them with the property itself. The carriage return joins the line feed.
 _ALONE: Final = (
     "\n\x20-\x7e\xa0-\xac\xae-\u02ff"  # Latin
     "\u0370-\u0373\u0376-\u0377\u037a-\u037f\u0384-\u038a\u038e-\u03a1\u03a3-\u0482\u048a-\u052f"
@@ -30,14 +30,14 @@ _ALONE: Final = (
     "\U0001f300-\U0001f3fa\U0001f400-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001faff"  # emoji
 )
 
-# Two regional indicators in a row are one flag, so `regex` looks back from each to the first in its
-# row. After an even number of them, if one more follows, there is always a break (GB12 and GB13).
+# Two regional indicators in a row are one flag, so `regex` looks back from each to the first of its
+# run. After an even number of them, if one more follows, there is always a break (GB12 and GB13).
 _FLAGS: Final = re.compile("[\U0001f1e6-\U0001f1ff]{16}(?=[\U0001f1e6-\U0001f1ff])")
 
 
 @cache
 def _may_join() -> re.Pattern[str]:
-    """Return the pattern, compiled when it is first needed: that takes milliseconds."""
+    """Return the pattern, compiled on first use, which takes milliseconds."""
     return re.compile(f"[^{_ALONE}]")
 
 
@@ -49,7 +49,7 @@ def may_join(text: str) -> bool:
 
 
 def split_clusters(text: str) -> list[str]:
-    """Split a text into its grapheme clusters; ask `may_join` first if that is needed at all."""
+    """Split a text into its grapheme clusters; `may_join` says whether that is needed at all."""
     # `regex` takes longer to import than the rest of voxsms.text, and few texts need it.
     findall: Callable[[str, str], list[str]] = import_module("regex").findall
     clusters: list[str] = []
@@ -61,7 +61,7 @@ def split_clusters(text: str) -> list[str]:
 
 
 _NO_LINK: Final = r"\s<>\"\u201c-\u201e\u00ab\u00bb\u3000-\u303f\uff01-\uff0f\uff1a\uff1b\uff1f"
-# Every pattern starts where a word starts, so that a long word is not searched from each letter.
+# Every pattern starts at the start of a word, so that a long word is not searched from each letter.
 _ATOM: Final = re.compile(
     rf"""
     (?P<link>
@@ -77,12 +77,12 @@ _HINT: Final = re.compile(r"\w[.@]\w|://|\{")
 
 
 class Atom(NamedTuple):
-    """Where a link, a mail address or a placeholder is."""
+    """The position of a link, a mail address or a placeholder."""
 
     start: int
     end: int
     is_link: bool
-    """Whether a telephone makes it something to tap on."""
+    """Whether a phone makes it a link to tap."""
 
 
 def find_atoms(text: str) -> list[Atom]:
@@ -100,9 +100,9 @@ def _find_atoms(text: str) -> Iterator[Atom]:
 
 
 def _strip_tail(link: str) -> str:
-    """Remove the punctuation after a link; a parenthesis that it opened itself is its own."""
+    """Remove the punctuation after a link; a parenthesis opened in the link belongs to it."""
     tail = _tail()
-    own = link.count("(") - link.count(")")  # below zero: so many are closed that it did not open
+    own = link.count("(") - link.count(")")  # if negative: how many are closed but not opened
     end = len(link)
     while link[end - 1] in tail:
         if link[end - 1] == ")":

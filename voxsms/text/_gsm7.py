@@ -1,4 +1,4 @@
-"""The GSM 7-bit default alphabet as data, and the tables by which C code counts septets.
+"""The GSM 7-bit default alphabet as data, and the tables that let C code count septets.
 
 Source: 3GPP TS 23.038, 6.2.1 (the default alphabet) and 6.2.1.1 (its extension table). National
 language shift tables are not used: the service documents none.
@@ -9,9 +9,9 @@ import re
 from typing import Final
 
 ESC: Final = "\x1b"
-"""Septet 0x1B: opens an escape pair, so it is no character of a text."""
+"""Septet 0x1B: it opens an escape pair, so it is not a character of a text."""
 
-# A character's position is its septet; ESC keeps its place so that the positions are right.
+# A character's index is its septet; ESC is included so that the indices are right.
 _DEFAULT_ALPHABET: Final = (
     "@£$¥èéùìòÇ\nØø\rÅå"
     "Δ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ"
@@ -24,7 +24,7 @@ _DEFAULT_ALPHABET: Final = (
 )
 
 BASIC: Final = {char: septet for septet, char in enumerate(_DEFAULT_ALPHABET) if char != ESC}
-"""The 127 characters that take one septet, and which."""
+"""The 127 characters that take one septet, and their septets."""
 
 EXTENSION: Final = {
     "\f": 0x0A,
@@ -46,10 +46,10 @@ ALPHABET: Final = frozenset(BASIC) | frozenset(EXTENSION)
 FOREIGN: Final = re.compile(f"[^{re.escape(''.join(sorted(ALPHABET)))}]")
 """One character that GSM-7 cannot carry."""
 
-# What follows works on bytes: nothing in Python looks at every character faster than
+# The code below works on bytes: nothing in Python looks at every character faster than
 # `bytes.translate`. Of the alphabet only the euro sign and ten Greek capitals are not in Latin-1:
-# the euro sign is replaced by another character of the extension table, and the capitals drop out.
-# A text in Greek has so many of them that a pattern, or a charmap of all the alphabet, is quicker.
+# the euro sign is replaced by another character of the extension table, the capitals are dropped.
+# A Greek text has so many of them that a pattern, or a charmap of the whole alphabet, is quicker.
 _SINGLES: Final = "".join(BASIC).encode("latin-1", "ignore")
 _DOUBLES: Final = "".join(EXTENSION).encode("latin-1", "ignore")
 
@@ -70,16 +70,16 @@ def _marks() -> bytes:
 MARKS: Final = _marks()
 """A `bytes.translate` table that changes nothing in ASCII text of basic characters.
 
-CPython then returns the same object, and `is` tells at once that there is nothing to count; where
-it does not, counting finds nothing.
+CPython then returns the same object, so an `is` check shows at once that there is nothing to count;
+an interpreter that returns a copy counts, and finds nothing.
 """
 
 SIGMA: Final = "\u03a3"
-"""Hardly a Greek text is without it."""
+"""Nearly every Greek text has it."""
 _GREEK: Final = re.compile(f"[{re.escape(''.join(BASIC))}€]*+").fullmatch
 _CARRIED: Final = re.compile(f"[{re.escape(''.join(sorted(ALPHABET)))}]*+").fullmatch
 
-# CPython makes its quick kind of map only where the first octet is NUL. ESC's place is free.
+# CPython builds its quick kind of map only if the first octet is NUL. ESC's place is free.
 _CODES: Final = codecs.charmap_build(
     "\0" + _DEFAULT_ALPHABET[1:].replace(ESC, _DEFAULT_ALPHABET[0]) + "".join(EXTENSION)
 )

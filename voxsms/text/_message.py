@@ -14,7 +14,7 @@ from voxsms.text._simplify import Greek, simplify
 
 
 def check_str(given: object, subject: str) -> None:
-    """Raise `InvalidRequest` if this is no text."""
+    """Raise `InvalidRequest` if this is not a `str`."""
     if not isinstance(given, str):
         problem = f"is a value of type {type(given).__name__}; it must be a str"
         raise InvalidRequest(subject, (Fault("text", problem),))
@@ -22,7 +22,7 @@ def check_str(given: object, subject: str) -> None:
 
 @attrs.frozen(eq=False, repr=False)
 class Message:
-    """A text that is accepted wherever a text is; it is never changed, only copied with changes."""
+    """A text, accepted wherever a `str` text is; immutable: changes are made in a copy."""
 
     text: str
     changes: tuple[Change, ...] = attrs.field(default=(), kw_only=True)
@@ -30,7 +30,7 @@ class Message:
     _original: str | None = attrs.field(default=None, kw_only=True, alias="original")
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no text; one that cannot be sent is refused when it is counted."""
+        """Refuse what is not a `str`; a text that cannot be sent is refused when it is counted."""
         check_str(self.text, "message")
 
     @property
@@ -58,18 +58,18 @@ class Message:
     ) -> "Message":
         """Return the same in fewer fragments; this message itself if that saves none.
 
-        Replaced is what is not in GSM-7 where something inside says the same: first letters
-        are composed (NFC), then quotes, dashes, spaces and the like are replaced. Of what GSM-7 has
-        only CRLF is touched: it becomes LF where that, too, saves a fragment. Links and letters of
-        other scripts stay as they are. Never takes more fragments.
+        Characters outside GSM-7 are replaced by GSM-7 ones that say the same: first letters are
+        composed (NFC), then quotes, dashes, spaces and the like are replaced. Of the characters in
+        GSM-7 only CRLF changes: it becomes LF where that saves a fragment too. Links and letters of
+        other scripts stay as they are. The result never takes more fragments.
 
         Args:
-            accents: Remove accents that GSM-7 does not have, too.
-            homoglyphs: Swap what `homoglyphs` reports, too.
-            greek: With True, write Greek capitals without accents and by the letters of the same
-                shape that GSM-7 has, Greek or Latin: a reader sees no difference but the accents.
-                With `"capitals"`, write the small letters of Greek words as capitals, too.
-            always: Replace where it saves nothing, too, but never at the cost of a fragment.
+            accents: Also remove accents that GSM-7 does not have.
+            homoglyphs: Also swap what `homoglyphs` reports.
+            greek: With True, write Greek capitals without accents, as the GSM-7 letters of the same
+                shape, Greek or Latin: a reader sees no difference but the accents.
+                With `"capitals"`, also write the small letters of Greek words as capitals.
+            always: Also replace where it saves nothing, but never at the cost of a fragment.
 
         Raises:
             InvalidText: the text has a lone surrogate or a bare ESC.
@@ -85,19 +85,19 @@ class Message:
         if not changes:
             return self
         simple = self._with(changes)
-        if homoglyphs:  # what was replaced may have made one word of two, and a look-alike plain
+        if homoglyphs:  # a replacement may have joined two words, which exposes a look-alike
             return simple.simplified(accents=accents, homoglyphs=True, greek=greek, always=always)
         return simple
 
     def fitted(self, *, max_fragments: int, ellipsis: str = "...") -> "Message":
-        """Return the text shortened to what fits; this message itself if it fits as it is.
+        """Return the text shortened until it fits; this message itself if it already fits.
 
-        The longest beginning is kept that fits with the ellipsis, cut at the end of a word (of a
-        grapheme cluster only where a word would give away more than half), never in a link or a
+        The longest beginning that fits with the ellipsis is kept. It is cut at the end of a word
+        (of a grapheme cluster only where a word would lose more than half), never in a link or a
         `{placeholder}`.
 
         Raises:
-            InvalidRequest: `max_fragments` is below 1, or nothing of the text can be kept.
+            InvalidRequest: `max_fragments` is below 1, or no part of the text can be kept.
             InvalidText: text or ellipsis has a lone surrogate or a bare ESC.
         """
         check_max_fragments(max_fragments, "message")

@@ -1,9 +1,9 @@
-"""What a text will take: its fragments, how certain they are, and what made them more.
+"""How many fragments a text will take, how certain that is, and what adds fragments.
 
 A character made a message longer if the message would take fewer fragments with every character of
-its kind taking one septet, as nearly all do: in a UTF-16 message those outside GSM-7, in a GSM-7
-message those of the extension table. Where most of a text is outside ASCII it is written in another
-script, and no single character is to blame.
+its kind taking one septet, as nearly all characters do: in a UTF-16 message those outside GSM-7, in
+a GSM-7 message those of the extension table. A text that is mostly outside ASCII is written in
+another script, and no single character is to blame.
 
 A field made a message longer if the message takes fewer fragments without the field's value.
 """
@@ -41,19 +41,19 @@ class Count(NamedTuple):
     fragments: int
     """As `count_fragments` says."""
     least: int
-    """The least and the most that the service may count: `Segmentation.bounds`."""
+    """The fewest and the most that the service may count: `Segmentation.bounds`."""
     most: int
 
 
 @attrs.frozen
 class Prediction:
-    """What one text will take."""
+    """The fragments that one text will take, and the causes."""
 
     count: Count
     causes: tuple[Cause, ...] = ()
 
 
-@lru_cache(maxsize=1024)  # nearly all texts have one of a few
+@lru_cache(maxsize=1024)  # nearly all texts share a few predictions
 def _prediction(
     fragments: int, least: int, most: int, causes: tuple[Cause, ...] = ()
 ) -> Prediction:
@@ -64,18 +64,18 @@ _ONE: Final = _prediction(1, 1, 1)
 
 
 class Predictor:
-    """Predicts what texts take.
+    """Predicts the fragments of texts.
 
     Args:
-        check: Called with what takes several fragments, or is nothing that can be counted; returns
-            it as a text, or raises what a send would raise.
+        check: Called with anything but a text of one fragment; returns it as a text, or raises what
+            a send would raise.
     """
 
     def __init__(self, check: Check) -> None:
         self._check = check
 
     def predict(self, given: object) -> Prediction:
-        """Return what a text takes; of a rendered message, also which fields made it longer."""
+        """Return what a text takes; for a rendered message, also which fields made it longer."""
         if isinstance(given, RenderedMessage):
             return _filled(given.template, self._check).predict(given.values)
         text = given.text if isinstance(given, Message) else given
@@ -87,10 +87,10 @@ class Predictor:
 
 
 class TemplatePredictor:
-    """Predicts what one template takes, filled in for each recipient.
+    """Predicts the fragments of one template, filled in for each recipient.
 
     Args:
-        template: What is filled in.
+        template: The template to fill in.
         check: As for `Predictor`.
     """
 
@@ -123,13 +123,13 @@ class TemplatePredictor:
         capacity: Capacity,
         units: int,
     ) -> tuple[Cause, ...]:
-        """Return the fields without whose values there are fewer fragments.
+        """Return the fields whose values, if left out, would leave fewer fragments.
 
-        Unless a value is what forces UTF-16, the other characters take as much without it, and
-        mostly arithmetic is enough.
+        Unless the value itself forces UTF-16, the other characters take as much without it, and
+        arithmetic is mostly enough.
         """
         causes: list[Cause] = []
-        each = 1 if units == len(text) else 2  # at most: where some take two, any may
+        each = 1 if units == len(text) else 2  # at most: if some take two, any may
         excess = units - max(capacity.single, capacity.part * (fragments - 1))
         for field, places in self._places.items():
             value = str(row[field])
@@ -149,14 +149,14 @@ _filled = lru_cache(maxsize=8)(TemplatePredictor)
 
 def _measure(text: str) -> tuple[Capacity, int]:
     """Return the capacity and the units of a text of several fragments."""
-    # A text of another script mostly begins with it, so GSM-7 need not be tried.
+    # A text in another script mostly begins with it, so GSM-7 need not be tried.
     units = None if not text.isascii() and FOREIGN.match(text) else count_septets(text)
     return (UTF16, len(text.encode("utf-16")) // 2 - 1) if units is None else (GSM7, units)
 
 
 def _predict_long(text: str, fragments: int, capacity: Capacity, units: int) -> Prediction:
     if units == len(text) and capacity is GSM7 and "\r" not in text:
-        return _prediction(fragments, fragments, fragments)  # nothing takes two, nothing joins
+        return _prediction(fragments, fragments, fragments)  # no pairs, no clusters
     if may_join(text):
         least, most = segment(text).bounds
     else:
@@ -165,7 +165,7 @@ def _predict_long(text: str, fragments: int, capacity: Capacity, units: int) -> 
 
 
 def _find_characters(text: str, fragments: int, capacity: Capacity) -> tuple[Cause, ...]:
-    """Return the expensive characters, if with cheap ones for them there are fewer fragments."""
+    """Return the expensive characters if cheap ones in their place would save fragments."""
     if 2 * len(text.encode("ascii", "ignore")) < len(text):
         return ()
     rare = text.encode().translate(None, _COMMON).decode()

@@ -1,11 +1,11 @@
-"""What says the same in GSM-7: the data and rules by which a text is brought back to it.
+"""What says the same in GSM-7: the data and rules for converting a text to it.
 
-Covered is what the field calls smart encoding: characters that word processors, telephones and web
-pages put where a plain keyboard has a plain one. A replacement is itself GSM-7, and a reader would
-write it so or not notice it. Left out of the table on purpose, because it would say something else:
+This is what the industry calls smart encoding: characters that word processors, phones and web
+pages use where a plain keyboard has a plain one. Each replacement is in GSM-7, and a reader would
+write it that way or not notice. Left out on purpose, because they would say something else:
 
-- combining marks: a tilde over an n is no `~` (composition, NFC, comes before this table);
-- fractions and superscripts: 1 and a half is not `11/2`, and the middle dot, which may multiply;
+- combining marks: a tilde over an n is not `~` (composition, NFC, comes before this table);
+- fractions and superscripts: one and a half is not `11/2`; the middle dot, which may multiply;
 - accented letters, and letters of other scripts that look like Latin ones;
 - emoji, and the two characters that reverse the reading order.
 
@@ -26,11 +26,11 @@ class Replacement(NamedTuple):
     """What is written in place of a character, and why that says the same."""
 
     text: str
-    """GSM-7 characters; empty where the character shows nothing."""
+    """GSM-7 characters; empty if the character is invisible."""
     reason: str
 
 
-# Reason, replacement, and the characters that it stands for.
+# Reason, replacement, and the characters it replaces.
 _TABLE: Final = (
     (
         "typographic double quote",
@@ -156,7 +156,7 @@ _SMALL_CAPITALS: Final = (
     ),
 )
 
-# Unicode says of these blocks itself which plain character each one is a form of, and how.
+# For these blocks Unicode itself gives the plain form of each character, and the kind of variant.
 _FORM_BLOCKS: Final = (
     range(0x2100, 0x2150),  # letterlike symbols
     range(0xFE10, 0xFE20),  # vertical forms
@@ -187,7 +187,7 @@ def _from_unicode() -> Iterator[tuple[str, Replacement]]:
 
 
 def _from_controls() -> Iterator[tuple[str, Replacement]]:
-    """Yield C0 and C1: nothing is seen of them."""
+    """Yield C0 and C1: they are invisible."""
     for char in map(chr, (*range(0x20), *range(0x7F, 0xA0))):
         if char not in ALPHABET and char != ESC:
             yield char, Replacement("", "control character")
@@ -195,15 +195,15 @@ def _from_controls() -> Iterator[tuple[str, Replacement]]:
 
 @cache
 def replacements() -> Mapping[str, Replacement]:
-    """Return, for each character outside GSM-7 that has one, what says the same in it."""
+    """Return the replacements, by the character outside GSM-7 that each stands for."""
     return MappingProxyType(
         {**dict(_from_controls()), **dict(_from_unicode()), **dict(_from_table())}
     )
 
 
-# --- Accents: not what was written, but what is read ----------------------------------------------
+# --- Accents --------------------------------------------------------------------------------------
 
-# A stroke, a hook or a missing dot is part of a letter for Unicode; only the name tells it.
+# A stroke, a hook or a missing dot is part of a letter in Unicode; only the name shows it.
 _ACCENTED: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER (?:DOTLESS ([IJ])$|([A-Z]) WITH )")
 
 
@@ -211,7 +211,7 @@ _ACCENTED: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER (?:DOTLESS ([IJ])$|
 def remove_accents(char: str) -> str | None:
     """Return the nearest letter that GSM-7 has, or None if there is none.
 
-    Accents come off from the outside in, so a ring or a diaeresis stays where GSM-7 has it.
+    Accents are removed from the outside in, so a ring or a diaeresis stays if GSM-7 has it.
     """
     if not char.isalpha():
         return None  # a stroke through a sign reverses its meaning
@@ -233,7 +233,7 @@ def _find_by_name(char: str) -> str | None:
 
 
 def remove_marks(text: str) -> str:
-    """Remove the combining marks after letters that GSM-7 has; others belong to their letter."""
+    """Remove combining marks after letters that GSM-7 has; the others belong to their letter."""
     kept: list[str] = []
     for char in text:
         on_letter = bool(kept) and kept[-1].isalpha() and kept[-1] in ALPHABET
@@ -252,7 +252,7 @@ _BEFORE_FRACTION: Final = _SLASHES | frozenset(".,")
 def write_fraction(char: str, before: str, after: str) -> str | None:
     """Write a fraction as `1/2`, after a number as ` 1/2`; None if that might be misread.
 
-    `before` and `after` are the characters beside it, empty at the ends of a text.
+    `before` and `after` are its neighbours, empty at the ends of a text.
     """
     found = _FRACTION.fullmatch(unicodedata.decomposition(char))
     if not found or _is_number(after) or before in _BEFORE_FRACTION or after in _SLASHES:
@@ -267,8 +267,8 @@ def _is_number(char: str) -> bool:
 
 # --- Look-alikes ----------------------------------------------------------------------------------
 
-# They come from a keyboard left in another layout, or from somebody who wants one word to pass for
-# another. To swap them is to change the word, so they are reported, and swapped only on request.
+# They come from a keyboard left in another layout, or from someone who wants one word to pass for
+# another. Swapping them changes the word, so they are reported, and swapped only on request.
 _ALIKE: Final = dict(
     zip(
         "АВЕЅІЈКМНОРСТУХҮҺԚԜаеорсухѕіјһԁԛԝӏк"  # Cyrillic
@@ -295,7 +295,7 @@ class Homoglyph(NamedTuple):
 
 
 def find_homoglyphs(text: str) -> tuple[Homoglyph, ...]:
-    """Return each look-alike in a word of which every letter is Latin or looks so, and one is."""
+    """Return the look-alikes in words whose other letters, at least one, are all Latin."""
     if text.isascii() or not _LOOKALIKE.search(text):
         return ()
     return tuple(_find_homoglyphs(text))
@@ -317,7 +317,7 @@ def _is_latin(char: str) -> bool:
     return unicodedata.name(char, "").startswith("LATIN ")
 
 
-# --- Greek: capitals, as Greek mailings are written -----------------------------------------------
+# --- Greek: in capitals, as Greek mailings are written --------------------------------------------
 
 # GSM-7 has the Greek capitals whose shapes Latin lacks, and no others.
 _CAPITALS: Final = {char: shape for char, shape in _ALIKE.items() if "Α" <= char <= "Χ"}
@@ -325,9 +325,9 @@ _NOT_GREEK: Final = re.compile(r"[^\W\d_\u0370-\u03ff\u1f00-\u1fff]")
 
 
 def write_greek(letter: str, *, capitals: bool = False) -> str | None:
-    """Write a Greek capital as the character of its shape that GSM-7 has, without accents.
+    """Write a Greek capital as the GSM-7 character of the same shape, without accents.
 
-    A small letter is written as its capital if `capitals` says so. None for anything else.
+    With `capitals`, a small letter is written as its capital. None for anything else.
     """
     decomposed = unicodedata.normalize("NFD", letter)
     base = decomposed[0]
@@ -341,7 +341,7 @@ def write_greek(letter: str, *, capitals: bool = False) -> str | None:
 
 
 def find_greek_words(text: str) -> Iterator[range]:
-    """Yield where words are of which every letter is Greek: the m of micrometres is in none."""
+    """Yield the spans of words in which every letter is Greek, unlike the mu of micrometres."""
     for word in _WORD.finditer(text):
         if not _NOT_GREEK.search(word.group()):
             yield range(*word.span())

@@ -4,10 +4,10 @@ The rule (3GPP TS 23.038 and 23.040, 9.2.3.24.1): a GSM-7 text fits one fragment
 other one of 70 UTF-16 code units. A longer text is cut into fragments of 153 septets or 67 code
 units; the header that joins them takes the rest. An escape pair and a surrogate pair are never cut.
 
-`count_fragments` answers the one question that is asked for every message, and quickly: work for
-each character is done by C code. `segment` answers the others, from a text's pair map: one byte for
-each unit (septet or code unit), and 0x1B for the first unit of a pair. C code makes the map; Python
-runs once for each fragment.
+`count_fragments` answers the one question asked for every message, quickly: C code does the work
+for each character. `segment` answers the others, from a text's pair map: one byte for each unit
+(septet or code unit), 0x1B for the first unit of a pair. C code builds the map; Python runs once
+for each fragment.
 """
 
 import re
@@ -38,7 +38,7 @@ from voxsms.text._gsm7 import (
 from voxsms.text._replacements import replacements, write_greek
 
 MAX_FRAGMENTS: Final = 255
-"""The header that joins fragments counts them in one octet (3GPP TS 23.040, 9.2.3.24.1)."""
+"""The header that joins fragments has one octet for their number (3GPP TS 23.040, 9.2.3.24.1)."""
 
 _OPENS_PAIR: Final = 0x1B
 _HIGH_OCTETS: Final = slice(
@@ -59,7 +59,7 @@ def _count_characters(pairs: bytes, start: int, end: int) -> int:
 
 @attrs.frozen
 class Capacity:
-    """What fragments of one encoding hold."""
+    """How much the fragments of one encoding hold."""
 
     single: int
     """Units in a message of one fragment."""
@@ -72,11 +72,11 @@ class Capacity:
         return -(-units // self.part) if units > self.single else min(units, 1)
 
     def tabulate(self, up_to: int) -> bytes:
-        """Return the fragments for each count of units; 0 where it depends on the pairs."""
+        """Return the fragments for each number of units; 0 where it depends on the pairs."""
         table = bytearray(1)
         fragments = 1
         while len(table) <= up_to:
-            # Each fragment but the last may have to leave one unit to a pair.
+            # Each fragment but the last may have to leave one unit free before a pair.
             depends = fragments - 1
             table += bytes([fragments]) * (self.part - depends) + bytes(depends)
             fragments += 1
@@ -95,7 +95,7 @@ class Capacity:
         return [*ends, len(pairs)] if pairs else ends
 
     def split(self, text: str, pairs: bytes) -> tuple[str, ...]:
-        """Cut a text so that no pair is cut."""
+        """Split a text into fragments so that no pair is cut."""
         spans = pairwise((0, *self.find_cuts(pairs)))
         ends = accumulate(_count_characters(pairs, start, end) for start, end in spans)
         return tuple(text[start:end] for start, end in pairwise((0, *ends)))
@@ -104,14 +104,14 @@ class Capacity:
         """Count the fragments of a longer message if no grapheme cluster is cut.
 
         A cluster longer than a fragment starts a new one and is cut between its characters. So the
-        cuts made here are also cuts that keep pairs whole, and as `find_cuts` makes each of those
-        as far on as it can, it never needs more fragments than this.
+        cuts made here also keep pairs whole, and as `find_cuts` places each cut as late as it can,
+        it never needs more fragments than this.
         """
         cluster_ends = list(accumulate(map(len, split_clusters(text)), initial=0))
         count = start = first = 0  # `start` counts units, `first` characters
         while start < len(pairs):
             end = min(start + self.part, len(pairs))
-            end -= pairs[end - 1] == _OPENS_PAIR  # never so at the end of the text
+            end -= pairs[end - 1] == _OPENS_PAIR  # never true at the end of the text
             last = first + _count_characters(pairs, start, end)
             whole = cluster_ends[bisect_right(cluster_ends, last) - 1]
             if whole > first:  # else one cluster fills the fragment and has to be cut
@@ -130,16 +130,16 @@ _AFTER_EURO: Final = "\u20ad"
 _APOSTROPHE: Final = "\u2019"
 _ONE_FRAGMENT: Final = GSM7.single
 
-# The service takes 1600 characters at most; to look into a table is quicker than to divide.
+# The service takes at most 1600 characters; looking in a table is quicker than dividing.
 _TABULATED: Final = 1600
 _CERTAIN_GSM7: Final = GSM7.tabulate(_TABULATED)
-_CERTAIN_UTF16: Final = bytes(1) + UTF16.tabulate(_TABULATED)  # one more: the byte order mark
+_CERTAIN_UTF16: Final = bytes(1) + UTF16.tabulate(_TABULATED)  # shifted by the byte order mark
 
 
 def find_faults(text: str, field: str = "text") -> tuple[Fault, ...]:
-    """Return what makes a text unfit for any message, a lone surrogate or a bare ESC, and where.
+    """Return what makes a text unfit for any message: a lone surrogate or a bare ESC, and where.
 
-    That is one fault or none, however many such characters there are; the text is not shown.
+    At most one fault, however many such characters there are; the text is not shown.
     """
     found = list(_NO_CHARACTER.finditer(text))
     if not found:
@@ -152,9 +152,9 @@ def find_faults(text: str, field: str = "text") -> tuple[Fault, ...]:
 
 def _count_utf16(text: str) -> int:
     try:
-        octets = text.encode("utf-16")  # a name with a byte order in it is slower
+        octets = text.encode("utf-16")  # a codec with a byte order in its name is slower
     except UnicodeEncodeError:
-        raise InvalidText("message", find_faults(text)) from None  # it holds the whole text
+        raise InvalidText("message", find_faults(text)) from None  # the cause holds the whole text
     if ESC in text:
         raise InvalidText("message", find_faults(text))
     units = len(octets) >> 1
@@ -170,16 +170,16 @@ def count_fragments(text: str) -> int:
         InvalidText: the text has a lone surrogate or a bare ESC.
     """
     if text.isascii():
-        # `translate` returns the same object if it changes nothing: all characters are basic.
+        # `translate` returns the same object if it changes nothing: every character is basic.
         if len(text) <= _ONE_FRAGMENT and (octets := text.encode()).translate(MARKS) is octets:
             return 1 if text else 0
         units = count_latin(text)
     elif SIGMA in text:
         units = count_greek(text)
-    # A text that needs UTF-16 mostly shows it in its first character (strings are ordered by it,
-    # and after the alphabet's Greek comes only the euro sign), its last or its middle one, or has
-    # an apostrophe as it is typeset. To look there is quicker than to try GSM-7 first; a text
-    # that hides it is found out below.
+    # A text that needs UTF-16 mostly shows it in its first character (strings compare by it, and
+    # after the alphabet's Greek comes only the euro sign), its last or its middle one, or has a
+    # typographic apostrophe. Checking these is quicker than trying GSM-7 first; the code below
+    # finds the other such texts.
     elif (
         (text >= _AFTER_GREEK and not "€" <= text < _AFTER_EURO)
         or _APOSTROPHE in text
@@ -203,7 +203,7 @@ class Encoding(StrEnum):
 
 
 class ForcedBy(NamedTuple):
-    """A character that GSM-7 cannot carry: for it the whole message is written in UTF-16."""
+    """A character that GSM-7 cannot carry: it forces the whole message into UTF-16."""
 
     index: int  # type: ignore[assignment]  # the promised name; hides `tuple.index`, no loss here
     """Its position, counted in code points."""
@@ -211,14 +211,14 @@ class ForcedBy(NamedTuple):
     name: str
     """Its Unicode name, or `control-0001` and the like where it has none."""
     suggestion: str | None
-    """What says the same in GSM-7 (`""`: it can go, nobody sees it), or None.
+    """What says the same in GSM-7 (`""`: it is invisible and can be dropped), or None.
 
-    For a Greek capital, what `simplified(greek=True)` writes: the letter of its shape.
+    For a Greek capital, what `simplified(greek=True)` writes: the letter of the same shape.
     """
 
 
 class Bounds(NamedTuple):
-    """Between how many fragments the service may cut, as it documents no rule for pairs."""
+    """The range of fragments that the service may cut, as it documents no rule for pairs."""
 
     least: int
     """If it cuts anywhere, even inside a pair."""
@@ -228,7 +228,7 @@ class Bounds(NamedTuple):
 
 @attrs.frozen
 class Segmentation:
-    """How one text is cut; all but the encoding and the units is computed when asked for."""
+    """How one text is cut; all but the encoding and the units is computed on first use."""
 
     text: str = attrs.field(repr=False)
     encoding: Encoding
@@ -237,7 +237,7 @@ class Segmentation:
 
     @property
     def fragments_count(self) -> int:
-        """How many fragments the text takes, pairs kept whole; each is charged as a message."""
+        """How many fragments the text takes with pairs kept whole; each is charged as a message."""
         return len(self._cuts)
 
     @property
@@ -250,7 +250,7 @@ class Segmentation:
 
     @cached_property
     def fragments(self) -> tuple[str, ...]:
-        """The parts of the text, one for each fragment; joined they are the text again."""
+        """The parts of the text, one for each fragment; joined, they give the text again."""
         return self._capacity.split(self.text, self._pairs)
 
     @cached_property
@@ -260,7 +260,7 @@ class Segmentation:
 
     @cached_property
     def bounds(self) -> Bounds:
-        """The least and the most fragments that the service may count; nearly always equal."""
+        """The fewest and the most fragments that the service may count; nearly always equal."""
         most = self.fragments_count
         # CRLF is the only grapheme cluster of more than one character that GSM-7 can carry.
         if most > 1 and (self.encoding is Encoding.UTF16 or "\r\n" in self.text):
@@ -301,7 +301,7 @@ _CONTROLS: Final = {
     "\x7f": "DELETE",
     "\x85": "NEXT LINE",
 }
-"""Control characters that people meet: `unicodedata` names none."""
+"""Control characters that people encounter: `unicodedata` names none."""
 _UNNAMED: Final = {"Cc": "control", "Co": "private-use"}
 
 

@@ -1,13 +1,13 @@
-"""A text brought back to fewer fragments by characters that say the same.
+"""Save fragments by replacing characters with others that say the same.
 
-There are two ways to pay less. *Complete*: every character outside GSM-7 is replaced, and the whole
-message is written in GSM-7. *Shorter*: the message stays in UTF-16, and only what takes fewer code
-units is replaced. The way that takes fewer fragments is chosen, and neither if both save nothing.
-CRLF becomes LF only where that, too, saves a fragment.
+There are two ways to save. *Complete*: every character outside GSM-7 is replaced, and the whole
+message is written in GSM-7. *Shorter*: the message stays in UTF-16, and a character is replaced
+only if that takes fewer code units. The way that takes fewer fragments is chosen, or neither if
+neither saves any. CRLF becomes LF only where that saves a fragment too.
 
-Letters are composed first (NFC). Greek capitals are brought on request to the letters of the same
-shape that GSM-7 has, small Greek letters only if they may become capitals. What else GSM-7 has is
-never touched, and neither is a link.
+Letters are composed first (NFC). On request, Greek capitals become the GSM-7 letters of the same
+shape, small Greek letters only if they may become capitals. Other characters in GSM-7 are never
+changed, nor are links.
 """
 
 import unicodedata
@@ -38,8 +38,8 @@ from voxsms.text._segments import count_fragments
 Greek = bool | Literal["capitals"]
 CRLF: Final = "\r\n"
 _MAX_MARKS: Final = 30  # on one letter, in any real text (UAX 15, stream-safe format)
-# They join, separate or reverse what is beside them. That shows nowhere in a text in GSM-7, but in
-# emoji and in the scripts of other languages they are part of what is written.
+# They join, separate or reverse their neighbours. That is invisible in a GSM-7 text, but in emoji
+# and in the scripts of other languages they are part of the writing.
 _JOINERS: Final = frozenset(
     "\u034f\u061c\u180e\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
     "\ufe0e\ufe0f"
@@ -62,16 +62,16 @@ def simplify(
         rules = Rules(text, atoms, lookalikes, accents, greek, always, line_feeds, complete)
         changes = rules.find_changes()
         after = count_fragments(apply_changes(text, changes))
-        # A text of invisible characters stays as it is: nothing at all cannot be sent.
+        # A text of invisible characters stays as it is: an empty text cannot be sent.
         if changes and 0 < after < fewest:
             fewest, best = after, changes
     return best
 
 
 def _clusters(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the clusters that are not wholly in GSM-7, and CRLF, with their index.
+    """Yield the clusters that are not entirely in GSM-7, and CRLF, with their index.
 
-    More than one CR before an LF, as a text has that was converted twice, is one line end.
+    Several CRs before an LF, as in a text that was converted twice, are one line end.
     """
     if not may_join(text):
         yield from ((found.start(), found.group()) for found in FOREIGN.finditer(text))
@@ -88,7 +88,7 @@ def _clusters(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _order_marks(form: str) -> str:
-    """Put marks in the order of their classes (UAX 15); `normalize` takes quadratic time."""
+    """Sort marks by their classes (UAX 15); `normalize` takes quadratic time."""
     decomposed = "".join(unicodedata.normalize("NFD", char) for char in form)
     runs = groupby(decomposed, key=lambda char: unicodedata.combining(char) > 0)
     return "".join(
@@ -111,20 +111,20 @@ class Rules:
     lookalikes: Mapping[int, Homoglyph]
     """Letters of another script to swap, by their index."""
     accents: bool
-    """Remove accents that GSM-7 does not have, too."""
+    """Also remove accents that GSM-7 does not have."""
     greek: Greek
-    """Write Greek capitals, or all of Greek in capitals, by shapes that GSM-7 has."""
+    """Write Greek capitals, or all Greek in capitals, by shapes that GSM-7 has."""
     always: bool
-    """Replace what makes nothing shorter, too."""
+    """Also make replacements that shorten nothing."""
     line_feeds: bool
     """Write LF for CRLF."""
     complete: bool
-    """Bring the whole message to GSM-7; else it stays in UTF-16."""
+    """Convert the whole message to GSM-7; else it stays in UTF-16."""
 
     def find_changes(self) -> tuple[Change, ...]:
-        """Return the changes by these rules; none if a character stays that GSM-7 cannot carry."""
+        """Return the changes by these rules; if `complete`, none unless all becomes GSM-7."""
         if not (self.complete or self.always or may_join(self.text)):
-            return ()  # what shrinks is invisible, a letter in another type, or to be composed
+            return ()  # only invisible, styled and decomposed characters can shrink
         changes: list[Change] = []
         for index, cluster in _clusters(self.text):
             form, reason = self.rewrite(index, cluster)
@@ -135,7 +135,7 @@ class Rules:
         return tuple(changes)
 
     def rewrite(self, index: int, cluster: str) -> tuple[str, str]:
-        """Return what is written for a grapheme cluster, and why."""
+        """Return what to write for a grapheme cluster, and why."""
         following = bisect_right(self.atoms, index, key=attrgetter("end"))
         if any(atom.start < index + len(cluster) for atom in self.atoms[following : following + 1]):
             return cluster, ""
@@ -150,7 +150,7 @@ class Rules:
         form = self._compose(form, reasons)
         after = self.text[index + len(cluster) : index + len(cluster) + 1]
         if not form and after and unicodedata.combining(after):
-            return cluster, ""  # it would leave a mark to the letter before it
+            return cluster, ""  # it would leave its mark on the letter before it
         if self.greek and self.complete and FOREIGN.search(form):
             form = self._write_greek(index, form, reasons)
         if self.accents and FOREIGN.search(form):
@@ -163,7 +163,7 @@ class Rules:
         return write_fraction(cluster, self._visible(index - 1, -1), self._visible(index + 1, 1))
 
     def _visible(self, index: int, step: int) -> str:
-        """Return the character there, or the next one of which something will be seen."""
+        """Return the character at an index, or the next one that will be visible."""
         while 0 <= index < len(self.text):
             found = replacements().get(self.text[index])
             if found is None or found.text:

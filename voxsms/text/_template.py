@@ -1,4 +1,4 @@
-"""Template: a text with fields, filled in for each recipient and kept within its fragments.
+"""Template: a text with fields, filled in for each recipient and kept within a fragment limit.
 
 .. code-block:: python
 
@@ -6,9 +6,9 @@
     greeting.render(name="Ada", code="1234")
     greeting.render_fitted(max_fragments=1, shrink=["name"], name="Ada " * 50, code="1234")
 
-A field is a plain name in braces, of several words, too (`{Order no}`); `{{` and `}}` write the
-braces themselves. There is nothing else: no formats, no conversions, no attributes. So a
-template reads nothing but the values that are given.
+A field is a plain name in braces, possibly of several words (`{Order no}`); `{{` and `}}` write the
+braces themselves. There is nothing else: no formats, no conversions, no attributes. So a template
+can read only the values that it is given.
 """
 
 import re
@@ -45,16 +45,16 @@ class ForcedByField(NamedTuple):
 
     field: str
     characters: tuple[ForcedBy, ...]
-    """The characters that did it, with their indices in the message."""
+    """The characters that caused it, with their indices in the message."""
 
 
 class Room(NamedTuple):
-    """How long a value may be; 0 also where the message is too long without it."""
+    """How long a value may be; also 0 if the message is too long without it."""
 
     gsm7: int
-    """In septets, of a value in GSM-7. Most characters take one, the euro and brackets two."""
+    """In septets, for a value in GSM-7. Most characters take one, the euro and brackets two."""
     utf16: int
-    """In UTF-16 code units, of any other value. A character takes one, an emoji mostly two."""
+    """In UTF-16 code units, for any other value. A character takes one, an emoji mostly two."""
 
 
 class WorstCase(NamedTuple):
@@ -76,9 +76,9 @@ class RenderedMessage(Message):
 
     @property
     def forced_by_fields(self) -> tuple[ForcedByField, ...]:
-        """The fields whose values switched the message to UTF-16; none if the template's text did.
+        """The fields whose values switched the message to UTF-16.
 
-        None either if the message is in GSM-7.
+        Empty if the template's own text did, or if the message is in GSM-7.
         """
         forced = self.segmentation.forced_by
         found: dict[str, list[ForcedBy]] = {}
@@ -96,7 +96,7 @@ class Template:
     """A text with `{fields}`.
 
     Raises:
-        TemplateError: a brace or a field is not written as it must be; all of them are named.
+        TemplateError: braces or fields are malformed; all of them are named.
         InvalidText: the text has a lone surrogate or a bare ESC.
     """
 
@@ -104,7 +104,7 @@ class Template:
     """The template as it was written."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no template."""
+        """Refuse an invalid template."""
         check_str(self.text, "template")
         _refuse_unsendable({"text": self.text})
         _ = self._pieces
@@ -128,7 +128,7 @@ class Template:
 
     @cached_property
     def _pick(self) -> Callable[[Mapping[str, Value]], tuple[Value, ...]]:
-        """What takes the values for `_format` out of a row."""
+        """The function that takes the values for `_format` from a row."""
         order = self._order
         if len(order) > 1:
             return itemgetter(*order)
@@ -136,7 +136,7 @@ class Template:
 
     @cached_property
     def _format(self) -> str:
-        """What `%` fills in: nothing in Python is quicker."""
+        """The format string for `%`, the quickest way in Python."""
         parts = (p.replace("%", "%%") if isinstance(p, str) else "%s" for p in self._pieces)
         return "".join(parts)
 
@@ -151,7 +151,7 @@ class Template:
         return self._make_message(self._check(values))
 
     def fill(self, row: Mapping[str, Value], /) -> str:
-        """Return the text alone, quickly, filled in from a row that may hold more than the fields.
+        """Return just the text, quickly, filled in from a row that may hold more than the fields.
 
         Raises:
             TemplateError: fields without a value, all of them named.
@@ -175,17 +175,17 @@ class Template:
     ) -> RenderedMessage:
         """Fill in every field, and shorten only those in `shrink` until the message fits.
 
-        They are shortened in this order: the first one as little as possible; only if the message
-        does not fit even with the least of it, the next one too. At least one character is kept of
-        each. Where a value is cut, `ellipsis` is written.
+        They are shortened in this order: the first one as little as possible; the next one only if
+        the message does not fit even with the first at its shortest. Each keeps at least one
+        character. Where a value is cut, `ellipsis` is written.
 
         Raises:
-            TemplateError: the message does not fit all the same, or names are wrong.
+            TemplateError: the message still does not fit, or names are wrong.
             InvalidRequest: `max_fragments` is below 1.
             InvalidText: a value or the ellipsis has a lone surrogate or a bare ESC.
         """
         check_max_fragments(max_fragments, "template")
-        if isinstance(shrink, str):  # it would be taken apart into letters
+        if isinstance(shrink, str):  # it would be split into letters
             raise TemplateError("template: shrink is a str; it must be a list of names of fields")
         order = tuple(dict.fromkeys(shrink))
         known = self._check(values, shrink=order)
@@ -203,9 +203,9 @@ class Template:
         return self._make_message(shrunk, changes=changes, original=whole.text)
 
     def room(self, field: str, /, *, max_fragments: int, **others: Value) -> Room:
-        """Return how long the value of one field may be, whatever it is, given the others.
+        """Return how long any value of one field may be, given the others.
 
-        No message has more than 255 fragments, so the room of more is that of 255.
+        No message has more than 255 fragments, so a higher limit gives the room of 255.
 
         Raises:
             TemplateError: names are wrong, all of them named.
@@ -228,10 +228,10 @@ class Template:
     def worst_case(self, /, **max_lengths: int) -> WorstCase:
         """Return how many fragments the message takes at most, if no value is longer than this.
 
-        Lengths are in septets for the one figure, in UTF-16 code units for the other.
+        Lengths are read in septets for `gsm7`, in UTF-16 code units for `utf16`.
 
         Raises:
-            TemplateError: names or lengths are wrong, or no message may be so long.
+            TemplateError: names or lengths are wrong, or no message may be that long.
         """
         _refuse((*_check_names(self.fields, max_lengths), *_check_lengths(max_lengths)))
         gsm7 = utf16 = self._max_fragments(max_lengths, Encoding.GSM7)
@@ -242,7 +242,7 @@ class Template:
         return WorstCase(gsm7, utf16)
 
     def locate(self, values: Mapping[str, str]) -> Iterator[tuple[str, int, str]]:
-        """Yield where each value is in the message: field, index, value."""
+        """Yield the position of each value in the message: field, index, value."""
         index = 0
         for piece in self._pieces:
             if isinstance(piece, _Field):
@@ -279,7 +279,7 @@ class Template:
     def _shrink(
         self, values: dict[str, str], order: tuple[str, ...], ellipsis: str, max_fragments: int
     ) -> dict[str, str]:
-        """Shorten one field after the other until the message fits."""
+        """Shorten the fields in turn until the message fits."""
         for field in order:
             cuts = Cuts(values[field], ellipsis)
             fits = partial(self._fits, values, field, max_fragments)
@@ -297,12 +297,12 @@ class Template:
         return count_fragments(self._fill({**values, field: value})) <= max_fragments
 
     def _max_fragments(self, values: Mapping[str, str | int], encoding: Encoding) -> int:
-        """Count the fragments for the worst values there can be, written in one encoding.
+        """Count the fragments for the worst possible values, written in one encoding.
 
-        A value is known, or its greatest length is. What is promised has to hold for every value of
-        that length, also for one in which a pair (an escape pair in GSM-7, a surrogate pair in
-        UTF-16) is at each border of two fragments: the fragment before it then has to leave a unit
-        free. What is more than `MAX_FRAGMENTS` is not counted further.
+        Either a value or its maximum length is known. The result must hold for every value of that
+        length, even with a pair (an escape pair in GSM-7, a surrogate pair in UTF-16) across each
+        border of two fragments: the fragment before it then has to leave a unit free. The count
+        stops above `MAX_FRAGMENTS`.
         """
         parts = [values[p.name] if isinstance(p, _Field) else p for p in self._pieces]
         capacity = GSM7 if encoding is Encoding.GSM7 else UTF16
@@ -319,14 +319,14 @@ class Template:
 
 
 def _map_pairs(units: int) -> bytes:
-    """Return a pair map in which no cut is free: wherever it falls, a pair may be there."""
+    """Return the pair map of an unknown value: wherever a cut falls, it may hit a pair."""
     return b"\x1b" * (units - 1) + bytes(min(units, 1))
 
 
-# --- What is between the braces, read strictly ----------------------------------------------------
+# --- Reading the braces, strictly -----------------------------------------------------------------
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_SHOWN: Final = re.compile(r" ?[\w.!:\[\]]{0,30} ?")  # nothing that may be the message's text
+_SHOWN: Final = re.compile(r" ?[\w.!:\[\]]{0,30} ?")  # nothing that could be message text
 _RULE: Final = (
     "A field is a plain name in braces, {name} or {Order no}: no spaces around, no digit in front, "
     "no attribute (.), format (:) or conversion (!). Write {{ and }} for the braces themselves."
@@ -336,7 +336,7 @@ _TAKEN: Final = frozenset(("ellipsis", "max_fragments", "shrink"))
 
 
 class _Field(NamedTuple):
-    """A place for a value."""
+    """A field, to be replaced by a value."""
 
     name: str
 
@@ -371,12 +371,13 @@ def _find_fault(match: re.Match[str]) -> str | None:
         return f"a single {match[0]} {where}"
     if name in _TAKEN:
         return f"{{{name}}} {where} is taken: render_fitted has a parameter of that name"
-    if _BETWEEN_WORDS.sub("_", name).isidentifier():  # columns of a list are called so
+    if _BETWEEN_WORDS.sub("_", name).isidentifier():  # as the columns of a list are named
         return None
-    return f"{f'{{{name}}}' if _SHOWN.fullmatch(name) else 'a placeholder'} {where} is no field"
+    shown = f"{{{name}}}" if _SHOWN.fullmatch(name) else "a placeholder"
+    return f"{shown} {where} is not a valid field"
 
 
-# --- What is given for the fields: all that is wrong is said in one error -------------------------
+# --- Checking the values: one error names every fault ---------------------------------------------
 
 _MAX_GUESSES: Final = 10  # each is compared with every field
 
@@ -388,7 +389,7 @@ def _check_names(
     without: str = "",
     shrink: Iterable[str] = (),
 ) -> Iterator[str]:
-    """Yield which fields (except one) are not given, and which names are no fields."""
+    """Yield the fields (except one) that have no value, and the names that are not fields."""
     if missing := [name for name in fields if name not in given and name != without]:
         yield f"no value for {_quote(missing)}"
     known = {*fields, ""}
@@ -402,7 +403,7 @@ def _check_names(
 
 
 def _check_values(values: Mapping[str, object]) -> Iterator[str]:
-    """Yield which values are neither texts nor whole numbers; others could be written two ways."""
+    """Yield the values that are not a str or an int; others could be written in several ways."""
     for name, value in values.items():
         if not isinstance(value, Value) or isinstance(value, bool):
             kind = type(value).__name__
@@ -422,11 +423,11 @@ def _refuse(faults: Iterable[str]) -> None:
 
 
 def _refuse_unsendable(texts: Mapping[str, str]) -> None:
-    """Refuse texts that no message can carry, by their field."""
+    """Refuse texts that no message can carry, naming their fields."""
     if faults := [fault for name, text in texts.items() for fault in find_faults(text, name)]:
         raise InvalidText("template", tuple(faults))
 
 
 def _quote(names: Iterable[str]) -> str:
-    """Write names as in a template."""
+    """Write names as they are in a template."""
     return ", ".join(f"{{{name}}}" for name in names)

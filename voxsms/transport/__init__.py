@@ -1,8 +1,8 @@
 """How a request crosses the network: the seam, and what implements it.
 
-A transport sends one form and returns the answer, and on the way notes how far the request came.
-That evidence is what tells a send that failed from one that may have been delivered. This door has
-what a transport of your own needs; the transports themselves load when they are first used.
+A transport sends one form and returns the answer, and records how far the request got. That
+evidence distinguishes a send that failed from one that may have been delivered. This module has
+what a transport of your own needs; the transports themselves load on first use.
 """
 
 from voxsms.transport._seam import (

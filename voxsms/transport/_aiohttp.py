@@ -1,10 +1,10 @@
 """The transport on aiohttp (extra `aiohttp`): asyncio only, and many times faster than httpx.
 
-aiohttp is used directly. Through httpx (`httpx-aiohttp`) a connection that breaks after the request
-was delivered is reported as `ConnectTimeout`, and no trace is passed: a call to send it twice.
+aiohttp is used directly. Through httpx (`httpx-aiohttp`), a connection that breaks after the
+request was delivered is reported as `ConnectTimeout`, without a trace: that invites a second send.
 
-Sends and readings have a session each: the connections of one are dropped when they have been idle
-for half a second, those of the other later. See `_pool.py` on connections that die of age.
+Sends and reads have a session each: a connection of the first is dropped after half a second idle,
+one of the second later. See `_pool.py` on connections that the server closes when idle.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ from voxsms.transport._seam import (
     TransportFault,
 )
 
-# aiohttp's errors and what the seam calls them, most specific first.
+# aiohttp's errors and their kind in the seam, most specific first.
 _FAULTS: tuple[tuple[type[BaseException], FaultKind, str], ...] = (
     (aiohttp.ConnectionTimeoutError, FaultKind.TIMEOUT, "no connection was made in time"),
     (TimeoutError, FaultKind.TIMEOUT, "no answer came in time"),
@@ -80,7 +80,7 @@ def _fault_of(error: Exception) -> TransportFault:
 
 
 def _hide_request(error: aiohttp.ClientResponseError) -> None:
-    """Take out the request's headers and its proxy's password, which the error would show."""
+    """Remove the request's headers and its proxy's password, which the error would show."""
     info = error.request_info
     headers: CIMultiDict[str] = CIMultiDict()
     url, real_url = info.url.with_user(None), info.real_url.with_user(None)
@@ -93,20 +93,20 @@ _tls: ContextVar[list[SSLObject | None] | None] = ContextVar("what a file comes 
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes when a request gets its connection: from then on its bytes may leave.
+    """Records when a request gets its connection: from then on its bytes may leave.
 
     aiohttp's tracing reports the same moment at 27 us a call; overriding the method costs nothing.
     """
 
     asked = False
-    """Whether aiohttp ever called `connect`: only then does it prove something that it did not."""
+    """Whether aiohttp ever called `connect`: only then does a missing call prove something."""
 
     def __init__(self, reuse: float, verify: SSLContext, clock: Clock) -> None:
         super().__init__(limit=0, keepalive_timeout=reuse, ssl=verify)  # pyright: ignore[reportUnknownMemberType]
         self._reuse = reuse
         self._clock = clock
-        # How far apart the clocks were as a connection was last given out; its protocol, the key,
-        # is None by its type only.
+        # How far apart the clocks were when a connection was last used; the key, its protocol, is
+        # None by its type only.
         self._used: WeakKeyDictionary[ResponseHandler | None, float] = WeakKeyDictionary()
 
     async def connect(
@@ -115,7 +115,7 @@ class _Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> Connection:
-        """Get a connection, from the pool or a new one, through a proxy's tunnel where need be."""
+        """Get a connection, from the pool or new, through a proxy's tunnel if needed."""
         evidence = _under_way.get()
         _Connector.asked = True
         evidence.reach(Phase.CONNECTING)
@@ -135,20 +135,20 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     def _is_good(self, connection: Connection, apart: float) -> bool:
-        """Return whether a connection is new, or as it was when it was last used."""
+        """Return whether a connection is new, or unchanged since its last use."""
         before = self._used.get(connection.protocol)
         if before is None:
             return True
-        # aiohttp's clock stands still while the machine sleeps, and so does what it takes for idle.
+        # aiohttp's clock stops while the machine sleeps, so that time does not count as idle.
         slept = abs(apart - before) > self._reuse
         return not slept and not _is_stale(connection)
 
 
 def _is_stale(connection: Connection) -> bool:
-    """Return whether anything came on a connection since its last answer, its end included.
+    """Return whether anything arrived on a connection since its last answer, or it was closed.
 
-    aiohttp would give it out as the answer to the next request: a "come back later" that a gateway
-    sends twice would have the next message sent twice.
+    aiohttp would take it as the answer to the next request: a "try again later" that a gateway
+    sends twice would cause the next message to be sent twice.
     """
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None or protocol.should_close:
@@ -157,7 +157,7 @@ def _is_stale(connection: Connection) -> bool:
 
 
 def _is_readable(socket: int) -> bool:
-    """Return whether a socket has bytes, or its end, that the loop has not read yet."""
+    """Return whether a socket has bytes, or an end of file, that the loop has not read yet."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([socket], [], [], 0)[0])
     poll = select.poll()
@@ -166,7 +166,7 @@ def _is_readable(socket: int) -> bool:
 
 
 class _Sessions:
-    """The sessions of one event loop, and the limiter before them."""
+    """The sessions of one event loop, and the limiter in front of them."""
 
     def __init__(self, connections: int, verify: SSLContext | None, clock: Clock) -> None:
         self.limiter = Limiter(connections)
@@ -175,7 +175,7 @@ class _Sessions:
         self._by_reuse: dict[float, aiohttp.ClientSession] = {}
 
     def session(self, reuse: float) -> aiohttp.ClientSession:
-        """Return the session whose connections are dropped when they were idle for `reuse` s."""
+        """Return the session whose connections are dropped after `reuse` seconds idle."""
         if reuse not in self._by_reuse:
             verify = self._verify or tls()
             try:
@@ -191,16 +191,16 @@ class _Sessions:
         return self._by_reuse[reuse]
 
     async def aclose(self) -> None:
-        """Close every connection, also if the call of it is cancelled meanwhile."""
+        """Close every connection, even if the call is cancelled meanwhile."""
         closings = [asyncio.ensure_future(each.close()) for each in self._by_reuse.values()]
         if closings:
-            # asyncio's own cancellation ends the waiting, and the closing goes on.
+            # asyncio's own cancellation ends the wait, but closing continues.
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(closings, timeout=CLOSE_LIMIT)
 
 
 def _is_taken(proxy: str) -> bool:
-    """Return whether aiohttp takes a proxy's URL; where it does not, its error would quote it."""
+    """Return whether aiohttp accepts a proxy's URL; if not, its error would quote the URL."""
     try:
         url = URL(proxy)
         f"{url.user}{url.password}".encode("latin-1")
@@ -213,10 +213,10 @@ class AiohttpTransport:
     """Carries requests with aiohttp; for asyncio. Each event loop has its own connections.
 
     Args:
-        connections: how many connections are open at most; calls beyond that wait.
+        connections: the most connections open at once; further calls wait.
         verify: an `ssl.SSLContext` to use instead of the default one.
         proxy: the URL of a proxy; by default the one that the environment names.
-        clock: the clock that tells how long the machine slept.
+        clock: the clock that shows how long the machine slept.
     """
 
     name: str = f"aiohttp/{aiohttp.__version__}"
@@ -236,9 +236,9 @@ class AiohttpTransport:
 
     @property
     def reports_progress(self) -> bool:
-        """A failure without a report proves that nothing left, if aiohttp is known to report.
+        """Whether a failure without a report proves that nothing left: aiohttp is known to report.
 
-        Not where a mock, such as that of aioresponses, has replaced a method of it.
+        It is not if a mock, such as aioresponses, has replaced one of its methods.
         """
         of_session = vars(aiohttp.ClientSession)
         entrances = (
@@ -269,7 +269,7 @@ class AiohttpTransport:
         sessions = await self._of_loop.here()
         await sessions.limiter.acquire(request.timeouts.pool)
         try:
-            self._of_loop.refuse_if_closed()  # while this call waited
+            self._of_loop.refuse_if_closed()  # closed while this call waited
             proxy = self._proxy_for(request.url)
             session = sessions.session(SEND_REUSE if request.charges else READ_REUSE)
             evidence.reach(Phase.HANDED_OVER)
@@ -295,7 +295,7 @@ class AiohttpTransport:
                 headers=request.headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    connect=limits.connect,  # the whole way, with the resolver and a proxy
+                    connect=limits.connect,  # all of it, including the resolver and a proxy
                     sock_connect=limits.connect,
                     sock_read=limits.read,
                 ),
@@ -328,5 +328,5 @@ class AiohttpTransport:
             raise _fault_of(error) from error
 
     async def aclose(self) -> None:
-        """Close every connection of this loop, those in use too."""
+        """Close every connection of this loop, including those in use."""
         await self._of_loop.aclose()

@@ -1,7 +1,7 @@
-"""What a connection takes from its environment: certificates, a proxy, and whether a mock is there.
+"""The environment of a connection: certificates, a proxy, and whether a mock is installed.
 
-What the environment names and cannot be used is said with the variable's name and the reason. No
-error shows the user or the password of a proxy.
+An error about an unusable setting names the variable and the reason. No error shows the user or the
+password of a proxy.
 """
 
 import os
@@ -30,26 +30,26 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @attrs.frozen
 class Proxy:
-    """The proxy that a request takes."""
+    """The proxy that a request goes through."""
 
     url: str = attrs.field(repr=False)
-    """It may have a password in it."""
+    """It may contain a password."""
     named_by: str
-    """What names it, for people: a variable of the environment or an argument."""
+    """What names it, for messages: an environment variable or an argument."""
 
     @property
     def scheme(self) -> str:
-        """How the proxy is spoken to."""
+        """The protocol of the proxy."""
         return urlsplit(self.url).scheme
 
     def unusable(self, reason: str) -> TransportFault:
-        """Return the fault of a call that cannot take this proxy."""
+        """Return the fault of a call that cannot use this proxy."""
         return TransportFault(
             FaultKind.CONNECTION, f"the proxy named by {self.named_by} cannot be used: {reason}"
         )
 
     def on_the_way(self, fault: TransportFault) -> TransportFault:
-        """Return the fault of a call that came no further than this proxy, and name it."""
+        """Return the fault of a call that got no further than this proxy, naming the proxy."""
         return TransportFault(
             fault.kind, f"{fault.problem} (through the proxy named by {self.named_by})"
         )
@@ -64,9 +64,9 @@ def proxy_for(url: str, given: Proxy | None = None) -> Proxy | None:
     """Return the proxy for a URL: the one given, or the one that the environment names.
 
     Raises:
-        TransportFault: it cannot be used; says what names it, and why.
+        TransportFault: it cannot be used; names its source, and the reason.
     """
-    # No plain text of a proxy's URL in this frame: error trackers show the variables of frames.
+    # No plain text of a proxy's URL in this frame: error trackers record the variables of frames.
     proxy = given or _proxy_of_environment(url)
     if proxy and (reason := _problem(proxy.url)):
         raise proxy.unusable(reason)
@@ -85,14 +85,14 @@ def _proxy_of_environment(url: str) -> Proxy | None:
 
 
 def _named_by(kind: str, value: str) -> str:
-    """Return the variable that names a proxy; on some systems the settings do."""
+    """Return the variable that names a proxy; on some systems the system settings do."""
     names = (name for name, text in os.environ.items() if text == value)
     of_kind = (name for name in names if name.lower() == f"{kind}_proxy")
     return next(of_kind, "the system's settings")
 
 
 def _problem(url: str) -> str | None:
-    """Return why a library would misread a URL, or quote it in its error."""
+    """Return why a library would misread a URL, or quote it in an error; None if it would not."""
     if not url.isprintable() or " " in url:
         return "it has white space or control characters in it"
     try:
@@ -116,7 +116,7 @@ def _problem(url: str) -> str | None:
 
 
 def _is_direct(parts: SplitResult, no_proxy: str | None) -> bool:
-    """Return whether a URL is called without a proxy."""
+    """Return whether a URL is to be called without a proxy."""
     host = (parts.hostname or "").rstrip(".")
     if is_this_machine(host):
         return True
@@ -173,9 +173,9 @@ def tls() -> SSLContext:
 
 @lru_cache
 def _trust(name: str | None, path: str) -> SSLContext:
-    """Load what a variable names: it takes 15 to 19 ms, once for all connections of all clients."""
+    """Load the certificates that a variable names, once for all clients: it takes 15 to 19 ms."""
     where = f"named by {name} ({path}) " if name else ""
-    # OpenSSL takes a list of directories, and says nothing where there are none.
+    # OpenSSL takes a list of directories, and does not report missing ones.
     directories = path.split(os.pathsep) if name == "SSL_CERT_DIR" else []
     if directories and not any(Path(each).is_dir() for each in directories):
         what = f"the certificates {where}cannot be used: there is no such directory"
@@ -193,9 +193,9 @@ def _reason(error: Exception) -> str:
 
 
 def is_written_in(function: object, *packages: str) -> bool:
-    """Return whether a function is a library's own, and not what a mock put in its place.
+    """Return whether a function is a library's own, not a mock's replacement.
 
-    By where it was written: a mock may have been there before voxsms was.
+    Decided by the module that defines it: a mock may have been installed before voxsms loaded.
     """
     if type(function) is not FunctionType:
         return False
@@ -206,10 +206,10 @@ _QUOTED = re.compile(r"""(bytearray\(|\bb['"]).*""", re.DOTALL)
 
 
 def hide_quotes(error: BaseException) -> None:
-    """Take the bytes of the wire out of the texts of an error and of all those behind it.
+    """Remove the bytes of an answer from the texts of an error and of all its causes.
 
-    An answer that breaks the rules of HTTP is quoted in the error that says so, which stays the
-    cause of ours: an error tracker would keep half a page of a history.
+    A library's error about a malformed HTTP answer quotes it, and stays the cause of ours: an error
+    tracker would record half a page of a history.
     """
     for each in _chain(error):
         each.args = tuple(map(_hide, each.args))
@@ -218,9 +218,9 @@ def hide_quotes(error: BaseException) -> None:
 
 
 def no_connection(error: BaseException) -> str:
-    """Say that no connection could be made, and why where a person can do something about it."""
+    """Say that no connection could be made, and why if a person can do something about it."""
     for each in _chain(error):
-        # aiohttp's own error is of this kind too, and does not say why; the one behind it does.
+        # aiohttp's own error is of this class too, but only its cause has the reason.
         if isinstance(each, SSLCertVerificationError) and hasattr(each, "verify_message"):
             return (
                 "no connection could be made: the certificate is not trusted "
@@ -242,7 +242,7 @@ def no_connection(error: BaseException) -> str:
 
 
 def refused_by_proxy(status: int | None) -> str:
-    """Say that a proxy did not open a way, and with which HTTP status if it told one."""
+    """Say that a proxy refused the connection, with the HTTP status if there is one."""
     told = f" (HTTP {status})" if status else ""
     is_asking = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
     where = "; its user and password are missing or wrong: http://user:password@host:port"
@@ -259,6 +259,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hide(value: Any) -> Any:  # noqa: ANN401 - errors are made of anything
-    if isinstance(value, bytes | bytearray):  # a line that was too long, in aiohttp's
+    if isinstance(value, bytes | bytearray):  # aiohttp's, of a line that is too long
         return "..."
     return _QUOTED.sub("...", value) if isinstance(value, str) else value

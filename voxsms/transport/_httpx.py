@@ -1,7 +1,7 @@
-"""The transports on httpx and httpx2: an `AsyncHTTPTransport` a connection.
+"""The transports on httpx and httpx2: one `AsyncHTTPTransport` per connection.
 
-A client's cookies, redirects and authentication are not wanted here, and cost a third of its time.
-`httpx2`, the maintained continuation of httpx, has the same interface and runs the same code.
+The cookies, redirects and authentication of an httpx client are not wanted here, and cost a third
+of its time. `httpx2`, the maintained successor of httpx, has the same interface and uses this code.
 """
 
 import re
@@ -42,9 +42,9 @@ from voxsms.transport._seam import (
 
 _ONE = 1
 _INNER = ("_httpcore_stream", "_stream", "_connection")
-"""What leads from a response of httpx to the connection of httpcore below it."""
+"""The attributes that lead from an httpx response to the httpcore connection below it."""
 
-# The library's errors and what the seam calls them, most specific first.
+# The library's errors and their kind in the seam, most specific first.
 _FAULTS = (
     ("ConnectTimeout", FaultKind.TIMEOUT, "no connection was made in time"),
     ("WriteTimeout", FaultKind.TIMEOUT, "the request could not be written in time"),
@@ -55,11 +55,11 @@ _FAULTS = (
     ("HTTPError", FaultKind.CONNECTION, "the connection broke"),
 )
 _STATUS = re.compile(r"[1-5]\d\d\b", re.ASCII)
-"""With which the text of a proxy's error begins, if it speaks HTTP."""
+"""The start of the text of an HTTP proxy's error."""
 
 
 class _Unseen(str):
-    """The user or the password of a proxy, which nothing shows that it is encoded to.
+    """The user or the password of a proxy; its encoded bytes are not shown either.
 
     httpcore logs those of SOCKS at DEBUG.
     """
@@ -79,7 +79,7 @@ class _UnseenBytes(bytes):
 
 
 class Library:
-    """httpx or httpx2: the module, the core under it, and whether someone has put a mock in."""
+    """httpx or httpx2: the module, the core under it, and whether a mock is installed."""
 
     def __init__(self, name: str, core: str) -> None:
         try:
@@ -104,7 +104,7 @@ class Library:
         return all(is_written_in(e.handle_async_request, *self._packages) for e in entrances)
 
     def fault_of(self, error: Exception) -> TransportFault:
-        """Return the fault that an error of the library is."""
+        """Return the fault for an error of the library."""
         hide_quotes(error)
         if isinstance(error, self.httpx.ConnectError):
             return TransportFault(FaultKind.CONNECTION, no_connection(error))
@@ -140,19 +140,19 @@ class Library:
         evidence: Evidence,
         opened: Callable[[Any], object] | None = None,
     ) -> Answer:
-        """Send a request and read its answer to the end; tell of a socket that was opened."""
+        """Send a request and read its answer to the end; pass `opened` the new socket, if any."""
         watch = Watch(evidence, opened)
         try:
             response = await send(self.request(request, watch))
         except TransportFault:  # it was too late to begin
             raise
         except Exception as error:
-            # A user's transport may have had another way to try when the first was closed to it.
+            # A user's transport may have tried another route after the first one failed.
             failed = watch.connect_failed and isinstance(error, self._no_connection)
             evidence.connect_failed = failed
             raise self.fault_of(error) from error
         evidence.phase = Phase.READING
-        is_read = response.is_stream_consumed  # and unpacked: a mock's
+        is_read = response.is_stream_consumed  # and decompressed: a mock's
         reader = BodyReader(request, response.status_code, response.headers, is_unpacked=is_read)
         async with aclosing(response.aiter_bytes() if is_read else response.aiter_raw()) as parts:
             while part := await self._next(parts):
@@ -177,13 +177,13 @@ def library(name: str) -> Library:
 
 @attrs.define
 class Watch:
-    """Notes how far a request came, from the events that httpcore reports on its way."""
+    """Records how far a request got, from the events that httpcore reports."""
 
     evidence: Evidence
     opened: Callable[[Any], object] | None
-    """Told of a socket before anything is sent on it, even for TLS."""
+    """Called with a socket before anything is sent on it, even for TLS."""
     connect_failed: bool = False
-    """The last connection that was tried could not be made."""
+    """Whether the last attempt to connect failed."""
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         """Take one event."""
@@ -205,7 +205,7 @@ class Watch:
 
 
 class Connection:
-    """A pool of the library with room for one connection, and the socket below it."""
+    """A pool of the library that holds one connection, and the socket below it."""
 
     def __init__(self, of: Library, pool: Any, proxy: Proxy | None) -> None:  # noqa: ANN401 - of either module
         self._library = of
@@ -232,37 +232,37 @@ class Connection:
         try:
             await self._pool.aclose()
         finally:
-            # A pool does not know the socket of a connection that was cancelled during its TLS
-            # handshake, and would leave it open.
+            # A pool does not know the socket of a connection cancelled during its TLS handshake,
+            # and would leave it open.
             if self._socket is not None:
                 await self._socket.aclose()
 
 
 def _has_more(response: Any) -> bool:  # noqa: ANN401 - of either module
-    """Return whether something was received behind an answer that was read to its end.
+    """Return whether bytes were received after an answer that was read to its end.
 
-    It would be taken for the answer to the next request: a "come back later" that a gateway sends
-    twice would have the next message sent twice. httpcore looks for such bytes in the socket, but
-    not among those that it has received; where they are is not part of its interface.
+    They would be taken for the answer to the next request: a "try again later" that a gateway sends
+    twice would cause the next message to be sent twice. httpcore looks for such bytes in the
+    socket, but not among those it has received; where it keeps them is not part of its interface.
     """
     if "network_stream" not in response.extensions or response.http_version == "HTTP/2":
-        return False  # a mock; answers that are numbered
+        return False  # a mock; or HTTP/2, whose answers are numbered
     part = response.stream
     while not hasattr(part, "_h11_state"):
         part = next((inner for name in _INNER if (inner := getattr(part, name, None))), None)
         if part is None:
-            return True  # an httpcore of which this is not known
+            return True  # an httpcore whose internals differ
     return bool(part._h11_state.trailing_data[0]) or _has_records(response)  # noqa: SLF001 - see above
 
 
 def _tls_of(response: Any) -> Any:  # noqa: ANN401 - of either module
-    """Return what an answer came through, if that is known and marks the answer's end."""
+    """Return the TLS connection of an answer, if it is known and marks the answer's end."""
     look = getattr(response.extensions.get("network_stream"), "get_extra_info", None)
     return look("ssl_object") if look and response.http_version != "HTTP/2" else None
 
 
 def _has_records(response: Any) -> bool:  # noqa: ANN401 - of either module
-    """Return whether a TLS connection has received records that nobody has read."""
+    """Return whether a TLS connection has received records that were not read."""
     tls_object = _tls_of(response)
     if tls_object is None:
         return False
@@ -274,13 +274,13 @@ def _has_records(response: Any) -> bool:  # noqa: ANN401 - of either module
 
 
 class HttpxTransport:
-    """The default transport: httpx, each connection to itself.
+    """The default transport: httpx, with a transport for each connection.
 
     Args:
-        connections: how many connections are open at most; calls beyond that wait.
+        connections: the most connections open at once; further calls wait.
         verify: an `ssl.SSLContext` to use instead of the default one.
         proxy: the URL of a proxy; by default the one that the environment names.
-        clock: the clock by which connections age.
+        clock: the clock that measures how long connections are idle.
     """
 
     _package = "httpx"
@@ -306,11 +306,11 @@ class HttpxTransport:
 
     @property
     def reports_progress(self) -> bool:
-        """A failure without a report proves that nothing left, unless the library was mocked."""
+        """Whether a failure without a report proves that nothing left: not with a mock."""
         return self._library.untouched
 
     def _connect(self) -> Connection:
-        """Make room for a connection.
+        """Create a connection, which opens on its first request.
 
         Raises:
             TransportFault: the proxy or the certificates cannot be used.
@@ -318,7 +318,7 @@ class HttpxTransport:
         httpx_ = self._library.httpx
         proxy = proxy_for(self._url, self._proxy)
         verify = self._verify or tls()
-        # How long a connection may be idle is for the pool to say.
+        # The pool decides how long a connection may be idle.
         limits = httpx_.Limits(
             max_connections=_ONE, max_keepalive_connections=_ONE, keepalive_expiry=None
         )
@@ -332,7 +332,7 @@ class HttpxTransport:
                 raise TransportFault(FaultKind.CONNECTION, what) from error
         else:
             return Connection(self._library, transport, proxy)
-        # Not within the handler: the library's error may quote the proxy's password.
+        # Outside the handler: the library's error may quote the proxy's password.
         raise proxy.unusable(_why_not(proxy, self._library.name))
 
     async def send(self, request: Request, evidence: Evidence) -> Answer:
@@ -375,7 +375,7 @@ class UserHttpxTransport:
 
         async def send(built: httpx.Request) -> httpx.Response:
             nonlocal response
-            # Without the client's own `auth`: the proof is there, and some kinds send twice.
+            # Without the client's own `auth`: the proof is included, and some kinds send twice.
             response = await self._client.send(
                 built, stream=True, auth=None, follow_redirects=False
             )
@@ -390,6 +390,6 @@ class UserHttpxTransport:
                     await response.aclose()
 
     async def aclose(self) -> None:
-        """Close the client only if it was made for a user's transport."""
+        """Close the client, but only if it was created for a user's transport."""
         if self._owned:
             await self._client.aclose()

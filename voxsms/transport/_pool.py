@@ -1,18 +1,17 @@
-"""Connections, each for one call at a time, and the event loops to which they belong.
+"""Connections, each for one call at a time, and the event loops that they belong to.
 
 A pool shared by all calls is expensive in httpx: it looks through all its connections at each
 request (a burst of 1,000 calls on 100 connections takes 13 to 19 s), and a call cancelled at the
-wrong moment leaves a dead connection in it that no one will ever use or close. So a call has a
-connection to itself, and a connection whose call did not end well is thrown away. A limiter stands
-in front, so that nothing queues inside the library: what waits here has not been sent.
+wrong moment leaves a dead connection in it that is never used or closed. So a call has a connection
+to itself, and a connection whose call did not end well is discarded. A limiter in front keeps
+requests from queueing inside the library: a call that waits here has not been sent.
 
-Connections die of age: a server closes an idle one at the same moment as a request leaves on it. A
-read can be repeated; a send cannot. So a send takes only a connection used a moment ago, or a new
-one.
+Idle connections fail: a server may close one at the moment a request leaves on it. A read can be
+repeated; a send cannot. So a send uses only a connection used a moment ago, or a new one.
 
-A client may serve one `asyncio.run` after the other, several threads, or the child of a fork. What
-was opened in one event loop cannot be used in another: each has its own, closed as the loop ends,
-or with the client.
+A client may serve one `asyncio.run` after another, several threads, or the child of a fork. A
+connection opened in one event loop cannot be used in another: each loop has its own, closed when
+the loop ends, or with the client.
 """
 
 from collections import deque
@@ -28,15 +27,15 @@ from voxsms.clock import Clock, Moment
 from voxsms.transport._seam import Evidence, FaultKind, Phase, Request, TransportFault
 
 CONNECTIONS = 50
-"""How many connections a client opens at most: a burst costs less on few, and a call that takes
-0.1 s still leaves 500 a second."""
+"""The most connections that a client opens: a burst costs less on few, and with calls that take
+0.1 s they still allow 500 a second."""
 READ_REUSE = 30.0
-"""Seconds a connection may have been idle for a call that can be repeated."""
+"""Seconds that a connection may have been idle for a call that can be repeated."""
 SEND_REUSE = 0.5
-"""Seconds a connection may have been idle for a call that cannot.
+"""Seconds that a connection may have been idle for a call that cannot.
 
 Servers close an idle connection after whole seconds, at least one: that leaves half a second for
-the way there.
+the request to arrive.
 """
 CLOSE_LIMIT = 2.0
 """Seconds that closing may take."""
@@ -54,7 +53,7 @@ C = TypeVar("C", bound=Closable)
 
 
 class PerLoop(Generic[C]):
-    """Has one of something for each event loop, made when it is first asked for."""
+    """Holds one object for each event loop, created on first use."""
 
     def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
@@ -62,10 +61,10 @@ class PerLoop(Generic[C]):
         self._closed = False
 
     async def here(self) -> C:
-        """Return what belongs to the running loop.
+        """Return the object of the running loop.
 
         Raises:
-            TransportFault: it was closed.
+            TransportFault: the transport was closed.
         """
         self.refuse_if_closed()
         loop = _running_loop()
@@ -78,7 +77,7 @@ class PerLoop(Generic[C]):
         return self._held[loop][0]
 
     async def _close_with_loop(self, loop: object, thing: C) -> AsyncGenerator[None]:
-        """Close a thing: a loop that ends first ends the generators that were begun in it."""
+        """Close an object: a loop that ends first closes the generators started in it."""
         try:
             yield
         finally:
@@ -86,21 +85,21 @@ class PerLoop(Generic[C]):
             await thing.aclose()
 
     def _drop_closed_loops(self) -> None:
-        """Let go of what belongs to loops that ended without ending their generators.
+        """Drop the objects of loops that ended without closing their generators.
 
-        Nothing can be awaited in them any more; the garbage collector closes the sockets.
+        Nothing can be awaited in those loops any more; the garbage collector closes the sockets.
         """
         for loop in [*self._held]:
             if getattr(loop, "is_closed", bool)():
                 self._held.pop(loop, None)
 
     def refuse_if_closed(self) -> None:
-        """Raise a `TransportFault` if nothing may be sent any more."""
+        """Raise a `TransportFault` if the transport was closed."""
         if self._closed:
             raise TransportFault(FaultKind.CONNECTION, "the client was closed")
 
     async def aclose(self) -> None:
-        """Close what belongs to the running loop, and refuse whatever is asked for after that."""
+        """Close the object of the running loop, and refuse all later use."""
         self._closed = True
         self._drop_closed_loops()
         _, closer = self._held.pop(_running_loop(), (None, None))
@@ -110,11 +109,11 @@ class PerLoop(Generic[C]):
 
 def _running_loop() -> object:
     token: Any = current_token()
-    return getattr(token, "native_token", token)  # which before anyio 4.11 was the token itself
+    return getattr(token, "native_token", token)  # before anyio 4.11 it was the token itself
 
 
 class Limiter:
-    """Lets a number of exchanges through at a time; made inside an event loop, at first use."""
+    """Limits how many exchanges run at a time; its semaphore is created on first use, in a loop."""
 
     def __init__(self, max_exchanges: int) -> None:
         self._max_exchanges = max_exchanges
@@ -124,7 +123,7 @@ class Limiter:
         """Wait until there is room, at most `limit` seconds.
 
         Raises:
-            TransportFault: there was none.
+            TransportFault: there was no room in time.
         """
         if self._free is None:
             self._free = anyio.Semaphore(self._max_exchanges, fast_acquire=True)
@@ -140,7 +139,7 @@ class Limiter:
         raise TransportFault(FaultKind.TIMEOUT, f"no connection was free within {limit:g} s")
 
     def release(self) -> None:
-        """Make room for the next."""
+        """Make room for the next exchange."""
         if self._free is not None:
             self._free.release()
 
@@ -154,17 +153,17 @@ class _Slot(Generic[C]):
 
 
 class Pool(Generic[C]):
-    """Lends connections: the one used last first, so that no more stay open than are needed."""
+    """Lends connections, the most recently used first, so that no more than needed stay open."""
 
     def __init__(self, connect: Callable[[], C], max_connections: int, clock: Clock) -> None:
         self._of_loop = PerLoop(lambda: _LoopPool(connect, max_connections, clock))
 
     @asynccontextmanager
     async def borrow(self, request: Request, evidence: Evidence) -> AsyncGenerator[C]:
-        """Wait for a connection and have it for one exchange.
+        """Wait for a connection and hold it for one exchange.
 
         Raises:
-            TransportFault: none was free in time, or none can be made.
+            TransportFault: none was free in time, or none can be opened.
         """
         evidence.wait()
         pool = await self._of_loop.here()
@@ -172,11 +171,11 @@ class Pool(Generic[C]):
         try:
             slot = await pool.take(SEND_REUSE if request.charges else READ_REUSE)
             try:
-                self._of_loop.refuse_if_closed()  # while this call waited
+                self._of_loop.refuse_if_closed()  # closed while this call waited
                 evidence.reach(Phase.HANDED_OVER)
                 yield slot.connection
             except BaseException:
-                # Whatever happened, cancellation too: this connection is in no known state.
+                # Whatever happened, even cancellation: the connection's state is unknown.
                 await _discard(slot)
                 raise
             await pool.give_back(slot)
@@ -184,7 +183,7 @@ class Pool(Generic[C]):
             pool.limiter.release()
 
     async def aclose(self) -> None:
-        """Close every idle connection of this loop; those in use are closed as their calls end."""
+        """Close every idle connection of this loop; those in use close when their calls end."""
         await self._of_loop.aclose()
 
 
@@ -203,16 +202,16 @@ class _LoopPool(Generic[C]):
         now = Moment.now(self._clock)
         while self._idle and not self._idle[0].last_used.is_within(READ_REUSE, now):
             await _discard(self._idle.popleft())
-        now = Moment.now(self._clock)  # to close took its time
+        now = Moment.now(self._clock)  # closing took time
         if self._idle and self._idle[-1].last_used.is_within(reuse, now):
             return self._idle.pop()
         if self._idle:
-            # All are too old for this call: one goes, so that there are never too many.
+            # All are too old for this call: drop one, so that there are never too many.
             await _discard(self._idle.popleft())
         return _Slot(self._connect(), now)
 
     async def give_back(self, slot: _Slot[C]) -> None:
-        """Keep a connection for the next call, unless there is to be none."""
+        """Keep a connection for the next call, unless the pool is closed."""
         if self._closed:
             await _discard(slot)
             return
@@ -227,7 +226,7 @@ class _LoopPool(Generic[C]):
 
 
 async def _discard(slot: _Slot[C]) -> None:
-    # Closing must go through although the call was cancelled, and must not hang on a peer that
-    # does not answer; what goes wrong while closing helps nobody.
+    # Closing must complete even if the call was cancelled, and must not hang on a peer that does
+    # not answer; an error while closing helps nobody.
     with anyio.move_on_after(CLOSE_LIMIT, shield=True), suppress(Exception):
         await slot.connection.aclose()

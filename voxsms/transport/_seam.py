@@ -1,10 +1,10 @@
 """The seam between the client and whatever carries its requests.
 
-A transport is `send` and `aclose`. It raises `TransportFault` and nothing else, keeps the cause,
-and moves `Evidence.phase` forward as the request goes, so that after a fault, a timeout or a
-cancellation the client knows what can have left the machine. It is given the request as
-`HANDED_OVER`: one that tells nothing of its way is not believed to have sent nothing. One that has
-sent on a way of its own says so (`evidence.reach(Phase.SENDING)`) before it tries another of these.
+A transport is `send` and `aclose`. It raises only `TransportFault`, keeps the cause, and moves
+`Evidence.phase` forward as the request progresses, so that after a fault, a timeout or a
+cancellation the client knows what can have left the machine. It receives the request in the phase
+`HANDED_OVER`: a transport that reports no progress does not prove that it sent nothing. One that
+tries routes of its own reports a send (`evidence.reach(Phase.SENDING)`) before it tries the next.
 """
 
 import zlib
@@ -21,16 +21,16 @@ from voxsms.api.codec import Answer
 MAX_BYTES = 32 * 2**20
 """The largest answer that is read; a full page of the longest texts is a third of it."""
 _PIECE = 2**18
-_GZIP_OR_ZLIB = 47  # zlib's number for: with the header of either
+_GZIP_OR_ZLIB = 47  # zlib's number for detecting either header
 
 
 class Phase(IntEnum):
     """How far an attempt has come."""
 
     QUEUED = 0
-    """On this side of the transport, or told by it to wait for a free connection."""
+    """Not yet passed to the transport, or waiting in it for a free connection."""
     HANDED_OVER = 1
-    """Given to the transport, or to its library, which has reported nothing yet."""
+    """Passed to the transport, or to its library, which has reported nothing yet."""
     CONNECTING = 2
     SENDING = 3
     """From here on bytes of the request may have left."""
@@ -39,7 +39,7 @@ class Phase(IntEnum):
 
     @property
     def words(self) -> str:
-        """The phase as a person would say it."""
+        """The phase in words, for messages."""
         return _WORDS[self]
 
 
@@ -55,16 +55,16 @@ _WORDS = {
 
 @attrs.define
 class Evidence:
-    """What is known of one attempt while it is under way and after it failed."""
+    """What is known about one attempt while it is under way and after it failed."""
 
     phase: Phase = Phase.QUEUED
     connect_failed: bool = False
     """The library reported that the connection could not be made."""
     may_begin: Callable[[], bool] | None = None
-    """Asked right before the first byte."""
+    """Called right before the first byte."""
 
     def reach(self, phase: Phase) -> None:
-        """Move forward to a phase; never back, where an earlier way was gone further.
+        """Move forward to a phase; never back, as an earlier route may have got further.
 
         Raises:
             TransportFault: it is too late for the first byte.
@@ -74,20 +74,20 @@ class Evidence:
         self.phase = max(self.phase, phase)
 
     def refuse_if_late(self) -> None:
-        """Raise a `TransportFault` if the request may not begin any more."""
+        """Raise a `TransportFault` if the request may no longer begin."""
         if self.may_begin is not None and not self.may_begin():
             raise TransportFault(FaultKind.TIMEOUT, "it was too late to begin")
 
     def wait(self) -> None:
-        """Say that a request which was handed over waits again, on this side."""
+        """Record that a request that was handed over is waiting again, not yet sent."""
         if self.phase is Phase.HANDED_OVER:
             self.phase = Phase.QUEUED
 
     def proves_not_sent(self, *, reports_progress: bool) -> bool:
         """Return whether no byte of the request can have left.
 
-        That a library reported nothing proves something only where voxsms set the library up
-        itself (`reports_progress`); a user's client or a mock may send without a report.
+        A missing report proves something only if voxsms set up the library itself
+        (`reports_progress`); a user's client or a mock may send without a report.
         """
         if self.phase >= Phase.SENDING:
             return False
@@ -100,14 +100,14 @@ class Timeouts:
 
     connect: float = 5.0
     read: float = 30.0
-    """Without a byte of the answer."""
+    """Waiting for the next byte of the answer."""
     write: float = 10.0
     pool: float = 10.0
     """Waiting for a free connection."""
 
     @classmethod
     def of(cls, value: "float | Timeouts") -> "Timeouts":
-        """Take one number for all phases, or the four as they are."""
+        """Return one number as the limit of all phases, or `Timeouts` unchanged."""
         return value if isinstance(value, Timeouts) else cls(value, value, value, value)
 
 
@@ -116,20 +116,20 @@ Sink = Callable[[bytes], Awaitable[object]]
 
 @attrs.frozen
 class Request:
-    """One attempt: a form on its way to a URL. Keys, numbers and texts stay out of its `repr`."""
+    """The request of one attempt. Keys, numbers and texts stay out of its `repr`."""
 
     url: str
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     charges: bool
-    """A repetition would be charged: it takes a fresh connection, and evidence."""
+    """Whether a repetition would be charged: then it needs a fresh connection, and evidence."""
     timeouts: Timeouts
     sink: Sink | None = None
-    """Where the body goes, piece by piece, if the answer is a file and no JSON."""
+    """Receives the body, piece by piece, if the answer is a file and not JSON."""
 
 
 class FaultKind(StrEnum):
-    """What went wrong on the way."""
+    """The kind of failure of an attempt."""
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
@@ -137,7 +137,7 @@ class FaultKind(StrEnum):
 
 
 class TransportFault(Exception):
-    """An attempt that brought no answer; the cause is the library's own error."""
+    """An attempt that got no answer; the cause is the library's own error."""
 
     def __init__(self, kind: FaultKind, problem: str) -> None:
         super().__init__(kind, problem)
@@ -168,13 +168,13 @@ class Transport(Protocol):
 
 
 def is_file(status: int, content_type: str) -> bool:
-    """Return whether an answer is the file that was asked for, not an error or a gateway's page."""
+    """Return whether an answer is the requested file, not an error or a gateway's page."""
     kind = content_type.lower()
     return status == HTTPStatus.OK and not any(word in kind for word in ("json", "html"))
 
 
 class BodyReader:
-    """Unpacks an answer's body, and collects it within bounds or hands it to the sink."""
+    """Decompresses an answer's body, and collects it up to a limit or passes it to the sink."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class BodyReader:
     ) -> None:
         encoding = headers.get("content-encoding", "").strip().lower()
         if "," in encoding:
-            # Packed twice, a few bytes unpack to gigabytes at one stroke; nobody asked for it.
+            # Compressed twice, a few bytes expand to gigabytes at once; it was not requested.
             raise TransportFault(FaultKind.UNREADABLE, "an answer that was compressed repeatedly")
         self._sink = request.sink
         if self._sink is not None and not is_file(status, headers.get("content-type", "")):
@@ -199,7 +199,7 @@ class BodyReader:
         self._size = 0
 
     async def feed(self, part: bytes) -> None:
-        """Take the next piece as it came. Raise `TransportFault` if it cannot be read."""
+        """Take the next piece as received. Raise `TransportFault` if it cannot be read."""
         for piece in self._unpack(part) if self._is_packed else (part,):
             if self._sink is not None:
                 await self._sink(piece)
@@ -212,10 +212,10 @@ class BodyReader:
             self._parts.append(piece)
 
     def _unpack(self, part: bytes) -> Iterator[bytes]:
-        # In pieces, as a few bytes can unpack to gigabytes.
+        # In pieces, as a few bytes can expand to gigabytes.
         is_full = False
         while part or is_full:
-            if self._unpacker is None or self._unpacker.eof:  # RFC 1952, 2.2: one after the other
+            if self._unpacker is None or self._unpacker.eof:  # RFC 1952, 2.2: members in sequence
                 self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
                 piece = self._unpacker.decompress(part, _PIECE)
@@ -228,12 +228,12 @@ class BodyReader:
             yield piece
 
     def body(self, tls: SSLObject | None = None) -> bytes:
-        """Return what was collected. Raise `TransportFault` if the end of it did not come.
+        """Return the collected body. Raise `TransportFault` if its end did not arrive.
 
-        A file whose end only the end of the connection marks is whole if TLS says so, too.
+        A file that ends only with the connection is complete if TLS was closed properly too.
 
         Args:
-            tls: what the answer came through.
+            tls: the TLS connection that the answer came through.
         """
         is_cut = self._unpacker is not None and not self._unpacker.eof
         if tls is not None and self._sink is not None and self._ends_with_connection:
@@ -244,7 +244,7 @@ class BodyReader:
 
 
 def _is_closed(tls: SSLObject) -> bool:
-    """Return whether the other side said that it closes (RFC 8446, 6.1), and was not cut off."""
+    """Return whether the other side closed TLS properly (RFC 8446, 6.1), and was not cut off."""
     try:
         return not tls.read(1)
     except SSLZeroReturnError:

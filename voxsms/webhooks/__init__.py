@@ -12,12 +12,12 @@
                 print(message_id, "is", status)
 
     secret, seen = webhooks.CallbackSecret.from_env(), webhooks.MemorySeen()
-    app = webhooks.asgi_app(on_callback, secret=secret, seen=seen)  # for `mount` of a framework
+    app = webhooks.asgi_app(on_callback, secret=secret, seen=seen)  # mount it in a framework
 
 The signature covers the account and the callback's id, but neither the rest of the body nor the
 time: anyone who has seen one signed callback can post it again with another text. So each id is
-acted on once (`Seen`), and before you do something that costs money because of a callback,
-`confirm` asks the service whether it knows about it.
+acted on once (`Seen`), and before a callback makes you do something that costs money, `confirm`
+asks the service whether it knows about it.
 """
 
 from voxsms.api.callbacks import (

@@ -1,4 +1,4 @@
-"""Whether the service knows of a callback: its signature covers neither the body nor the time."""
+"""Ask the service about a callback: its signature covers neither the body nor the time."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,18 +19,18 @@ async def confirm(
 ) -> bool:
     """Return whether the service confirms what a callback says.
 
-    Ask before you do something that costs money because of it. An inbound message is confirmed by a
-    row of the history between the same numbers, with the same text where it was stored; a delivery
-    by the message's own row with the same source and destination, with a status as far or further;
-    the activation of A2P by the account.
+    Ask before a callback makes you do something that costs money. An inbound message is confirmed
+    by a history row between the same numbers, with the same text if it was stored; a delivery by
+    the message's own row with the same source and destination and a status at least as far; the
+    activation of A2P by the account.
 
     Args:
-        client: the client of the account.
+        client: a client for the account.
         callback: an `InboundSms`, an `A2PDelivery` or an `A2PActivated`.
         within: how far back the history is read for an inbound message.
 
     Raises:
-        InvalidRequest: a callback of another kind, of which no method of the service tells.
+        InvalidRequest: a callback of another kind, which no method of the service covers.
         VoxSmsError: the service could not be asked.
     """
     match callback:
@@ -78,7 +78,7 @@ async def _confirm_inbound(client: "Client", callback: InboundSms, within: timed
     )
     clock = client.session.service_clock
     if clock.now() is None:
-        await ask(count=1)  # any answer tells the time; this machine's clock may hide the message
+        await ask(count=1)  # any answer gives the time; this machine's clock may hide the message
     start = datetime.fromtimestamp(clock.best(), UTC) - within
     async for row in ask(from_date=start):
         if row.text is None or row.text == callback.sms_body:

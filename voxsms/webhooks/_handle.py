@@ -1,4 +1,4 @@
-"""One post, from its body to the HTTP status of its answer; and the same as a small ASGI app."""
+"""Handle one post, from its body to the HTTP status of the answer; also as a small ASGI app."""
 
 import logging
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
@@ -25,20 +25,20 @@ _logger = logging.getLogger("voxsms")
 
 
 async def handle(body: bytes, secret: CallbackSecret | None, handler: Handler, seen: Seen) -> int:
-    """Take one post: verify it, and have each new callback handled once.
+    """Take one post: verify it, and handle each new callback once.
 
     Args:
         body: the raw body of the post.
-        secret: what to verify with; None takes callbacks from anybody.
-        handler: is awaited with each callback that was not handled before, in their order.
+        secret: what to verify with; None accepts callbacks from anybody.
+        handler: awaited with each callback that was not handled before, in their order.
         seen: remembers which callbacks were handled.
 
     Returns:
-        The HTTP status to answer with: 200 (also where all of it was handled before, and for a
-        type that is not known), 400 for a body that cannot be read, 403 for a bad signature, 413
-        for a body above 1 MiB, 500 if the handler or `seen` failed, 503 while another post of the
-        same callback is being handled. Only with 200 is all of it done: what is not is handled
-        when it is posted again, what is done is not done again.
+        The HTTP status to answer with: 200 (also if all callbacks were handled before, and for an
+        unknown type), 400 for a body that cannot be read, 403 for a bad signature, 413 for a body
+        above 1 MiB, 500 if the handler or `seen` failed, 503 while another post of the same
+        callback is being handled. Only 200 means that every callback is handled: the rest are
+        handled when they are posted again, and none is handled twice.
     """
     if len(body) > MAX_BODY:
         return _TOO_LARGE
@@ -53,14 +53,14 @@ async def handle(body: bytes, secret: CallbackSecret | None, handler: Handler, s
     statuses: set[int] = set()
     for callback in callbacks:
         status = await _handle_once(callback, handler, seen)
-        if status is None:  # nor would the rest be taken, each after a wait where a file is locked
+        if status is None:  # the rest would fail too, each after a wait if the file is locked
             return _FAILED
         statuses.add(status)
     return next((bad for bad in (_FAILED, _TRY_LATER) if bad in statuses), _OK)
 
 
 async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int | None:
-    """Have a callback handled unless it was; return its status, or None if it cannot be taken."""
+    """Handle a callback unless it was handled; return its status, or None if it cannot be taken."""
     callback_id, owner = callback.callback_id, uuid4().hex
     taken, is_handled = None, False
     try:
@@ -69,12 +69,12 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
         if taken is Taken.YOURS:
             with _log_failure("the handler", callback_id, is_private=True):
                 made: object = handler(callback)
-                if isawaitable(made):  # a plain function has done its work, and must not again
+                if isawaitable(made):  # a plain function has already done its work
                     await made
                 is_handled = True
     finally:
-        # Cancelled as well: what was taken must not stay taken. Where taking it was cut short,
-        # nobody knows whether it was.
+        # Also if cancelled: a callback must not stay taken. If `take` was interrupted, it is not
+        # known whether the callback was taken.
         if is_handled:
             await _insist("keeping", callback_id, partial(seen.keep, callback_id))
         elif taken in {None, Taken.YOURS}:
@@ -88,7 +88,7 @@ async def _handle_once(callback: Callback, handler: Handler, seen: Seen) -> int 
 
 
 async def _insist(what: str, callback_id: int, call: Callable[[], Awaitable[None]]) -> None:
-    """Call a method of a store whatever is cancelled; calling it twice does the same as once."""
+    """Call a method of a store despite cancellation; calling it twice does the same as once."""
     with anyio.CancelScope(shield=True), _log_failure(what, callback_id):
         try:
             await call()
@@ -100,9 +100,9 @@ async def _insist(what: str, callback_id: int, call: Callable[[], Awaitable[None
 
 @contextmanager
 def _log_failure(what: str, callback_id: int, *, is_private: bool = False) -> Generator[None]:
-    """Log an error instead of raising it; of the handler's, only its kind and where it was raised.
+    """Log an error instead of raising it; if private, only its type and where it was raised.
 
-    The text of that error may hold what somebody wrote, and `logging` has no traceback without it.
+    A handler's error may quote a message, and `logging` has no traceback without the error's text.
     """
     try:
         yield
@@ -113,7 +113,7 @@ def _log_failure(what: str, callback_id: int, *, is_private: bool = False) -> Ge
 
 
 def _places(error: Exception) -> str:
-    """Return the lines of code that an error came through, from the handler's to where it began."""
+    """Return the lines of code that an error passed through, from the handler to its origin."""
     codes = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
     return "".join(
         f"\n  {code.co_filename}:{line} in {code.co_qualname}"
@@ -125,11 +125,11 @@ def _places(error: Exception) -> str:
 def asgi_app(
     handler: Handler, *, secret: CallbackSecret | None, seen: Seen
 ) -> Callable[..., Awaitable[None]]:
-    """Return an ASGI app that takes the posts of the service at whatever path it stands.
+    """Return an ASGI app that takes the posts of the service at any path it is mounted on.
 
     Args:
-        handler: is awaited with each callback that was not handled before.
-        secret: what to verify with; None takes callbacks from anybody.
+        handler: awaited with each callback that was not handled before.
+        secret: what to verify with; None accepts callbacks from anybody.
         seen: remembers which callbacks were handled.
     """
     return _AsgiApp(handler, secret, seen)
@@ -137,7 +137,7 @@ def asgi_app(
 
 @attrs.frozen(eq=False)
 class _AsgiApp:
-    """An object and not a function, which Starlette's routes would take for a view."""
+    """An object, because Starlette's routes would take a function for a view."""
 
     handler: Handler = attrs.field(repr=False)
     secret: CallbackSecret | None
@@ -160,7 +160,7 @@ class _AsgiApp:
 
 
 async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes | None:
-    """Read a body, no further than is needed to see that it is too large; None if it broke off."""
+    """Read a body, only as far as needed to see that it is too large; None if it broke off."""
     body = bytearray()
     while len(body) <= MAX_BODY:
         message = await receive()

@@ -1,4 +1,4 @@
-"""STOP, START and HELP in the words that people write: a table with its sources."""
+"""The words people write for STOP, START and HELP: a table with its sources."""
 
 import re
 import unicodedata
@@ -8,28 +8,28 @@ import attrs
 
 
 class Keyword(StrEnum):
-    """What somebody asks for with one word."""
+    """What someone asks for with one word."""
 
     STOP = "STOP"
-    """No more messages."""
+    """To receive no more messages."""
     START = "START"
-    """Messages again. "Yes" does not say it: it may answer another question."""
+    """To receive messages again. "Yes" does not count: it may answer another question."""
     HELP = "HELP"
-    """Who writes, and how to stop it."""
+    """To know who is writing, and how to stop it."""
 
 
 @attrs.frozen
 class Words:
-    """A row of the table: words of one language that ask for the same."""
+    """A row of the table: words of one language that ask for the same thing."""
 
     wanted: Keyword
     language: str
     source: str
-    """Where they are documented, a key of `SOURCES`; empty: common words without a source."""
+    """Where they are documented, a key of `SOURCES`; empty for common words without a source."""
     first: str = ""
-    """Words that say it also when more words follow: "STOP writing to me"."""
+    """Words that count even if more words follow: "STOP writing to me"."""
     whole: str = ""
-    """Words that say it only as the whole message: "End", but not "End of June suits me"."""
+    """Words that count only as the whole message: "End", but not "End of June suits me"."""
 
 
 SOURCES = {
@@ -61,7 +61,7 @@ SOURCES = {
     "Sent, Brazil": "[Sent](https://www.sent.dm/resources/brazil-sms-guide)",
     "Sent, Portugal": "[Sent](https://www.sent.dm/resources/pt_sms_guidance)",
 }
-"""Rules of states and operators, then what gateways document. Looked up in November 2026."""
+"""Rules of states and operators, then documentation of gateways. As of November 2026."""
 
 _STOP, _START, _HELP = Keyword.STOP, Keyword.START, Keyword.HELP
 TABLE = (
@@ -132,7 +132,7 @@ TABLE = (
     Words(_HELP, "Ukrainian", "", whole="допомога"),
     Words(_HELP, "Turkish", "", whole="yardim"),
 )
-"""What people write, without accents, as messages are compared with it."""
+"""The words people write, without accents, as messages are compared without them."""
 
 _NO_WORD = re.compile(r"[^\w-]+|_+")
 _MAX_CHARACTERS = 1600
@@ -150,11 +150,11 @@ _WHOLE = _FIRST | {_fold(word): row.wanted for row in TABLE for word in row.whol
 
 
 def keyword(text: str) -> Keyword | None:
-    """Return what a message asks for, if it is one of the words known for it.
+    """Return what a message asks for, if it is one of the known words.
 
-    Case, accents and punctuation do not count. The word is the whole message or, where it cannot
-    begin a message that means something else, the first word of it. The documentation has the
-    table of words with their sources.
+    Case, accents and punctuation do not count. The word is the whole message or, if it cannot begin
+    a message that means something else, the first word of it. The documentation has the table of
+    words with their sources.
 
     Args:
         text: the text of an inbound message.

@@ -32,13 +32,13 @@ MAX_CALLBACKS = 1000
 """Callbacks in one post."""
 _MAX_SALT = 40
 _MAX_CONTAINERS = 20 * MAX_CALLBACKS
-"""Lists and objects in one post: to make them is what takes longest."""
+"""Lists and objects in one post: creating them takes longest."""
 _MAX_OBJECTS = 20
-"""Objects inside a callback among which its fields are looked for; it has one or two."""
+"""Objects inside a callback that are searched for its fields; it has one or two."""
 _MAX_NUMBERS = 100
-"""Numbers of one delivery: a send has no more."""
+"""Numbers in one delivery: a send has no more."""
 _MAX_ID = 2**63 - 1
-"""An id is a number of a sequence (contract, section 5): 64 bits with a sign, as in databases."""
+"""An id comes from a sequence (contract, section 5): a signed 64-bit integer, as in databases."""
 _VARIABLES = ("VOXIMPLANT_CALLBACK_SALT", "VOXIMPLANT_ACCOUNT_ID", "VOXIMPLANT_API_KEY")
 _BY_TYPE = {spec.name: spec for spec in CALLBACKS}
 _SHARED = ("callback_id", "account_id", "type", "balance", "currency")
@@ -49,11 +49,11 @@ _BETWEEN_NUMBERS = re.compile(r"[;,\s]+")
 @forgetful
 @attrs.frozen
 class CallbackSecret(Secret):
-    """What the signature of a callback is made with. None of it is ever shown.
+    """The secret that callbacks are signed with. No part of it is ever shown.
 
     Args:
         callback_salt: the salt set in the account's settings, 1 to 40 characters.
-        account_id: the account whose callbacks are taken.
+        account_id: the account whose callbacks are accepted.
         api_key: the account's API key.
 
     Raises:
@@ -65,7 +65,7 @@ class CallbackSecret(Secret):
     api_key: str = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what no signature can be made with."""
+        """Refuse values that no signature can be made with."""
         salt, account_id, api_key = _given(self)
         if not isinstance(salt, str) or not 0 < len(salt) <= _MAX_SALT:
             raise CredentialsInvalid(f"callback_salt: must be 1 to {_MAX_SALT} characters")
@@ -98,23 +98,23 @@ class CallbackSecret(Secret):
 
 
 def _given(values: object) -> tuple[object, ...]:
-    """Return the values of a record, of which a type checker believes nothing."""
+    """Return the values of a record, with their types hidden from the type checker."""
     return attrs.astuple(cast("attrs.AttrsInstance", values))
 
 
 def parse(body: bytes, secret: CallbackSecret | None) -> tuple[Callback, ...]:
-    """Read the callbacks of one post. Every signature is verified before any callback is given out.
+    """Read the callbacks of one post. Every signature is verified before any callback is returned.
 
     Args:
-        body: the raw body of the post, as it came.
-        secret: what to verify with; None takes callbacks from anybody.
+        body: the raw body of the post, unchanged.
+        secret: what to verify with; None accepts callbacks from anybody.
 
     Returns:
-        The callbacks in the order of the post; of a type that is not known: `UnknownCallback`.
+        The callbacks in the order of the post; those of an unknown type as `UnknownCallback`.
 
     Raises:
-        SignatureInvalid: the hash of a callback is missing or wrong, or it is of another account.
-        CallbackInvalid: the body cannot be read; names the place.
+        SignatureInvalid: a callback's hash is missing or wrong, or it belongs to another account.
+        CallbackInvalid: the body cannot be read; the error says where.
         TypeError: `body` is not bytes.
     """
     items = _items(body)
@@ -138,7 +138,7 @@ def _items(body: object) -> list[dict[str, object]]:
         data = parse_json(body)
     except orjson.JSONDecodeError as error:
         # Not chained: orjson's error holds the whole body.
-        raise CallbackInvalid(f"body: is no JSON ({error})") from None
+        raise CallbackInvalid(f"body: is not JSON ({error})") from None
     found = cast("dict[str, object]", data).get("callbacks") if isinstance(data, dict) else None
     if not isinstance(found, list):
         raise CallbackInvalid("callbacks: a list was expected")
@@ -154,15 +154,15 @@ def _items(body: object) -> list[dict[str, object]]:
 
 
 def _count_containers(body: bytes) -> int:
-    """Return how many lists and objects a body has, or more."""
-    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:  # a text may have brackets, too
+    """Return an upper bound on the lists and objects in a body."""
+    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:  # a text may have brackets too
         without_escapes = body.replace(rb"\\", b"").replace(rb"\"", b"")
         body = b"".join(without_escapes.split(b'"')[::2])
     return body.count(b"[") + body.count(b"{")
 
 
 def _whole(item: dict[str, object], field: str, at: int) -> int:
-    """Return a whole number, digits only: what is signed must have one way to be written."""
+    """Return a whole number, digits only: a signed value must have only one spelling."""
     value = item.get(field)
     text = str(value) if type(value) is int else value
     if not isinstance(text, str) or not _DIGITS.fullmatch(text):
@@ -174,7 +174,7 @@ def _whole(item: dict[str, object], field: str, at: int) -> int:
 
 def _verify(item: dict[str, object], callback_id: int, at: int, secret: CallbackSecret) -> None:
     if _whole(item, "account_id", at) != secret.account_id:
-        raise SignatureInvalid(f"callbacks[{at}]: is of another account")
+        raise SignatureInvalid(f"callbacks[{at}]: belongs to another account")
     given = item.get("hash")
     shown = given.lower() if isinstance(given, str) and given.isascii() else ""
     if not hmac.compare_digest(shown, secret.signature(callback_id)):
@@ -189,7 +189,7 @@ def _read(item: dict[str, object], at: int) -> Callback:
 
 
 def _read_known(item: dict[str, object]) -> Callback | None:
-    """Return None if it is of no type that is known."""
+    """Return the callback, or None if its type is not known."""
     found = _find(item)
     if found is None:
         return None
@@ -227,7 +227,7 @@ def _named(item: dict[str, object]) -> CallbackSpec | None:
 
 
 def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | None:
-    """Find what kind of callback it is, and the object that has its fields."""
+    """Find the type of a callback, and the object with its fields."""
     spec = _named(item)
     if spec is not None and isinstance(fields := item.get(spec.name), dict):
         return spec, _unwrap(spec, cast("dict[str, object]", fields))
@@ -236,7 +236,7 @@ def _find(item: dict[str, object]) -> tuple[CallbackSpec, dict[str, object]] | N
         for fields in objects if each.known_by else ():
             if fields.keys() >= each.known_by:
                 return each, fields
-    # Without its object a callback of a known type misses all of its fields.
+    # Without its object, a callback of a known type lacks all its fields.
     return None if spec is None else (spec, {})
 
 
@@ -259,7 +259,7 @@ def _objects(item: dict[str, object]) -> Iterator[dict[str, object]]:
 def _split(numbers: object) -> object:
     """Return the numbers of a delivery as a list, however they were written."""
     if isinstance(numbers, str | int):
-        # No further than is needed to see that there are too many.
+        # Only as far as needed to see that there are too many.
         parts = _BETWEEN_NUMBERS.split(str(numbers), _MAX_NUMBERS + 1)
         numbers = [number for number in parts if number]
     if not isinstance(numbers, list):

@@ -1,6 +1,6 @@
 """What must be remembered between posts: the callbacks that were handled, and who opted out.
 
-In memory for one process, in a SQLite file for many.
+In memory for one process, or in a SQLite file for several.
 """
 
 import sqlite3
@@ -23,9 +23,9 @@ from voxsms.clock import Clock
 from voxsms.errors import Fault, InvalidRequest
 
 LEASE = timedelta(minutes=10)
-"""How long a callback may be in progress before it is believed that its process died."""
+"""How long a callback may be in progress before its process is presumed dead."""
 _PATIENCE = 5.0
-"""Seconds to wait for a file that another process has locked: who posts waits for an answer."""
+"""Seconds to wait for a file locked by another process: the service is waiting for an answer."""
 _PAUSE = 0.02
 """Seconds between two attempts at it."""
 
@@ -34,19 +34,19 @@ class Taken(StrEnum):
     """The result of taking a callback."""
 
     YOURS = "yours"
-    """Nobody had it: act on it, then `keep` it or give it back."""
+    """It was free: act on it, then `keep` it or give it back."""
     IN_PROGRESS = "in progress"
-    """Another is acting on it, who may yet fail: the service must post it again."""
+    """Another owner is acting on it and may yet fail: the service must post it again."""
     HANDLED = "handled"
-    """It was acted on: nothing is to be done."""
+    """It has been acted on: nothing is left to do."""
 
 
 class Seen(Protocol):
     """Remembers which callbacks were handled. Each method is atomic, also between processes.
 
-    A store of your own has these three methods; the documentation has one for Redis and one for
-    Django. After a while such as ten minutes it must let another take what a process that died had
-    taken. A slow handler may take longer than that, so what is given back is only its owner's.
+    A store of your own needs these three methods; the documentation has one for Redis and one for
+    Django. After some time, such as ten minutes, it must let another owner take a callback that a
+    dead process had taken. A slow handler may take longer, so only the owner may give it back.
     """
 
     async def take(self, callback_id: int, owner: str) -> Taken:
@@ -54,24 +54,25 @@ class Seen(Protocol):
 
         Args:
             callback_id: the callback's id, below 2**63.
-            owner: a text of 32 characters that is new in each call; kept with what was taken.
+            owner: a text of 32 characters, new in each call; stored with the callback.
         """
         ...
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled, even if another has taken it meanwhile."""
+        """Record that a callback was handled, even if another owner has taken it meanwhile."""
         ...
 
     async def give_back(self, callback_id: int, owner: str) -> None:
-        """Say that it was not: it can be taken again, unless another owner has taken it."""
+        """Let a callback be taken again, unless another owner has taken it meanwhile."""
         ...
 
 
 class OptOuts(Protocol):
     """The numbers whose owners want no messages.
 
-    Those of voxsms take a number as a send does, and raise `InvalidRequest` for one that no message
-    goes to, such as `07700 900123` without its country code. The name of a sender is kept as it is.
+    The stores in voxsms read a number as a send does, and raise `InvalidRequest` for one that no
+    message can go to, such as `07700 900123` without its country code. A sender's name is kept as
+    it is.
     """
 
     async def add(self, number: str) -> None:
@@ -88,10 +89,10 @@ class OptOuts(Protocol):
 
 
 class MemorySeen:
-    """Remembers for one process, and forgets with it. Any thread may call it.
+    """Remembers within one process, until it ends. Any thread may call it.
 
     Args:
-        limit: how many handled callbacks are remembered; beyond that the oldest is forgotten.
+        limit: how many handled callbacks to remember; beyond that the oldest are forgotten.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
@@ -109,7 +110,7 @@ class MemorySeen:
             return Taken.YOURS if is_yours else Taken.IN_PROGRESS
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled."""
+        """Record that a callback was handled."""
         with self._lock:
             self._owners.pop(callback_id, None)
             self._handled[callback_id] = None
@@ -117,17 +118,17 @@ class MemorySeen:
                 del self._handled[next(iter(self._handled))]
 
     async def give_back(self, callback_id: int, owner: str) -> None:
-        """Say that it was not: it can be taken again."""
+        """Let a callback be taken again."""
         with self._lock:
             if self._owners.get(callback_id) == owner:
                 del self._owners[callback_id]
 
 
 def _read_entry(number: str) -> str:
-    """Return what the list has for a number, however it is written; the name of a sender as it is.
+    """Return the entry for a number, however it is written; a sender's name as it is.
 
     Raises:
-        InvalidRequest: no message goes to such a number, so that its entry would never be found.
+        InvalidRequest: no message can go to the number, so its entry would never be found.
     """
     try:
         return read_phone_number(number)
@@ -138,7 +139,7 @@ def _read_entry(number: str) -> str:
 
 
 class MemoryOptOuts:
-    """The list for one process, which ends with it."""
+    """The list within one process, until it ends."""
 
     def __init__(self) -> None:
         self._numbers: set[str] = set()
@@ -157,10 +158,10 @@ class MemoryOptOuts:
 
 
 class _File:
-    """A SQLite file for its owner alone, asked in a worker thread.
+    """A SQLite file readable by its owner only, used in a worker thread.
 
     While another process has it locked, each statement waits in the event loop. SQLite would wait
-    in the thread, one statement after the other: some posts would take all threads of the app.
+    in the thread, one statement after another: a few posts would occupy all threads of the app.
     """
 
     def __init__(self, path: str | PathLike[str], schema: str) -> None:
@@ -190,9 +191,9 @@ class _File:
     def _open(self) -> sqlite3.Connection:
         connection = connect_private(self._path, timeout=0)
         try:
-            with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
+            with suppress(sqlite3.OperationalError):  # another process may be doing the same
                 connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")  # what was acted on stays known
+            connection.execute("PRAGMA synchronous = FULL")  # a handled callback stays recorded
             connection.execute(self._schema)
         except sqlite3.Error:
             connection.close()
@@ -200,7 +201,7 @@ class _File:
         return connection
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file; it is opened again when needed."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -208,7 +209,7 @@ class _File:
 
 
 class _InFile:
-    """What the stores in a file share."""
+    """The base of the stores in a file."""
 
     _SCHEMA = ""
 
@@ -225,15 +226,15 @@ class SqliteSeen(_InFile):
     """Remembers in a SQLite file, for every process that opens it.
 
     A callback that was taken and neither kept nor given back within ten minutes (its process died)
-    can be taken again. What was handled is never forgotten, as its signature does not expire: a
+    can be taken again. Handled callbacks are never forgotten, as their signatures do not expire: a
     million callbacks take 20 MB.
 
     Args:
-        path: the file; it is made if it is not there, for its owner alone.
+        path: the file; created if missing, readable by its owner only.
         clock: for tests.
     """
 
-    _SCHEMA = (  # no owner: it was handled
+    _SCHEMA = (  # a row without an owner was handled
         "CREATE TABLE IF NOT EXISTS voxsms_seen"
         " (callback_id INTEGER PRIMARY KEY, owner TEXT, taken_at REAL NOT NULL)"
     )
@@ -263,7 +264,7 @@ class SqliteSeen(_InFile):
         return Taken.HANDLED if found == [(None,)] else Taken.IN_PROGRESS
 
     async def keep(self, callback_id: int) -> None:
-        """Say that a callback was handled."""
+        """Record that a callback was handled."""
         await self._file.run(
             "INSERT INTO voxsms_seen VALUES (?, NULL, ?)"
             " ON CONFLICT (callback_id) DO UPDATE SET owner = NULL",
@@ -272,7 +273,7 @@ class SqliteSeen(_InFile):
         )
 
     async def give_back(self, callback_id: int, owner: str) -> None:
-        """Say that it was not: it can be taken again."""
+        """Let a callback be taken again."""
         await self._file.run(
             "DELETE FROM voxsms_seen WHERE callback_id = ? AND owner = ?", callback_id, owner
         )
@@ -282,7 +283,7 @@ class SqliteOptOuts(_InFile):
     """The list in a SQLite file, for every process that opens it.
 
     Args:
-        path: the file; it is made if it is not there, for its owner alone.
+        path: the file; created if missing, readable by its owner only.
     """
 
     _SCHEMA = "CREATE TABLE IF NOT EXISTS voxsms_opt_outs (number TEXT PRIMARY KEY) WITHOUT ROWID"
