@@ -66,7 +66,7 @@ def marked() -> Iterator[Marked]:
 
 def _figures(out: str) -> dict[str, list[str]]:
     """Give the last table's rows by their names."""
-    lines = out.partition("7  What it came to\n")[2].splitlines()[1:]
+    lines = out.partition("7  The results\n")[2].splitlines()[1:]
     named = (line.split("  ", maxsplit=1) for line in lines if "  " in line)
     return {name: cells.replace(" USD", "").split() for name, cells in named}
 

@@ -110,7 +110,7 @@ def test_estimate_names_short_codes(voxsms: Run, rates: str) -> None:
 def test_estimate_of_one_text(voxsms: Run, rates: str) -> None:
     """One text to a few numbers: in all, by group, by fragments, and who has no price."""
     ran = voxsms("estimate", "hello", "--to", BRITISH, AMERICAN, STRANGE, "--rates", rates)
-    words = "no price is known for 1 message: the total is a part of the cost"
+    words = "no price is known for 1 message: the total is only part of the cost"
     assert (ran.status, ran.err) == (1, f"voxsms: {words}\n")
     assert ran.out.startswith("at least 0.0425 USD for 3 messages of 3 fragments together\n")
     assert "no price is known for 1 message, to 998... (1)" in ran.out
@@ -679,7 +679,7 @@ def test_no_column_has_the_name_that_a_text_has_in_braces(
     recipients.write_text(f"phone,name\n{BRITISH},Ann\n")
     more = ("--csv", str(recipients), "--rates", rates, *options)
     ran = voxsms("estimate", "Hi {nmae}, {} {1} {nmae}", *more)
-    told = "warning: {nmae} is sent as it is: no column is called so\n"
+    told = "warning: {nmae} is sent as it is: there is no such column\n"
     assert (ran.status, ran.err) == (0, told)
 
 
@@ -710,7 +710,7 @@ def test_a_bar_shows_how_far_it_is(
         (["hi"], "give the recipients: their numbers with --to, or a file of them with --csv"),
         (["hi", "--to", BRITISH, "--csv", "FILE"], "give --to or --csv, not both"),
         (["--csv", "FILE"], "give one text"),
-        (["hi", "--template", "Hi", "--csv", "FILE"], "--template stands for a text"),
+        (["hi", "--template", "Hi", "--csv", "FILE"], "--template replaces the text"),
         (["--template", "Hi", "--to", BRITISH], "filled in from a file: see --csv"),
         (["--template", "Hi {", "--csv", "FILE"], "a single { at index 3"),
         (
@@ -801,7 +801,7 @@ def test_a_text_that_shortening_left_as_it_is(voxsms: Run, rates: str) -> None:
     """It is said, as is a placeholder that is priced as it is written."""
     ran = voxsms("estimate", "--accents", "Łódź {name}", "--to", BRITISH, "--rates", rates)
     assert ran.err.splitlines() == [
-        "voxsms: the text stays as it is: to change it would save no fragment",
+        "voxsms: the text stays as it is: changing it would save no fragment",
         "voxsms: warning: {name} is priced as written: nothing is filled in",
     ]
 

@@ -209,7 +209,7 @@ def test_who_opens_it_to_others_is_warned(capsys: pytest.CaptureFixture[str]) ->
     status, out, err = _run(capsys, "--host", "0.0.0.0")  # noqa: S104 - it is a sandbox
     assert status == 0
     assert "listens on http://127.0.0.1:" in out
-    assert "voxsms: warning: 0.0.0.0 is reached from other machines" in err
+    assert "voxsms: warning: other machines can reach 0.0.0.0" in err
 
 
 @pytest.mark.usefixtures("ended")
@@ -335,7 +335,7 @@ def test_somebody_asked_which_faults_there_are(voxsms: Run) -> None:
         (["--fill", "sms=0"], 2, "--fill: rows: a history needs 1 to 10,000,000"),
         (["--key-file", "/nowhere/key"], 2, "--key-file: /nowhere/key: No such file"),
         (["--callback-url", "me"], 2, "--callback-url: is no URL with http or https and a host"),
-        (["--certificate-file", "ca.pem"], 2, "there is a certificate only with --tls"),
+        (["--certificate-file", "ca.pem"], 2, "--certificate-file: needs --tls"),
         (["--tls", "--certificate-file", "/nowhere/ca"], 1, "/nowhere/ca: No such file"),
         (["--database", "/nowhere/db"], 2, "/nowhere/db: unable to open database file"),
         (["--credentials-file", "/nowhere/key"], 1, "/nowhere/key: No such file or directory"),

@@ -1,6 +1,6 @@
-"""What the service means by its error codes, and what to do: for readers who know no code.
+"""What the service's error codes mean and what to do, for readers who do not know the codes.
 
-Source: shared contract, section 4. What became of the request is in `voxsms.api.fault_codes`.
+Source: shared contract, section 4. The outcome of each code is in `voxsms.api.fault_codes`.
 """
 
 from collections.abc import Mapping
