@@ -494,7 +494,7 @@ def test_an_outbox_of_something_else(voxsms: Run, account: Sandbox, people: Path
     assert (ran.status, "other.db: holds more than one mailing" in ran.err) == (2, True)
     ran = voxsms(*words(people), "--yes", "--outbox", str(people))
     assert ran.status == 1
-    assert "is no SQLite file; an outbox has a file of its own" in ran.err
+    assert "is not a SQLite file; an outbox needs its own file" in ran.err
     assert people.read_text() == PEOPLE
     people.write_text("phone\nAnn\n")
     assert (

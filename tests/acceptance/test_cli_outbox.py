@@ -200,7 +200,7 @@ def test_an_empty_outbox(voxsms: Run, account: Sandbox, where: str, people: str)
             "x.txt: ends neither in .csv nor in .jsonl; name the format with --format",
         ),
         (("resend", "{where}", "--state", "sent"), 'Invalid value "sent" for --state'),
-        (("worker", "{where}"), "is a SQLite file; workers share an outbox in PostgreSQL"),
+        (("worker", "{where}"), "is a SQLite file: send it with `run`; workers need PostgreSQL"),
     ],
 )
 def test_called_wrongly(
@@ -218,7 +218,7 @@ def test_called_wrongly(
 def test_other_files_and_servers(voxsms: Run, account: Sandbox, people: str) -> None:
     """Another program's file is left alone, a server that is not there is named."""
     ran = voxsms("outbox", "run", people)
-    assert (ran.status, "is no SQLite file" in ran.err) == (1, True)
+    assert (ran.status, "is not a SQLite file" in ran.err) == (1, True)
     ran = voxsms("outbox", "status", "postgresql://me:secret@127.0.0.1:1/x")
     assert ran.status == 1
     assert "postgresql://127.0.0.1:1/x: " in ran.err
