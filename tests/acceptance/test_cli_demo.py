@@ -233,7 +233,7 @@ def test_a_sandbox_that_does_not_start(capfd: pytest.CaptureFixture[str]) -> Non
         port = str(taken.getsockname()[1])
         with pytest.raises(Failed, match="the sandbox ended with exit status 1"):
             demo.SandboxProcess(["--port", port]).__enter__()
-    assert "balance: is no amount" in capfd.readouterr().err
+    assert "balance: is not an amount" in capfd.readouterr().err
 
 
 def test_a_sandbox_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:

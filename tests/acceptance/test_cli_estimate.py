@@ -237,7 +237,7 @@ def test_very_many_bad_rows(voxsms: Run, rates: str, recipients: Path) -> None:
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
     *told, column, left_out, last = ran.err.splitlines()
     assert len(told) == 20
-    wrong = 'most of the column "phone" is no phone number: a wrong --number-column?'
+    wrong = 'most of the column "phone" is not phone numbers: a wrong --number-column?'
     assert column == f"warning: {wrong}"
     assert left_out == "3,000 rows left out (2,980 of them not shown)"
     assert last.startswith("voxsms: no row could be priced: all were left out, such as line 2: ")
@@ -278,7 +278,7 @@ def test_excel_dropped_the_zero_of_british_numbers(
     assert ran.out.startswith("0.1020 USD for 3 messages of 3 fragments together\n")
     ran = voxsms(*words, "--strict-numbers")
     assert ran.out.startswith("0.0340 USD for 1 message of 1 fragment together\n")
-    assert "2 numbers lack the country code, as it seems: name their country, such as" in ran.err
+    assert "2 numbers lack the country code, it seems: name their country, such as" in ran.err
 
 
 def test_rows_without_a_name(voxsms: Run, rates: str, recipients: Path) -> None:
@@ -558,9 +558,9 @@ def test_a_column_that_is_not_that_of_the_numbers(
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json", *column)
     found = json.loads(ran.out)
     assert (found["messages"], found["invalid"]) == (1, 3)
-    told = 'most of the column "number" is no phone number: a wrong --number-column?'
+    told = 'most of the column "number" is not phone numbers: a wrong --number-column?'
     if number.startswith("07"):
-        told = "3 numbers lack the country code, as it seems: name their country, such as --region"
+        told = "3 numbers lack the country code, it seems: name their country, such as --region"
     assert f"warning: {told}" in ran.err
     assert all(row["reason"].startswith("number: ") for row in found["bad_rows"])
 

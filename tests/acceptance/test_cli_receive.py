@@ -28,7 +28,7 @@ def test_a_message_arrives(voxsms: Run, account: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "problem"),
     [
-        ([ONE, "447443332219", "Hi"], 2, "destination: is no number of the account"),
+        ([ONE, "447443332219", "Hi"], 2, "destination: is not a number of the account"),
         ([ONE, "Ada", "Hi"], 2, "destination: '***' is not a phone number"),
         ([ONE, OWN], 2, "give one text"),
         ([ONE, OWN, "Hi", "--base-url", "127.0.0.1:1"], 2, "no sandbox URL is given"),
