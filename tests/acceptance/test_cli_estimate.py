@@ -249,9 +249,7 @@ def test_a_list_with_nobody_in_it(voxsms: Run, rates: str, recipients: Path) -> 
     recipients.write_text("phone\n")
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err == (
-        "voxsms: no row could be priced: there is none below the names of the columns\n"
-    )
+    assert ran.err == ("voxsms: no row could be priced: there is none below the column names\n")
 
 
 LOST_ZERO = (

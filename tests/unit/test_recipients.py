@@ -330,7 +330,7 @@ def test_a_list_without_names_of_columns() -> None:
     told = "the first line has a number where the columns are to be named: put a line above it"
     assert refusal(f"{ANN};Ann\n{BOB};Bob\n") == f"source: {told}, such as phone;name"
     for nothing in ("", "\n\n", ";;\n", "sep=,\n"):
-        told = "is empty: there is no line with the names of the columns"
+        told = "is empty: there is no line with the column names"
         assert refusal(nothing) == f"source: {told}"
 
 

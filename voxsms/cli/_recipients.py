@@ -260,7 +260,7 @@ class Notes:
     def explain_no_row(self) -> str:
         """Say why no row of a list is left."""
         if not self.bad_rows:
-            return "there is none below the names of the columns"
+            return "there is none below the column names"
         first = self.bad_rows[0]
         return f"all were left out, such as line {first.line}: {first.reason}"
 

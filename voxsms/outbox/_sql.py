@@ -40,7 +40,7 @@ SCHEMA: Final = (
         fragments INTEGER NOT NULL,
         priority INTEGER NOT NULL,
         due DOUBLE PRECISION NOT NULL,
-        state TEXT NOT NULL,         -- pending, sending, cancelled, or settled: its intents tell
+        state TEXT NOT NULL,         -- pending, sending, cancelled, or settled: see its intents
         claims INTEGER NOT NULL,     -- how often it was begun
         claimed_at DOUBLE PRECISION, -- by the database's clock
         expires_at DOUBLE PRECISION,

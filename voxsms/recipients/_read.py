@@ -172,7 +172,7 @@ class Recipients:
     def _find_numbers(self, name: str) -> int:
         columns = [column for column in self.columns if column]
         if not columns:
-            raise make_error("source", "is empty: there is no line with the names of the columns")
+            raise make_error("source", "is empty: there is no line with the column names")
         if any(map(is_like_number, columns)) and not any(_key(c) == _key(name) for c in columns):
             above = f"put a line above it, such as {_PHONE}{self.delimiter or ','}name"
             problem = f"the first line has a number where the columns are to be named: {above}"
