@@ -86,7 +86,7 @@ async def send(mailing: Mailing) -> tuple[OutboxSummary, int]:
             sandbox.faults.clear()
             await outbox.run(client)
             doubts = [intent.error async for intent in outbox.intents("unknown")]
-            died = sum("ended without a word" in (error or "") for error in doubts)
+            died = sum("ended without recording the outcome" in (error or "") for error in doubts)
             while (await outbox.reconcile(client, settle_after=timedelta(0))).open:  # noqa: ASYNC110 - time passes
                 await asyncio.sleep(0.2)
             summary = await outbox.summary()

@@ -66,7 +66,7 @@ def marked() -> Iterator[Marked]:
 
 def _figures(out: str) -> dict[str, list[str]]:
     """Give the last table's rows by their names."""
-    lines = out.partition("7  What it came to\n")[2].splitlines()[1:]
+    lines = out.partition("7  The results\n")[2].splitlines()[1:]
     named = (line.split("  ", maxsplit=1) for line in lines if "  " in line)
     return {name: cells.replace(" USD", "").split() for name, cells in named}
 
@@ -233,7 +233,7 @@ def test_a_sandbox_that_does_not_start(capfd: pytest.CaptureFixture[str]) -> Non
         port = str(taken.getsockname()[1])
         with pytest.raises(Failed, match="the sandbox ended with exit status 1"):
             demo.SandboxProcess(["--port", port]).__enter__()
-    assert "balance: is no amount" in capfd.readouterr().err
+    assert "balance: is not an amount" in capfd.readouterr().err
 
 
 def test_a_sandbox_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:

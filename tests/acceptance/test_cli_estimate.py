@@ -110,7 +110,7 @@ def test_estimate_names_short_codes(voxsms: Run, rates: str) -> None:
 def test_estimate_of_one_text(voxsms: Run, rates: str) -> None:
     """One text to a few numbers: in all, by group, by fragments, and who has no price."""
     ran = voxsms("estimate", "hello", "--to", BRITISH, AMERICAN, STRANGE, "--rates", rates)
-    words = "no price is known for 1 message: the total is a part of the cost"
+    words = "no price is known for 1 message: the total is only part of the cost"
     assert (ran.status, ran.err) == (1, f"voxsms: {words}\n")
     assert ran.out.startswith("at least 0.0425 USD for 3 messages of 3 fragments together\n")
     assert "no price is known for 1 message, to 998... (1)" in ran.out
@@ -237,7 +237,7 @@ def test_very_many_bad_rows(voxsms: Run, rates: str, recipients: Path) -> None:
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
     *told, column, left_out, last = ran.err.splitlines()
     assert len(told) == 20
-    wrong = 'most of the column "phone" is no phone number: a wrong --number-column?'
+    wrong = 'most of the column "phone" is not phone numbers: a wrong --number-column?'
     assert column == f"warning: {wrong}"
     assert left_out == "3,000 rows left out (2,980 of them not shown)"
     assert last.startswith("voxsms: no row could be priced: all were left out, such as line 2: ")
@@ -249,9 +249,7 @@ def test_a_list_with_nobody_in_it(voxsms: Run, rates: str, recipients: Path) -> 
     recipients.write_text("phone\n")
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates)
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err == (
-        "voxsms: no row could be priced: there is none below the names of the columns\n"
-    )
+    assert ran.err == ("voxsms: no row could be priced: there is none below the column names\n")
 
 
 LOST_ZERO = (
@@ -278,7 +276,7 @@ def test_excel_dropped_the_zero_of_british_numbers(
     assert ran.out.startswith("0.1020 USD for 3 messages of 3 fragments together\n")
     ran = voxsms(*words, "--strict-numbers")
     assert ran.out.startswith("0.0340 USD for 1 message of 1 fragment together\n")
-    assert "2 numbers lack the country code, as it seems: name their country, such as" in ran.err
+    assert "2 numbers lack the country code, it seems: name their country, such as" in ran.err
 
 
 def test_rows_without_a_name(voxsms: Run, rates: str, recipients: Path) -> None:
@@ -558,9 +556,9 @@ def test_a_column_that_is_not_that_of_the_numbers(
     ran = voxsms("estimate", "hi", "--csv", str(recipients), "--rates", rates, "--json", *column)
     found = json.loads(ran.out)
     assert (found["messages"], found["invalid"]) == (1, 3)
-    told = 'most of the column "number" is no phone number: a wrong --number-column?'
+    told = 'most of the column "number" is not phone numbers: a wrong --number-column?'
     if number.startswith("07"):
-        told = "3 numbers lack the country code, as it seems: name their country, such as --region"
+        told = "3 numbers lack the country code, it seems: name their country, such as --region"
     assert f"warning: {told}" in ran.err
     assert all(row["reason"].startswith("number: ") for row in found["bad_rows"])
 
@@ -679,7 +677,7 @@ def test_no_column_has_the_name_that_a_text_has_in_braces(
     recipients.write_text(f"phone,name\n{BRITISH},Ann\n")
     more = ("--csv", str(recipients), "--rates", rates, *options)
     ran = voxsms("estimate", "Hi {nmae}, {} {1} {nmae}", *more)
-    told = "warning: {nmae} is sent as it is: no column is called so\n"
+    told = "warning: {nmae} is sent as it is: there is no such column\n"
     assert (ran.status, ran.err) == (0, told)
 
 
@@ -710,7 +708,7 @@ def test_a_bar_shows_how_far_it_is(
         (["hi"], "give the recipients: their numbers with --to, or a file of them with --csv"),
         (["hi", "--to", BRITISH, "--csv", "FILE"], "give --to or --csv, not both"),
         (["--csv", "FILE"], "give one text"),
-        (["hi", "--template", "Hi", "--csv", "FILE"], "--template stands for a text"),
+        (["hi", "--template", "Hi", "--csv", "FILE"], "--template replaces the text"),
         (["--template", "Hi", "--to", BRITISH], "filled in from a file: see --csv"),
         (["--template", "Hi {", "--csv", "FILE"], "a single { at index 3"),
         (
@@ -801,7 +799,7 @@ def test_a_text_that_shortening_left_as_it_is(voxsms: Run, rates: str) -> None:
     """It is said, as is a placeholder that is priced as it is written."""
     ran = voxsms("estimate", "--accents", "Łódź {name}", "--to", BRITISH, "--rates", rates)
     assert ran.err.splitlines() == [
-        "voxsms: the text stays as it is: to change it would save no fragment",
+        "voxsms: the text stays as it is: changing it would save no fragment",
         "voxsms: warning: {name} is priced as written: nothing is filled in",
     ]
 

@@ -150,7 +150,7 @@ def test_standard_output(voxsms: Run, filled: Sandbox) -> None:
     ("words", "problem"),
     [
         (["history.txt"], "it must be one of .jsonl, .jsonl.gz, .csv, .csv.gz"),
-        (["days/", "--update", "--look-back", "long"], '"long" is no number of days: write 3d'),
+        (["days/", "--update", "--look-back", "long"], '"long" is not a number of days: write 3d'),
         (["h.csv", "--update"], "end the path with /"),
         (["h.csv", "--look-back", "3"], "is only for an update: it needs --update\n"),
         (["/no/such/place/history.csv"], "there is no directory"),

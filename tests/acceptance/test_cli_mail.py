@@ -197,7 +197,7 @@ def test_stopped_by_a_person(
     assert out.splitlines()[-1].startswith("3 sent for 0.1020 USD, 2 rows left out, 3 pending")
     name = "interrupted" if stop is signal.SIGINT else "stopped by SIGTERM"
     assert err.endswith(
-        f"voxsms: {name}\n3 messages left to send. The same command goes on; nobody gets the "
+        f"voxsms: {name}\n3 messages left to send. Run the same command to go on; nobody gets the "
         "message twice.\n"
     )
     assert busy == (
@@ -217,7 +217,7 @@ def test_who_is_left_gets_it_as_the_list_is_now(
     ran = voxsms(*words(people), "--yes", "--concurrency", "1")
     assert ran.status == 1
     assert "stopped: A2PSendSms: 127 INSUFFICIENT_MONEY" in ran.err
-    assert "4 messages left to send. The same command goes on" in ran.err
+    assert "4 messages left to send. Run the same command to go on" in ran.err
     people.write_text(
         "name,phone,city\n"
         "Zoe,447700900009,Ulm\n"  # new, above the others
@@ -294,7 +294,7 @@ def test_a_number_that_stands_twice(voxsms: Run, account: Sandbox, people: Path)
     )
     ran = voxsms(*words(people, "Order {order} is ready"), "--yes")
     assert ran.status == 0
-    assert "1 row with the number and the text of an earlier one: sent once" in ran.out
+    assert "1 row with the same number and text as an earlier one: sent once" in ran.out
     assert "line 3: the same number as in line 2" in ran.err
     assert "line 4" not in ran.err
     assert delivered(account) == ["447700900001", "447700900001", "447700900002"]
@@ -319,7 +319,7 @@ def test_a_doubt_that_stays(voxsms: Run, account: Sandbox, people: Path) -> None
     assert ran.status == 3
     assert ran.err.endswith(
         "voxsms: 1 message may or may not have been sent\n"
-        "The same command asks the history again, and knows it in 15 min at most.\n"
+        "The same command asks the history again; it settles them within 15 min.\n"
     )
     assert states(people)[3] == "unknown"
     assert voxsms(*words(people), "--yes").status == 3
@@ -329,7 +329,7 @@ def test_a_doubt_that_stays(voxsms: Run, account: Sandbox, people: Path) -> None
     outbox = people.with_name("people.outbox.db")
     assert ran.err.endswith(
         "voxsms: the history does not have 1 message\n"
-        f"voxsms outbox resend {outbox}, and then the same command, send them again.\n"
+        f"To send them again: voxsms outbox resend {outbox}, then the same command.\n"
     )
     assert states(people)[3] == "presumed_not_sent"
     assert account.ledger.count == 5
@@ -344,11 +344,11 @@ def test_a_doubt_and_no_history(voxsms: Run, account: Sandbox, people: Path) -> 
     account.faults.script(f"{lost},error@A2PSendSms:code=127,{history}")
     ran = voxsms(*words(people), "--yes", "--concurrency", "1")
     assert ran.status == 3
-    assert "warning: what is in doubt stays so: A2PGetSmsHistory: 104" in ran.err
+    assert "warning: what is in doubt stays in doubt: A2PGetSmsHistory: 104" in ran.err
     told = ran.err[ran.err.index("voxsms: 1 message may") :]
     assert told.splitlines() == [
         "voxsms: 1 message may or may not have been sent",
-        "5 messages left to send. The same command goes on; nobody gets the message twice.",
+        "5 messages left to send. Run the same command to go on; nobody gets the message twice.",
         "The same command asks the history again.",
         "Stopped: A2PSendSms: 127 INSUFFICIENT_MONEY: Insufficient money",
     ]
@@ -365,7 +365,7 @@ def test_what_nobody_can_tell_apart(voxsms: Run, account: Sandbox, people: Path)
         database.commit()
     ran = voxsms(*words(people, "Order {n}"), *command)
     assert ran.status == 3
-    assert "Nobody can tell them apart: voxsms outbox export" in ran.err
+    assert "Check them by hand: voxsms outbox export" in ran.err
 
 
 @pytest.mark.voxsms_sandbox(refused={"447700900002": 506})
@@ -420,7 +420,7 @@ def test_another_database_was_given_for_the_opt_outs(
 
     anyio.run(keep)
     ran = voxsms(*words(people), "--yes", "--opt-outs", str(file))
-    problem = f"{file}: is a database that SqliteOptOuts has not made"
+    problem = f"{file}: is a database that SqliteOptOuts did not create"
     assert (ran.status, problem in ran.err) == (2, True)
     file.write_bytes(b"SQLite format 3\0" + bytes(50))
     ran = voxsms(*words(people), "--yes", "--opt-outs", str(file))
@@ -452,20 +452,20 @@ def test_nobody_is_woken(voxsms: Run, account: Sandbox, people: Path) -> None:
     assert delivered(account) == NUMBERS
     ran = voxsms(*words(people), "--yes", "--quiet-hours", "at night")
     assert ran.status == 2
-    assert '"at night" is no span of hours, such as 21:00-08:00' in ran.err
+    assert '"at night" is not a span of hours, such as 21:00-08:00' in ran.err
 
 
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
         (["--from", "VOXSMS"], "give the people: a file of them with --csv"),
-        (["--csv", "-", "--from", "VOXSMS", "hi"], "has no name: give the outbox one, --outbox"),
+        (["--csv", "-", "--from", "VOXSMS", "hi"], "has no name: name the outbox with --outbox"),
         (
             ["--csv", "p.csv", "--from", "VOXSMS", "hi", "--outbox", "postgresql://x/y"],
-            "--outbox: is the path of a file; for one on a server there is `voxsms outbox add`",
+            "--outbox: must be the path of a file; for one on a server use `voxsms outbox add`",
         ),
         (["--csv", "p.csv", "--from", "VOXSMS"], "give one text"),
-        (["--csv", "p.csv", "--from", "VOXSMS", "hi", "--template", "x"], "stands for a text"),
+        (["--csv", "p.csv", "--from", "VOXSMS", "hi", "--template", "x"], "replaces the text"),
         (["--csv", "p.csv", "--from", "", "hi"], '"" is empty'),
         (["--csv", "/nowhere/p.csv", "--from", "VOXSMS", "hi"], "No such file"),
     ],
@@ -484,7 +484,7 @@ def test_an_outbox_of_something_else(voxsms: Run, account: Sandbox, people: Path
     voxsms("outbox", "add", outbox, "hi", "--from", "VOXSMS", "--to", "447700900001")
     ran = voxsms(*words(people), "--yes", "--outbox", outbox)
     assert ran.status == 2
-    assert "other.db: holds messages that `voxsms mail` has not put there" in ran.err
+    assert "other.db: holds messages that `voxsms mail` did not add" in ran.err
     with closing(sqlite3.connect(outbox)) as database:
         voxsms("outbox", "add", outbox, "hi", "--from", "VOXSMS", "--to", "447700900002")
         key = "'mail-0000000' || position || '-00000000:1'"
@@ -494,7 +494,7 @@ def test_an_outbox_of_something_else(voxsms: Run, account: Sandbox, people: Path
     assert (ran.status, "other.db: holds more than one mailing" in ran.err) == (2, True)
     ran = voxsms(*words(people), "--yes", "--outbox", str(people))
     assert ran.status == 1
-    assert "is no SQLite file; an outbox has a file of its own" in ran.err
+    assert "is not a SQLite file; an outbox needs its own file" in ran.err
     assert people.read_text() == PEOPLE
     people.write_text("phone\nAnn\n")
     assert (
@@ -586,7 +586,7 @@ def test_prices_that_may_not_be_seen(voxsms: Run, account: Sandbox, people: Path
     """Somebody is asked without a price; a limit cannot be kept."""
     ran = voxsms(*words(people), stdin=b"n\n")
     assert ran.status == 1
-    assert "What this costs cannot be told (GetAccountInfo: 104" in ran.err
+    assert "The cost is not known (GetAccountInfo: 104" in ran.err
     assert "Send 6 messages? [y/N]" in ran.err
     account.faults.script("error@GetAccountInfo:code=104")
     assert voxsms(*words(people), "--max-cost", "9", "--yes").status == 1

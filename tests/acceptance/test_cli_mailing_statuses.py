@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 TO = "447700900001"
 LOST = "read_then_close*9@A2PSendSms"
 IN_DOUBT = pytest.mark.voxsms_sandbox(faults=LOST)
-ENDED = "What was to be sent had been sent before that.\n"
+ENDED = "Everything had been sent before that.\n"
 
 
 @pytest.fixture(params=["mail", "outbox run"])

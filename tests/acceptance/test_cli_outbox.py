@@ -67,7 +67,7 @@ def test_from_add_to_export(voxsms: Run, account: Sandbox, where: str, people: s
     ran = voxsms("outbox", "run", where, "--max-cost", "0.07", "--concurrency", "1")
     assert ran.status == 1
     assert "stopped: this send would cost 0.034 USD; of the budget of 0.07 USD" in ran.err
-    assert "2 messages left to send. The same command goes on." in ran.err
+    assert "2 messages left to send. Run the same command to go on." in ran.err
     ran = voxsms("outbox", "run", where, "--rate", "inf")
     assert (ran.status, ran.out) == (0, "4 sent for 0.1360 in all\n")
     assert account.ledger.count == 4
@@ -112,7 +112,7 @@ def test_doubts(voxsms: Run, account: Sandbox, where: str) -> None:
     assert "presumed not sent         1" in voxsms("outbox", "status", where).out
     ran = voxsms("outbox", "resend", where, stdin=b"n\n")
     assert ran.status == 1
-    assert "Of 1 message some may have been delivered. Again? [y/N]" in ran.err
+    assert "Resend 1 message that may have been delivered? [y/N]" in ran.err
     ran = voxsms("outbox", "resend", where, "--json", stdin=b"y\n")
     assert json.loads(ran.out) == {"pending_again": 1}
     assert voxsms("outbox", "resend", where, "--state", "refused").out == (
@@ -131,7 +131,7 @@ def test_what_nobody_can_tell_apart(voxsms: Run, account: Sandbox, where: str) -
     account.clock.advance(1800)
     ran = voxsms("outbox", "reconcile", where)
     assert ran.status == 3
-    assert f"Look at them: voxsms outbox export {where} - --state ambiguous" in ran.err
+    assert f"See them: voxsms outbox export {where} - --state ambiguous" in ran.err
 
 
 def test_a_disk_that_is_full(
@@ -195,9 +195,12 @@ def test_an_empty_outbox(voxsms: Run, account: Sandbox, where: str, people: str)
         (("status", "postgresql://u:pa/secret@h/x"), "in a password / is written as %2F, @ as %40"),
         (("status", "postgresql://u:pa@secret@h/x"), "in a password / is written as %2F, @ as %40"),
         (("add", "x.db", "hi", *FROM), "give the people: their numbers with --to, or a file"),
-        (("export", "{where}", "x.txt"), "x.txt: ends neither in .csv nor in .jsonl; --format"),
+        (
+            ("export", "{where}", "x.txt"),
+            "x.txt: ends neither in .csv nor in .jsonl; name the format with --format",
+        ),
         (("resend", "{where}", "--state", "sent"), 'Invalid value "sent" for --state'),
-        (("worker", "{where}"), "is a SQLite file; workers share an outbox in PostgreSQL"),
+        (("worker", "{where}"), "is a SQLite file: send it with `run`; workers need PostgreSQL"),
     ],
 )
 def test_called_wrongly(
@@ -215,7 +218,7 @@ def test_called_wrongly(
 def test_other_files_and_servers(voxsms: Run, account: Sandbox, people: str) -> None:
     """Another program's file is left alone, a server that is not there is named."""
     ran = voxsms("outbox", "run", people)
-    assert (ran.status, "is no SQLite file" in ran.err) == (1, True)
+    assert (ran.status, "is not a SQLite file" in ran.err) == (1, True)
     ran = voxsms("outbox", "status", "postgresql://me:secret@127.0.0.1:1/x")
     assert ran.status == 1
     assert "postgresql://127.0.0.1:1/x: " in ran.err

@@ -28,11 +28,15 @@ def test_a_message_arrives(voxsms: Run, account: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "problem"),
     [
-        ([ONE, "447443332219", "Hi"], 2, "destination: is no number of the account"),
+        ([ONE, "447443332219", "Hi"], 2, "destination: is not a number of the account"),
         ([ONE, "Ada", "Hi"], 2, "destination: '***' is not a phone number"),
         ([ONE, OWN], 2, "give one text"),
-        ([ONE, OWN, "Hi", "--base-url", "127.0.0.1:1"], 2, "no sandbox is named"),
-        ([ONE, OWN, "Hi", "--base-url", "https://api.voximplant.com"], 2, "no sandbox is named"),
+        ([ONE, OWN, "Hi", "--base-url", "127.0.0.1:1"], 2, "no sandbox URL is given"),
+        (
+            [ONE, OWN, "Hi", "--base-url", "https://api.voximplant.com"],
+            2,
+            "no sandbox URL is given",
+        ),
         ([ONE, OWN, "Hi", "--base-url", "http://127.0.0.1:1"], 1, "Connection refused"),
         ([ONE, OWN, "Hi", "--base-url", "http://[::1"], 1, "Invalid IPv6 URL"),
     ],
@@ -51,4 +55,4 @@ def test_a_server_that_is_no_sandbox(voxsms: Run, account: Sandbox) -> None:
     """Its answer is not taken for one."""
     ran = voxsms("receive", ONE, OWN, "Hi", "--base-url", f"{account.url}/elsewhere")
     assert ran.status == 1
-    assert "answers HTTP 404: is it no sandbox?" in ran.err
+    assert "answers HTTP 404: is it a sandbox?" in ran.err

@@ -209,7 +209,7 @@ def test_who_opens_it_to_others_is_warned(capsys: pytest.CaptureFixture[str]) ->
     status, out, err = _run(capsys, "--host", "0.0.0.0")  # noqa: S104 - it is a sandbox
     assert status == 0
     assert "listens on http://127.0.0.1:" in out
-    assert "voxsms: warning: 0.0.0.0 is reached from other machines" in err
+    assert "voxsms: warning: other machines can reach 0.0.0.0" in err
 
 
 @pytest.mark.usefixtures("ended")
@@ -318,24 +318,24 @@ def test_somebody_asked_which_faults_there_are(voxsms: Run) -> None:
     [
         (["--faults", "earthquake"], 2, "--faults: kind: 'earthquake' is not one of ok, refuse"),
         (["--faults", "error:cod=1"], 2, "--faults: error has no option cod"),
-        (["--balance", "much"], 2, "--balance: is no amount"),
+        (["--balance", "much"], 2, "--balance: is not an amount"),
         (["--number", "Ada"], 2, "--number: '***' is not a phone number"),
         (["--refuse", "14155550142"], 2, '"14155550142" is not of the form NUMBER=CODE'),
         (["--refuse", "14155550142=x"], 2, "is not of the form NUMBER=CODE"),
         (["--refuse", "Ada=385"], 2, "--refuse: '***' is not a phone number"),
         (["--price", "48"], 2, '--price: "48" is not of the form PREFIX=PRICE, such as 48=0.03'),
         (["--price", "999=1"], 2, "--price: '999' does not begin with a country code"),
-        (["--price", "48=much"], 2, "--price: is no amount"),
+        (["--price", "48=much"], 2, "--price: is not an amount"),
         (["--rate-limit", "0"], 2, "--rate-limit: is 0; it must be above 0"),
         (["--deliver-after", "-1"], 2, "--deliver-after: is -1.0; it must not be below 0"),
         (["--port", "70000"], 2, "Must be <= 65535"),
-        (["--host", "localhost"], 2, "--host: is no IP address of this machine"),
+        (["--host", "localhost"], 2, "--host: is not an IP address of this machine"),
         (["--host", "192.0.2.1"], 1, "192.0.2.1, port: Cannot assign requested address"),
         (["--fill", "mms=3"], 2, '--fill: "mms=3" is not of the form a2p=ROWS or sms=ROWS'),
         (["--fill", "sms=0"], 2, "--fill: rows: a history needs 1 to 10,000,000"),
         (["--key-file", "/nowhere/key"], 2, "--key-file: /nowhere/key: No such file"),
-        (["--callback-url", "me"], 2, "--callback-url: is no URL with http or https and a host"),
-        (["--certificate-file", "ca.pem"], 2, "there is a certificate only with --tls"),
+        (["--callback-url", "me"], 2, "--callback-url: is not a URL with http or https and a host"),
+        (["--certificate-file", "ca.pem"], 2, "--certificate-file: needs --tls"),
         (["--tls", "--certificate-file", "/nowhere/ca"], 1, "/nowhere/ca: No such file"),
         (["--database", "/nowhere/db"], 2, "/nowhere/db: unable to open database file"),
         (["--credentials-file", "/nowhere/key"], 1, "/nowhere/key: No such file or directory"),

@@ -64,7 +64,7 @@ def test_somebody_whose_account_may_not_see_prices_was_asked_all_the_same(
     """A role that may send and see no prices can send; a limit cannot be kept then."""
     ran = voxsms(*A2P, OTHER, stdin=b"y\n")
     assert ran.status == 0
-    assert "What this costs cannot be told (GetAccountInfo: 104 FORBIDDEN_COMMAND" in ran.err
+    assert "The cost is not known (GetAccountInfo: 104 FORBIDDEN_COMMAND" in ran.err
     assert "Send 2 messages? [y/N]" in ran.err
     assert account.ledger.count == 2
     account.faults.script("error@GetAccountInfo:code=104")
@@ -100,9 +100,9 @@ def test_somebody_wanted_to_know_first(voxsms: Run, account: Sandbox) -> None:
             1,
             "2 messages would cost 0.0680 USD; --max-cost is 0.0600 USD. Nothing was sent.",
         ),
-        ("-1", 2, '"-1" is no amount of money, such as 25.00'),
-        ("nan", 2, '"nan" is no amount of money'),
-        ("much", 2, '"much" is no amount of money'),
+        ("-1", 2, '"-1" is not an amount of money, such as 25.00'),
+        ("nan", 2, '"nan" is not an amount of money'),
+        ("much", 2, '"much" is not an amount of money'),
     ],
 )
 def test_a_limit_held(voxsms: Run, account: Sandbox, limit: str, status: int, words: str) -> None:
@@ -197,5 +197,5 @@ def test_a_dry_run_that_knows_only_a_part_of_the_price(voxsms: Run, account: San
     ran = voxsms(*A2P, "48512345678", "--dry-run")
     assert ran.status == 1
     assert "at least 0.0340 USD (no price is known for 1 number). Nothing was sent." in ran.out
-    assert "no price is known for 1 message: the total is a part of the cost" in ran.err
+    assert "no price is known for 1 message: the total is only part of the cost" in ran.err
     assert account.ledger.count == 0

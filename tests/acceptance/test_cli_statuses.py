@@ -136,7 +136,7 @@ def test_a_signal_where_ctrl_c_is_ignored(
     status, err = _stopped(account, monkeypatch, signal.SIGTERM, SEND, ignoring)
     assert status == 3
     assert MAY_BE_SENT in err
-    assert err.endswith("\nThe history tells: voxsms history sms\n")
+    assert err.endswith("\nCheck the history: voxsms history sms\n")
     assert "Traceback" not in err
 
 
@@ -275,7 +275,7 @@ def test_a_second_ctrl_c_during_a_send(
     ran = voxsms(*SEND)
     assert (ran.status, ran.out) == (3, "")
     assert ran.err == (
-        f"voxsms: interrupted\nThe message {MAY_BE_SENT}.\nThe history tells: voxsms history sms\n"
+        f"voxsms: interrupted\nThe message {MAY_BE_SENT}.\nCheck the history: voxsms history sms\n"
     )
     assert account.ledger.count == 0
 
@@ -400,7 +400,7 @@ def test_an_answer_that_does_not_tell_of_every_number(
     assert ran.err == (
         "voxsms: the answer does not say what became of 1 of 2 numbers\n"
         f"The message {MAY_BE_SENT}.\n"
-        "The history tells: voxsms history a2p\n"
+        "Check the history: voxsms history a2p\n"
     )
     assert account.ledger.count == 0
 

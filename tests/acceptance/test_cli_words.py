@@ -61,7 +61,7 @@ def test_a_code_that_nobody_knows(voxsms: Run) -> None:
     """It is said where the known ones are."""
     ran = voxsms("explain", "999")
     assert ran.status == 2
-    assert '"999" is no error code of the SMS methods; `voxsms explain` lists those' in ran.err
+    assert '"999" is not an error code of the SMS methods; `voxsms explain` lists them' in ran.err
 
 
 @pytest.mark.voxsms_sandbox(faults="error@GetPhoneNumbers:code=127,error@GetPhoneNumbers:code=3")
@@ -152,7 +152,7 @@ def test_a_shell_that_is_not_known(voxsms: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("cyclopts.completion.detect.detect_shell", _fail)
     ran = voxsms("--install-completion")
     assert (ran.status, ran.out) == (2, "")
-    assert "name it with --shell bash" in ran.err
+    assert "name it, such as --shell bash" in ran.err
 
 
 def _fail() -> str:

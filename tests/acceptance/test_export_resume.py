@@ -659,7 +659,7 @@ async def test_a_journal_that_changes_under_its_export_is_told(tmp_path: Path) -
 
     service = history()
     service._happens = spoil
-    with pytest.raises(OSError, match="a window that was saved cannot be read any more"):
+    with pytest.raises(OSError, match="a saved window can no longer be read"):
         await export(service, tmp_path / "all.parquet")
     assert (await export(history(), tmp_path / "all.parquet")).rows == 100
 
@@ -739,7 +739,7 @@ async def test_a_work_directory_that_is_a_link_is_refused(tmp_path: Path) -> Non
     (home := tmp_path / "home").mkdir(mode=0o700)
     (home / "result").mkdir()
     (tmp_path / ".all.jsonl.export").symlink_to(home)
-    with pytest.raises(InvalidRequest, match=r"\.all\.jsonl\.export is in the way"):
+    with pytest.raises(InvalidRequest, match=r"\.all\.jsonl\.export exists and is not a directory"):
         await export(history(), tmp_path / "all.jsonl")
     assert (home / "result").is_dir()
 
@@ -750,7 +750,7 @@ async def test_a_work_directory_that_others_can_read_or_own_is_refused(
     """What is in it could be theirs, and what is written theirs to read."""
     (work := tmp_path / ".all.jsonl.export").mkdir()
     work.chmod(0o750)
-    alone = r"\.all\.jsonl\.export is not a directory that you alone can read and write"
+    alone = r"\.all\.jsonl\.export is not a directory that only you can read and write"
     with pytest.raises(InvalidRequest, match=alone):
         await export(history(), tmp_path / "all.jsonl")
     work.chmod(0o700)
@@ -766,7 +766,7 @@ async def test_what_was_kept_is_told_with_the_error(tmp_path: Path) -> None:
         await export(Stop(18, ZeroDivisionError()), tmp_path / "all.jsonl")
     work = tmp_path / ".all.jsonl.export"
     assert caught.value.__notes__ == [
-        f"What was read is kept in {work}: run the same command again."
+        f"The rows read so far are kept in {work}: run the same command again."
     ]
     with pytest.raises(CheckpointMismatch) as mismatch:
         await export(history(), tmp_path / "all.jsonl", direction="IN")
@@ -791,7 +791,7 @@ def test_what_was_kept_is_told_with_a_cancellation(tmp_path: Path, backend: str)
                 raise
 
     anyio.run(run, backend=backend)
-    assert [note[:25] for note in notes] == ["What was read is kept in "]
+    assert [note[:33] for note in notes] == ["The rows read so far are kept in "]
 
 
 async def test_an_old_range_is_not_taken_for_one_up_to_now(

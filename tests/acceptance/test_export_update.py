@@ -151,7 +151,7 @@ async def test_messages_without_a_day_come_along(
     service.messages[52].row["processing_date"] = "2026-03-09"
     summary = await export(service, days)
     assert summary.rows == 22
-    assert "2 messages that came along have no day, or one before 2026-03-07," in caplog.text
+    assert "2 messages have no day, or one before 2026-03-07," in caplog.text
     now = found(days)
     assert {name for name in now if now[name] != before[name]} == {
         name for name in now if name.startswith("day=2026-03-09")
@@ -202,7 +202,9 @@ async def test_a_directory_that_a_run_was_updating_is_gone(tmp_path: Path) -> No
     with pytest.raises(ZeroDivisionError):
         await export(service, days)
     shutil.rmtree(days)
-    with pytest.raises(CheckpointMismatch, match=r"days, which is updated, is gone.*--restart"):
+    with pytest.raises(
+        CheckpointMismatch, match=r"days, which is being updated, is missing.*--restart"
+    ):
         await export(Account(range(10)), days)
     assert (await export(Account(range(10)), days, restart=True)).rows == 60
 

@@ -33,7 +33,7 @@ def test_one_quote_that_doubles_the_price(voxsms: Run) -> None:
         f"  1 \u2502 {CURLY[:67]}",
         f"  2 \u2502 {CURLY[67:]}".ljust(len(first)),
     )
-    assert why == "It takes UTF-16, with 70 units in a message and not 160, for:"
+    assert why == "It needs UTF-16, with 70 units in a message instead of 160, because of:"
     assert quote.split() == ["\u2019", "U+2019", "RIGHT", "SINGLE", "QUOTATION", "MARK", "2", "'"]
     assert saving == "With --simplify it says the same in 1 fragment:"
     assert simple == CURLY.replace("\u2019", "'")

@@ -296,7 +296,7 @@ async def test_a_stream_without_a_buffer_gets_every_byte(format_: str) -> None:
     await export(history(), whole, format=format_)
     await export(history(), stream, format=format_)
     assert stream.taken == whole.getvalue()
-    with pytest.raises(BlockingIOError, match="takes nothing"):
+    with pytest.raises(BlockingIOError, match="accepts nothing"):
         await export(history(), Grudging(1500), format=format_)
 
 
@@ -361,15 +361,15 @@ BAD: list[tuple[Any, Json, str]] = [
     ("all.parquet", {"raw": True}, "raw: is for CSV; leave it out: texts in parquet are as they"),
     ("no/such/place/all.csv", {}, "there is no directory"),
     ("here.csv", {}, "is a directory: end it with /"),
-    ("pipe.csv", {}, "is no regular file"),
-    ("..", {"format": "csv"}, "is no name of a file|is a directory"),
-    ("/", {"format": "csv"}, "is no name of a file"),
-    ("a\0.csv", {}, "is no name of a file"),
+    ("pipe.csv", {}, "is not a regular file"),
+    ("..", {"format": "csv"}, "is not a file name|is a directory"),
+    ("/", {"format": "csv"}, "is not a file name"),
+    ("a\0.csv", {}, "is not a file name"),
     ("x" * 260 + ".csv", {}, "name too long"),
     ("x" * 245 + ".csv", {}, "name too long"),
     (b"all.csv", {}, "must be a path, '-' or a file open for bytes"),
     ("-", {"by_day": True}, "needs a directory"),
-    (io.StringIO(), {}, "is a file for text"),
+    (io.StringIO(), {}, "is a text file"),
     (7, {}, "must be a path, '-' or a file open for bytes"),
     ("all.csv", {"windows_in_flight": 0}, "must be a whole number from 1 to 32"),
     ("all.csv", {"kind": "mms"}, "kind"),

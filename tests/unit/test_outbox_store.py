@@ -57,7 +57,7 @@ def newer(path: Path) -> None:
     ("make", "words"),
     [
         pytest.param(
-            lambda path: path.write_text("Dear diary, " * 99), "no SQLite file", id="text"
+            lambda path: path.write_text("Dear diary, " * 99), "not a SQLite file", id="text"
         ),
         pytest.param(other_program, "another program's SQLite file", id="other program"),
         pytest.param(newer, "newer voxsms", id="newer"),

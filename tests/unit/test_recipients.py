@@ -157,7 +157,7 @@ def test_a_wrong_encoding_was_asked_for() -> None:
     octets = f"phone;name\n{ANN};\x98Ада\n".encode("cp1251", "replace").replace(b"?", b"\x98")
     assert read(octets, encoding="cp1251", fields=["name"]) == [BadRow(2, "is not cp1251")]
     for asked in ("cp12512", "hex", "a\0b"):
-        assert "is not known; such as utf-8" in refusal(octets, encoding=asked)
+        assert "is not known; known are utf-8" in refusal(octets, encoding=asked)
 
 
 def test_a_name_that_an_earlier_program_could_not_read() -> None:
@@ -242,7 +242,7 @@ def test_how_to_leave_a_title_out_is_said() -> None:
 def test_a_delimiter_that_is_none(delimiter: str) -> None:
     """The answer is in words, not in those of the csv module."""
     assert refusal("phone", delimiter=delimiter) == (
-        f"delimiter: is {delimiter!r}; it must be one character that is no quote, or one of: "
+        f"delimiter: is {delimiter!r}; it must be one character, not a quote, or one of: "
         "comma, semicolon, tab, pipe"
     )
 
@@ -330,7 +330,7 @@ def test_a_list_without_names_of_columns() -> None:
     told = "the first line has a number where the columns are to be named: put a line above it"
     assert refusal(f"{ANN};Ann\n{BOB};Bob\n") == f"source: {told}, such as phone;name"
     for nothing in ("", "\n\n", ";;\n", "sep=,\n"):
-        told = "is empty: there is no line with the names of the columns"
+        told = "is empty: there is no line with the column names"
         assert refusal(nothing) == f"source: {told}"
 
 
@@ -371,7 +371,7 @@ def test_most_of_a_column_is_no_number() -> None:
         assert people.number_column == "name"
         assert people.notes == []
         assert len([*people]) == 2
-        told = 'most of the column "name" is no phone number: a wrong number_column?'
+        told = 'most of the column "name" is not phone numbers: a wrong number_column?'
         assert people.notes == [told]
 
 
@@ -464,9 +464,7 @@ def test_an_option_of_the_other_kind_of_file() -> None:
 def test_a_workbook_that_cannot_be_read() -> None:
     """A file that is broken, of an old Excel or of another program: what to do is said."""
     octets = workbook(["phone"], *[[ANN] for _ in range(9)])
-    assert "is no Excel workbook that can be read: save it again, or as CSV (" in refusal(
-        octets[:-100]
-    )
+    assert "is not a readable Excel workbook: save it again, or as CSV (" in refusal(octets[:-100])
     at = octets.index(b"xl/worksheets/sheet1.xml") + 60
     broken = octets[:at] + bytes(20) + octets[at + 20 :]
     with pytest.raises(InvalidRequest, match="save it again, or as CSV"):

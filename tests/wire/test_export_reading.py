@@ -281,8 +281,8 @@ async def test_a_window_that_is_never_whole_is_named(path: Path) -> None:
     history = Boasting(spread(9), lambda form: form["count"] != "1")
     await anyio.Path(path).write_text("what was there before")
     where = "GetSmsHistory, the beginning to 2026-11-22 12:00:00 UTC"
-    what = "the service counts 10 rows and gave 9 different ones in 16 readings"
-    with pytest.raises(Incomplete, match=f"^{where}: {what}\nWhat was read is kept in "):
+    what = "the service counts 10 rows and returned 9 different ones in 16 readings"
+    with pytest.raises(Incomplete, match=f"^{where}: {what}\nThe rows read so far are kept in "):
         await exported(history, path)
     assert content(path) == b"what was there before"
     assert history.clock.slept[1:] == [0.25, 0.5, 1.0, 2.0] + [4.0] * 11
@@ -385,7 +385,7 @@ async def test_rows_that_can_not_be_told_apart_are_named(path: Path) -> None:
         del message.row["message_id"]
         message.row |= {"processed_date": "", "transaction_id": 1, "text": "Hi", "fragments": 1}
         message.row |= {"destination_number": "447700900001", "cost": 0.0385}
-    with pytest.raises(Incomplete, match=r"gave 199 different ones\. Rows without a time"):
+    with pytest.raises(Incomplete, match=r"returned 199 different ones\. Rows without a time"):
         await exported(FakeHistory(messages), path)
 
 
@@ -393,9 +393,9 @@ async def test_a_row_that_stays_in_two_windows_is_told(path: Path) -> None:
     """One id at two times, however often both are read: which one is right cannot be known."""
     messages = spread(200, seconds=3600, make=Message.a2p)
     messages[150].row["message_id"] = 11
-    with pytest.raises(Incomplete, match="the same row with two windows, again and again"):
+    with pytest.raises(Incomplete, match="repeatedly returned the same row in two windows"):
         await exported(FakeHistory(messages), path, "a2p", delivery_status=5)
-    with pytest.raises(Incomplete, match=r"counts 200 rows and gave 199 different ones\n"):
+    with pytest.raises(Incomplete, match=r"counts 200 rows and returned 199 different ones\n"):
         await exported(FakeHistory(messages), path, "a2p", restart=True)
 
 
@@ -403,7 +403,7 @@ async def test_a_whole_that_is_more_than_its_parts_is_incomplete(path: Path) -> 
     """Where every window seems whole but the last count says otherwise, the export says so, too."""
     history = Boasting(spread(200), lambda form: form["count"] == "1" and "from_date" not in form)
     with pytest.raises(
-        Incomplete, match="the whole range: the service counts 201 rows and gave 200"
+        Incomplete, match="the whole range: the service counts 201 rows and returned 200"
     ):
         await exported(history, path)
     assert content(path) is None

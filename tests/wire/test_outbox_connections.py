@@ -167,7 +167,7 @@ async def test_a_connection_that_is_no_help_is_refused(place: str, tmp_path: Pat
 
         with psycopg.connect(place, autocommit=True) as connection:
             await refuse(outbox, connection, "commits each statement on its own")
-            await refuse(small, connection, "must be one of sqlite3")
+            await refuse(small, connection, "must be a sqlite3 connection")
             with connection.transaction():
                 assert (await outbox.add(rows(1), source=SOURCE, connection=connection)).accepted
             connection.execute("CREATE SCHEMA elsewhere")

@@ -140,7 +140,7 @@ def test_a_message_that_arrives_is_posted(sandbox: Sandbox, receiver: Receiver) 
         ({"destination": "07443 332211"}, "destination: .*country"),
         ({"text": ""}, "text: is empty"),
         ({"text": "\ud800"}, "text: has a lone surrogate"),
-        ({"destination": TWO}, "SMS is enabled"),
+        ({"destination": TWO}, "with SMS enabled"),
     ],
 )
 def test_a_message_that_cannot_arrive(
@@ -401,7 +401,9 @@ def test_without_a_url_nothing_is_posted(
 )
 def test_a_url_that_cannot_be(voxsms_sandbox: Sandbox, url: str) -> None:
     """Is refused with an example, wherever it is given."""
-    with pytest.raises(ValueError, match=r"callback_url: is no URL with http or https and a host"):
+    with pytest.raises(
+        ValueError, match=r"callback_url: is not a URL with http or https and a host"
+    ):
         voxsms_sandbox.callback_url = url
     with pytest.raises(ValueError, match="callback_url"):
         serve(callback_url=url)

@@ -41,8 +41,8 @@ def test_a_script_as_text() -> None:
         ("ok@NoMethod", "method: 'NoMethod' is not one of SendSmsMessage"),
         ("ok*0", "times: is 0; it must be at least 1"),
         ("ok:seconds=1", "ok has no option seconds"),
-        ("slow:seconds=x", "seconds: 'x' is no number"),
-        ("error:code=x", "code: 'x' is no number"),
+        ("slow:seconds=x", "seconds: 'x' is not a number"),
+        ("error:code=x", "code: 'x' is not a number"),
         ("slow:seconds=nan", "slow: seconds must be a number from 0 to 100,000,000"),
         ("callback_late:seconds=-1", "callback_late: seconds must be a number from 0"),
         ("error:code=9999999999", "error: code must be a whole number of at most 9 digits"),
@@ -51,9 +51,9 @@ def test_a_script_as_text() -> None:
         ("error:msg=\ud800", "error: msg must be text"),
         ("ok*99999999999999999999", "times: is larger than"),
         ("callback_late@A2PSendSms", "method: 'A2PSendSms' is not one of sms_inbound"),
-        ("refuse@A2PSendSms", "refuse meets the connection"),
-        ("ok**", "'ok\\*\\*' is no fault"),
-        ("ok:seconds", "is no fault"),
+        ("refuse@A2PSendSms", "refuse affects the connection"),
+        ("ok**", "'ok\\*\\*' is not a fault"),
+        ("ok:seconds", "is not a fault"),
     ],
 )
 def test_a_script_that_cannot_be(text: str, said: str) -> None:

@@ -99,10 +99,10 @@ def test_rows_of_two_way_messages(voxsms_sandbox: Sandbox, post: Post) -> None:
 @at_noon
 def test_receiving_needs_an_enabled_number(voxsms_sandbox: Sandbox, post: Post) -> None:
     """A message can only arrive where SMS is enabled."""
-    with pytest.raises(ValueError, match="destination: is no number of the account"):
+    with pytest.raises(ValueError, match="destination: is not a number of the account"):
         voxsms_sandbox.receive(source=ONE, destination=TWO, text="Hi")
     post("ControlSms", phone_number=OWN, command="disable")
-    with pytest.raises(ValueError, match="destination: is no number of the account"):
+    with pytest.raises(ValueError, match="destination: is not a number of the account"):
         voxsms_sandbox.receive(source=ONE, destination=OWN, text="Hi")
 
 

@@ -213,7 +213,7 @@ def test_help_shows_every_setting() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"balance": "much"}, "balance: is no amount"),
+        ({"balance": "much"}, "balance: is not an amount"),
         ({"balance": "NaN"}, "balance: is not finite"),
         ({"balance": -1}, "balance: is -1; it must not be below 0"),
         ({"numbers": "447443332211"}, "numbers: is one string; it must be a list"),

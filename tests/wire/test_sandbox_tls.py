@@ -115,7 +115,7 @@ def test_where_it_listens(host: str, url: str, http: httpx.Client) -> None:
 
 def test_an_address_that_cannot_be() -> None:
     """A name is not one: which address it is, nobody knows."""
-    with pytest.raises(ValueError, match="host: is no IP address of this machine, such as 127"):
+    with pytest.raises(ValueError, match="host: is not an IP address of this machine, such as 127"):
         serve(host="localhost")
     with pytest.raises(OSError, match="assign"):
         serve(host="192.0.2.1").start()

@@ -9,12 +9,12 @@ _USAGE, _INTERRUPTED = 2, 130  # of `_errors.Exit`, which needs the extra
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run a command, by default the one that the program was called with; return its exit status.
+    """Run a command, by default the one in `sys.argv`; return its exit status.
 
-    3 whenever a message may have been sent without an answer, 0 when it was sent.
+    3 if a message may have been sent but no answer arrived, 0 if it was sent.
     """
     try:
-        # Late: who installs voxsms without the extra has this program, but not cyclopts.
+        # Late: without the extra this program is installed, but cyclopts is not.
         from voxsms.cli.app import run  # noqa: PLC0415
 
         return run(sys.argv[1:] if tokens is None else tokens)
@@ -22,7 +22,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         if missing.name != _EXTRA:
             raise
         return _end(f"the command line needs {_EXTRA}: pip install 'voxsms[cli]'", _USAGE)
-    except KeyboardInterrupt:  # while modules are imported: a command says it itself
+    except KeyboardInterrupt:  # during imports: a running command reports it itself
         return _end("interrupted", _INTERRUPTED)
 
 

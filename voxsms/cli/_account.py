@@ -1,4 +1,4 @@
-"""The options of every command that calls the service: with which credentials, and where."""
+"""The options of every command that calls the service: credentials and URL."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from voxsms.errors import ConnectionFailed, NotSent
 _GROUP = Group("Account", sort_key=10)
 _PLAIN: Final = re.compile(r"[\w.,:+-]*")
 _NOT_OF_THE_URL: Final = re.compile("prox(y|ies)|certificate", re.IGNORECASE)
-"""Problems on the way there, which another URL does not solve."""
+"""Network problems that another URL does not solve."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +45,7 @@ class Account:
 
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncGenerator[Client]:  # noqa: ANN401 - those of Client
-        """Open a client; a service that is not there is said to be missing at its URL."""
+        """Open a client; an error that the service cannot be reached names its URL."""
         if self.base_url is not None:
             options["base_url"] = self.base_url
         async with self._client(**options) as client:
@@ -66,11 +66,11 @@ class Account:
 
 @attrs.frozen(kw_only=True)
 class Numbers:
-    """How phone numbers are written, for commands that take those of people."""
+    """How phone numbers are written, for commands that take numbers of people."""
 
     region: Annotated[
         str | None,
-        Parameter(help="Numbers may be written as inside this country: two letters, such as GB."),
+        Parameter(help="Accept national numbers of this country: two letters, such as GB."),
     ] = None
     strict_numbers: Annotated[
         bool,
@@ -79,11 +79,11 @@ class Numbers:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The same for a client, a list or an estimate."""
+        """These options for a client, a list or an estimate."""
         return attrs.asdict(self)
 
     def find_doubtful(self, place: str) -> DoubtfulNumbers:
-        """Return what finds numbers that were taken for those of another country."""
+        """Return a finder of numbers that were read as numbers of another country."""
         return DoubtfulNumbers(place, spell_option, self.region, strict=self.strict_numbers)
 
 
@@ -91,7 +91,7 @@ def spell_option(option: str, given: str | int) -> str:
     """Write an option as it is typed."""
     value = str(given)
     name = f"--{option.replace('_', '-')}"
-    plain = _PLAIN.fullmatch(value)  # `shlex` quotes all that is not ASCII
+    plain = _PLAIN.fullmatch(value)  # `shlex` quotes everything that is not ASCII
     return f"{name} {value if plain else shlex.quote(value)}" if value else name
 
 

@@ -28,7 +28,7 @@ _BAR: Final = 12
 """Columns of the bar: everything else fits beside it in 80."""
 _EVERY: Final = 1.0
 _EVERY_LINE: Final = 10.0
-"""Seconds between two lines, where nobody looks."""
+"""Seconds between two lines where the output is not a terminal."""
 _TOLD: Final = ("sent", "refused", "unknown")
 _BY_SIGNAL: Final = ("SIGINT", "SIGTERM")
 
@@ -37,7 +37,7 @@ def _quiet_hours(text: str) -> QuietHours:
     try:
         start, end = (time.fromisoformat(each.zfill(5)) for each in text.split("-"))
     except ValueError:
-        raise ValueError("is no span of hours, such as 21:00-08:00") from None
+        raise ValueError("is not a span of hours, such as 21:00-08:00") from None
     import_phonenumbers()  # a ValueError names the extra
     return QuietHours(start, end)
 
@@ -49,8 +49,8 @@ class Delivery:
     rate: Annotated[
         float | None,
         Parameter(
-            help="Messages a second, of all who send this outbox; it is remembered, and inf takes "
-            "it off.",
+            help="Messages a second, for all processes that send this outbox together; it is "
+            "remembered, and inf removes it.",
             validator=Number(gt=0),
         ),
     ] = None
@@ -63,28 +63,28 @@ class Delivery:
             converter=reader(_quiet_hours),
             n_tokens=1,
             accepts_keys=False,
-            help="Disturb nobody in these hours, by the time where the recipient lives, such as "
-            "21:00-08:00; who is left out gets the message after them.",
+            help="Send nothing in these hours of the recipient's local time, such as 21:00-08:00; "
+            "the message goes out after them.",
         ),
     ] = None
     opt_outs: Annotated[
         Path | None,
         Parameter(
-            help="Who gets no message: a list with a column phone (CSV, .xlsx), or a file of "
-            "`voxsms.webhooks.SqliteOptOuts`.",
+            help="People who get no message: a list with a column phone (CSV, .xlsx), or a file "
+            "of `voxsms.webhooks.SqliteOptOuts`.",
         ),
     ] = None
 
     @asynccontextmanager
     async def guards(self) -> AsyncGenerator[Guards]:
-        """Return what keeps messages from people."""
+        """Open the opt-outs, and yield them with the quiet hours as `Guards`."""
         async with AsyncExitStack() as after:
             opt_outs = self.opt_outs and await _open_opt_outs(self.opt_outs, after)
             yield Guards(quiet_hours=self.quiet_hours, opt_outs=opt_outs or None)
 
 
 def _spell(option: str, value: str | int) -> str:
-    """Say what to change in a list for which there are no options."""
+    """Say what to change in a list that has no options of its own."""
     return f"{option.replace('_', ' ')} {value}".rstrip()
 
 
@@ -92,8 +92,8 @@ async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
     with io.open_file(path) as file:
         is_database = file.read(len(_SQLITE)) == _SQLITE
     if is_database:
-        if not _has_opt_outs(path):  # they would be made, of nobody
-            raise Usage(f"{path}: is a database that SqliteOptOuts has not made")
+        if not _has_opt_outs(path):  # opening it would create an empty table
+            raise Usage(f"{path}: is a database that SqliteOptOuts did not create")
         in_file = SqliteOptOuts(path)
         after.push_async_callback(in_file.aclose)
         return in_file
@@ -103,7 +103,7 @@ async def _open_opt_outs(path: Path, after: AsyncExitStack) -> OptOuts:
             for row in rows:
                 if isinstance(row, BadRow):
                     problem = f"line {row.line}: {row.reason}"
-                    raise Usage(f"{path}: {problem}. Nobody in it may be missed: mend it first.")
+                    raise Usage(f"{path}: {problem}. Fix it first: nobody in it may be missed.")
                 await listed.add(row.destination)
             for note in rows.notes:
                 io.complain(f"warning: {path}: {note}")
@@ -127,8 +127,8 @@ OfDelivery = Annotated[Delivery, Parameter(name="*", group="Sending")]
 
 
 def open_outbox(where: str, *, must_exist: bool = True) -> Outbox:
-    """Return an outbox that is opened by `async with`; one in a file has to be there already."""
-    outbox = Outbox.open(where)  # which refuses what is no path, and may hold a password
+    """Return an outbox for `async with`; the file of one must exist already."""
+    outbox = Outbox.open(where)  # refuses a `where` that is not a path and may hold a password
     if must_exist and "://" not in where and not Path(where).exists():
         raise Usage(f"{where}: there is no such outbox")
     return outbox
@@ -143,7 +143,7 @@ async def deliver(
     currency: str = "",
     forever: bool = False,
 ) -> OutboxSummary:
-    """Send what is pending, and show how it goes."""
+    """Send what is pending, and show the progress."""
     before = await outbox.summary()
     with _progress(before, currency) as (every, tell):
         run = outbox.run(
@@ -167,7 +167,7 @@ async def deliver(
 
 
 def find_doubts(summary: OutboxSummary) -> Unsettled | None:
-    """Return what says that messages are in doubt, if any are."""
+    """Return the error for messages in doubt, if there are any."""
     doubts = summary.unknown + summary.ambiguous
     if not doubts:
         return None
@@ -175,7 +175,7 @@ def find_doubts(summary: OutboxSummary) -> Unsettled | None:
 
 
 def note_doubts(summary: OutboxSummary) -> Unsettled | None:
-    """Find doubts; with any the command ends in doubt, whatever comes up until it is told."""
+    """Find messages in doubt; with any, the command ends with status 3 whatever happens next."""
     doubts = find_doubts(summary)
     SENDS.get().status = Exit.UNKNOWN if doubts else None
     return doubts
@@ -185,12 +185,12 @@ def note_doubts(summary: OutboxSummary) -> Unsettled | None:
 def _progress(
     before: OutboxSummary, currency: str
 ) -> Generator[tuple[float, Callable[[OutboxProgress], None]]]:
-    """Show a bar where somebody looks, and lines elsewhere."""
+    """Show a bar at a terminal, and lines elsewhere."""
     console = io.err()
 
     def count(progress: OutboxProgress) -> tuple[int, int]:
         done = _ended(progress) - _ended(before)
-        return done, done + progress.pending + progress.sending  # others may add some
+        return done, done + progress.pending + progress.sending  # others may add more
 
     if not console.is_terminal:
         said = ""
@@ -237,10 +237,10 @@ def _figures(before: OutboxSummary, now: OutboxProgress, currency: str) -> str:
 
 
 def find_ending(summary: OutboxSummary, *, settle: str, how: str) -> BaseException | None:
-    """Return how what was sent has ended, if not well; with how to settle doubts, and to go on.
+    """Return the error that a send ended with, if any, and note how to settle doubts or go on.
 
-    `Unsettled`: what became of some messages is not known. `KeyboardInterrupt`: it was stopped by a
-    signal; what was under way has ended. `Failed`: something is left to send.
+    `Unsettled`: the outcome of some messages is not known. `KeyboardInterrupt`: a signal stopped
+    it, and the calls in flight have ended. `Failed`: some messages are left to send.
     """
     left, doubts = summary.pending + summary.sending, find_doubts(summary)
     notes = [f"{io.number(left, 'message')} left to send. {how}"] if left else []
@@ -253,7 +253,7 @@ def find_ending(summary: OutboxSummary, *, settle: str, how: str) -> BaseExcepti
     elif summary.stopped in _BY_SIGNAL:
         error = KeyboardInterrupt()
     elif left:
-        error = Failed(f"stopped: {summary.stopped or 'others are at it'}")
+        error = Failed(f"stopped: {summary.stopped or 'others are sending the rest'}")
     else:
         return None
     for note in notes:
@@ -263,7 +263,7 @@ def find_ending(summary: OutboxSummary, *, settle: str, how: str) -> BaseExcepti
 
 @contextmanager
 def concluding(ending: BaseException | None) -> Generator[None]:
-    """End a command as what it sent has ended, also where that cannot be printed.
+    """End a command with the outcome of its send, even if that cannot be printed.
 
     Raises:
         BaseException: `ending`.

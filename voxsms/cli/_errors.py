@@ -1,14 +1,14 @@
-"""How a command ends: what each error says, and the exit status that a script goes by.
+"""How a command ends: what each error says, and the exit status for scripts.
 
     0    done
     1    refused or failed
-    2    called wrongly: an argument, a file or the environment is not right; nothing was sent
-    3    a message may have been sent and no answer said so
-    130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 nobody reads the output: what a shell
-         says of a program that a signal ended
+    2    called wrongly: an argument, a file or the environment is wrong; nothing was sent
+    3    a message may have been sent, but no answer confirmed it
+    130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 nobody reads the output: as a shell
+         reports a program that a signal ended
 
-Once a send is under way its outcome decides, whatever else goes wrong: 3 where it is in doubt, and
-0 where the message was sent, even if nothing can be printed any more.
+Once a send is under way its outcome decides, whatever else goes wrong: 3 if it is in doubt, and
+0 if the message was sent, even if nothing can be printed any more.
 """
 
 import re
@@ -50,24 +50,24 @@ class Exit(IntEnum):
 
 
 class Usage(Exception):
-    """A command that was called wrongly: an argument, or a file that one names."""
+    """A command was called wrongly: an argument is wrong, or the file that it names."""
 
 
 class Failed(Exception):
-    """A command that could not be carried out."""
+    """A command could not be carried out."""
 
 
 class InDoubt(Exception):
-    """An answer that does not tell of every number what became of its message."""
+    """An answer that lacks the outcome of some numbers."""
 
 
 class Unsettled(Exception):
-    """A mailing of which some messages may or may not have been sent."""
+    """Some messages of a mailing may or may not have been sent."""
 
 
 def _where_to_look(doubtful: "OutcomeUnknown | Sends") -> str:
     history = "a2p" if doubtful.method.startswith("A2P") else "sms"
-    return f"The history tells: voxsms history {history}"
+    return f"Check the history: voxsms history {history}"
 
 
 def _may_be_sent(sends: "Sends") -> str:
@@ -80,7 +80,7 @@ def _may_be_sent(sends: "Sends") -> str:
 
 
 def _was_sent(sends: "Sends") -> str:
-    what = "The message" if sends.method else "What was to be sent"
+    what = "The message" if sends.method else "Everything"
     return f"{what} had been sent before that."
 
 
@@ -89,7 +89,7 @@ _MEANWHILE: Final[Mapping[Exit | None, "Saying"]] = {
     Exit.FAILED: "The service had answered before that: it refused some of the numbers.",
     Exit.DONE: _was_sent,
 }
-"""What to say of a send beside an error that came after it, or while it was under way."""
+"""What to say about a send when an error happened during or after it."""
 
 
 @attrs.define
@@ -97,32 +97,32 @@ class Sends:
     """What a run has sent, as far as it knows."""
 
     status: Exit | None = None
-    """The exit status that a send decided; None if no message can have left."""
+    """The exit status that a send decided; None if no message can have been sent."""
     method: str = ""
     """The method that was called."""
     doubt: OutcomeUnknown | None = None
-    """That of a send that was stopped."""
+    """The doubt about a send that was stopped."""
     calls: "list[CallEvent]" = attrs.field(factory=list)
     """How calls ended; the client's `on_outcome` adds to it."""
     ending: BaseException | None = None
-    """How a mailing has ended that is not over without an error."""
+    """The error that a mailing ended with."""
 
     def conclude(self, ending: BaseException | None) -> None:
-        """Have the run end as a mailing did, whatever comes up until it is told."""
+        """Have the run end as a mailing did, whatever happens before that is printed."""
         self.ending = ending
         found = ending_of(ending) if ending else None
         status = found.status if found else Exit.DONE
         self.status = status if status in _MEANWHILE else None
 
     def tell(self) -> str:
-        """Say what was sent, beside an error that came up after that."""
+        """Say what was sent before or while another error happened."""
         if self.ending is not None:
             return "\n".join([str(self.ending), *_notes(self.ending)])
         return words_of(_MEANWHILE.get(self.status, ""), self)
 
     async def watch(self, method: "AnyMethod", send: Awaitable[R]) -> R:
-        """Await a send by a method, and remember what became of it."""
-        from asyncio import CancelledError  # noqa: PLC0415 - 40 ms; who awaits has it already
+        """Await a send by a method, and remember its outcome."""
+        from asyncio import CancelledError  # noqa: PLC0415 - 40 ms; a send has imported it already
 
         self.method = method.cmd
         self.status = Exit.UNKNOWN  # until more is known: a second Ctrl-C may end it anywhere
@@ -141,11 +141,11 @@ class Sends:
 
 
 SENDS: Final[ContextVar[Sends]] = ContextVar("sends")
-"""Those of the command that is run."""
+"""The sends of the command that is running."""
 
 
 def _refused_by_system(error: OSError) -> str:
-    # Of a renaming the second name is the one that was asked for.
+    # When a file is renamed, the second name is the one that the user gave.
     place = error.filename2 or error.filename
     return ": ".join(str(part) for part in (place, error.strerror or error) if part)
 
@@ -164,7 +164,7 @@ _MISSING: Final = re.compile(r'Command ".*?" parameter (--\S+) requires an argum
 
 
 def _words_of_call(error: CycloptsError) -> str:
-    """Say in few words what was left out, or is too much."""
+    """Say briefly which argument is missing or is one too many."""
     if isinstance(error, UnusedCliTokensError):
         words = error.unused_tokens or []
         with_text = {"count", "estimate", "send", "a2p", "mail", "add"}
@@ -178,7 +178,7 @@ def _words_of_call(error: CycloptsError) -> str:
 
 
 def name_of(argument: Argument) -> str:
-    """Return what a person calls an argument who types it."""
+    """Return the name of an argument as a user types it."""
     name = argument.names[0]
     return name if argument.index is None else name.removeprefix("--").upper()
 
@@ -188,26 +188,26 @@ def _where_help_is(error: CycloptsError) -> str:
 
 
 def _notes(error: BaseException) -> list[str]:
-    """Return what was noted on an error on its way."""
-    # asyncio raises Ctrl-C as a new error, out of the cancellation that passed through voxsms; one
-    # that met another on its way out has that behind it.
+    """Return the notes that were added to an error."""
+    # asyncio raises Ctrl-C as a new error: the notes are on its context, the cancellation that
+    # passed through voxsms, or on the context of that.
     cause = None if isinstance(error, Exception) else error.__context__
     earlier = [] if cause is None else _notes(cause)
     return [*earlier, *getattr(error, "__notes__", ())]
 
 
 Saying = str | Callable[..., str]
-"""Words, or what makes them of their subject."""
+"""Words, or a function that makes them from their subject."""
 
 
 def words_of(saying: Saying, subject: object) -> str:
-    """Return the words on an error, or on what was sent."""
+    """Return the words about an error, or about what was sent."""
     return saying if isinstance(saying, str) else saying(subject)
 
 
 @attrs.frozen
 class Ending:
-    """How a command ends that met an error of this kind."""
+    """How a command ends after an error of this kind."""
 
     error: type[BaseException]
     status: Exit
@@ -244,7 +244,7 @@ _ABOUT_THE_SEND: Final = (OutcomeUnknown, PartlyFailed, Unsettled)
 
 
 def advice_on(error: BaseException, sends: Sends) -> str:
-    """Say what to do about an error, what was noted on it, and what it leaves of a send."""
+    """Return advice on an error: what to do, its notes, and what was sent despite it."""
     ending = ending_of(error)
     hint = words_of(ending.hint, error) if ending else ""
     told = error is sends.ending or isinstance(error, _ABOUT_THE_SEND)
@@ -253,5 +253,5 @@ def advice_on(error: BaseException, sends: Sends) -> str:
 
 
 def ending_of(error: BaseException) -> Ending | None:
-    """Return how a command ends that met an error; None for one that is a fault of voxsms."""
+    """Return how a command ends after an error; None if the error is a bug in voxsms."""
     return next((ending for ending in _ENDINGS if isinstance(error, ending.error)), None)

@@ -1,4 +1,4 @@
-"""What is wrong with a request, in the words of the command line: options, and no Python names."""
+"""What is wrong with a request, in terms of the command line: options instead of Python names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ from voxsms.cli._errors import Usage, name_of
 from voxsms.errors import Fault, InvalidRequest
 
 _SENDING: Final = ("send", "a2p", "mail")
-"""Commands of which somebody may fear that they have sent something."""
+"""Commands after which a user may wonder whether something was sent."""
 _ALSO_CALLED: Final = {"sms_body": "text", "destinations": "to", "destination": "to"}
-"""What a fault has another name for than the command has."""
+"""Fields whose name in a fault is not the name of the option."""
 _ALSO_GIVEN: Final = {"--base-url": "--base-url or $VOXSMS_BASE_URL"}
 _IN_A_LIST: Final = re.compile(r"(\w+)\[(\d+)\]")
 _POSITION: Final = re.compile(r"(?<=position )\d+")
 _IN_PYTHON: Final = re.compile(r"\w+=\w+ \((--[a-z-]+)\)")
-"""`update=True (--update)`, for who calls the library or types a command."""
+"""`update=True (--update)`: for callers of the library, and for users of the command."""
 _PYTHON_NAME: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
 
 
 def usage_of(error: InvalidRequest, app: App, tokens: Sequence[str]) -> Usage:
-    """Say which options of a command are wrong, which was called with these tokens."""
+    """Say which options are wrong in the command that was called with these tokens."""
     (command, *_), apps, _ = app.parse_commands(tokens)
     arguments = apps[-1].assemble_argument_collection()
     options = {argument.field_info.name: name_of(argument) for argument in arguments}

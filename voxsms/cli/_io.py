@@ -40,17 +40,17 @@ FAINT: Final = "dim"
 LINE_END: Final = "\u23ce"
 """How a line end is shown."""
 _WIDE: Final = 1000
-"""Columns of an output that is no terminal: nothing is cut or wrapped there."""
+"""Columns of an output that is not a terminal: nothing is cut or wrapped there."""
 _STANDARD_INPUT: Final = "-"
 PLACEHOLDER: Final = re.compile(r"\{+ ?[^\W\d][\w -]{0,30}\}+")
-"""What looks like the name of a column in braces."""
+"""Text that looks like a column's name in braces."""
 
 
 # The standard streams.
 
 
 class Nowhere(TextIOWrapper):
-    """Replaces a stream that is closed: what is written is gone, and there is nothing to read."""
+    """Replaces a closed stream: writes are dropped, and there is nothing to read."""
 
     def __init__(self) -> None:
         device = os.fdopen(os.open(os.devnull, os.O_RDWR), "r+b", buffering=0)
@@ -59,10 +59,10 @@ class Nowhere(TextIOWrapper):
 
 @contextmanager
 def ready_streams() -> Generator[None]:
-    """Make sure that all standard streams are there, can show any text, and end quietly.
+    """Make sure that all standard streams exist, can show any text, and end quietly.
 
-    Otherwise a file that is opened would get the descriptor of a closed stream, and with it what is
-    meant for that stream.
+    Otherwise a newly opened file would get the descriptor of a closed stream, and with it the
+    output for that stream.
     """
     with ExitStack() as after:
         for name in ("stdin", "stdout", "stderr"):  # by descriptor: each gets its own back
@@ -98,7 +98,7 @@ def _standard_output() -> Generator[None]:
 
 
 def flush() -> None:
-    """Hand over what was printed: a program that reads a pipe waits for it."""
+    """Flush what was printed: a program that reads a pipe waits for it."""
     with _standard_output():
         sys.stdout.flush()
 
@@ -107,9 +107,9 @@ def flush() -> None:
 
 
 def _refuse_option(_: object, text: str | None) -> None:
-    """Refuse a text that is rather a misspelt option: it would be sent."""
+    """Refuse a text that looks like a misspelt option: it would be sent."""
     if text is not None and text.startswith("--"):
-        raise ValueError("There is no such option; a text like this is given with --file, or `-`.")
+        raise ValueError("There is no such option; pass a text like this with --file, or `-`.")
 
 
 @attrs.frozen
@@ -129,7 +129,7 @@ class Words:
         Parameter(
             name="--file",
             allow_leading_hyphen=True,
-            help="A file with the text, in UTF-8. A line end at its end is no part of the text.",
+            help="A file with the text, in UTF-8. A line end at its end is dropped.",
         ),
     ] = attrs.field(default=None, kw_only=True)
 
@@ -139,7 +139,7 @@ class Words:
         return (self.text, self.file) != (None, None)
 
     def read(self, *, before: str = "") -> str:
-        """Return the text; `before` is an option that takes all that follows it, text or not."""
+        """Return the text; `before` is an option that takes all words after it, even the text."""
         if (self.text is None) == (self.file is None):
             place = f" before {before}" if before else ""
             ways = f"as an argument{place}, with --file, or `-` for standard input"
@@ -150,10 +150,10 @@ class Words:
         with open_file(path) as file:
             octets = file.read()
         try:
-            text = octets.decode("utf-8-sig")  # the mark that Windows puts first forces UTF-16
+            text = octets.decode("utf-8-sig")  # the mark that Windows adds would force UTF-16
         except UnicodeDecodeError as error:
             raise Usage(f"{name_file(path)}: is not UTF-8 (byte {error.start + 1})") from None
-        # Editors and `echo` put a line end there; as with the shell's $(...), it is not meant.
+        # Editors and `echo` add a line end; like the shell's $(...), drop it.
         return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -164,13 +164,13 @@ NO_TEXT: Final = Words()
 
 
 def warn_of_placeholders(text: str, what: str) -> None:
-    """Warn of each `{name}` in a text in which nothing is filled in; `what` says what happens."""
+    """Warn of each `{name}` in a text that is not a template; `what` says what happens to it."""
     for placeholder in dict.fromkeys(PLACEHOLDER.findall(text)):
         complain(f"warning: {placeholder} {what}")
 
 
 def name_file(path: Path) -> str:
-    """Return what a file that was named on the command line is called."""
+    """Return what messages call a file that was named on the command line."""
     return "standard input" if str(path) == _STANDARD_INPUT else str(path)
 
 
@@ -190,7 +190,7 @@ def open_file(path: Path) -> Generator[BinaryIO]:
 
 @contextmanager
 def replaced(path: Path, encoding: str) -> Generator[TextIO]:
-    """Open a file for writing, its owner's alone; it takes its place when it is whole."""
+    """Open a file for writing, readable by its owner only; it replaces `path` when complete."""
     writing = NamedTemporaryFile(  # noqa: SIM115 - closed before it is renamed
         "w",
         encoding=encoding,
@@ -209,11 +209,11 @@ def replaced(path: Path, encoding: str) -> Generator[TextIO]:
         unfinished.unlink(missing_ok=True)
 
 
-# What is printed for people. Nothing from outside can drive the terminal: each character is seen.
+# What is printed for people. No text from outside can control the terminal.
 
 
 def visible(text: str) -> str:
-    """Make every character seen, so that a text from outside cannot drive the terminal."""
+    """Make every character visible, so that a text from outside cannot control the terminal."""
     return text if text.isprintable() else "".join(map(_show, text))
 
 
@@ -225,8 +225,8 @@ def _show(char: str) -> str:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Let the error out: rich would end the program here."""
-        raise  # noqa: PLE0704 - called where the error is being dealt with
+        """Raise the error again: rich would end the program here."""
+        raise  # noqa: PLE0704 - called where the error is being handled
 
 
 class _Output(_Console):
@@ -237,7 +237,7 @@ class _Output(_Console):
 
 
 class _Lossy:
-    """A stream that drops what cannot be written: rich's bars write without a call of `print`."""
+    """A stream that drops what cannot be written: rich's bars write without `print`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -246,13 +246,13 @@ class _Lossy:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, if that can be."""
+        """Write, if possible."""
         with suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Hand over what was written, if that can be."""
+        """Flush what was written, if possible."""
         with suppress(OSError):
             self._stream.flush()
 
@@ -263,17 +263,17 @@ def _console(kind: type[_Console], file: TextIO) -> _Console:
 
 
 def out() -> Console:
-    """Return the console of what was asked for."""
+    """Return the console for results."""
     return _console(_Output, sys.stdout)
 
 
 def err() -> Console:
-    """Return the console of what is said beside it: progress and errors, if it can be said."""
+    """Return the console for progress and errors; output that cannot be written is dropped."""
     return _console(_Console, cast("TextIO", _Lossy(sys.stderr)))
 
 
 def ask(question: str) -> None:
-    """Print a question on standard error; it has to be seen."""
+    """Print a question on standard error; raise if it cannot be written."""
     _console(_Console, sys.stderr).print(visible(question), "[y/N] ", end="")
 
 
@@ -310,7 +310,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def shown_warnings() -> Generator[None]:
-    """Print what the library warns of."""
+    """Print the library's warnings."""
     logger, handler = logging.getLogger("voxsms"), _Warnings(logging.WARNING)
     logger.addHandler(handler)
     try:
@@ -320,7 +320,7 @@ def shown_warnings() -> Generator[None]:
 
 
 class Rows(Table):
-    """A table of cells that cannot drive the terminal; the columns in `right` are figures."""
+    """A table of cells that cannot control the terminal; the columns in `right` are figures."""
 
     def __init__(self, *columns: str, right: Collection[str] = ()) -> None:
         super().__init__(box=None, pad_edge=False, header_style=FAINT)
@@ -334,7 +334,7 @@ class Rows(Table):
 
 
 def number(count: int, thing: str) -> str:
-    """Write how many there are of a thing."""
+    """Write a count with its noun, in the plural unless it is 1."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
@@ -348,7 +348,7 @@ def money(amount: Decimal, currency: str = "") -> str:
 
 
 def print_json(value: object) -> None:
-    """Print one object as a line of JSON, in ASCII: it is whole whatever the encoding of stdout.
+    """Print one object as a line of JSON, in ASCII: it is safe in any encoding of stdout.
 
     Decimals are strings, so that no reader rounds them; times are ISO 8601.
     """

@@ -1,4 +1,4 @@
-"""The messages of a mailing: made of a list and a text, each with a key that it is known by."""
+"""The messages of a mailing: made from a list and a text, each with a key that identifies it."""
 
 import shutil
 from collections.abc import Generator, Iterator, Mapping
@@ -47,7 +47,7 @@ OfSender = Annotated[
     ),
 ]
 OfWay = Annotated[
-    Way, Parameter(name="--for", help="Which way to send: as `voxsms a2p` or as `voxsms send`.")
+    Way, Parameter(name="--for", help="How to send: like `voxsms a2p` or like `voxsms send`.")
 ]
 
 
@@ -62,27 +62,27 @@ class Composed:
 
     @property
     def row(self) -> tuple[Message, str, str | None]:
-        """It as an outbox takes it."""
+        """The message as a row for `Outbox.add`."""
         return self.text, self.destination, self.key
 
 
 @attrs.frozen(kw_only=True)
 class MessageList:
-    """A list of people, with what is sent to them; it can be read as often as needed."""
+    """A list of people with the text for them; it can be read as often as needed."""
 
     path: Path
     copy: BinaryIO
-    """Of the file: it may be edited meanwhile, or have come through a pipe."""
+    """A copy of the file, which may be edited meanwhile, or be a pipe."""
     mailing: Mailing
     numbers: Numbers
     text: Message | Template
     shortening: Shortening
     name: str | None
-    """With what its keys begin; None for messages without keys."""
+    """The prefix of its keys; None for messages without keys."""
 
     @contextmanager
     def open(self, notes: Notes | None = None) -> Generator[People]:
-        """Open it; without `notes` nothing is said of it."""
+        """Open it; without `notes` nothing is printed about it."""
         if notes is None:
             notes = Notes(strict=False)
             notes.console.quiet = True
@@ -92,7 +92,7 @@ class MessageList:
             yield people
 
     def messages(self, notes: Notes | None = None) -> Iterator[Composed]:
-        """Return the messages; a row that is none is left out."""
+        """Yield the messages; bad rows are left out."""
         with self.open(notes) as people:
             yield from Composer(self).read(people)
 
@@ -100,8 +100,8 @@ class MessageList:
 class Composer:
     """Makes the messages of a list, from its first row to its last.
 
-    A number is known by how many other texts it got before: the key of its first message is the
-    same wherever it stands in the list and whatever its text is.
+    A key has the number, and how many other texts that number got before: the key of its first
+    message is the same wherever it is in the list and whatever its text is.
     """
 
     def __init__(self, listed: MessageList) -> None:
@@ -111,7 +111,7 @@ class Composer:
         """Rows with the number and the text of an earlier one."""
 
     def read(self, people: People) -> Iterator[Composed]:
-        """Make the messages of all rows; what is wrong with one is told."""
+        """Yield the messages of all rows; report what is wrong with a row."""
         for row in people:
             try:
                 composed = self.compose(row)
@@ -125,10 +125,10 @@ class Composer:
                 yield composed
 
     def compose(self, row: Recipient) -> Composed | None:
-        """Make the message of a row; None if the same was sent to the same number before.
+        """Make the message of a row; None if an earlier row has the same number and text.
 
         Raises:
-            InvalidRequest: this text cannot be sent, or not be cut as asked.
+            InvalidRequest: this text cannot be sent, or cannot be cut as asked.
         """
         if isinstance(self._text, Message):
             text = self._text
@@ -170,7 +170,7 @@ def held(path: Path) -> Generator[None]:
 
 
 def digest(*parts: object) -> str:
-    """Return a short name for what is the same."""
+    """Return a short hash of these parts."""
     return sha256(orjson.dumps(parts)).hexdigest()[:8]
 
 
@@ -179,21 +179,21 @@ class Look:
     """What is in a list, before anything is sent."""
 
     estimate: Estimate
-    """Of what is still to be sent."""
+    """For the messages that are still to be sent."""
     first: list[Composed]
-    """The first of these."""
+    """The first of these messages."""
     closed: int = 0
     """Messages that were begun by an earlier run."""
     repeated: int = 0
     """Rows with the number and the text of an earlier one."""
     no_prices: ApiError | None = None
-    """Why there are none."""
+    """Why there are no prices."""
 
 
 def look(
     listed: MessageList, rates: RateTable, notes: Notes, earlier: Mapping[str, Intent]
 ) -> Look:
-    """Look at each message once; what is wrong with a row is said."""
+    """Look at each message once, and report what is wrong with a row."""
     composer, first, closed = Composer(listed), list[Composed](), 0
 
     def pairs(people: People) -> Iterator[tuple[Message, str]]:

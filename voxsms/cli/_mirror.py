@@ -1,4 +1,4 @@
-"""THE TABLE worn as command parameters: they have their names, types and help from it.
+"""Command parameters from the spec table: their names, types and help.
 
 A command is a function with `**given`, which stands for the parameters of its method.
 """
@@ -21,7 +21,7 @@ from voxsms.errors import Fault, InvalidRequest
 
 Command = Callable[..., Coroutine[Any, Any, None]]
 Given = Any
-"""The value of a parameter that the table has; the client checks it."""
+"""The value of a parameter from the table; the client checks it."""
 
 _TIMES: Final = "2026-11-25, 2026-11-25T14:00, today, yesterday or -7d (7 days ago)"
 _IN_PYTHON: Final = "; an aware datetime."
@@ -36,12 +36,12 @@ _SHORT_NAMES: Final = {
     "destination_number": "--to",
     "delivery_status": "--status",
 }
-"""The second names of parameters: one word for one thing, whatever the method calls it."""
+"""Short names of parameters: the same for a thing in all methods."""
 _annotated: Any = Annotated  # with types that are known at run time only
 
 
 def mirror(method: AnyMethod, without: Collection[str] = ()) -> Callable[[Command], Command]:
-    """Put the parameters of a method, but for those in `without`, in place of a `**given`."""
+    """Replace `**given` by the parameters of a method, except those in `without`."""
 
     def mirrored(command: Command) -> Command:
         own = [p for p in signature(command).parameters.values() if p.kind is not Shown.VAR_KEYWORD]
@@ -64,9 +64,9 @@ def mirror(method: AnyMethod, without: Collection[str] = ()) -> Callable[[Comman
 
 
 def _refuse_odd_senders(method: AnyMethod, given: Mapping[str, object]) -> None:
-    """Refuse to search a history for what is neither a number nor a SenderID.
+    """Refuse to search a history for a value that is neither a number nor a SenderID.
 
-    It would find nothing, without a word, and somebody might send again.
+    It would silently find nothing, and the user might send the message again.
     """
     for name, param in spec.parameters(spec.request_class(method)).items():
         text = given.get(name)
@@ -80,7 +80,7 @@ def _refuse_odd_senders(method: AnyMethod, given: Mapping[str, object]) -> None:
 
 
 def _mirror_parameters(method: AnyMethod) -> list[Shown]:
-    """Return a method's parameters; not the text of a send, for which commands have more ways."""
+    """Return a method's parameters without the text of a send, which commands take themselves."""
     kind = spec.request_class(method)
     needed, text = spec.required(kind), method.sending and method.sending.text
     return [
@@ -116,7 +116,7 @@ def _short_name(method: AnyMethod, name: str) -> str | None:
 
 
 def _option(form: wire.WireType, *, last: bool = False) -> tuple[Any, dict[str, Any]]:
-    """Return the type of an option and how it is read, by its form on the wire."""
+    """Return the type of an option and how it is read, by its wire type."""
     if isinstance(form, wire.ListType):
         item, _ = _option(form.item)
         return GenericAlias(list, item), {"consume_multiple": True, "negative": ()}
@@ -131,7 +131,7 @@ def _option(form: wire.WireType, *, last: bool = False) -> tuple[Any, dict[str, 
 
 
 def reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], object]:
-    """Make a converter of one word; what is wrong with it stands after it in the message."""
+    """Make a converter for one word; in an error message the problem follows the word."""
 
     def convert(_: object, tokens: Sequence[Token]) -> object:
         (token,) = tokens
@@ -144,10 +144,10 @@ def reader(read: Callable[[str], object]) -> Callable[[Any, Sequence[Token]], ob
 
 
 def moment(text: str, *, last: bool = False) -> datetime:
-    """Read a time; a day is its first second, or its last one where a span ends.
+    """Read a time; a day means its first second, or its last one at the end of a span.
 
-    Days ago are whole days, too: a command that is repeated on the same day is the same command,
-    and an export that was stopped is resumed by it.
+    "Days ago" are whole days, too: an export that was stopped is resumed if the same command is
+    run again on the same day.
     """
     day = _day(text)
     if day is not None:

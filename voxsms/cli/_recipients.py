@@ -1,4 +1,4 @@
-"""Commands that take a list of people: its options, how it is opened, and what is said of it."""
+"""Commands that take a list of people: its options, how it is opened, and messages about it."""
 
 import re
 import warnings
@@ -27,7 +27,7 @@ from voxsms.recipients import BadRow, Recipient, Recipients
 from voxsms.text import Message, Template
 
 _MAX_SHOWN: Final = 20
-"""Lines of one kind that are told: if the column is wrong, all of a million rows are bad."""
+"""Lines of one kind that are printed: if the column is wrong, all of a million rows are bad."""
 _REPORT_EVERY: Final = 1000  # rows
 _BRACES: Final = re.compile(r"((\{+)([^{}]*)\}+)")
 
@@ -49,17 +49,18 @@ class Mailing:
     ] = None
     template: Annotated[
         str | None,
-        Parameter(help="The text, with {column} wherever a column of the file is filled in."),
+        Parameter(help="The text, with {column} where the value of a column is filled in."),
     ] = None
     delimiter: Annotated[
         str | None,
         Parameter(
-            help="What stands between two columns, if that is not plain to see: a character, or "
-            "tab, comma, semicolon, pipe."
+            help="What separates the columns, if it is not detected: a character, or tab, comma, "
+            "semicolon, pipe."
         ),
     ] = None
     encoding: Annotated[
-        str | None, Parameter(help="That of the file, if it is no UTF-8 or UTF-16: cp1251, cp1252.")
+        str | None,
+        Parameter(help="The file's encoding, if not UTF-8 or UTF-16: cp1251, cp1252."),
     ] = None
     sheet: Annotated[
         str | None, Parameter(help="The sheet of a workbook, if it is not the first one.")
@@ -68,7 +69,7 @@ class Mailing:
         int,
         Parameter(
             validator=Number(gte=0),
-            help="How many rows stand above the names of the columns, such as a title.",
+            help="How many rows there are above the column names, such as a title.",
         ),
     ] = 0
     strict: Annotated[
@@ -87,35 +88,35 @@ NO_FILE: Final = Mailing()
 def find_text(
     words: Words, mailing: Mailing, shortening: Shortening, *, as_it_is: str
 ) -> Message | Template:
-    """Return what is said: a text, or a template that is filled in from a list.
+    """Return what to send: a text, or a template that is filled in from a list.
 
-    `as_it_is` tells what becomes of a {placeholder} where there is no list.
+    `as_it_is` says what happens to a {placeholder} if there is no list.
     """
     if mailing.template is not None:
         if mailing.csv is None or words.given:
-            raise Usage("--template stands for a text, and is filled in from a file: see --csv")
+            raise Usage("--template replaces the text, and is filled in from a file: see --csv")
         return Template(mailing.template)
     text = shortening.apply(words.read(before="" if mailing.csv else "--to"))
     shortening.tell_if_unchanged(text)
-    if mailing.csv is None:  # a list tells which of its columns are meant
+    if mailing.csv is None:  # with a list, `open_list` warns: it knows the columns
         io.warn_of_placeholders(text.text, as_it_is)
     return text
 
 
 class People:
-    """The good rows of a list, one after the other; `notes` tells what else is in it."""
+    """The good rows of a list, one after the other; `notes` reports the others."""
 
     line = 0
-    """That of the current row."""
+    """The line of the current row."""
     _is_counted = True
 
     def __init__(self, found: Recipients, notes: "Notes", look: Callable[[], object]) -> None:
         self.found, self._notes, self._look = found, notes, look
 
     def __iter__(self) -> Iterator[Recipient]:
-        """Read on; between two rows it is known whether the first was left out."""
+        """Yield the good rows; the caller may leave one out before it asks for the next."""
         notes, repeats, told = self._notes, Repeats(), len(self.found.notes)
-        empty: dict[str, list[int]] = {}  # of each column how many cells are, and the first line
+        empty: dict[str, list[int]] = {}  # column: how many cells are empty, and the first line
         for read, row in enumerate(self.found):
             if isinstance(row, BadRow):
                 notes.add_bad(row)
@@ -138,11 +139,11 @@ class People:
         notes.tell_repeats(repeats, "line {}: the same number as in line {}")
 
     def pass_over(self) -> None:
-        """Count the current row as no repetition of another."""
+        """Do not count the current row as a repetition."""
         self._is_counted = False
 
     def leave_out(self, _: int, error: InvalidRequest) -> None:
-        """Say of the current row why it cannot be sent."""
+        """Leave the current row out, and say why it cannot be sent."""
         self.pass_over()
         reason = "; ".join(fault.problem for fault in error.faults)
         self._notes.add_bad(BadRow(self.line, reason))
@@ -161,7 +162,7 @@ def open_list(
 
     A `copy` of the file is read in its place.
     """
-    warnings.filterwarnings("ignore", module="openpyxl")  # of what it leaves out: charts, rules
+    warnings.filterwarnings("ignore", module="openpyxl")  # about what it skips: charts, rules
     options = {
         **attrs.asdict(mailing, filter=attrs.filters.exclude("csv", "template", "strict")),
         **numbers.options,
@@ -181,7 +182,7 @@ def open_list(
 
 @contextmanager
 def _told_of(path: Path) -> Generator[None]:
-    """Say of a list that cannot be read which option is wrong, or which file."""
+    """Name the option or file that is wrong if a list cannot be read."""
     try:
         yield
     except InvalidRequest as error:
@@ -194,14 +195,14 @@ def _told_of(path: Path) -> Generator[None]:
 
 
 def _warn_of_braces(text: str | Template, header: Iterable[str], notes: "Notes") -> None:
-    """Warn of what looks like a column in a text and would not be filled in."""
+    """Warn of braces in a text that look like a column and would not be filled in."""
     columns = {column.strip().casefold(): column for column in header}
     written = text if isinstance(text, str) else text.text
     for braces, opening, inside in dict.fromkeys(_BRACES.findall(written)):
         column = columns.get(inside.strip().casefold())
         if column is None:
             if isinstance(text, str) and io.PLACEHOLDER.fullmatch(braces):
-                notes.warn_of_list(f"{braces} is sent as it is: no column is called so")
+                notes.warn_of_list(f"{braces} is sent as it is: there is no such column")
         elif isinstance(text, str):
             notes.warn(f'{braces} is sent as it is: --template fills in the column "{column}"')
         elif len(opening) % 2 == 0:  # `{{` writes one brace
@@ -210,7 +211,7 @@ def _warn_of_braces(text: str | Template, header: Iterable[str], notes: "Notes")
 
 
 class Notes:
-    """What is said of a list beside the estimate; with `strict` the first of it is an error."""
+    """Messages about a list beside the estimate; with `strict` the first one is an error."""
 
     def __init__(self, *, strict: bool) -> None:
         self.console = io.err()
@@ -222,25 +223,25 @@ class Notes:
         self.repeated = 0
         """Rows with the number of an earlier one."""
         self.warnings: list[str] = []
-        """What is rather a mistake."""
+        """What is probably a mistake."""
 
     def tell(self, words: str, style: str = io.BAD) -> None:
-        """Print a line, above the bar that shows how far it is."""
+        """Print a line, above the progress bar."""
         self.console.print(Text(io.visible(words), style), soft_wrap=True)
 
     def warn(self, words: str) -> None:
-        """Say what is rather a mistake in how the command was called."""
+        """Report a probable mistake in how the command was called."""
         if self._strict:
             raise Failed(words)
         self.warn_of_list(words)
 
     def warn_of_list(self, words: str) -> None:
-        """Say what is rather a mistake in a list."""
+        """Report a probable mistake in a list."""
         self.warnings.append(words)
         self.tell(f"warning: {words}")
 
     def add_bad(self, row: BadRow) -> None:
-        """Count a bad row, and tell it if it is one of the first."""
+        """Count a bad row, and print it if it is one of the first."""
         words = f"line {row.line}: {row.reason}"
         if self._strict:
             raise Failed(words)
@@ -257,14 +258,14 @@ class Notes:
             self.tell(f"{io.number(self.bad, 'row')} left out{others}")
 
     def explain_no_row(self) -> str:
-        """Say why nothing is left of a list."""
+        """Say why no row of a list is left."""
         if not self.bad_rows:
-            return "there is none below the names of the columns"
+            return "there is none below the column names"
         first = self.bad_rows[0]
         return f"all were left out, such as line {first.line}: {first.reason}"
 
     def tell_repeats(self, repeats: "Repeats", words: str) -> None:
-        """Say which numbers come again, and that each is counted."""
+        """Say which numbers are repeated, and that each is counted."""
         self.repeated, first = repeats.find()
         for place, earlier in first:
             self.tell(words.format(place, earlier), "")
@@ -276,18 +277,18 @@ class Notes:
 
 
 class Repeats:
-    """Finds numbers that come more than once: 16 bytes a number, looked through part by part."""
+    """Finds repeated numbers: 16 bytes of memory a number, searched part by part."""
 
     def __init__(self) -> None:
         self._parts = [array("Q") for _ in range(256)]
 
     def add(self, number: str, place: int) -> None:
-        """Remember a phone number, its digits, and where it was."""
+        """Remember a phone number, given as digits, and where it was."""
         digits = int(number)
         self._parts[digits % 256].extend((digits, place))
 
     def find(self) -> tuple[int, list[tuple[int, int]]]:
-        """Return how many come again, and of the first of them where, and where they were first."""
+        """Return how many are repeated, and for the first of them where, and where first seen."""
         count, shown = 0, list[tuple[int, int]]()
         for part in self._parts:
             first_at: dict[int, int] = {}
@@ -303,7 +304,7 @@ class Repeats:
 
 @contextmanager
 def _progress(file: BinaryIO, console: Console) -> Generator[Callable[[], object]]:
-    """Show how far a file has been read, if somebody looks; give what moves the bar."""
+    """Show how far a file has been read, at a terminal; yield a function that moves the bar."""
     if not (console.is_terminal and file.seekable()):
         yield lambda: None
         return

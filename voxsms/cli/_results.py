@@ -18,9 +18,9 @@ from voxsms.recipients import BadRow, Recipient
 _TOLD: Final = ("state", "message_id", "fragments", "cost", "error")
 """The columns that follow those of the list."""
 _OF_CALLS: Final = ("A2PSendSms: ", "SendSmsMessage: ")
-"""How errors begin that have the code already."""
+"""The beginnings of errors that already have the code."""
 BAD_ROW, REPEATED = "bad_row", "repeated"
-"""The states of rows that are no intents."""
+"""The states of rows that are not intents."""
 
 
 @attrs.define
@@ -32,10 +32,10 @@ class Results:
     cost: Decimal = Decimal(0)
 
     def write(self, file: Path, listed: MessageList, intents: Mapping[str, Intent]) -> None:
-        """Write the file: the columns of the list with what became of each row.
+        """Write the file: the columns of the list and what became of each row.
 
-        It replaces one that is there when it is whole. It is encoded as the list is, so that what
-        has opened that opens it, too.
+        It replaces an existing file when it is complete. It is encoded like the list, so that the
+        same program can open it.
         """
         with listed.open() as people:
             rows = people.found
@@ -103,11 +103,11 @@ _AGAIN: Final[list[object]] = [
 
 
 def _free(name: str, columns: tuple[str, ...]) -> str:
-    """Return the name of a column that the list does not have itself."""
+    """Return the name, or another one if the list has a column of that name."""
     return f"sms_{name}" if name in columns else name
 
 
 def _encoding_like(encoding: str | None) -> str:
     if encoding is None or encoding == "utf-8":
-        return "utf-8-sig"  # Excel reads it as UTF-8 by the mark only
+        return "utf-8-sig"  # Excel reads UTF-8 only with the mark
     return "utf-16" if encoding.startswith(("utf-16", "utf-32")) else encoding

@@ -14,11 +14,11 @@ _SWITCH: Final[Any] = {"negative": (), "show_default": False}
 
 @attrs.frozen(kw_only=True)
 class Shortening:
-    """What may be done to a text; nothing is done that saves no fragment."""
+    """What may be done to a text; nothing is done unless it saves a fragment."""
 
     simplify: Annotated[
         bool,
-        Parameter(**_SWITCH, help="Write quotes, dashes and the like as GSM-7 has them."),
+        Parameter(**_SWITCH, help="Write quotes, dashes and the like in GSM-7 characters."),
     ] = False
     accents: Annotated[
         bool,
@@ -26,11 +26,11 @@ class Shortening:
     ] = False
     homoglyphs: Annotated[
         bool,
-        Parameter(**_SWITCH, help="The same, and write letters that pass for Latin ones as those."),
+        Parameter(**_SWITCH, help="The same, and replace letters that look like Latin ones."),
     ] = False
     greek: Annotated[
         bool,
-        Parameter(**_SWITCH, help="The same, and write Greek capitals by letters of their shape."),
+        Parameter(**_SWITCH, help="The same, and replace Greek capitals by similar letters."),
     ] = False
     fit: Annotated[
         int | None,
@@ -45,10 +45,10 @@ class Shortening:
     def tell_if_unchanged(self, message: Message) -> None:
         """Say that nothing was done, and why."""
         if self.asked and not message.changes:
-            io.complain("the text stays as it is: to change it would save no fragment")
+            io.complain("the text stays as it is: changing it would save no fragment")
 
     def apply(self, text: str) -> Message:
-        """Return the text as it is to be; `Message.changes` tells what was done."""
+        """Return the shortened text; `Message.changes` says what was done."""
         message = Message(text)
         if self.simplify or self.accents or self.homoglyphs or self.greek:
             message = message.simplified(

@@ -1,4 +1,4 @@
-"""What is looked at and asked before a message is charged: `--dry-run`, `--max-cost`, `--yes`."""
+"""Checks and questions before a message is charged: `--dry-run`, `--max-cost`, `--yes`."""
 
 import signal
 import sys
@@ -24,12 +24,12 @@ from voxsms.text import count_fragments
 
 
 def amount(text: str) -> Decimal:
-    """Read an amount of money. Raise `ValueError` if it is none."""
+    """Read an amount of money. Raise `ValueError` if the text is not one."""
     with suppress(InvalidOperation):
         found = Decimal(text)
         if found.is_finite() and found >= 0:
             return found
-    raise ValueError("is no amount of money, such as 25.00")
+    raise ValueError("is not an amount of money, such as 25.00")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +41,7 @@ class Spending:
         Parameter(
             negative=(),
             show_default=False,
-            help="Send nothing: check everything, and tell what it would cost.",
+            help="Send nothing: check everything, and show what it would cost.",
         ),
     ] = False
     max_cost: Annotated[
@@ -55,7 +55,7 @@ class Spending:
 
     @property
     def needs_rates(self) -> bool:
-        """Whether it cannot be without knowing what messages cost."""
+        """Whether it needs to know what messages cost."""
         return self.dry_run or self.max_cost is not None
 
 
@@ -74,7 +74,7 @@ Yes = Annotated[
 
 
 def check(client: Client, method: AnyMethod, given: dict[str, Any], numbers: Numbers) -> list[str]:
-    """Return the digits of the numbers to send to; warn of those that are of another country.
+    """Return the digits of the numbers to send to; warn of numbers of another country.
 
     Raises:
         InvalidRequest: the service cannot be asked to send this.
@@ -99,13 +99,13 @@ async def may_send(
     asks: bool = False,
     json: bool,
 ) -> bool:
-    """Return whether to send; not after a dry run, which has been told about then.
+    """Return whether to send; False after a dry run, whose result has been printed.
 
-    With `asks` a person is asked before more than one message is charged.
+    With `asks` the user is asked before more than one message is charged.
 
     Raises:
-        Failed: it would cost too much, the answer to the question was no, or not all of what a dry
-            run asked for has a price.
+        Failed: it would cost too much, the answer to the question was no, or some messages of a
+            dry run have no price.
         Usage: nobody answered.
     """
     fragments = count_fragments(text)
@@ -122,11 +122,11 @@ async def may_send(
 
 
 def may_charge(found: Estimate, size: str, spending: Spending, *, asks: bool, json: bool) -> bool:
-    """Return whether to send what an estimate is of; not after a dry run.
+    """Return whether to send the messages of an estimate; False after a dry run.
 
     Raises:
-        Failed: it would cost too much, the answer to the question was no, or not all of what a dry
-            run asked for has a price.
+        Failed: it would cost too much, the answer to the question was no, or some messages of a
+            dry run have no price.
         Usage: nobody answered.
     """
     cost = _cost(found)
@@ -145,25 +145,25 @@ def may_charge(found: Estimate, size: str, spending: Spending, *, asks: bool, js
 
 
 def may_send_unpriced(why: ApiError, size: str, spending: Spending, *, asks: bool) -> bool:
-    """Return whether to send where the service does not tell the prices, and `why` it does not.
+    """Return whether to send when the service refused to return prices; `why` is its error.
 
     Raises:
-        ApiError: it cannot be without them.
+        ApiError: prices are needed.
         Failed: the answer to the question was no.
         Usage: nobody answered.
     """
     if spending.needs_rates:
         raise why
     if asks:
-        confirm(f"What this costs cannot be told ({why}). Send {size}?")
+        confirm(f"The cost is not known ({why}). Send {size}?")
     return True
 
 
 def refuse_unpriced(found: Estimate) -> None:
-    """Raise `Failed` if an estimate is only of a part of what was asked for."""
+    """Raise `Failed` if an estimate does not cover all messages."""
     if found.unpriced:
         unpriced = io.number(found.unpriced, "message")
-        raise Failed(f"no price is known for {unpriced}: the total is a part of the cost")
+        raise Failed(f"no price is known for {unpriced}: the total is only part of the cost")
 
 
 def _cost(found: Estimate) -> str:
@@ -174,16 +174,16 @@ def _cost(found: Estimate) -> str:
 
 
 def confirm(question: str) -> None:
-    """Ask a person on standard error; anything but yes is no.
+    """Ask the user on standard error; anything but yes is no.
 
     Raises:
         Failed: the answer was no.
-        Usage: nobody answered, as in a script: it has to say `--yes`.
+        Usage: nobody answered, as in a script, which must pass `--yes`.
     """
     io.ask(question)
     before = signal.getsignal(signal.SIGINT)
     with suppress(ValueError):  # only the main thread may, and only it is interrupted
-        # asyncio would only note Ctrl-C, and go on waiting for the answer.
+        # asyncio's handler would go on waiting for the answer after Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         answer = sys.stdin.readline()

@@ -17,26 +17,26 @@ from voxsms.cli._errors import SENDS, Exit, Sends, advice_on, ending_of, words_o
 from voxsms.cli._faults import usage_of
 from voxsms.errors import InvalidRequest
 
-_HELP: Final = """Voximplant's SMS API, with the price told first and no message sent twice.
+_HELP: Final = """Voximplant's SMS API: see the price first, never send a message twice.
 
 `voxsms demo` shows it all, without an account.
-`voxsms COMMAND --help` tells more of a command.
+`voxsms COMMAND --help` explains a command.
 
 Exit status: 0 done, 1 refused or failed, 2 called wrongly (nothing was sent),
-3 a message may have been sent and no answer told.
+3 a message may have been sent, but no answer confirmed it.
 """
 _ABOUT: Final = Group("About", sort_key=3)
 _COMMANDS: Final = (
     ("demo", "demo:demo", _io.WITHOUT_ACCOUNT, "See it all work, in half a minute."),
     ("count", "count:count", _io.WITHOUT_ACCOUNT, "How many messages a text is charged as."),
     ("estimate", "estimate:estimate_command", _io.WITHOUT_ACCOUNT, "What a mailing will cost."),
-    ("explain", "explain:explain", _io.WITHOUT_ACCOUNT, "What an error code means, what to do."),
+    ("explain", "explain:explain", _io.WITHOUT_ACCOUNT, "What an error code means and what to do."),
     ("sandbox", "sandbox:sandbox", _io.WITHOUT_ACCOUNT, "A service to try things with."),
-    ("receive", "receive:receive", _io.WITHOUT_ACCOUNT, "Have a message arrive at a sandbox."),
+    ("receive", "receive:receive", _io.WITHOUT_ACCOUNT, "Send a message to a sandbox's number."),
     ("methods", "methods:methods", _io.WITHOUT_ACCOUNT, "What the service can do."),
     ("send", "send:send", _io.WITH_ACCOUNT, "Write to one person, who can answer."),
-    ("a2p", "send:a2p", _io.WITH_ACCOUNT, "Tell many people something, in your company's name."),
-    ("mail", "mail:mail", _io.WITH_ACCOUNT, "Send a text to everybody in a file of people."),
+    ("a2p", "send:a2p", _io.WITH_ACCOUNT, "Write to many people, in your company's name."),
+    ("mail", "mail:mail", _io.WITH_ACCOUNT, "Send a text to everyone in a file."),
     ("outbox", "outbox:outbox", _io.WITH_ACCOUNT, "Mailings as a service: workers, their status."),
     ("balance", "balance:balance", _io.WITH_ACCOUNT, "How much money is left."),
     ("prices", "prices:prices", _io.WITH_ACCOUNT, "What a message costs, country by country."),
@@ -46,13 +46,13 @@ _COMMANDS: Final = (
     ("export", "export:export", _io.WITH_ACCOUNT, "The whole history in a file."),
     ("--install-completion", "completion:install", _ABOUT, "Complete commands in your shell."),
 )
-"""Each command, where it is, its group, and what the overview says of it."""
+"""Each command, where it is, its group, and its summary in the overview."""
 
 
 def _make(*, overview: bool) -> App:
-    """Make the program; a module is imported when a command of it is run.
+    """Build the program; a command's module is imported when the command is run.
 
-    In the overview the commands are not run, and have these few words in place of their own help.
+    In the overview commands are not run, and have these summaries in place of their own help.
     """
     program = App(
         name="voxsms",
@@ -60,7 +60,7 @@ def _make(*, overview: bool) -> App:
         version=__version__,
         version_flags=("--version", "-V"),
         help_format="plaintext" if overview else None,  # half the time that Markdown takes
-        suppress_keyboard_interrupt=False,  # cyclopts would end the program without a word
+        suppress_keyboard_interrupt=False,  # cyclopts would end the program without a message
     )
     for place, (name, path, group, summary) in enumerate(_COMMANDS):
         words = summary if overview else None
@@ -83,13 +83,13 @@ def run(tokens: Sequence[str]) -> int:
     SENDS.set(sends)
     try:
         return _run(tokens, sends)
-    except KeyboardInterrupt:  # one more than are waited for
+    except KeyboardInterrupt:  # after those that `_run` handles
         if sends.status is None:
             raise
         return sends.status
     finally:
         if sends.status is not None:
-            # Python ends with the signal's status if Ctrl-C comes while it winds up.
+            # Otherwise Ctrl-C during Python's shutdown would change the exit status.
             atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
@@ -98,10 +98,10 @@ def _run(tokens: Sequence[str], sends: Sends) -> int:
         try:
             return _run_command(tokens)
         except BaseException as met:
-            # That a message may have been sent is greater news than Ctrl-C.
+            # That a message may have been sent matters more than Ctrl-C.
             error = sends.doubt or met
             ending = ending_of(error)
-            with suppress(KeyboardInterrupt):  # a second one, while this is said
+            with suppress(KeyboardInterrupt):  # a second one, during the report
                 _report(error, sends, caught)
             if sends.status is not None:
                 return sends.status
@@ -143,7 +143,7 @@ def _report(error: BaseException, sends: Sends, caught: Sequence[int]) -> None:
 
 @contextmanager
 def _stopped_by_signals() -> Generator[list[int]]:
-    """Let SIGTERM and SIGHUP stop a command as Ctrl-C does: it still says what it has sent."""
+    """Let SIGTERM and SIGHUP stop a command as Ctrl-C does: it still reports what it sent."""
     caught: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:

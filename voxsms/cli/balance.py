@@ -1,4 +1,4 @@
-"""`balance`: the money of an account."""
+"""`balance`: how much money an account has left."""
 
 from decimal import Decimal
 from typing import Final
@@ -8,7 +8,7 @@ from voxsms.cli._account import FROM_ENVIRONMENT, OfAccount
 from voxsms.cli._io import Json
 
 _SHOWN: Final = ("account_id", "account_name", "balance", "credit_limit", "currency")
-"""Fields of the account; others are secrets."""
+"""The fields of the account that are shown; others are secrets."""
 
 
 async def balance(*, json: Json = False, account: OfAccount = FROM_ENVIRONMENT) -> None:

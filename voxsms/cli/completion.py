@@ -1,4 +1,4 @@
-"""`--install-completion`: commands and options that the shell completes."""
+"""`--install-completion`: completion of commands and options in the shell."""
 
 from typing import Annotated, Literal
 
@@ -14,12 +14,12 @@ def install(
     *,
     shell: Annotated[
         Literal["bash", "zsh", "fish", "powershell"] | None,
-        Parameter(help="The shell; by default the one that you use."),
+        Parameter(help="The shell; by default yours."),
     ] = None,
 ) -> None:
-    """Have your shell complete the commands and options of voxsms when you press Tab."""
+    """Make your shell complete the commands and options of voxsms when you press Tab."""
     try:
         path = app.install_completion(shell=shell)
     except ShellDetectionError:
-        raise Usage("your shell is not one that is known: name it with --shell bash") from None
-    io.say(f"It is in {path}; a new shell has it.")
+        raise Usage("your shell is not known: name it, such as --shell bash") from None
+    io.say(f"Installed in {path}; start a new shell to use it.")

@@ -1,4 +1,4 @@
-"""`count`: what a text takes, where it is cut, and which characters make it expensive."""
+"""`count`: how long a text is, where it is cut, and which characters make it expensive."""
 
 from typing import Any, Final
 
@@ -22,14 +22,14 @@ _WAYS: Final[tuple[tuple[dict[str, Any], str], ...]] = (
     ({"greek": True}, "With --greek its capitals look the same and it takes"),
     ({"greek": "capitals"}, "In Greek capitals without accents it takes"),
 )
-"""Ways of writing a text, those that change least first; each does what `{}` does, too."""
+"""Ways of writing a text, the smallest changes first; each also does what `{}` does."""
 _SAID: Final = {"": "nothing: it is not seen", " ": "a space", "\n": "a line end"}
 
 
 def count(
     words: OfText = NO_TEXT, *, shortening: OfShortening = AS_IT_IS, json: Json = False
 ) -> None:
-    """Show the fragments that a text is cut into; each one is charged as a message."""
+    """Show the fragments that a text is cut into; each is charged as a message."""
     message = shortening.apply(words.read())
     io.warn_of_placeholders(message.text, "is counted as written: a value may take more")
     if json:
@@ -79,7 +79,7 @@ def _print(message: Message) -> None:
     if least != most:
         io.say(
             (f"The service may count {least} to {most} fragments", io.BAD),
-            ": it does not document whether it cuts inside of what a reader takes for a character.",
+            ": it does not document whether it cuts inside what a reader sees as one character.",
         )
     if message.changes:
         was = io.number(Message(message.original).segmentation.fragments_count, "fragment")
@@ -111,7 +111,7 @@ def _print_fragments(cut: Segmentation) -> None:
 
 
 def marked(text: str) -> Text:
-    """Show every character of a text, those in colour that GSM-7 cannot carry."""
+    """Show every character of a text, with those that GSM-7 cannot carry in colour."""
     line, done = Text(), 0
     for found in FOREIGN.finditer(text):
         line.append(_seen(text[done : found.start()]))
@@ -121,7 +121,7 @@ def marked(text: str) -> Text:
 
 
 def _seen(text: str) -> str:
-    """Show line ends, and what is not seen otherwise."""
+    """Show line ends and invisible characters."""
     return io.visible(text).replace(io.LINE_END, f"{io.LINE_END}\n")
 
 
@@ -130,7 +130,7 @@ def _print_forcing(message: Message) -> None:
     if _in_another_script(cut.text):
         io.say("Most of its characters are of a script that GSM-7 cannot carry.")
         return
-    io.say("It takes UTF-16, with 70 units in a message and not 160, for:")
+    io.say("It needs UTF-16, with 70 units in a message instead of 160, because of:")
     table = io.Rows("", "code", "name", "at", "instead")
     kinds = _by_character(cut.forced_by)
     saves = message.simplified(accents=True) is not message
@@ -146,7 +146,7 @@ def _print_forcing(message: Message) -> None:
 
 
 def _in_another_script(text: str) -> bool:
-    """Say whether there is no use in naming single characters."""
+    """Return whether most characters are not ASCII: naming single ones would be useless."""
     return 2 * len(text.encode("ascii", "ignore")) < len(text)
 
 
@@ -158,7 +158,7 @@ def _by_character(forced_by: tuple[ForcedBy, ...]) -> list[list[ForcedBy]]:
 
 
 def _instead(message: Message, places: list[ForcedBy], *, saves: bool) -> str:
-    """Return what says the same as a character, or what it passes for.
+    """Return a replacement for a character, or the Latin letter that it looks like.
 
     `saves` is whether the message is shorter without accents.
     """
@@ -176,7 +176,7 @@ def _instead(message: Message, places: list[ForcedBy], *, saves: bool) -> str:
 
 
 def _print_saving(message: Message) -> None:
-    """Show the first way of writing it that saves a fragment, the one that changes least."""
+    """Show the way of writing the text that saves a fragment and changes least."""
     for options, how in _WAYS:
         simple = message.simplified(**options)
         if simple is not message:

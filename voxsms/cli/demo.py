@@ -29,7 +29,7 @@ from voxsms.client import Client
 from voxsms.pricing import RateTable, Tally, estimate
 from voxsms.text import segment
 
-# Numbers that nobody has: those that Ofcom keeps for drama, and 555-01xx in North America.
+# Numbers that nobody has: those that Ofcom reserves for drama, and 555-01xx in North America.
 _BRITISH: Final = [f"447700900{n:03}" for n in range(150)]
 _AMERICAN: Final = [f"12125550{n:03}" for n in range(100, 199)]
 _NO_ROUTE: Final = "18765550142"  # Jamaica, for which the sandbox has no price
@@ -45,7 +45,7 @@ _PLAIN: Final = (
 _CURLY: Final = _PLAIN.replace("'", "\u2019")
 _EMOJI: Final = f"{_PLAIN} \U0001f4e6"
 _PATIENCE: Final = 10
-"""Seconds that it may take to end, before it is killed."""
+"""Seconds that the sandbox may take to end before it is killed."""
 
 
 def demo(*, json: Json = False) -> None:
@@ -65,7 +65,7 @@ def _end(story: "Story", *, json: bool) -> None:
 
 
 class Story:
-    """The demo as it is told, and the figures that it comes to."""
+    """The demo as it is shown, and its figures."""
 
     def __init__(self, *, quiet: bool) -> None:
         legs = Leg("two-way", 1), Leg("A2P", len(RECIPIENTS))
@@ -75,7 +75,7 @@ class Story:
         self._step = 0
 
     async def tell(self, sandbox: "SandboxProcess") -> None:
-        """Do it all, in order."""
+        """Run all parts, in order."""
         self._console.print(f"It listens on {sandbox.url}; nothing leaves this machine.")
         async with Client(sandbox.auth, sandbox.url) as client:
             source = await self._numbers(client)
@@ -87,13 +87,13 @@ class Story:
             await self._send_many(client, rates)
             await self._histories(client)
             self.figures.after = (await client.get_account_info()).balance
-        ledger = sandbox.ledger()  # the sandbox's own word on what it delivered
+        ledger = sandbox.ledger()  # the sandbox's own record of what it delivered
         charged = Decimal(ledger["charged"])
         self.figures.delivered = Tally(ledger["deliveries"], ledger["fragments"], charged)
         _end(self, json=self._console.quiet)
 
     def headline(self, words: str) -> None:
-        """Begin the next part."""
+        """Print the headline of the next part."""
         self._step += 1
         self._console.print(Text(f"\n{self._step}  {words}", io.ACCENT))
 
@@ -162,8 +162,8 @@ class Story:
         self._console.print(read + ", ".join(f"{n} {status}" for status, n in statuses.items()))
 
     def end(self) -> None:
-        """Print what it came to; every figure has been compared by now."""
-        self.headline("What it came to")
+        """Print the results; every figure has been compared by now."""
+        self.headline("The results")
         self._console.print(self.figures.table())
         self._console.print(
             Text(
@@ -179,11 +179,11 @@ class Story:
 
 @attrs.define
 class Leg:
-    """What one of the two ways to send came to."""
+    """The results of one of the two ways to send."""
 
     name: str
     asked: int
-    """Numbers that a message was to go to."""
+    """How many numbers the messages were addressed to."""
     accepted: int = 0
     refused: list[FailedSms] = attrs.field(factory=list)
     predicted: int = 0
@@ -193,7 +193,7 @@ class Leg:
     estimated: Decimal = Decimal(0)
     """What the accepted messages cost, by the price list."""
     history: Tally = attrs.field(factory=Tally)
-    """What the history has of them."""
+    """The accepted messages in the history."""
 
     def count(self, accepted: int, predicted: int, returned: int) -> None:
         """Enter one answer of the service; the fragments are those of each message."""
@@ -206,7 +206,7 @@ class Leg:
         self.history += Tally(1, row.fragments, row.cost)
 
     def comparisons(self) -> Iterator[tuple[str, object, object]]:
-        """Return what has to be equal: what it is, and the two figures."""
+        """Yield the figures that must be equal: a name, and the two figures."""
         answered = self.accepted + len(self.refused)
         yield "numbers asked for, and accepted or refused", self.asked, answered
         yield "fragments predicted and returned", self.predicted, self.returned
@@ -217,7 +217,7 @@ class Leg:
 
 @attrs.define
 class Figures:
-    """Everything together."""
+    """The figures of the whole demo."""
 
     two_way: Leg
     a2p: Leg
@@ -237,7 +237,7 @@ class Figures:
         return self.two_way.history + self.a2p.history
 
     def disagreements(self) -> list[str]:
-        """Name every two figures that should be equal and are not."""
+        """Return the pairs of figures that should be equal and are not."""
         return [f"{what}: {one} and {other}" for what, one, other in self._all() if one != other]
 
     def _all(self) -> Iterator[tuple[str, object, object]]:
@@ -281,10 +281,10 @@ class Figures:
 
 
 class SandboxProcess:
-    """`voxsms sandbox`, run as a program of its own: `with SandboxProcess(options)`.
+    """`voxsms sandbox`, run as a separate process: `with SandboxProcess(options)`.
 
-    It ends when its standard input does. As this process holds the other end, that happens whatever
-    becomes of it: left, interrupted, crashed or killed.
+    It ends when its standard input does. This process holds the other end, so that happens however
+    this process ends: done, interrupted, crashed or killed.
     """
 
     url: str
@@ -294,7 +294,7 @@ class SandboxProcess:
         self._options = options
 
     def __enter__(self) -> Self:
-        """Start it, and come back when it listens."""
+        """Start it, and return when it listens."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "credentials.json")
             self._start(file)
@@ -309,12 +309,12 @@ class SandboxProcess:
     def _start(self, file: Path) -> None:
         always = ("--credentials-file", str(file), "--until-eof", "--json")
         self._process = subprocess.Popen(  # noqa: S603 - this very program
-            # -P, and the path as it is here: what lies in the current folder is not imported.
+            # -P, and this process's path: modules in the current folder are not imported.
             [sys.executable, "-P", "-m", "voxsms", "sandbox", *always, *self._options],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C at the terminal is for this process, which then ends that one.
+            # Ctrl-C at the terminal reaches only this process, which then ends the sandbox.
             start_new_session=True,
         )
 
@@ -328,7 +328,7 @@ class SandboxProcess:
         return cast("Mapping[str, Any]", json_.loads(line))
 
     def ledger(self) -> Mapping[str, Any]:
-        """End it, and give what it really delivered."""
+        """End it, and return what it really delivered."""
         _pipe(self._process.stdin).close()
         return self._read_line()
 
@@ -348,5 +348,5 @@ class SandboxProcess:
 
 
 def _pipe(end: IO[bytes] | None) -> IO[bytes]:
-    """Return a pipe, which is there: it was asked for."""
+    """Return a pipe, which is never None here: `Popen` was asked for it."""
     return cast("IO[bytes]", end)

@@ -1,4 +1,4 @@
-"""`estimate`: what a mailing will take and cost, from a line or a file, before it is sent."""
+"""`estimate`: the size and cost of a mailing, from a line or a file, before it is sent."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from voxsms.pricing import Estimate, RateTable, Tally, estimate, estimate_many
 from voxsms.text import Message, Template
 
 _MAX_ROWS: Final = 12
-"""Rows of a table; the others matter less, for the first ones are the largest."""
+"""Rows of a table; the first ones are the largest, so the others matter less."""
 
 
 async def estimate_command(
@@ -38,21 +38,21 @@ async def estimate_command(
         Path | None, Parameter(help="A file of rates that `voxsms prices --save` wrote.")
     ] = None,
     way: Annotated[
-        Way, Parameter(name="--for", help="Without --rates: ask for those of this way to send.")
+        Way, Parameter(name="--for", help="Without --rates: fetch the prices of this command.")
     ] = "a2p",
     shortening: OfShortening = AS_IT_IS,
     numbers: OfNumbers = AS_ABROAD,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
 ) -> None:
-    """Say what a mailing will take and cost: TEXT --to NUMBER..., or --template TEXT --csv FILE.
+    """Show the size and cost of a mailing: TEXT --to NUMBER..., or --template TEXT --csv FILE.
 
-    Exit status 1 where no price is known for a message: the total is then a part of the cost.
+    Exit status 1 if no price is known for a message: the total is then only part of the cost.
     """
     if to is None and mailing.csv is None:
         raise Usage("give the recipients: their numbers with --to, or a file of them with --csv")
     if to is not None and mailing.csv is not None:
-        raise Usage("give --to or --csv, not both: the estimate is of one of them")
+        raise Usage("give --to or --csv, not both")
     text = find_text(
         words, mailing, shortening, as_it_is="is priced as written: nothing is filled in"
     )
@@ -108,7 +108,7 @@ def _estimate_list(
 ) -> Estimate:
     """Estimate a text over a list, the same for all or filled in: 16 bytes of memory a row."""
     if isinstance(text, Message):
-        estimate(text, (), rates)  # what is wrong with it is no fault of a row
+        estimate(text, (), rates)  # a problem of the text is not a problem of a row
         pairs = ((text, row.destination) for row in people)
         return estimate_many(pairs, rates, on_bad=people.leave_out)
     if shortening.asked:
@@ -129,7 +129,7 @@ def _fill_in(
 
 
 def _print(found: Estimate) -> None:
-    """Print what a mailing takes and costs, by group and by fragments, and what stands out."""
+    """Print the size and cost of a mailing, by group and by fragments, and what stands out."""
     messages = io.number(found.messages, "message")
     fragments = io.number(found.fragments, "fragment")
     at_least = "at least " if found.unpriced else ""
@@ -174,7 +174,7 @@ def _print_unpriced(found: Estimate) -> None:
 def _print_tallies(
     title: str, tallies: Iterable[tuple[str, Tally]], currency: str, *, further: bool = False
 ) -> None:
-    """Print a table; one of what is further lists what there would not be otherwise."""
+    """Print a table; a `further` one counts only the fragments that its rows added."""
     rows = list(tallies)
     if not rows:
         return

@@ -24,7 +24,7 @@ def explain(
     *,
     json: Json = False,
 ) -> None:
-    """Say what an error code of the service means, and what to do about it."""
+    """Explain what an error code of the service means, and what to do about it."""
     found = list(CODES.values()) if code is None else [_find(code)]
     if json:
         for row in found:
@@ -42,7 +42,7 @@ def _find(code: str) -> FaultCode:
     for row in CODES.values():
         if code.upper() in (str(row.code), row.name):
             return row
-    raise Usage(f'"{code}" is no error code of the SMS methods; `voxsms explain` lists those')
+    raise Usage(f'"{code}" is not an error code of the SMS methods; `voxsms explain` lists them')
 
 
 def _print(row: FaultCode) -> None:

@@ -1,4 +1,4 @@
-"""`export sms` and `export a2p`: a whole history into a file, with its progress."""
+"""`export sms` and `export a2p`: write a whole history to a file, and show the progress."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ _DAYS: Final = re.compile(r"([0-9]{1,5})d?")
 def _days(text: str) -> timedelta:
     found = _DAYS.fullmatch(text)
     if found is None:
-        raise ValueError("is no number of days: write 3d")
+        raise ValueError("is not a number of days: write 3d")
     return timedelta(days=int(found[1]))
 
 
@@ -38,30 +38,30 @@ Target = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True,
-        help="A file that ends in .jsonl, .csv, .jsonl.gz, .csv.gz, .parquet or .xlsx; or a "
-        "directory, with / at its end, to have a file for each day; or - for standard output.",
+        help="A file that ends in .jsonl, .csv, .jsonl.gz, .csv.gz, .parquet or .xlsx; a "
+        "directory, with / at its end, for one file a day; or - for standard output.",
     ),
 ]
 Format = Annotated[
     Literal["jsonl", "jsonl.gz", "csv", "csv.gz", "parquet", "xlsx"] | None,
     Parameter(
-        help="What to write where no suffix says it; by default Parquet to a directory and JSON "
-        "Lines to standard output.",
+        help="The format, if no suffix names it; by default Parquet to a directory and JSON Lines "
+        "to standard output.",
     ),
 ]
 Update = Annotated[
     bool,
     _FLAG,
     Parameter(
-        help="Bring a directory up to date: read its last days again, for statuses change, and "
-        "what came since. The files of these days are replaced one by one, the others stay.",
+        help="Bring a directory up to date: read its last days again, as statuses change, and the "
+        "days since. The files of these days are replaced one by one; the others stay.",
     ),
 ]
 LookBack = Annotated[
     timedelta | None,
     Parameter(
         converter=reader(_days),
-        help="With --update: how long before the last day that is there it begins, such as 7d. "
+        help="With --update: how long before the directory's last day it begins, such as 7d. "
         "[default: 3d]",
     ),
 ]
@@ -69,15 +69,15 @@ Rates = Annotated[
     bool,
     _FLAG,
     Parameter(
-        help="Add the country and the price group of each destination, by the account's prices.",
+        help="Add the country and price group of each destination, from the account's prices.",
     ),
 ]
 Excel = Annotated[
     bool,
     _FLAG,
     Parameter(
-        help="Write CSV for Excel, which otherwise shows phone numbers as 4.477E+11 and letters "
-        "as others. Where Excel expects semicolons or decimal commas, write .xlsx instead.",
+        help="Write CSV for Excel, which otherwise shows phone numbers as 4.477E+11 and wrong "
+        "letters. Where Excel expects semicolons or decimal commas, write .xlsx instead.",
     ),
 ]
 Windows = Annotated[
@@ -87,26 +87,26 @@ Windows = Annotated[
 Mask = Annotated[
     bool,
     _FLAG,
-    Parameter(help="Show numbers as 447***212 and no texts; leave out fields that are not known."),
+    Parameter(help="Mask numbers, such as 447***212, and texts; leave out unknown fields."),
 ]
 Raw = Annotated[
     bool,
     _FLAG,
     Parameter(
-        help="Leave every text in CSV as it is. Otherwise one that a spreadsheet would run as a "
-        "formula gets an apostrophe before the formula."
+        help="Leave every text in CSV as it is. Otherwise a text that a spreadsheet would run as "
+        "a formula gets an apostrophe before the formula."
     ),
 ]
 Restart = Annotated[
     bool,
     _FLAG,
-    Parameter(help="Start over, and discard what an earlier run has read for the same file."),
+    Parameter(help="Start over, and discard what an earlier run read for the same file."),
 ]
 _HELP: Final = """Write the whole history of {} to a file.
 
-The file appears when it is whole; one that is there is replaced then. If the export is stopped, in
-whatever way, the same command resumes it: what was read is saved beside the file, in .NAME.export.
-The range of time then ends where it ended at first; without --until that is when it was begun.
+The file appears when it is complete, and then replaces an existing one. However the export is
+stopped, the same command resumes it: the rows read so far are saved beside the file, in
+.NAME.export. A resumed export keeps its range: without --until, that ends when the first run began.
 """
 _MESSAGES: Final = {"sms": "two-way messages", "a2p": "A2P messages"}
 _PAGES: Final = ("count", "offset")  # an export reads all of them
@@ -131,7 +131,7 @@ async def _export(
     account: OfAccount = FROM_ENVIRONMENT,
     **given: Given,
 ) -> None:
-    """Write a whole history to a file; go on where an earlier run was stopped."""
+    """Write a whole history to a file; resume where an earlier run was stopped."""
     try:
         from voxsms.export import export_history  # noqa: PLC0415 - needs an extra of its own
     except ModuleNotFoundError as missing:
@@ -174,7 +174,7 @@ def _tell(summary: "ExportSummary", *, json: bool) -> None:
 
 @contextmanager
 def _progress() -> Generator[Callable[["ExportProgress"], None]]:
-    """Show rows and requests, rows a second and the time left, where somebody looks."""
+    """Show rows and requests, rows a second and the time left, at a terminal."""
     console = io.err()
     columns = BarColumn(_BAR), TaskProgressColumn(), TextColumn("{task.fields[figures]}")
     with Progress(
@@ -194,7 +194,7 @@ def _progress() -> Generator[Callable[["ExportProgress"], None]]:
 
 
 def _figures(progress: "ExportProgress") -> str:
-    """Say how far it has come; how fast is told by what this run has read itself."""
+    """Describe the progress; the speed is that of the rows that this run read."""
     read = progress.rows - progress.rows_before
     rate = read / progress.seconds if progress.seconds else 0.0
     figures = f"{progress.rows:,} rows, {progress.requests:,} requests, {rate:,.0f} rows/s"

@@ -1,4 +1,4 @@
-"""`history sms` and `history a2p`: the messages of an account, shown as they come."""
+"""`history sms` and `history a2p`: the messages of an account, printed as they arrive."""
 
 from collections.abc import AsyncIterable, Mapping
 from datetime import datetime
@@ -55,7 +55,7 @@ async def history_a2p(
 
 
 def _enough(given: dict[str, Any], limit: int | None) -> dict[str, Any]:
-    """Ask for no more rows than are shown."""
+    """Limit a page to the rows that are shown."""
     return given if limit is None else {"count": min(limit, spec.MAX_PAGE_ROWS), **given}
 
 
@@ -94,9 +94,9 @@ _WIDTHS: Final = {
     "cost": 7,
     "status": 10,
 }
-"""The columns, in 79: of a fixed width, as rows are printed before the next one is known."""
+"""Columns, 79 wide together: the widths are fixed, as each row is printed when it arrives."""
 _INDENT: Final = 17
-"""Where a text or an error stands at a terminal, under its row; elsewhere it ends the line."""
+"""Where a text or an error begins at a terminal, below its row; elsewhere it ends the line."""
 _FIGURES: Final = ("message", "frag.", "cost")
 _STYLES: Final[Mapping[str, str]] = {
     DeliveryStatus.DELIVERED: io.GOOD,
@@ -108,7 +108,7 @@ _STYLES: Final[Mapping[str, str]] = {
 
 
 class Lines:
-    """A table that is printed line by line, and the sum under it."""
+    """A table that is printed line by line, and the sum below it."""
 
     def __init__(self) -> None:
         self._console = io.out()

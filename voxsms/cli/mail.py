@@ -1,4 +1,4 @@
-"""`mail`: a file of people and a text become a mailing, and what became of it a file again."""
+"""`mail`: send a text to a file of people, and write the results to another file."""
 
 import math
 import re
@@ -39,7 +39,7 @@ from voxsms.pricing import RateTable
 
 _KEY: Final = re.compile(r"(mail-([0-9a-f]{8})-([0-9a-f]{8})):[0-9]+(?::[0-9]+)?")
 _OUTBOX, _RESULT = ".outbox.db", ".result.csv"
-_AGAIN: Final = "The same command goes on; nobody gets the message twice."
+_AGAIN: Final = "Run the same command to go on; nobody gets the message twice."
 
 
 async def mail(
@@ -50,8 +50,8 @@ async def mail(
     outbox: Annotated[
         str | None,
         Parameter(
-            help="Where it is noted what was sent; by default beside the list: people.outbox.db "
-            "for people.csv. Another mailing to the same list takes another name."
+            help="Where to record what was sent; by default beside the list: people.outbox.db for "
+            "people.csv. Another mailing to the same list needs another name."
         ),
     ] = None,
     way: OfWay = "a2p",
@@ -63,13 +63,13 @@ async def mail(
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
 ) -> None:
-    """Send a text to everybody in a file: --csv FILE --template TEXT --from NAME.
+    """Send a text to everyone in a file: --csv FILE --template TEXT --from NAME.
 
     You see the first texts, the bad rows and the price, and are asked before anything is sent. What
     became of each row is in people.result.csv afterwards.
 
-    Stopped in whatever way, the same command goes on where it was: nobody gets the message twice,
-    also if you have edited the list or the text meanwhile. Who was left gets it as they are now.
+    However it is stopped, the same command goes on where it was: nobody gets the message twice,
+    even if you edit the list or the text meanwhile. The edits apply to those who are left.
     """
     if mailing.csv is None:
         raise Usage("give the people: a file of them with --csv")
@@ -96,7 +96,7 @@ async def mail(
             if other:
                 io.complain(
                     f"warning: {path} was begun with {other}",
-                    "Who was sent that gets nothing now; the others get this.",
+                    "Those who got that one get nothing now; the others get this one.",
                 )
             if not json:
                 _tell(seen, earlier, path)
@@ -104,7 +104,7 @@ async def mail(
                 return
             currency = seen.estimate.currency
             async with Outbox.open(path) as kept:
-                await kept.cancel()  # who is left gets it as the list and the text are now
+                await kept.cancel()  # those who are left get the current text of the current list
                 rows = (each.row for each in listed.messages())
                 await kept.add(rows, source=source, method=method)
                 run = await deliver(kept, client, delivery, guards, currency=currency)
@@ -127,12 +127,12 @@ def _find_outbox(people: Path, outbox: str | None) -> Path:
     if outbox is None:
         if str(people) == "-":
             raise Usage(
-                "a list from standard input has no name: give the outbox one, --outbox FILE"
+                "a list from standard input has no name: name the outbox with --outbox FILE"
             )
         return people.with_suffix(_OUTBOX)
     if "://" in outbox:
-        advice = "for one on a server there is `voxsms outbox add` and `voxsms outbox run`"
-        raise Usage(f"--outbox: is the path of a file; {advice}")
+        advice = "for one on a server use `voxsms outbox add` and `voxsms outbox run`"
+        raise Usage(f"--outbox: must be the path of a file; {advice}")
     return Path(outbox)
 
 
@@ -145,15 +145,15 @@ def _results_of(outbox: Path) -> Path:
 
 @attrs.frozen
 class _Earlier:
-    """What earlier runs of a mailing have left."""
+    """What earlier runs of a mailing left."""
 
     name: str | None = None
-    """With what the keys begin of all that was begun; None if nothing was."""
+    """The prefix of the keys of all messages that were begun; None if none were."""
     intents: dict[str, Intent] = attrs.field(factory=dict[str, Intent])
 
     @classmethod
     async def read(cls, path: Path, client: Client) -> "_Earlier":
-        """Read it; what was in doubt is settled as far as the history can."""
+        """Read it; messages in doubt are settled as far as the history allows."""
         if not await anyio.Path(path).exists():
             return cls()
         intents: dict[str, Intent] = {}
@@ -163,7 +163,7 @@ class _Earlier:
             async for intent in outbox.intents():
                 found = _KEY.fullmatch(intent.key or "")
                 if not found:
-                    problem = "holds messages that `voxsms mail` has not put there"
+                    problem = "holds messages that `voxsms mail` did not add"
                     raise Usage(f"{path}: {problem}; give another --outbox")
                 intents[found[0]] = intent
                 if is_closed(intent):
@@ -173,7 +173,7 @@ class _Earlier:
         return cls(next(iter(names), None), intents)
 
     def compare(self, name: str) -> str:
-        """Say in what the mailing was another one when it was begun."""
+        """Say how this mailing differs from the one that was begun."""
         if self.name is None:
             return ""
         before, now = self.name.split("-")[1:], name.split("-")[1:]
@@ -188,7 +188,7 @@ async def _reconcile(outbox: Outbox, client: Client) -> Reconciled | None:
     try:
         return await outbox.reconcile(client)
     except (ApiError, ConnectionFailed, TimedOut) as error:
-        io.complain(f"warning: what is in doubt stays so: {error}")
+        io.complain(f"warning: what is in doubt stays in doubt: {error}")
         return None
 
 
@@ -221,7 +221,7 @@ def _tell(seen: Look, earlier: _Earlier, path: Path) -> None:
             if _is_without_list(old):
                 io.say(
                     f"A new mailing. If the list was renamed: --outbox {old} goes on with the one "
-                    "that was begun under the other name."
+                    "that was begun under the old name."
                 )
     for each in seen.first:
         fragments = io.number(each.text.segmentation.fragments_count, "fragment")
@@ -230,13 +230,13 @@ def _tell(seen: Look, earlier: _Earlier, path: Path) -> None:
         io.say((f"and {more:,} more", io.FAINT))
     if seen.repeated:
         rows = io.number(seen.repeated, "row")
-        io.say(f"{rows} with the number and the text of an earlier one: sent once")
+        io.say(f"{rows} with the same number and text as an earlier one: sent once")
     if seen.closed:
         io.say(f"{io.number(seen.closed, 'message')} of the list {_were(seen.closed)} sent before")
 
 
 def _is_without_list(outbox: Path) -> bool:
-    """Return whether an outbox is no more beside the list that it was made for."""
+    """Return whether the list of an outbox is no longer beside it."""
     stem = outbox.name.removesuffix(_OUTBOX)
     own = (_OUTBOX, f"{_OUTBOX}-wal", f"{_OUTBOX}-shm", _RESULT)
     beside = (each.name.removeprefix(stem) for each in outbox.parent.glob(f"{escape(stem)}.*"))
@@ -250,7 +250,7 @@ def _were(count: int) -> str:
 def _may_send(seen: Look, spending: Spending, *, yes: bool, json: bool) -> bool:
     found = seen.estimate
     if not found.messages and not spending.dry_run:
-        return True  # to see what became of the others
+        return True  # to write what became of the others
     fragments = f" of {io.number(found.fragments, 'fragment')}"
     size = io.number(found.messages, "message") + fragments * (found.fragments > found.messages)
     if seen.no_prices is None:
@@ -271,14 +271,14 @@ def _find_ending(
     where = shlex.quote(str(path))
     settle = "The same command asks the history again"
     if settled and settled.open:
-        settle += f", and knows it in {max(1, math.ceil(settled.wait / 60))} min at most"
+        settle += f"; it settles them within {max(1, math.ceil(settled.wait / 60))} min"
     elif summary.ambiguous:
-        settle = f"Nobody can tell them apart: voxsms outbox export {where} - --state ambiguous"
+        settle = f"Check them by hand: voxsms outbox export {where} - --state ambiguous"
     if ending := find_ending(summary, settle=f"{settle}.", how=_AGAIN):
         return ending
     if count := summary.presumed_not_sent:
         error = Failed(f"the history does not have {io.number(count, 'message')}")
-        error.add_note(f"voxsms outbox resend {where}, and then the same command, send them again.")
+        error.add_note(f"To send them again: voxsms outbox resend {where}, then the same command.")
         return error
     if count := results.refused_by_service:
         return Failed(f"the service refused {io.number(count, 'message')}: {file} says why")

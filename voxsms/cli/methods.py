@@ -1,4 +1,4 @@
-"""`methods`: what the service can do, as far as voxsms has it: the table all of it is made from."""
+"""`methods`: the service's methods that voxsms has, from the spec table."""
 
 from voxsms.api import spec
 from voxsms.api.spec import METHODS, AnyMethod
@@ -7,7 +7,7 @@ from voxsms.cli._io import Json
 
 
 def methods(*, json: Json = False) -> None:
-    """Show the methods of the service that voxsms has: the table all of it is made from."""
+    """List the methods of the service that voxsms has."""
     if json:
         for method in METHODS.values():
             io.print_json(_describe(method))

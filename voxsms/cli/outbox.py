@@ -1,4 +1,4 @@
-"""`outbox`: mailings as a service: added, sent, watched, settled, exported."""
+"""`outbox`: mailings as a service: add, send, watch, settle, export."""
 
 import csv
 import shlex
@@ -50,7 +50,7 @@ outbox: App = App(name="outbox", help="A mailing that survives crashes, on one m
 
 
 def _shown(where: str) -> str:
-    """Return what names an outbox in a command; a URL may hold a password."""
+    """Return the name of an outbox for a command; not a URL, which may hold a password."""
     return "URL" if "://" in where else shlex.quote(where)
 
 
@@ -73,17 +73,17 @@ async def add(
     key: Annotated[
         str | None,
         Parameter(
-            help="A name for this mailing: with it the same numbers can be added again, after a "
-            "crash, without a second message. Without it each message is a new one.",
+            help="A name for this mailing: with it the same numbers can be added again after a "
+            "crash without a second message. Without it each message is new.",
         ),
     ] = None,
     chunk_size: Annotated[
         int,
         Parameter(
-            help="How many numbers one call takes; with fewer, fewer are in doubt after a fault."
+            help="How many numbers go in one call; with fewer, fewer are in doubt after a failure."
         ),
     ] = 100,
-    priority: Annotated[int, Parameter(help="Greater goes first.")] = 0,
+    priority: Annotated[int, Parameter(help="Higher goes first.")] = 0,
     send_at: Annotated[
         datetime | None,
         Parameter(
@@ -95,10 +95,10 @@ async def add(
     numbers: OfNumbers = AS_ABROAD,
     json: Json = False,
 ) -> None:
-    """Add messages that are to be sent: TEXT --to NUMBER..., or --template TEXT --csv FILE.
+    """Add messages to send: TEXT --to NUMBER..., or --template TEXT --csv FILE.
 
-    Nothing is sent by this; the file of an outbox is made if it is not there. All is added or
-    nothing. What cannot be sent is told, and left out.
+    This sends nothing; an outbox file is created if it does not exist. Messages that cannot be
+    sent are reported and left out; either all the others are added, or none.
     """
     if (to is None) == (mailing.csv is None):
         raise Usage("give the people: their numbers with --to, or a file of them with --csv")
@@ -141,7 +141,7 @@ async def add(
         refused = [{"at": place, "reason": problem} for place, problem in bad]
         io.print_json({"added": added.accepted, "repeated": added.repeated, "refused": refused})
     else:
-        repeated = f", {added.repeated:,} there before" if added.repeated else ""
+        repeated = f", {added.repeated:,} already there" if added.repeated else ""
         io.say((f"{added.accepted:,} added", io.GOOD), repeated)
     if mailing.csv is None and bad:
         raise Failed(f"{io.number(len(bad), 'number')} refused")
@@ -163,16 +163,16 @@ async def run(
         Decimal | None,
         Parameter(
             converter=reader(amount),
-            help="Stop before this run has spent more than this, in the currency of the account.",
+            help="Stop before this run spends more than this, in the currency of the account.",
         ),
     ] = None,
     forever: Annotated[bool, _FLAG, Parameter(help="Go on waiting for more.")] = False,
     json: Json = False,
     account: OfAccount = FROM_ENVIRONMENT,
 ) -> None:
-    """Send what is pending and due; several may run at a time, here and elsewhere.
+    """Send what is pending and due; several runs may share an outbox, here and elsewhere.
 
-    Ctrl-C finishes what is under way, and leaves the rest for the next run.
+    Ctrl-C finishes the calls in flight, and leaves the rest for the next run.
     """
     async with (
         account.client() as client,
@@ -181,7 +181,7 @@ async def run(
     ):
         sender = await client.with_budget(max_cost=max_cost) if max_cost is not None else client
         summary = await deliver(kept, sender, delivery, guards, forever=forever)
-    how = "The same command goes on."
+    how = "Run the same command to go on."
     with concluding(find_ending(summary, settle=_history_settles(where), how=how)):
         if json:
             io.print_json({**attrs.asdict(summary), "total": summary.total})
@@ -199,7 +199,7 @@ async def worker(
     ] = False,
     account: OfAccount = FROM_ENVIRONMENT,
 ) -> None:
-    """Send what others add to an outbox in PostgreSQL, until Ctrl-C or SIGTERM.
+    """Send what is added to an outbox in PostgreSQL, until Ctrl-C or SIGTERM.
 
     Workers may run on several machines. They also settle what is in doubt, and read statuses.
     """
@@ -208,7 +208,7 @@ async def worker(
         delivery.guards() as guards,
         open_outbox(where) as kept,
     ):
-        words = f"sending what is added to {kept.place}; Ctrl-C finishes what is under way"
+        words = f"sending what is added to {kept.place}; Ctrl-C finishes the calls in flight"
         io.err().print(words, soft_wrap=True)
         await run_worker(
             kept,
@@ -228,7 +228,7 @@ async def worker(
 async def status(
     where: Where, *, json: Json = False, account: OfAccount = FROM_ENVIRONMENT
 ) -> None:
-    """Show how many messages are in which state, what they cost, and how fast it goes.
+    """Show how many messages are in each state, their cost, and the speed of sending.
 
     The estimate needs the account's prices; without an account the rest is shown.
     """
@@ -245,16 +245,16 @@ async def status(
 
 @attrs.frozen
 class _Estimate:
-    """What a whole mailing comes to."""
+    """What a whole mailing costs."""
 
     estimated_cost: Decimal | None = None
-    """With what was spent; None if the prices are not known."""
+    """Including what was spent; None if the prices are not known."""
     currency: str = ""
     problem: str | None = None
 
     @classmethod
     async def of(cls, kept: Outbox, account: Account, now: OutboxProgress) -> "_Estimate":
-        """Ask for the prices of what is left."""
+        """Estimate what is left, by the account's prices."""
         cost, currency, unpriced = now.cost, "", 0
         try:
             async with account.client() as client:
@@ -317,7 +317,7 @@ async def reconcile(
             doubts.add_note(f"Ask again in {timedelta(seconds=round(settled.wait))}.")
         if now.ambiguous:
             where = _shown(where)
-            doubts.add_note(f"Look at them: voxsms outbox export {where} - --state ambiguous")
+            doubts.add_note(f"See them: voxsms outbox export {where} - --state ambiguous")
         SENDS.get().conclude(doubts)
     if json:
         statuses = {"statuses_read": tracked.changed, "statuses_open": tracked.open}
@@ -346,17 +346,17 @@ async def export(
     kind: Annotated[
         Literal["csv", "jsonl"] | None,
         Parameter(
-            name="--format", help="What to write where no suffix says it; by default JSON Lines."
+            name="--format", help="The format, if no suffix names it; by default JSON Lines."
         ),
     ] = None,
-    state: Annotated[State | None, Parameter(help="Only those in this state.")] = None,
+    state: Annotated[State | None, Parameter(help="Only messages in this state.")] = None,
     json: Json = False,
 ) -> None:
     """Write what became of each message to a file: CSV or JSON Lines."""
     suffix = "" if str(path) == "-" else path.suffix.removeprefix(".")
     written = kind or suffix or "jsonl"
     if written not in {"csv", "jsonl"}:
-        raise Usage(f"{path}: ends neither in .csv nor in .jsonl; --format says what to write")
+        raise Usage(f"{path}: ends neither in .csv nor in .jsonl; name the format with --format")
     async with open_outbox(where) as kept:
         intents = kept.intents(state)
         if str(path) == "-":
@@ -405,7 +405,7 @@ async def resend(
     state: Annotated[
         list[_Resendable] | None,
         Parameter(
-            help="Those in these states. [default: presumed_not_sent]",
+            help="Messages in these states. [default: presumed_not_sent]",
             consume_multiple=True,
             negative=(),
         ),
@@ -413,16 +413,16 @@ async def resend(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Put messages back to be sent again, by your decision: some may have been delivered.
+    """Mark messages to be sent again, by your decision: some may have been delivered.
 
-    Nothing is sent by this: the next run does. What was sent is never sent again.
+    This sends nothing: the next run does. Messages in the state `sent` are never sent again.
     """
     states = state or ["presumed_not_sent"]
     async with open_outbox(where) as kept:
         now = await kept.summary()
         doubtful = sum(getattr(now, each) for each in {*states} - {"refused"})
         if doubtful and not yes:
-            confirm(f"Of {io.number(doubtful, 'message')} some may have been delivered. Again?")
+            confirm(f"Resend {io.number(doubtful, 'message')} that may have been delivered?")
         count = await kept.resend(states)
     if json:
         io.print_json({"pending_again": count})

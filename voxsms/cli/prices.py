@@ -1,4 +1,4 @@
-"""`prices`: what the service charges, shown and saved in a file of rates."""
+"""`prices`: show what the service charges, and save it in a file of rates."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ METHOD_OF_WAY: dict[Way, Literal["a2p_send_sms", "send_sms_message"]] = {
 async def prices(
     *,
     way: Annotated[
-        Way, Parameter(name="--for", help="Prices of which of the two commands that send.")
+        Way, Parameter(name="--for", help="Which command's prices: `voxsms a2p` or `voxsms send`.")
     ] = "a2p",
     save: Annotated[
         Path | None, Parameter(help="Save them in this file, for `voxsms estimate --rates`.")

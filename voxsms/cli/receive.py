@@ -1,4 +1,4 @@
-"""`receive`: let a message arrive at a sandbox that is running, as if somebody had sent it."""
+"""`receive`: send a message to a number of a running sandbox, as a person would."""
 
 import json as json_
 import os
@@ -24,7 +24,7 @@ _HOW: Final = "`voxsms sandbox` runs one, and prints its URL for VOXSMS_BASE_URL
 def receive(
     source: Annotated[str, Parameter(name="FROM", help="The number that sends it.")],
     destination: Annotated[
-        str, Parameter(name="TO", help="The sandbox's number that it arrives at.")
+        str, Parameter(name="TO", help="The number of the sandbox that receives it.")
     ],
     /,
     words: OfText = NO_TEXT,
@@ -34,10 +34,10 @@ def receive(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Let a message arrive at a sandbox, which posts it to its --callback-url."""
+    """Send a message to a number of a sandbox, which posts it to its --callback-url."""
     url = (base_url or os.environ.get("VOXSMS_BASE_URL", "")).rstrip("/")
     if not _SANDBOX.match(url):
-        raise Usage(f"no sandbox is named: {_HOW}")
+        raise Usage(f"no sandbox URL is given: {_HOW}")
     form = {"source": source, "destination": destination, "text": words.read()}
     answer = _post(f"{url}/sandbox/receive", urlencode(form).encode())
     if json:
@@ -62,7 +62,7 @@ def _post(url: str, body: bytes) -> dict[str, Any]:
     except HTTPError as error:
         problem = _problem_in(error.read())
         if problem is None:
-            raise Failed(f"{url} answers HTTP {error.code}: is it no sandbox? {_HOW}") from None
+            raise Failed(f"{url} answers HTTP {error.code}: is it a sandbox? {_HOW}") from None
         raise Usage(problem) from None
     except (OSError, HTTPException, ValueError) as error:
         raise Failed(

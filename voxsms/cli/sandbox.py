@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 ACCOUNT_ID: Final = 1000001
 API_KEY: Final = "sandbox-api-key"
 _SALT: Final = "sandbox-callback-salt"
-"""Of the account that is there unless another one is asked for: the same in each run."""
+"""The default account: the same in each run."""
 _SEVERAL: Final[Mapping[str, Any]] = {"consume_multiple": True, "negative": ()}
 
 
 def _kinds() -> str:
-    """Name the kinds of faults, which the help cannot know without the extra."""
+    """Name the kinds of faults, which the help does not know without the extra."""
     try:
         from voxsms.sandbox import CALLBACK_KINDS, KINDS  # noqa: PLC0415 - an extra of its own
     except ModuleNotFoundError:
@@ -44,7 +44,7 @@ def _kinds() -> str:
 
 @attrs.frozen(kw_only=True)
 class Setup:
-    """What a sandbox begins with; what is left out is as `voxsms.sandbox.serve()` has it."""
+    """How a sandbox is set up; the defaults are those of `voxsms.sandbox.serve()`."""
 
     port: Annotated[
         int | None,
@@ -56,15 +56,15 @@ class Setup:
     host: Annotated[
         str | None,
         Parameter(
-            help="The address to listen on, 127.0.0.1 by default; 0.0.0.0 for containers, which "
-            "other machines then reach, too."
+            help="The address to listen on, 127.0.0.1 by default; with 0.0.0.0, for containers, "
+            "other machines can reach it, too."
         ),
     ] = None
     host_names: Annotated[
         list[str] | None,
         Parameter(
             name="--host-name",
-            help="Names it is called by, such as that of its container: for --tls.",
+            help="Its host names, such as that of its container: for --tls.",
             **_SEVERAL,
         ),
     ] = None
@@ -72,7 +72,7 @@ class Setup:
         bool | None,
         Parameter(
             negative=(),
-            help="Serve HTTPS, with a certificate of its own; prints how clients trust it.",
+            help="Serve HTTPS with its own certificate; prints how to make clients trust it.",
         ),
     ] = None
     account_id: Annotated[
@@ -85,7 +85,7 @@ class Setup:
         Path | None,
         Parameter(
             help="The service account's private key (RSA, PEM), or its credentials file; without "
-            "it the key is new for each run."
+            "it each run makes a new key."
         ),
     ] = None
     database: Annotated[
@@ -112,15 +112,15 @@ class Setup:
         list[str] | None,
         Parameter(
             name="--price",
-            help="What a fragment costs to numbers with a prefix, such as 48=0.03, beside the "
-            "prices for 1, 44 and 7.",
+            help="The price of a fragment to numbers with a prefix, such as 48=0.03, in addition "
+            "to those for 1, 44 and 7.",
             **_SEVERAL,
         ),
     ] = None
     faults: Annotated[
         str | None,
         Parameter(
-            help="What goes wrong, request after request: `kind*times@Method:option=value`, "
+            help="Faults to inject, in order: `kind*times@Method:option=value`, "
             "such as `commit_then_close*2@A2PSendSms,rate_limited:retry_after=1`. "
             f"The kinds: {_kinds()}."
         ),
@@ -133,7 +133,7 @@ class Setup:
         ),
     ] = None
     rate_limit: Annotated[
-        int | None, Parameter(help="Answer more requests a second than this with code 340.")
+        int | None, Parameter(help="Requests a second; those above it are answered with code 340.")
     ] = None
     dispatch_after: Annotated[
         float | None, Parameter(help="Seconds until a message is DISPATCHED.")
@@ -167,7 +167,7 @@ class Setup:
 
     @property
     def is_new(self) -> bool:
-        """Whether no database has an account already."""
+        """Whether there is no database with an account yet."""
         return self.database is None or not self.database.exists()
 
 
@@ -183,7 +183,7 @@ _OPTIONS: Final = {
 
 
 def _by_option(problem: str) -> str:
-    """Name the option that a setting came from; what is no setting is a part of the faults."""
+    """Name the option that a setting came from; a problem without a setting is of `--faults`."""
     name, colon, rest = problem.partition(": ")
     if not colon or name not in attrs.fields_dict(Setup):
         return f"--faults: {problem}"
@@ -191,7 +191,7 @@ def _by_option(problem: str) -> str:
 
 
 def _import() -> Any:  # noqa: ANN401 - a module
-    """Return the package of the sandbox, which needs an extra; so does nothing else here."""
+    """Return the sandbox package, the only import here that needs an extra."""
     try:
         return import_module("voxsms.sandbox")
     except ModuleNotFoundError as missing:
@@ -225,8 +225,8 @@ def sandbox(
     fill: Annotated[
         list[str] | None,
         Parameter(
-            help="Make up a history of the last two years, such as a2p=300000; for a --database "
-            "only while it is new.",
+            help="Make up a history of the last two years, such as a2p=300000; a --database is "
+            "filled only when it is new.",
             **_SEVERAL,
         ),
     ] = None,
@@ -236,21 +236,21 @@ def sandbox(
     certificate_file: Annotated[
         Path | None, Parameter(help="Write the certificate to trust here, with --tls.")
     ] = None,
-    quiet: Annotated[bool, Parameter(negative=(), help="Print no line for each request.")] = False,
+    quiet: Annotated[bool, Parameter(negative=(), help="Do not print each request.")] = False,
     until_eof: Annotated[
         bool,
         Parameter(
             negative=(),
-            help="End also when standard input does: for a program that starts this one.",
+            help="Also end when standard input does: for programs that start the sandbox.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Run the service on this machine, with money that is not real, until Ctrl-C."""
+    """Run a copy of the service on this machine, with play money, until Ctrl-C."""
     histories = [_filling(each) for each in fill or () if setup.is_new]
     settings = setup.settings()
     if certificate_file is not None and not setup.tls:
-        raise Usage("--certificate-file: there is a certificate only with --tls")
+        raise Usage("--certificate-file: needs --tls")
     running: Sandbox = _import().Sandbox(settings)
     with _until_told(until_eof=until_eof) as told:
         _start(running, setup)
@@ -290,7 +290,7 @@ def _fill(sandbox: "Sandbox", kind: str, rows: int) -> None:
 
 
 def _certificate(sandbox: "Sandbox", file: Path | None) -> Path | None:
-    """Return where the certificate is that clients trust, if there is one."""
+    """Return the path of the certificate that clients must trust, if there is one."""
     made = sandbox.certificate
     if file is None or made is None:
         return made
@@ -301,8 +301,8 @@ def _certificate(sandbox: "Sandbox", file: Path | None) -> Path | None:
 def _warn_of_host(host: str) -> None:
     if not ip_address(host).is_loopback:
         io.complain(
-            f"warning: {host} is reached from other machines: who reaches it can call the sandbox",
-            "Its account is no secret, and its control API asks for none.",
+            f"warning: other machines can reach {host}, and so can call the sandbox",
+            "Its credentials are not secret, and its control API asks for none.",
         )
 
 
@@ -314,7 +314,7 @@ class _Lines(logging.Handler):
         self._clock = sandbox.clock
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError, Failed):  # nobody reads, which ends no request
+        with suppress(OSError, Failed):  # a closed output must not fail a request
             io.say((f"{self._clock.now():%H:%M:%S} ", io.FAINT), record.getMessage())
             io.flush()
 
@@ -337,7 +337,7 @@ def _requests_shown(sandbox: "Sandbox", *, shown: bool) -> Generator[None]:
 
 @contextmanager
 def _until_told(*, until_eof: bool) -> Generator[threading.Event]:
-    """Yield an event that Ctrl-C and SIGTERM set and, if `until_eof`, the end of stdin."""
+    """Yield an event that is set by Ctrl-C, SIGTERM and, with `until_eof`, the end of stdin."""
     told = threading.Event()
 
     def tell(_signal: int, _frame: FrameType | None) -> None:
@@ -355,7 +355,7 @@ def _until_told(*, until_eof: bool) -> Generator[threading.Event]:
 
 
 def _wait_for_eof(told: threading.Event) -> None:
-    # Not through a buffer: a thread that holds one's lock would keep the program from ending.
+    # Unbuffered: a thread that holds the buffer's lock would keep the program from ending.
     while os.read(sys.stdin.fileno(), 4096):
         pass
     told.set()

@@ -1,4 +1,4 @@
-"""`send`, `a2p`, `control`: the commands that do something to the world."""
+"""`send`, `a2p`, `control`: the commands that change something at the service."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -28,9 +28,9 @@ async def send(
 ) -> None:
     """Send one message from a number of yours to one person, who can answer.
 
-    For conversations, and for codes and reminders to a single person. The number is one that you
-    rent (`voxsms numbers`) with SMS enabled (`voxsms control NUMBER enable`). A long text is cut
-    into fragments, each charged as a message: `voxsms count TEXT` shows them.
+    For conversations, and for codes and reminders to a single person. The number must be one that
+    you rent (`voxsms numbers`) with SMS enabled (`voxsms control NUMBER enable`). A long text is
+    cut into fragments, each charged as a message: `voxsms count TEXT` shows them.
     """
     text, sends, method = words.read(), SENDS.get(), spec.SEND_SMS_MESSAGE
     given["sms_body"] = text
@@ -62,8 +62,8 @@ async def a2p(
 
     For announcements, offers, reminders and codes. The name, such as ACME, is a SenderID that
     Voximplant has installed for you. Each number is charged, for each fragment of a long text.
-    Before more than one message is charged you are asked; `--yes` sends without a question. For
-    longer lists: `voxsms estimate --csv FILE` tells the price.
+    You are asked before more than one message is charged; `--yes` sends without asking. For longer
+    lists: `voxsms estimate --csv FILE` shows the price.
     """
     text, sends, method = words.read(before="--to"), SENDS.get(), spec.A2P_SEND_SMS
     given["text"] = text
@@ -105,7 +105,7 @@ def refusals(refused: Iterable[FailedSms]) -> io.Rows:
 
 
 def fragments(sent: SendSmsMessageResult | A2PSendSmsResult) -> list[str | tuple[str, str]]:
-    """Say how many fragments the service made, beside how many were predicted."""
+    """Show how many fragments the service counted, and how many were predicted."""
     counted, predicted = sent.fragments_count, sent.predicted_fragments_count
     style = io.GOOD if counted == predicted else io.BAD
     return [io.number(counted, "fragment"), (f" (predicted: {predicted})", style)]

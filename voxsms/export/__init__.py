@@ -1,17 +1,17 @@
-"""The whole history into a file: every row once, or a loud error.
+"""Export the whole history to a file: every row once, or an error.
 
 .. code-block:: python
 
     summary = await voxsms.export_history(client, "sms", "history.parquet")
 
-The range of time is frozen, cut into windows that hold few enough rows each, and every window is
-read until arithmetic says that it is whole (`_prove.py`). Rows stay rows until then; a window is
-encoded once and saved in a directory beside the target (`_checkpoint.py`), so that a run that was
-stopped, at any moment and in any way, is resumed when it is called again. In the end the windows
-are put together, in order, and the file appears under its name (`_target.py`).
+The range of time is frozen and cut into windows with few enough rows each. Every window is read
+until arithmetic proves it complete (`_prove.py`); then it is encoded once and saved in a directory
+beside the target (`_checkpoint.py`), so that a run that was stopped, however and at any moment, is
+resumed when it is called again. In the end the windows are joined in order, and the file appears
+under its name (`_target.py`).
 
-The two halves of it stand alone: `make_plan` (`_plan.py`) gives frozen windows that can be pickled,
-and `read_window` (`_prove.py`) gives the rows of one of them, proven whole.
+Its two halves can be used alone: `make_plan` (`_plan.py`) returns frozen windows that can be
+pickled, and `read_window` (`_prove.py`) returns the rows of one of them, proven complete.
 """
 
 from collections.abc import Callable, Iterable
@@ -59,60 +59,59 @@ async def export_history(
     restart: bool = False,
     on_progress: Callable[[ExportProgress], object] | None = None,
 ) -> ExportSummary:
-    """Write every row of a history that matches to a file.
+    """Write every matching row of a history to a file.
 
-    Rows are sorted by time, those of one second by id; those without a time to the second come
-    last. A time that no calendar has, such as `0000-00-00 00:00:00`, is none: JSON Lines show it as
-    it came, CSV and Parquet have no value there, as the typed rows, and the logger `voxsms` warns
-    once.
+    Rows are sorted by time, within a second by id; rows without a time to the second are last. An
+    impossible time, such as `0000-00-00 00:00:00`, is no time: JSON Lines have it as received, CSV
+    and Parquet have no value, like the typed rows, and the logger `voxsms` warns once.
 
-    JSON Lines have each row as it came. The other files have the columns of the typed rows, with
-    one name for the time in both histories, `processed_date`, and with `currency`, for which the
-    account is asked.
+    JSON Lines have each row as received. The other formats have the columns of the typed rows, with
+    `processed_date` as the name of the time in both histories, and with `currency`, which is read
+    from the account.
 
     A run that was stopped resumes when it is called again with the same arguments; its range ends
-    where it ended the first time, and the logger warns if that was more than an hour ago. The file
-    is replaced when the new one is complete, and not touched before; so is a directory, if it holds
-    nothing but what an export by day has written.
+    where it ended the first time, and the logger warns if that is more than an hour ago. An
+    existing file is replaced when the new one is complete, and not touched before; so is a
+    directory, if it holds only files of an export by day.
 
     Args:
         client: the client to read with.
         kind: `sms` for two-way messages, `a2p` for those of an application.
-        path: where to write; the suffix selects the format: `.jsonl` (rows as they came), `.csv`,
-            `.jsonl.gz`, `.csv.gz`, `.parquet`, or `.xlsx`, of which a sheet has room for 1,048,575
+        path: where to write; the suffix selects the format: `.jsonl` (rows as received), `.csv`,
+            `.jsonl.gz`, `.csv.gz`, `.parquet`, or `.xlsx`, whose sheet has room for 1,048,575
             messages. With `/` at the end it is a directory with a file for each day. `-` is
-            standard output; a file open for writing bytes may be given, too.
-        from_date: only messages of this time and later; from the beginning if left out.
-        to_date: only messages of this time and earlier; by default now, by the service's clock
-            (where it tells no time, up to the last row there is).
+            standard output. May also be a file open for writing bytes.
+        from_date: only messages of this time and later; by default from the beginning.
+        to_date: only messages of this time and earlier; by default now, by the service's clock (if
+            that is not known, up to the last row).
         direction: only sent or only received messages (`sms`).
-        delivery_status: only messages that have come this far when they are read (`a2p`).
+        delivery_status: only messages that have this status when they are read (`a2p`).
         source_number: only messages from this number or SenderID.
         destination_number: only messages to this number.
         message_id: only the messages with these ids.
-        format: one of the suffixes, without its first dot, where the path has none.
+        format: one of the suffixes, without its first dot, if the path has none.
         by_day: write a directory with a file for each day.
-        update: bring a directory by day up to date: read its last days again, for statuses change,
-            and those that came after; replace the files of these days, one by one, and keep the
-            others. A directory that is not there yet is written as a whole. What is read are whole
-            days: `from_date` must be the first second of one, in UTC, and `to_date` the last.
-        look_back: how long before the last day that is there an update begins; 3 days by default.
-        with_rates: add the columns `country` (two letters) and `price_group` of the destination, by
-            the account's prices as they are now; in JSON Lines `currency`, too. Needs phonenumbers
+        update: bring a directory by day up to date: read its last days again, as statuses change,
+            and the days since; replace the files of these days, one by one, and keep the others. A
+            directory that does not exist yet is written as a whole. Whole days are read:
+            `from_date` must be the first second of a day in UTC, and `to_date` the last.
+        look_back: how long before the directory's last day an update begins; 3 days by default.
+        with_rates: add the columns `country` (two letters) and `price_group` of the destination,
+            from the account's current prices; in JSON Lines `currency`, too. Needs phonenumbers
             (extra `phone`).
-        excel: write CSV for Excel: with a byte order mark, and with phone numbers and ids as texts.
+        excel: write CSV for Excel: with a byte order mark, and phone numbers and ids as texts.
         windows_in_flight: how many windows are read at a time, each with up to four requests; fewer
-            as long as the service says that it is too much.
+            while the service reports too many requests.
         mask: hide numbers and texts.
-        raw: do not make CSV texts inert that a spreadsheet would run as formulas; in the other
-            formats all texts are as they are.
-        restart: start over, whatever an earlier run has left.
+        raw: do not escape CSV texts that a spreadsheet would run as formulas; the other formats
+            never escape texts.
+        restart: start over, and discard what an earlier run left.
         on_progress: called with an `ExportProgress` after each page.
 
     Raises:
-        InvalidRequest: an argument cannot be right; nothing was asked for or written.
-        CheckpointMismatch: what is left beside the target belongs to another export.
-        Incomplete: the service did not give as many rows as it counts.
+        InvalidRequest: an argument is not valid; nothing was requested or written.
+        CheckpointMismatch: the checkpoint beside the target belongs to another export.
+        Incomplete: the service returned fewer rows than it counts.
     """
     filters = {
         "direction": direction,

@@ -1,17 +1,17 @@
-"""The directory beside the target in which an export is made, and from which it resumes.
+"""The directory beside the target where an export is built, and from which it resumes.
 
-It holds two files that only grow. `rows` has the encoded rows of each window that was proven whole.
-`journal` has a line of JSON for what the export is and its plan, a line for each of these windows
-(where its rows stand, and by which keys they are known), and in the end one that says that the
-result is ready. Of two lines about a window the later counts.
+It holds two files that only grow. `rows` has the encoded rows of each window that was proven
+complete. `journal` has a JSON line with the identity and plan of the export, a line for each of
+these windows (the position of its rows and their keys), and at the end one that says that the
+result is ready. Of two lines about a window the later one counts.
 
-A window's rows are written before its line, and neither is known to be on the disk before the
-result is: after a power failure anything may be missing. The checksum at the beginning of each
-line, and the one in it of the rows, tell what can be trusted, and the rest is read again.
+A window's rows are written before its line, and neither is known to be on disk before the result
+is: after a power failure anything may be missing. Checksums, one at the beginning of each line and
+one of the rows in it, show what can be trusted; the rest is read again.
 
-Where windows simply follow each other in a file of the format, and stand in `rows` in their order,
-`rows` is the result. Then it is synced as it grows, so that a long export does not end with a long
-wait for the disk. Elsewhere that would only write more to the disk.
+If a file of the format is its windows one after the other, and they are in order in `rows`, `rows`
+is the result. Then it is synced as it grows, so that a long export does not end with a long wait
+for the disk. Otherwise that would only write more to the disk.
 """
 
 import zlib
@@ -39,14 +39,14 @@ from voxsms.export.formats import Format
 from voxsms.masking import mask_number
 
 LAYOUT = "4"
-"""Of the files here: to be raised with every change, so that two versions never mix theirs."""
+"""The version of the files here: raise it with every change, so that versions are never mixed."""
 ROWS, RESULT, TEMPORARY = "rows", "result", "temporary"
 _JOURNAL, _NEW_JOURNAL = "journal", "journal.new"
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive, Spark, Arrow and DuckDB call the rows without a value."""
+"""The name that Hive, Spark, Arrow and DuckDB give to the rows without a value."""
 _DAY = len("yyyy-MM-dd")
 _SYNC_AFTER = 8 * 2**20
-"""How many bytes of a result may wait for the disk."""
+"""How many bytes of a result may be unsynced."""
 _NUMBERS = ("source_number", "destination_number")
 _MAX_SHOWN = 60
 WAY_OUT = ". Nothing was changed: choose another file, or begin again with restart (--restart)"
@@ -67,17 +67,17 @@ class Section:
 
 @attrs.frozen
 class SavedSection:
-    """A section as it stands in `rows`."""
+    """A section in `rows`."""
 
     day: str
     rows: int
-    """Those that stay."""
+    """Without the dropped ones."""
     is_stray: bool
     scale: int
     start: int
     size: int
     dropped: frozenset[int]
-    """The indexes of the rows that are left out: they stand elsewhere, too."""
+    """The indexes of the rows that are left out, as they are elsewhere, too."""
 
 
 Read = Callable[[SavedSection], bytes]
@@ -91,16 +91,16 @@ def scale_of(sections: Iterable[SavedSection]) -> int:
 
 @attrs.frozen
 class EncodedWindow:
-    """A window that is whole, ready to be saved."""
+    """A complete window, ready to be saved."""
 
     index: int
-    """Its position in the plan."""
+    """Its index in the plan."""
     total: int
     """How many rows the service counted, with those of the seconds before and after."""
     sections: Sequence[Section]
     """The strays last."""
     keys: Sequence[int]
-    """Of all rows, in order."""
+    """The keys of all rows, in order."""
 
     @classmethod
     def of(cls, format_: Format, index: int, found: WindowRows, *, by_day: bool) -> "EncodedWindow":
@@ -127,11 +127,11 @@ class Saved:
     index: int
     rows: int
     strays: int
-    """How many of the rows no time places."""
+    """How many of the rows have no time that puts them in a window."""
     total: int
     """How many rows the service counted, with those of the seconds before and after."""
     least: int
-    """Of the keys; with the greatest it tells which windows can share rows."""
+    """The least key; with the greatest it shows which windows can share rows."""
     greatest: int
     start: int
     """Where its rows begin in `rows`."""
@@ -144,22 +144,22 @@ class Checkpoint:
     """The directory of one export, locked while it is in use.
 
     Args:
-        path: where.
-        format_: what `rows` is written in.
+        path: where it is.
+        format_: the format of `rows`.
         is_file: whether the result is one file, which `rows` may become.
     """
 
     def __init__(self, path: Path, format_: Format, *, is_file: bool) -> None:
         self.path = path
         self.saved: dict[int, Saved] = {}
-        """The windows that were saved, by their positions in the plan."""
+        """The windows that were saved, by their indexes in the plan."""
         self.ready: dict[str, Any] | None = None
-        """What was noted when the result was ready: its name here, and how many rows it has."""
+        """The result, if it is ready: its name here, and how many rows it has."""
         self._format = format_
         self._may_be_result = is_file and format_.header is not None
         self._header = format_.header or b""
         self._end = len(self._header)
-        """Where the next window begins in `rows`; what is behind it was not saved."""
+        """Where the next window begins in `rows`; the bytes after that were not saved."""
         self._lock: Lock | None = None
         self._rows: BinaryIO | None = None
         self._unsynced = 0
@@ -167,7 +167,7 @@ class Checkpoint:
         self._is_begun = False
 
     def open(self) -> None:
-        """Make it and lock it. Raises `InvalidRequest`."""
+        """Create and lock it. Raises `InvalidRequest`."""
         self._lock = Lock(self.path)
 
     @property
@@ -176,7 +176,7 @@ class Checkpoint:
         return self._is_begun and (self.path / _JOURNAL).exists()
 
     def load(self, identity: Mapping[str, str]) -> Plan | None:
-        """Return the plan of the run before, if there was one. Raises `CheckpointMismatch`."""
+        """Return the plan of the earlier run, if there was one. Raises `CheckpointMismatch`."""
         try:
             journal = (self.path / _JOURNAL).open("rb")
         except FileNotFoundError:
@@ -195,7 +195,7 @@ class Checkpoint:
         return plan
 
     def _load_windows(self, journal: BinaryIO, windows: int) -> None:
-        """Find the windows that are as they were saved, and go on behind the last one."""
+        """Find the windows that are intact, and continue after the last one."""
         line = journal.tell()
         try:
             rows = (self.path / ROWS).open("rb")
@@ -216,7 +216,7 @@ class Checkpoint:
                 line += len(text)
 
     def begin(self, identity: Mapping[str, str], plan: Plan) -> None:
-        """Write the journal's first line; the file has its name only when that is whole."""
+        """Write the journal's first line; the file gets its name only when that is complete."""
         new = self.path / _NEW_JOURNAL
         files.remove(new)
         with files.create(new) as file:
@@ -226,7 +226,7 @@ class Checkpoint:
         self._is_begun = True
 
     def save(self, window: EncodedWindow) -> None:
-        """Save a window, instead of an earlier reading of it."""
+        """Save a window; it replaces an earlier reading."""
         contents = [section.content for section in window.sections]
         crc = 0
         for content in contents:
@@ -259,7 +259,7 @@ class Checkpoint:
                 self._rows = files.create(path, files.UNBUFFERED)
             else:
                 self._rows = files.open_again(path)
-            files.append(self._rows, [self._header])  # no checksum says that it is what it was
+            files.append(self._rows, [self._header])  # written again: it has no checksum
             files.truncate(self._rows, self._end)
         return self._rows
 
@@ -272,18 +272,18 @@ class Checkpoint:
         return self._journal
 
     def _append(self, about: Mapping[str, Any]) -> int:
-        """Write a line to the journal; return where."""
+        """Write a line to the journal; return its position."""
         journal = self._open_journal()
         line = journal.tell()
         files.append(journal, [_line(about)])
         return line
 
     def keys(self, saved: Saved) -> "array[int]":
-        """Return the keys of a window's rows, the strays' last."""
+        """Return the keys of a window's rows, those of the strays last."""
         return _keys(self._read_line(saved))
 
     def sections(self, dropped: Mapping[int, Collection[int]]) -> Iterator[SavedSection]:
-        """Return where the rows of all windows are, in their order; `dropped` are of the strays."""
+        """Yield the sections of all windows, in order, without the strays in `dropped`."""
         for _, saved in sorted(self.saved.items()):
             start, first = saved.start, 0
             for day, rows, is_stray, scale, size in self._read_line(saved)["sections"]:
@@ -307,13 +307,13 @@ class Checkpoint:
             journal.seek(saved.line)
             about = _parse(journal.readline())
         if about is None:
-            problem = "a window that was saved cannot be read any more"
+            problem = "a saved window can no longer be read"
             raise OSError(EIO, problem, str(self.path / _JOURNAL))
         return about
 
     @property
     def is_result(self) -> bool:
-        """Whether `rows` is the file that was asked for: all windows, in order, nothing else."""
+        """Whether `rows` can be the result: all windows, in order, nothing else."""
         end = len(self._header)
         for _, saved in sorted(self.saved.items()):
             if saved.size and (saved.start != end or saved.strays):
@@ -322,16 +322,16 @@ class Checkpoint:
         return self._may_be_result and end == self._end
 
     def finish_rows(self) -> None:
-        """Bring `rows` to the disk, which is the result."""
+        """Sync `rows`, which is the result."""
         files.sync(self._open_rows())
         self._close_rows()
 
     def note_ready(self, name: str, rows: int) -> None:
-        """Note that the result is whole, by its name here: from now on it only has to be moved."""
+        """Record that the result is complete, with its name here: it only has to be moved."""
         self._note({"name": name, "rows": rows})
 
     def note_gone(self) -> None:
-        """Note that a result that was ready is not: it has to be made again."""
+        """Record that the result is missing: it must be built again."""
         self._note(None)
 
     def _note(self, ready: dict[str, Any] | None) -> None:
@@ -340,15 +340,15 @@ class Checkpoint:
         files.sync(self._open_journal())
 
     def finish(self) -> None:
-        """Remove all, now that the result is in its place; the journal last, which says so."""
+        """Remove everything once the result is in place: `rows` before the journal."""
         self._close_files()
         files.remove(self.path / ROWS)
         self.forget()
 
     def forget(self) -> None:
-        """Remove all that an export has left here; nothing that is not of an export.
+        """Remove everything that an export left here, and nothing else.
 
-        The journal goes first: it must not speak of a result that is half gone.
+        The journal is removed first: it must not refer to a half-removed result.
         """
         self._close_files()
         for name in (_JOURNAL, _NEW_JOURNAL, ROWS):
@@ -359,11 +359,11 @@ class Checkpoint:
         self.saved.clear()
 
     def close(self) -> None:
-        """Unlock it; leave it if an export can be resumed, and nothing half-written in it."""
+        """Unlock it; keep it if an export can be resumed, without half-written files."""
         lock, self._lock = self._lock, None
         if lock is None:
             return
-        with ExitStack() as steps:  # each is taken, whatever becomes of those before it
+        with ExitStack() as steps:  # each runs, even if an earlier one fails
             steps.callback(lock.release)
             steps.callback(self._clear)
             steps.callback(self._close_files)
@@ -371,7 +371,7 @@ class Checkpoint:
     def _clear(self) -> None:
         if not (self.path / _JOURNAL).exists():
             self.forget()
-            with suppress(OSError):  # something of someone else's is in it
+            with suppress(OSError):  # it contains other files
                 files.remove_directory(self.path)
         elif self.ready is None:
             for name in (RESULT, TEMPORARY):
@@ -396,7 +396,7 @@ def _line(about: Mapping[str, Any]) -> bytes:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Return what a line says, if it is as it was written."""
+    """Return the content of a line, if it is intact."""
     crc, _, text = line.partition(b" ")
     is_whole = text.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text[:-1])
     return orjson.loads(text) if is_whole else None

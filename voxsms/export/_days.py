@@ -2,13 +2,13 @@
 
     days/day=2026-11-27/part-9f86d081.parquet
 
-The digest in the name says what was exported: which history, account, filters and options. So an
-update finds out that a directory holds something else. No file beside the days could tell: there
-are programs that refuse a directory in which not all files are of one kind (polars).
+The digest in the name identifies what was exported: history, account, filters and options. So an
+update notices if a directory holds something else. A file beside the days cannot do that: some
+programs refuse a directory with files of different kinds (polars).
 
-As a whole a directory is replaced in three steps: the old one aside, the new one in, the old one
-away. An update puts the file of one day after another in its place, the earliest first; what it
-still has to do is what the result holds. The next run can go on from each of these steps.
+A directory is replaced as a whole in three steps: move the old one aside, move the new one in,
+remove the old one. An update moves the files of the days into place one by one, the earliest first;
+the result holds those that are still to be moved. The next run can continue after any step.
 """
 
 import errno
@@ -32,7 +32,7 @@ from voxsms.export._query import Query
 from voxsms.export.formats import NAMES, Format
 
 _OLD = "old"
-"""The name of the directory that is replaced, in the directory of the export."""
+"""The name of the replaced directory within that of the export."""
 _DIGITS = 8
 _LAST_SECOND = time(23, 59, 59)
 _DAY = "day="
@@ -41,7 +41,7 @@ _is_part = re.compile(rf"part-[0-9a-f]{{{_DIGITS}}}\.({'|'.join(map(re.escape, N
 
 
 def name_part(identity: Mapping[str, str], format_: str) -> str:
-    """Return the name that the file of each day has."""
+    """Return the name of the file of each day."""
     digest = hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return f"part-{digest[:_DIGITS]}.{format_}"
 
@@ -51,8 +51,8 @@ _OF_ANOTHER = (
     "this one cannot update: choose another directory, or export it as a whole"
 )
 _LEFT_OUT = (
-    "%d messages that came along have no day, or one before %s, and were not put into the "
-    "directory: an export without update (--update) writes them, too"
+    "%d messages have no day, or one before %s, and were not added to the directory: an export "
+    "without update (--update) writes them, too"
 )
 
 
@@ -64,11 +64,11 @@ class Days:
     part: str
 
     def find(self) -> list[str]:
-        """Return the days that are there."""
+        """Return the days of the directory."""
         return sorted(each.parent.name.removeprefix(_DAY) for each in self._parts(self.part))
 
     def find_first(self, look_back: timedelta) -> date | None:
-        """Return the day so long before the last one that is there, if there is one."""
+        """Return the day that is `look_back` before the last day, if there is one."""
         there = [day for day in self.find() if day != NO_DAY]
         try:
             return (datetime.fromisoformat(there[-1]) - look_back).date() if there else None
@@ -76,11 +76,11 @@ class Days:
             return None
 
     def check_update(self, *, is_begun: bool) -> None:
-        """See whether it can be updated. Raises `InvalidRequest` and `CheckpointMismatch`."""
+        """Check that it can be updated. Raises `InvalidRequest` and `CheckpointMismatch`."""
         if any(each.name != self.part for each in self._parts("part-*")):
             raise InvalidRequest("export_history", (Fault("path", _OF_ANOTHER),))
         if is_begun and not self.path.is_dir():
-            raise CheckpointMismatch(f"{self.path}, which is updated, is gone{WAY_OUT}")
+            raise CheckpointMismatch(f"{self.path}, which is being updated, is missing{WAY_OUT}")
 
     def _parts(self, name: str) -> Iterable[Path]:
         return self.path.glob(f"{_DAY}*/{name}")
@@ -88,7 +88,7 @@ class Days:
     def write(
         self, format_: Format, sections: Sequence[SavedSection], read: Read, result: Path
     ) -> int:
-        """Make the directory that becomes the result; return its rows."""
+        """Write the directory that becomes the result; return its number of rows."""
         self._write(format_, sections, read, result, scale_of(sections))
         files.sync_directory(result)
         return sum(section.rows for section in sections)
@@ -101,10 +101,10 @@ class Days:
         result: Path,
         span: tuple[date, date],
     ) -> int:
-        """Make what has to be put in: the days of a span, both ends inclusive; return their rows.
+        """Write the days to move in, from a span with both ends inclusive; return their rows.
 
-        A day that has no rows any more is an empty file there. Days that are kept are in it only
-        if they have to be written again, with as many decimals as the new ones need.
+        A day that no longer has rows is an empty file there. Days outside the span are written only
+        if they need more decimals to match the new ones.
         """
         first, last = map(str, span)
         new = [section for section in sections if first <= section.day <= last]
@@ -151,7 +151,7 @@ class Days:
         return place / f"{_DAY}{day}" / self.part
 
     def replace(self, result: Path) -> None:
-        """Put the result in its place, if that has not been done."""
+        """Move the result into place, unless that has been done."""
         if _exists(result):
             old = result.with_name(_OLD)
             if _exists(self.path) and not _exists(old):
@@ -161,7 +161,7 @@ class Days:
         files.sync_directory(self.path.parent)
 
     def update(self, result: Path) -> None:
-        """Put what an update has made in its place, as far as that has not been done."""
+        """Move the files of an update into place, as far as that has not been done."""
         if _exists(result):
             self._check()
             for new in sorted(result.iterdir()):
@@ -172,7 +172,7 @@ class Days:
     def _put(self, new: Path, day: Path) -> None:
         if not new.is_dir():
             files.remove(day / self.part)
-            with suppress(OSError):  # something else was put in, or it is gone
+            with suppress(OSError):  # it contains other files, or is missing
                 files.remove_directory(day)
             files.remove(new)
             return
@@ -198,14 +198,14 @@ class Days:
             for part in day.iterdir() if _is_day(day.name) and day.is_dir() else ():
                 if _is_part(part.name):
                     files.remove(part)
-            with suppress(OSError):  # something else was put in: it stays
+            with suppress(OSError):  # it contains other files: they stay
                 files.remove_directory(day)
         with suppress(OSError):
             files.remove_directory(old)
 
 
 def check_update(query: Query, look_back: timedelta, *, by_day: bool) -> Iterator[Fault]:
-    """Find why no directory can be updated so: what is replaced are whole days."""
+    """Yield the faults of an update: it replaces whole days of a directory."""
     if not by_day:
         yield Fault("update", "needs a directory with a file for each day: end the path with /")
     if look_back < timedelta():
@@ -217,7 +217,7 @@ def check_update(query: Query, look_back: timedelta, *, by_day: bool) -> Iterato
 
 
 def holds_days_alone(path: Path) -> bool:
-    """Return whether a directory holds nothing but what an export by day writes, or nothing."""
+    """Return whether a directory holds only files of an export by day, or nothing."""
     return path.is_dir() and all(
         _is_day(day.name)
         and day.is_dir()

@@ -1,7 +1,7 @@
-"""Everything that an export changes on the disk goes through here, for its owner's eyes alone.
+"""Everything that an export changes on disk: all files are readable by their owner only.
 
-Each function is one step: a run may be killed before or after it, and nothing in between has to be
-thought of but a file that was written in part.
+Each function is one step: a run may be killed before or after it. The only state in between is a
+partly written file.
 """
 
 import errno
@@ -15,7 +15,7 @@ UNBUFFERED = 0
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory, unless it is there."""
+    """Create a directory, unless it exists."""
     path.mkdir(mode=0o700, exist_ok=True)
 
 
@@ -26,39 +26,39 @@ def create(path: Path, buffering: int = -1) -> BinaryIO:
 
 
 def open_again(path: Path) -> BinaryIO:
-    """Open a file of an earlier run to go on with it."""
+    """Open a file of an earlier run to continue it."""
     return path.open("r+b", UNBUFFERED)
 
 
 def append(file: BinaryIO, parts: Iterable[bytes]) -> None:
     """Write parts, every byte of them.
 
-    What has no buffer (`rows`; standard output with PYTHONUNBUFFERED) may write a part of what it
-    gets, as when a disk is full, and call it no error. Raises `BlockingIOError` if it takes none.
+    An unbuffered file (`rows`; standard output with PYTHONUNBUFFERED) may write only a part without
+    an error, as when a disk is full. Raises `BlockingIOError` if it accepts nothing.
     """
     for part in parts:
         left = memoryview(part).cast("B")
         while left:
             written = file.write(left)
             if not written:
-                raise BlockingIOError(errno.EAGAIN, "the stream takes nothing")
+                raise BlockingIOError(errno.EAGAIN, "the stream accepts nothing")
             left = left[written:]
 
 
 def truncate(file: BinaryIO, size: int) -> None:
-    """Cut off what an earlier run has left half-written."""
+    """Cut off what an earlier run left half-written."""
     file.truncate(size)
     file.seek(0, os.SEEK_END)
 
 
 def sync(file: BinaryIO) -> None:
-    """Bring a file to the disk."""
+    """Sync a file to disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_directory(path: Path) -> None:
-    """Bring the names of a directory's files to the disk, where a directory can be opened."""
+    """Sync the names of a directory's files to disk, where directories can be opened."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
     handle = os.open(path, os.O_RDONLY)
@@ -69,12 +69,12 @@ def sync_directory(path: Path) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename a file or a directory; a file that has the name goes."""
+    """Rename a file or a directory; it replaces a file of that name."""
     source.replace(target)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a link, if it is there."""
+    """Remove a file or a link, if it exists."""
     path.unlink(missing_ok=True)
 
 
@@ -84,7 +84,7 @@ def remove_directory(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory of our own and all that is in it, if it is there."""
+    """Remove one of our own directories with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

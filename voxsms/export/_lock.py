@@ -1,4 +1,4 @@
-"""The directory of an export: one export at a time works in it, and nobody else can read it."""
+"""The lock on an export's directory: one export at a time uses it, and only its owner reads it."""
 
 import os
 import stat
@@ -11,9 +11,9 @@ from voxsms.export import _files as files
 
 
 class Lock:
-    """Makes a directory and holds it. Raises `InvalidRequest`.
+    """Creates a directory and locks it. Raises `InvalidRequest`.
 
-    On Windows, which has no `flock` and opens no directories, nothing stands between two exports.
+    On Windows, which has no `flock` and cannot open directories, two exports are not kept apart.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,19 +27,19 @@ class Lock:
             raise _refused(f"cannot be written: {path}: {error.strerror}") from error
 
     def release(self) -> None:
-        """Let it go."""
+        """Release the lock."""
         if self._handle is not None:
             os.close(self._handle)
 
 
 def _check(path: Path, found: os.stat_result) -> None:
-    """Take no directory of anyone else's: what is in it is read and removed."""
+    """Refuse a directory of another user: its files would be read and removed."""
     if not stat.S_ISDIR(found.st_mode):
-        raise _refused(f"cannot be written: {path} is in the way and no directory")
-    if not hasattr(os, "geteuid"):  # Windows: the mode says nothing there
+        raise _refused(f"cannot be written: {path} exists and is not a directory")
+    if not hasattr(os, "geteuid"):  # Windows: the mode has no meaning there
         return
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        problem = "is not a directory that you alone can read and write: remove it or choose"
+        problem = "is not a directory that only you can read and write: remove it or choose"
         raise _refused(f"cannot be written: {path} {problem} another path")
 
 
@@ -57,7 +57,7 @@ def _lock(path: Path) -> int | None:
     except OSError:
         os.close(handle)
         raise
-    # The export that had it has just ended and removed it.
+    # The export that used it has just ended and removed it.
     os.close(handle)
     raise BlockingIOError
 

@@ -1,9 +1,9 @@
 """The plan: windows of time that together cover the whole range, found by asking for counts.
 
-A window is half-open, [start, end), and all times are whole seconds, as they are on the wire. It is
-asked for with a second more at both ends: whether the service's bounds are inclusive is not
-documented (contract, section 6), and a time stored finer than it is shown may fall on either side.
-What comes from beyond the ends is the neighbour's and is left to it.
+A window is half-open, [start, end), and all times are whole seconds, as on the wire. A request asks
+for one more second at both ends: whether the service's bounds are inclusive is not documented
+(contract, section 6), and a time that is stored more precisely than shown may fall on either side.
+Rows from beyond the ends belong to the neighbouring windows and are left to them.
 """
 
 import re
@@ -20,9 +20,9 @@ from voxsms.export._source import SECOND, Source, gather, whole_second
 
 DAY = timedelta(days=1)
 FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
-"""Before the service existed: where a history begins whose start may not be left open."""
+"""Before the service existed: the start of a history if the service requires one."""
 _MAX_PARTS, _FIRST_PARTS = 128, 16
-"""How many parts a window is cut into: as many as it takes, or a few that will be cut again."""
+"""How many parts a window is cut into: as many as needed, or a few that will be cut again."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(microsecond=0, tzinfo=UTC) - DAY
 _FILL = 0.9
@@ -72,18 +72,18 @@ class Window:
 
 @attrs.frozen
 class Plan:
-    """What is going to be read."""
+    """What to read."""
 
     end: datetime
     """The first second after the range."""
     windows: tuple[Window, ...]
-    """The whole range, the earliest first, each beginning where the last one ends."""
+    """The whole range, the earliest first; each begins where the previous one ends."""
     spans: tuple[Window, ...]
-    """The whole range, cut only where the service does not take it in one."""
+    """The whole range, cut only where the service does not accept it as one."""
     is_open: bool = False
     """Whether the last second of the range was not over when the plan was begun."""
     first_day: date | None = None
-    """Of an update: the days before it stay in the directory as they are."""
+    """For an update: the days before it stay in the directory as they are."""
 
     @property
     def rows(self) -> int:
@@ -92,10 +92,10 @@ class Plan:
 
     @property
     def empty_spans(self) -> frozenset[int]:
-        """The indexes of the windows that are spans of their own and seemed to be empty.
+        """The indexes of the windows that are also spans and were counted as empty.
 
-        There can be hundreds, from before there was a history. To read one takes one request, so
-        they are read when the others are counted again, and not counted themselves.
+        There can be hundreds, from before the history began. Reading one takes one request, so they
+        are read when the others are counted again, and not counted themselves.
         """
         if len(self.spans) == 1:
             return frozenset()
@@ -108,7 +108,7 @@ class Plan:
 
 
 def split(window: Window, max_rows: int) -> list[Window]:
-    """Cut a window that holds too many rows into equal spans that may each hold few enough."""
+    """Cut a window with too many rows into equal spans that may each have few enough."""
     span = window.span
     if span is None or span <= SECOND or window.rows <= max_rows:
         return [window]
@@ -118,7 +118,7 @@ def split(window: Window, max_rows: int) -> list[Window]:
 
 
 def pieces(window: Window, max_length: timedelta) -> Iterator[Window]:
-    """Cut a window with a start into spans of limited length."""
+    """Cut a window that has a start into spans of limited length."""
     start = window.start
     while start is not None and start < window.end:
         end = window.end if window.end - start <= max_length else start + max_length
@@ -127,7 +127,7 @@ def pieces(window: Window, max_length: timedelta) -> Iterator[Window]:
 
 
 def merge(windows: Iterable[Window], max_rows: int, max_length: timedelta | None) -> list[Window]:
-    """Join neighbours that together hold few enough rows; an empty one always finds a neighbour."""
+    """Join neighbours that together have few enough rows."""
     merged: list[Window] = []
     for window in windows:
         last = merged[-1] if merged else window
@@ -152,7 +152,7 @@ def find_days(msg: str) -> timedelta | None:
 
 
 async def make_plan(source: Source, start: datetime | None) -> Plan:
-    """Ask for counts until every window holds few enough rows or is a second long.
+    """Count rows until every window has few enough or is a second long.
 
     The range begins at `start`, or with the history, and ends as the source's query says.
     """
@@ -160,10 +160,10 @@ async def make_plan(source: Source, start: datetime | None) -> Plan:
 
 
 async def count_rows(source: Source, windows: Sequence[Window]) -> int:
-    """Count the rows of windows, whether the service takes `to_date` to be inclusive or not.
+    """Count the rows of windows, whether or not `to_date` is inclusive at the service.
 
-    Each is counted with the second after it, and what that holds is taken off again. It is counted
-    first: what comes in between makes the result too large, and never too small.
+    Each is counted with the second after it, and the rows of that second are subtracted. That
+    second is counted first: rows entered in between make the result too large, never too small.
     """
     after = await gather([partial(source.count, each.end, each.end) for each in windows])
     whole = await gather([partial(source.count, each.start, each.end) for each in windows])
@@ -171,14 +171,14 @@ async def count_rows(source: Source, windows: Sequence[Window]) -> int:
 
 
 class _Planner:
-    """Counts, and cuts what holds too many rows."""
+    """Counts windows, and cuts those with too many rows."""
 
     def __init__(self, source: Source, start: datetime | None) -> None:
         self._source = source
         self._query = source.query
         self._start = start
         self._max_length: timedelta | None = None
-        """The longest window that the service takes with its overlap, if it named a limit."""
+        """The longest window that the service accepts with the overlap, if it named a limit."""
 
     async def plan(self) -> Plan:
         query = self._query
@@ -198,7 +198,7 @@ class _Planner:
         return Plan(whole.end, tuple(windows), tuple(spans), is_open)
 
     async def _first(self) -> Page:
-        """Count everything, which also tells what time it is at the service."""
+        """Count everything, which also shows the service's time."""
         query = self._query
         try:
             return await self._source.count(self._start, query.to_date)
@@ -208,10 +208,10 @@ class _Planner:
             return await self._source.count(now, now)
 
     async def _end(self, first: Page) -> tuple[datetime, bool]:
-        """Return the first second after the range, and whether it was still to come.
+        """Return the first second after the range, and whether it is still in the future.
 
-        It is told by the service's clock. Where that is not known, or this machine's says something
-        else, either may be wrong: no row that a count without an end sees may lie behind it then.
+        The service's clock decides. If that is not known, or this machine's clock disagrees, either
+        may be wrong: then no row that a count without an end includes may be after the range.
         """
         query, now = self._query, self._source.now(first)
         if now is not None and self._source.is_agreed(now):
@@ -234,7 +234,7 @@ class _Planner:
         return end, True
 
     def _shorter(self, window: Window, error: ApiError) -> list[Window]:
-        """Cut a window that was refused for its length to the days that the refusal names."""
+        """Cut a window that was refused as too long into spans as long as the error allows."""
         days = find_days(error.msg) if error.code == _RANGE_TOO_LONG else None
         cut = [] if days is None else list(pieces(_with_first_day(window), days - _OVERLAP))
         if days is None or len(cut) == 1:
@@ -254,7 +254,7 @@ class _Planner:
         return list(chain.from_iterable(counted))
 
     async def _shorten(self, windows: list[Window]) -> list[Window]:
-        """Cut what is longer than the service takes and was not refused when it was counted."""
+        """Cut windows that are longer than the service accepts but were counted nevertheless."""
         limit = self._max_length
         if limit is None:
             return windows
@@ -265,10 +265,10 @@ class _Planner:
         return short
 
     async def _with_start(self, whole: Window, first: Page) -> list[Window]:
-        """Find where a history begins that holds too much for one window: none may be left out.
+        """Find where a history with too many rows for one window begins, leaving no row out.
 
-        Its order is not documented, so the rows at both its ends are looked at. What may still lie
-        before the earlier of them is counted, and stays a window of its own.
+        Its order is not documented, so the rows at both ends are read. Rows that may be before the
+        earlier of them are counted, and stay in their own window.
         """
         if whole.start is not None or whole.rows <= self._query.max_rows:
             return [whole]
@@ -282,13 +282,13 @@ class _Planner:
             (head,) = await self._count(Window(None, start))
             windows.insert(0, Window(start, end, max(0, rows - head.rows)))
             if head.rows <= self._query.max_rows or start <= FIRST_DAY:
-                # Counted, too: the service may not take them, although it took one without a start.
+                # Counted, too: the service may refuse them, although it accepted an open start.
                 return [head, *await self._count_all(windows)]
             rows, end = head.rows, start
             start -= min(2 * (whole.end - start), start - FIRST_DAY)
 
     async def _split(self, windows: list[Window]) -> list[Window]:
-        """Cut what holds too many rows, count, and look again."""
+        """Cut windows with too many rows and count the parts, until none has too many."""
         while True:
             cut = [split(window, self._query.max_rows) for window in windows]
             if all(len(each) == 1 for each in cut):
@@ -302,7 +302,7 @@ class _Planner:
             return parts
         counted = await self._count_all(parts)
         if min(each.rows for each in counted) >= window.rows:
-            # It would never end: each part holds as much as the whole.
+            # It would never end: each part has as many rows as the whole.
             problem = "a count that does not depend on from_date and to_date"
             raise ResponseInvalid(self._query.method.cmd, "total_count", problem)
         return counted
@@ -314,7 +314,7 @@ def read_time(text: str) -> datetime:
 
 
 def _with_first_day(window: Window) -> Window:
-    """Return a window with a start, where the service does not take one without."""
+    """Return a window with a start, for a service that requires one."""
     if window.start is not None:
         return window
     return attrs.evolve(window, start=min(FIRST_DAY, window.last))

@@ -1,17 +1,16 @@
-"""One window, read until it is known to be whole.
+"""One window, read until it is known to be complete.
 
-The service has no snapshots and no documented order of rows: between two pages a row may come in
-and push others over the edge of a page, and rows of one second may change places. What proves a
-window whole is arithmetic: no message is ever taken out of a history, so as many different rows as
-the service counted at the same time or later are all of them, in however many readings they were
-found.
+The service has no snapshots and no documented order of rows: between two pages a new row may push
+others across the edge of a page, and rows of one second may swap places. Arithmetic proves a window
+complete: no message is ever removed from a history, so if as many different rows were found as the
+service counted at the same time or later, those are all, however many readings it took.
 
-A query by status loses rows as well as gaining them, and rows without an id may be alike. There
-only what stands in one answer counts, or a reading that a second one agrees with.
+A query by status loses rows as well as gaining them, and rows without an id may be identical. Then
+only the rows of one answer count, or a reading that a second one confirms.
 
-A row belongs to the window whose half-open interval holds its time. A row without a time to the
-second, or with one outside what was asked for, is a stray: it is saved with the window whose answer
-it came in, and stands at the end of the result once, whatever windows it came with.
+A row belongs to the window whose half-open interval contains its time. A row without a time to the
+second, or with a time outside the request, is a stray: it is saved with the window that returned
+it, and is once at the end of the result, however many windows returned it.
 """
 
 from bisect import bisect_left
@@ -32,19 +31,19 @@ from voxsms.export._source import SECOND, Source, gather
 _MAX_READINGS = 16
 _FIRST_PAUSE, _MAX_PAUSE = 0.25, 4.0
 _LENGTHS = 8
-"""How many lengths of pages the readings go through, so that the edges lie elsewhere each time."""
+"""How many page lengths the readings rotate through, so that the edges differ each time."""
 _MAX_STEPS = 64
-"""Pages of one window that are asked for, or wait to be, at the same time."""
+"""Pages of one window that are requested, or queued, at the same time."""
 
 
 @attrs.frozen
 class WindowRows:
-    """The rows of a window, all of them."""
+    """All rows of a window."""
 
     rows: Sequence[Row]
-    """By time, those of one second by key."""
+    """Sorted by time, within a second by key."""
     strays: Sequence[Row]
-    """The rows that came with it and that no time places in any window."""
+    """The rows that were returned with it and whose time puts them in no window."""
     total: int
     """How many the service counted, with those of the seconds before and after."""
 
@@ -52,9 +51,9 @@ class WindowRows:
 async def read_window(
     source: Source, window: Window, on_page: Callable[[int], object]
 ) -> WindowRows:
-    """Read a window and tell of each page how many rows came.
+    """Read a window; call `on_page` with the number of rows of each page.
 
-    Raises `Incomplete` if it cannot be shown to be whole.
+    Raises `Incomplete` if it cannot be proven complete.
     """
     proof = _Proof(is_volatile=source.query.is_volatile)
     for attempt in range(_MAX_READINGS):
@@ -64,13 +63,13 @@ async def read_window(
         if (rows := proof.add(pages)) is not None:
             return _place(window, rows, proof.total, all_timed=proof.all_timed)
     raise Incomplete(
-        f"{source.query.method.cmd}, {window}: the service counts {proof.total} rows and gave "
+        f"{source.query.method.cmd}, {window}: the service counts {proof.total} rows and returned "
         f"{proof.found} different ones in {_MAX_READINGS} readings"
     )
 
 
 class _Proof:
-    """What the readings of a window have brought so far."""
+    """The rows that the readings of a window found so far."""
 
     def __init__(self, *, is_volatile: bool) -> None:
         self.found = self.total = 0
@@ -80,7 +79,7 @@ class _Proof:
         self._newest: dict[int, Row] = {}
 
     def add(self, pages: Sequence[Page]) -> list[Row] | None:
-        """Return the rows if they are now known to be all."""
+        """Return the rows if they are now known to be complete."""
         rows = [*chain.from_iterable(page.rows for page in pages)]
         keys = take(rows, "key")
         distinct = len({*keys})
@@ -97,10 +96,10 @@ class _Proof:
         return None if self._is_volatile or without_id else self._unite(rows)
 
     def _is_credible(self, keys: list[int], *, are_different: bool) -> bool:
-        """Return whether several pages can be believed that have as many rows as were counted.
+        """Return whether to trust several pages that have as many rows as were counted.
 
-        They can if all rows are different and none can have left meanwhile. Otherwise one may have
-        come twice instead of another, or left as another came in: then a second reading must agree.
+        Yes if all rows are different and none can have left meanwhile. Otherwise one may have been
+        returned twice, or replaced by a new one: then a second reading must agree.
         """
         if are_different and not self._is_volatile:
             return True
@@ -108,16 +107,16 @@ class _Proof:
         return before == self._before
 
     def _unite(self, rows: list[Row]) -> list[Row] | None:
-        """Return the newest of each row from all the readings, if they are all."""
+        """Return the newest version of each row from all readings, if they are complete."""
         self._newest |= {row.key: row for row in rows}
         self.found = len(self._newest)
-        if self.found > self.total:  # one was given another time and is not of this window any more
+        if self.found > self.total:  # a row's time has changed, and it has left this window
             self._newest = {}
         return [*self._newest.values()] if self._newest and self.found == self.total else None
 
 
 def _place(window: Window, rows: list[Row], total: int, *, all_timed: bool) -> WindowRows:
-    """Sort rows, leave out those of the neighbours, set the strays apart."""
+    """Sort rows, leave out those of the neighbours, separate the strays."""
     after = window.asked_to + SECOND
     asked_start, start, end, asked_end = map(
         _text, (window.asked_from, window.start, window.end, after)
@@ -146,7 +145,7 @@ def _text(time: datetime | None) -> str:
 async def _read_pages(
     source: Source, window: Window, attempt: int, on_page: Callable[[int], object]
 ) -> list[Page]:
-    """Read pages until they leave no gap, however many rows the service gives at once."""
+    """Read pages until they leave no gap, however many rows the service returns at once."""
 
     async def ask(offset: int, count: int) -> Page:
         page = await source.page(window.asked_from, window.asked_to, offset, count)
@@ -162,14 +161,14 @@ async def _read_pages(
         got = await gather([partial(ask, *step) for step in asked], source.at_once)
         pages |= {page.offset: page for page in got if page.rows or not page.offset}
         if not any(page.rows for page in got):
-            break  # the service counts more rows than it gives
+            break  # the service counts more rows than it returns
         gaps = list(_find_gaps(pages))
     return list(pages.values())
 
 
 @attrs.frozen
 class _Gap:
-    """Offsets of which nothing was read yet."""
+    """Offsets that have not been read yet."""
 
     start: int
     end: int
@@ -177,7 +176,7 @@ class _Gap:
     """Whether rows after it have been read."""
 
     def steps(self, length: int) -> Iterator[tuple[int, int]]:
-        """Return offset and count of the pages to ask for; the last may bring more than known."""
+        """Yield offset and count of the pages to request; the last may return more than known."""
         for offset in range(self.start, self.end, length):
             yield offset, min(length, self.end - offset) if self.is_inner else length
 

@@ -20,9 +20,9 @@ PAGE_ROWS = spec.MAX_PAGE_ROWS
 MAX_WINDOW_ROWS = 10_000
 """How many rows a window should hold at most."""
 _IN_ONE_ANSWER = 900
-"""Rows that fit into one page with those of the seconds before and after."""
+"""Rows that fit in one page with those of the seconds before and after."""
 _VOLATILE = "delivery_status"
-"""The filter on what changes after a message was entered."""
+"""The filter on a field that changes after a message was entered."""
 _SECOND = timedelta(seconds=1)
 _LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ class Query:
 
     method: AnyMethod
     filters: Mapping[str, Any] = attrs.field(repr=False)
-    """Without those that are absent."""
+    """Only those that were given."""
     from_date: datetime | None
     to_date: datetime | None
 
@@ -46,7 +46,7 @@ class Query:
     def is_volatile(self) -> bool:
         """Whether a message can enter and leave the query long after it was sent.
 
-        Then only what stands in one answer was true at one time, and counts prove nothing.
+        Then only the rows of one answer were valid at the same time, and counts prove nothing.
         """
         return _VOLATILE in self.filters
 
@@ -72,7 +72,7 @@ class Query:
         return self.method.request(**self.filters, **span, count=count, offset=offset)
 
     def as_text(self) -> dict[str, str]:
-        """Return what tells this query from another, as it is written on the wire."""
+        """Return what identifies this query, as it is written on the wire."""
         request = self.request(self.from_date, self.to_date, count=1)
         form = codec.write_request(self.method, request)
         kept = {name: text for name, text in form.items() if name not in ("count", "offset")}
@@ -89,7 +89,7 @@ def check_query(
     known = parameters(request_class(method))
     given = {name: _repeatable(value) for name, value in filters.items() if value is not None}
     faults = [
-        Fault(name, f"is no filter of the {kind} history") for name in given if name not in known
+        Fault(name, f"is not a filter of the {kind} history") for name in given if name not in known
     ]
     query = Query(method, {n: v for n, v in given.items() if n in known}, from_date, to_date)
     try:
@@ -102,13 +102,13 @@ def check_query(
 
 
 def _next_second(time: datetime) -> datetime:
-    """Return the first second that is not earlier: no row may come that is."""
+    """Return the first second that is not earlier, so that no earlier row is exported."""
     second = time.astimezone(UTC).replace(microsecond=0)
     return second if second >= min(time, _LAST_SECOND) else second + _SECOND
 
 
 def _repeatable(value: object) -> object:
-    """Return a value that can be gone through again: it is written with every request."""
+    """Return a value that can be iterated again: it is written with every request."""
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         return tuple(cast("Iterable[object]", value))
     return value

@@ -1,8 +1,8 @@
-"""Rows that came with more than one window.
+"""Rows that several windows returned.
 
-Usually there are none: a row has one time, and one window holds it. A message that was given
-another time while its history was read may stand in two windows: these are read again. A stray may
-come with several windows: it stays once.
+Usually there are none: a row has one time, which is in one window. If the time of a message changes
+while its history is read, it may be in two windows: these are read again. A stray may be returned
+with several windows: it is kept once.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ import attrs
 from voxsms.export._checkpoint import Saved
 
 _AT_A_TIME = 500_000
-"""Keys that are compared at a time: memory depends on this and not on the size of the history."""
+"""Keys that are compared at a time: memory depends on this, not on the size of the history."""
 
 
 @attrs.frozen
@@ -21,15 +21,15 @@ class Repeats:
     """What windows have in common."""
 
     shared: frozenset[int] = frozenset()
-    """The indexes of the windows in which the same placed row stands."""
+    """The indexes of the windows that have a placed row in common."""
     extra: int = 0
-    """How many copies there are beside the first of each row that is placed, or of a stray."""
+    """How many copies there are besides the first of each placed row or stray."""
     dropped: Mapping[int, frozenset[int]] = attrs.field(factory=dict[int, frozenset[int]])
     """The strays to leave out, by window, as indexes among its strays."""
 
 
 def find_repeats(windows: Iterable[Saved], read_keys: Callable[[Saved], Sequence[int]]) -> Repeats:
-    """Compare windows. Nearly always keys ascend with time, and few windows are looked into."""
+    """Compare windows. Keys nearly always ascend with time, so few windows are compared."""
     shared: set[int] = set()
     dropped: dict[int, set[int]] = defaultdict(set)
     extra = 0
@@ -50,7 +50,7 @@ def find_repeats(windows: Iterable[Saved], read_keys: Callable[[Saved], Sequence
 
 
 def _overlapping(windows: Iterable[Saved]) -> Iterator[list[Saved]]:
-    """Return the windows, several together, in which the same key can stand."""
+    """Yield groups of windows that can have keys in common."""
     group: list[Saved] = []
     greatest = 0
     for saved in sorted((each for each in windows if each.rows), key=lambda each: each.least):
@@ -63,7 +63,7 @@ def _overlapping(windows: Iterable[Saved]) -> Iterator[list[Saved]]:
 
 
 class _Share:
-    """The keys of one share of all, window by window."""
+    """One share of all keys, window by window."""
 
     def __init__(self, share: int, shares: int) -> None:
         self.shared: set[int] = set()
@@ -75,7 +75,7 @@ class _Share:
         """The windows that have a stray, and where."""
 
     def add(self, saved: Saved, keys: Sequence[int]) -> None:
-        """Take note of the keys of a window."""
+        """Add the keys of a window."""
         placed = saved.rows - saved.strays
         for key in keys[:placed]:
             if key % self._shares == self._share:
@@ -91,9 +91,10 @@ class _Share:
             self._strays[key].append((saved.index, found))
 
     def dropped(self) -> Iterator[tuple[int, list[int]]]:
-        """Return the strays that do not stay: all of a row that is placed, else all but once.
+        """Yield the strays to drop: all copies if the row is placed, otherwise all but one.
 
-        The first window's stay, unless a later one has more: equal rows without an id.
+        Those of the first window are kept, unless a later one has more (identical rows without an
+        id).
         """
         for key, windows in self._strays.items():
             stays = max(windows, key=lambda each: (len(each[1]), -each[0]))[0]

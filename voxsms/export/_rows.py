@@ -1,18 +1,18 @@
 """Rows: from an answer's bytes to time, key and content, with every value tidy.
 
-The time is text, which sorts: `yyyy-MM-dd HH:mm:ss`, less where no more is known, empty where there
-is none. The key tells one row from another: its id, or a digest of it where it has none. The
-content is what a format encodes: a struct with the columns' values, or the row's own JSON.
+The time is text that sorts: `yyyy-MM-dd HH:mm:ss`, shorter if less is known, empty if there is
+none. The key identifies a row: its id, or a digest of the row if it has none. The content is what a
+format encodes: a struct with the columns' values, or the row's own JSON.
 
 A tidy value is an int or a str by its column's kind, or None; an amount may still be the JSON
-number that it came as, and a choice be in another case. What is not tidy is read with the readers
-of the typed records, so that an export and `async for` agree on what a value means; only a missing
-one is let be. A time that no calendar has is None there and here.
+number that was received, and a choice may be in another case. Other values are read by the readers
+of the typed records, so that an export and `async for` agree on what a value means; only missing
+values are left alone. An impossible time is None in both.
 
-msgspec reads JSON straight into structs and checks types on the way. It takes an answer only if
-each value is of its usual type, or else of one that the contract names as well (section 2: numbers
-of phones and statuses come as numbers and as strings). Any other answer, an error among them, is
-read by the codec, and value by value. Figures: `benchmarks/README.md`.
+msgspec decodes JSON directly into structs and checks types on the way. It accepts an answer only if
+each value has its usual type, or one that the contract also names (section 2: phone numbers and
+statuses are sent as numbers and as strings). Any other answer, including errors, is read by the
+codec, value by value. Figures: `benchmarks/README.md`.
 """
 
 import hashlib
@@ -42,13 +42,13 @@ from voxsms.api.spec import AnyMethod
 from voxsms.errors import ResponseInvalid
 
 NO_ID = 2**62
-"""Keys from here on are digests, of rows without an id."""
+"""Keys from here on are digests of rows without an id."""
 Line = bytes | msgspec.Raw
 """A row's own JSON; a `Raw` is a view of the whole answer."""
 TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
 _DATE_LENGTH = len("yyyy-MM-dd")
 _INTEGERS = range(-(2**63), 2**64)
-"""What JSON can be written with."""
+"""The integers that can be written as JSON."""
 
 
 class Row(msgspec.Struct, gc=False):
@@ -98,7 +98,7 @@ class Column:
     hint: Any
     """Its type in the typed record."""
     known: Mapping[str, str]
-    """The values that a choice is known to have, in either case."""
+    """The known values of a choice, in either case."""
 
     @classmethod
     def of(cls, name: str, hint: Any) -> "Column":  # noqa: ANN401 - a type hint has no type
@@ -110,11 +110,11 @@ class Column:
         return cls(name, kind, hint, {m.lower(): m for m in members} | {m: m for m in members})
 
     def is_tidy(self, value: object) -> bool:
-        """Return whether a value is as it should be."""
+        """Return whether a value is tidy."""
         return value is None or type(value) in _TIDY[self.kind]
 
     def tidy(self, value: object) -> Any:  # noqa: ANN401 - an int, a str, a float or None
-        """Return a value as it should be. Raise `Unreadable` if it is none."""
+        """Return the tidy value. Raise `Unreadable` if there is none."""
         if self.is_tidy(value):
             return value
         if type(value) is int and str in _TIDY[self.kind]:
@@ -138,7 +138,7 @@ class Layout:
     """Its method's name on the wire."""
     columns: tuple[Column, ...]
     time: Column
-    """Says when a message was processed."""
+    """The time when a message was processed."""
 
     @classmethod
     def of(cls, cmd: str, record: type[attrs.AttrsInstance]) -> "Layout":
@@ -149,7 +149,7 @@ class Layout:
         return cls(cmd, columns, time)
 
     def tidy(self, column: Column, value: object) -> Any:  # noqa: ANN401 - see above
-        """Return a value of a column, tidy. Raise `ResponseInvalid` if it is none."""
+        """Return the tidy value of a column. Raise `ResponseInvalid` if there is none."""
         try:
             return column.tidy(value)
         except Unreadable as trouble:
@@ -175,7 +175,7 @@ class Page:
     all_timed: bool
     """Whether every row has a time, to the second."""
     date: str = ""
-    """When the service gave it, as its header says."""
+    """The date header of the answer."""
     offset: int = 0
 
     @property
@@ -190,7 +190,7 @@ class _RawPage(msgspec.Struct):
 
 _raw_page: Any = msgspec.json.Decoder(_RawPage)
 _OF_ONE_TYPE = ("message_id", "source_number", "destination_number", "status_id")
-"""Fields that leave as what they are also where a row keeps its own JSON."""
+"""Fields that are made tidy even if a row keeps its own JSON."""
 
 
 class RowReader:
@@ -249,7 +249,7 @@ class RowReader:
         return text or ""
 
     def _tidy_all(self, rows: Sequence[Any]) -> dict[int, dict[str, Any]]:
-        """Make all values tidy except the times; return those that were not, by row."""
+        """Make all values except times tidy; return the changed ones, by row."""
         changed: dict[int, dict[str, Any]] = {}
         for column in self._columns:
             if column.kind is Kind.TIME:
@@ -274,7 +274,7 @@ class RowReader:
     def _lines(
         self, answer: Answer, changed: Mapping[int, dict[str, Any]], came: Sequence[object]
     ) -> list[Line]:
-        """Return each row's JSON on one line: as it came, except values of the wrong type."""
+        """Return each row's JSON on one line: as received, except values of the wrong type."""
         lines = _raw_lines(answer, came)
         parse = self._layout.parse
         for index, values in changed.items():
@@ -286,11 +286,11 @@ class RowReader:
     def _read_patiently(self, answer: Answer) -> Page:
         cmd, payload = self._method.cmd, read_payload(self._method, answer)
         found = payload.get("result")
-        if found == {}:  # PHP writes an empty list so
+        if found == {}:  # PHP writes an empty list like this
             found = []
         kinds = {*map(type, cast("list[object]", found))} if isinstance(found, list) else {None}
         if not kinds <= {dict}:
-            raise ResponseInvalid(cmd, "result", "no list of rows")
+            raise ResponseInvalid(cmd, "result", "not a list of rows")
         try:
             total = read(int, payload.get("total_count"))
         except Unreadable as trouble:
@@ -305,7 +305,7 @@ class RowReader:
 
 
 def _raw_lines(answer: Answer, came: Sequence[object]) -> list[Line]:
-    """Return each row as it came, or as the codec made sense of it."""
+    """Return each row as received, or as the codec read it."""
     try:
         lines: list[Line] = _raw_page.decode(answer.body).result
     except (msgspec.MsgspecError, RecursionError):
@@ -328,7 +328,7 @@ def take(rows: Sequence[Any], name: str) -> list[Any]:
 
 @cache
 def _taker(name: str) -> Callable[[Sequence[Any]], list[Any]]:
-    # Compiled for each name: so the interpreter learns where the attribute is, and takes half the
+    # Compiled for each name, so that the interpreter specializes the attribute access: half the
     # time of `map` and `attrgetter`.
     taker: Callable[[Sequence[Any]], list[Any]] = eval(f"lambda rows: [row.{name} for row in rows]")  # noqa: S307 - a name of our own records
     return taker
@@ -339,7 +339,7 @@ _FIGURES = str.maketrans("123456789", "0" * 9)
 
 
 def are_whole_times(values: Collection[str | None]) -> bool:
-    """Return whether times are all there, of the documented form and in a calendar."""
+    """Return whether all times are present, in the documented form and possible."""
     if None in values:
         return False
     times = cast("Collection[str]", values)
@@ -348,7 +348,7 @@ def are_whole_times(values: Collection[str | None]) -> bool:
         return False
     try:
         deque(map(datetime.fromisoformat, times), maxlen=0)
-    except ValueError:  # the rule for these is `read_time`'s
+    except ValueError:  # `read_time` handles these
         return False
     return True
 
@@ -371,8 +371,8 @@ def decimal_text(value: Decimal) -> str:
 
 @lru_cache(_MAX_AMOUNTS)
 def amount_text(amount: float | str | None) -> str | None:
-    """Return a tidy amount as text; prices repeat, so the last ones are remembered."""
+    """Return a tidy amount as text; prices repeat, so recent ones are cached."""
     if amount is None or isinstance(amount, str):
         return amount
-    # 1 and 1.0 are one key: they need one text. Nor is there a zero below zero.
+    # 1 and 1.0 are the same cache key, so they need the same text; and -0.0 is 0.
     return decimal_text(Decimal(repr(amount))).removesuffix(".0") if amount else "0"

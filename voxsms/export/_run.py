@@ -1,4 +1,4 @@
-"""One run of an export, from its first request to the file in its place."""
+"""One run of an export, from its first request to the finished file."""
 
 import tempfile
 from collections import deque
@@ -40,19 +40,19 @@ from voxsms.export.formats._xlsx import too_long
 
 T = TypeVar("T")
 _PAGES_A_WINDOW = 4
-"""Requests under way for each window in flight, at most."""
+"""The most requests in flight for each window in flight."""
 _PAUSES = 1.0, 2.0, 4.0, 8.0
 """Seconds before windows are read again because the history grew where it had been read."""
 _MAX_ROUNDS = 20
-"""How often they are, even if it grows all the time."""
+"""How often they are read again, even if the history keeps growing."""
 _RANGE = ("from_date", "to_date")
 _OLD = timedelta(hours=1)
-"""Of a plan: from here on its range may end too early for a caller who resumes it."""
+"""The age of a plan from which its range may end too early for a caller who resumes it."""
 
 
 @attrs.frozen
 class Job:
-    """What was asked for, checked."""
+    """The checked arguments of an export."""
 
     query: Query
     target: Target
@@ -62,12 +62,12 @@ class Job:
     excel: bool
     with_rates: bool
     look_back: timedelta | None
-    """Of an update: how long before the last day that is there it begins."""
+    """For an update: how long before the directory's last day it begins."""
     restart: bool
     on_progress: Callable[[ExportProgress], object] | None
 
     def describe(self, session: Session) -> dict[str, str]:
-        """Return what tells the rows of this export from another's, and how they are written."""
+        """Return what identifies the rows of this export, and how they are written."""
         return {
             **self.query.as_text(),
             "account": str(session.account_id or ""),
@@ -120,16 +120,16 @@ class Export:
             self._days = Days(job.target.path, name_part(kept, job.target.format))
 
     async def run(self) -> ExportSummary:
-        """Export. Raises what `voxsms.errors` says, and `OSError` for the disk's own troubles."""
+        """Export. Raises the errors of `voxsms.errors`, and `OSError` if the disk fails."""
         try:
             return await self._run()
         except BaseException as error:
             if self._work.can_resume and self._job.target.path is not None:
-                kept = f"What was read is kept in {self._work.path}"
+                kept = f"The rows read so far are kept in {self._work.path}"
                 error.add_note(f"{kept}: run the same command again.")
             raise
         finally:
-            # What was read stays; what is half-written goes, also when the export was cancelled.
+            # Saved rows stay and half-written files are removed, even if the export was cancelled.
             self._is_stopped.set()
             with CancelScope(shield=True):
                 await self._block(self._close)
@@ -160,9 +160,9 @@ class Export:
         )
 
     async def _block(self, work: Callable[[], T]) -> T:
-        """Do what may block in a thread, one thing at a time.
+        """Run blocking work in a thread, one piece at a time.
 
-        A task that is cancelled does not wait for its thread; closing does, which comes last.
+        A cancelled task does not wait for its thread; only closing, at the end, does.
         """
 
         def work_alone() -> T:
@@ -173,7 +173,7 @@ class Export:
         return await run(work_alone, limiter=self._threads, abandon_on_cancel=True)
 
     async def _find_plan(self) -> tuple[Plan, bool]:
-        """Resume the plan of an earlier run, or make one and write it down."""
+        """Resume the plan of an earlier run, or make and save a new one."""
         plan = await self._block(self._load)
         is_resumed = plan is not None
         if plan is not None:
@@ -204,7 +204,7 @@ class Export:
         return plan
 
     def _find_first_day(self) -> date | None:
-        """Return the day with which an update begins; None where all has to be read."""
+        """Return the first day of an update; None if everything has to be read."""
         look_back, from_date = self._job.look_back, self._job.query.from_date
         if self._days is None or look_back is None:
             return None
@@ -212,28 +212,28 @@ class Export:
         return first if first is None or from_date is None else max(first, from_date.date())
 
     def _check_age(self, plan: Plan) -> Plan:
-        """See how old a plan is. Nobody may take a stopped run's range for one up to now."""
+        """Warn if a plan is old: the caller may expect its range to reach up to now."""
         now = self._source.now() or self._source.guess_now()
         if now - plan.end < _OLD:
             return plan
         if self._job.query.to_date is None:
             logger.warning(
                 "the export resumes an earlier run: its range ends at %s UTC; "
-                "restart=True (--restart) begins again, with what came later",
+                "restart=True (--restart) starts over and includes later messages",
                 f"{plan.end - SECOND:%Y-%m-%d %H:%M:%S}",
             )
         return attrs.evolve(plan, is_open=False)
 
     async def _read_all(self, plan: Plan) -> None:
-        """Read the windows that no run has read; the empty spans last, and in every run."""
+        """Read the windows that no run has read; the empty spans last, in every run."""
         missing = {*range(len(plan.windows))} - self._work.saved.keys() - plan.empty_spans
         await self._read(plan, sorted(missing))
         await self._read(plan, sorted(plan.empty_spans))
 
     async def _read(self, plan: Plan, indexes: Iterable[int]) -> None:
-        """Read windows, several at a time, the earliest first, and save them in their order.
+        """Read windows, several at a time, the earliest first, and save them in order.
 
-        So the file is written once, and has nothing to be put in order in the end.
+        So the file is written once, and need not be sorted at the end.
         """
         waiting, unsaved = deque(indexes), deque(indexes)
         encoded: dict[int, EncodedWindow] = {}
@@ -267,7 +267,7 @@ class Export:
         self._progress.add_window(window.index, len(window.keys))
 
     async def _wait_for_the_last_second(self) -> None:
-        """Wait until the last second of the range is over: what is sent in it belongs to it."""
+        """Wait until the last second of the range is over: its messages belong to the range."""
         answered = self._source.answered_at
         over = (self._began if answered is None else answered) + SECOND.total_seconds()
         left = over - self._source.clock.monotonic()
@@ -275,11 +275,11 @@ class Export:
             await self._source.clock.sleep(left)
 
     async def _prove_range(self, plan: Plan) -> Repeats:
-        """Count the whole range once more; return the strays that came with several windows.
+        """Count the whole range once more; return the strays that several windows returned.
 
-        Rows can have been entered late, or been given another time, where the history had been
-        read: there it is read again, after a while, as long as that brings something; and in the
-        end everywhere, for counts do not tell of rows that moved by a second between two windows.
+        Rows may have been entered late, or their time changed, where the history had been read:
+        those windows are read again, after a pause, as long as that finds something; and finally
+        all windows, as counts do not show rows that moved by a second between two windows.
         """
         calm, before, problem = 0, None, ""
         for _ in range(_MAX_ROUNDS):
@@ -304,17 +304,17 @@ class Export:
 
     def _problem(self, counted: int, rows: int, repeats: Repeats) -> str:
         if counted <= rows:
-            return "the service gave the same row with two windows, again and again"
-        problem = f"the service counts {counted} rows and gave {rows} different ones"
+            return "the service repeatedly returned the same row in two windows"
+        problem = f"the service counts {counted} rows and returned {rows} different ones"
         if not repeats.dropped:
             return problem
         return (
-            f"{problem}. Rows without a time came with several windows, and those that are alike "
-            "were taken for one: if they have no id either, that is the likely reason"
+            f"{problem}. Rows without a time were returned with several windows, and identical "
+            "ones were taken for one: if they have no id either, that is the likely reason"
         )
 
     async def _count(self, plan: Plan) -> int:
-        # Rows leave a query by status again: there a count says nothing of what was read before.
+        # Rows leave a query by status again, so a count says nothing about what was read before.
         if self._job.query.is_volatile:
             return 0
         empty = [plan.windows[index] for index in plan.empty_spans]
@@ -324,9 +324,9 @@ class Export:
         return read + await count_rows(self._source, spans)
 
     async def _changed(self, plan: Plan, repeats: Repeats) -> list[int]:
-        """Find the windows that may not hold what they held when they were read.
+        """Find the windows whose rows may have changed since they were read.
 
-        One that lost a row to another and gained one counts as many as before.
+        A window that lost a row to another and gained one has the same count as before.
         """
         spans = [(window.asked_from, window.asked_to) for window in plan.windows]
         counts = await gather([partial(self._source.count, *span) for span in spans])
@@ -334,7 +334,7 @@ class Export:
         return [n for n, each in enumerate(counts) if each.total != saved[n].total or n in doubtful]
 
     def _assemble(self, plan: Plan, repeats: Repeats) -> None:
-        """Make the result, or write it to the stream, of what was saved."""
+        """Build the result from the saved windows, or write it to the stream."""
         work, target, days = self._work, self._job.target, self._days
         if work.is_result:
             work.finish_rows()
@@ -356,7 +356,7 @@ class Export:
         return self._work.read(section)
 
     def _put_in_place(self, plan: Plan) -> int:
-        """Move the result to its name, and leave nothing beside it; return its rows."""
+        """Move the result to its name, and remove everything else; return its number of rows."""
         work, days = self._work, self._days
         ready = work.ready or {}
         result = work.path / ready["name"]

@@ -1,4 +1,4 @@
-"""Where pages come from: the client's session, as many at a time as the service allows."""
+"""Pages from the client's session, as many at a time as the service allows."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,24 +16,24 @@ from voxsms.export._rows import Page, RowReader
 T = TypeVar("T")
 SECOND = timedelta(seconds=1)
 _MAX_REFUSALS = 8
-"""How often in a row a page may be refused for now before the export stops."""
+"""How often in a row a page may be rate-limited before the export stops."""
 _MAX_WAIT = 30.0
 _CALM = 50
-"""Pages after which one more is asked for at a time, where the service had had enough."""
+"""Pages after which concurrency grows by one again, after a rate limit lowered it."""
 _NEAR = 0.01
-"""Seconds, at most, after which a service answers that needs no more than a few requests under
-way: the answers of many would only push each other out of the processor's cache."""
+"""Seconds within which a service answers that needs only a few requests in flight: more answers
+would only push each other out of the processor's cache."""
 _FEWER = 4
 _MAX_APART = 3.0
-"""Seconds between two clocks that say the same."""
+"""The most seconds between two clocks that agree."""
 
 
 async def gather(
     calls: Sequence[Callable[[], Awaitable[T]]], at_once: int | None = None
 ) -> list[T]:
-    """Make calls at the same time, a few or all of them, and return their results in order.
+    """Run calls concurrently, all or `at_once` of them, and return their results in order.
 
-    A user who wrote one `await` gets one error: the first, as itself and not in a group.
+    A user who wrote one `await` gets one error: the first one, not an exception group.
     """
     results: dict[int, T] = {}
     failed: list[Exception] = []
@@ -56,7 +56,7 @@ async def gather(
 
 
 def whole_second(time: datetime) -> datetime:
-    """Return the second a time is in, which is what the wire shows of it."""
+    """Return the second that contains a time, as on the wire."""
     return time.astimezone(UTC).replace(microsecond=0)
 
 
@@ -64,10 +64,10 @@ class Source:
     """The pages of a query.
 
     Args:
-        session: what a job may use of a client.
-        query: what is read.
+        session: the part of a client that a job may use.
+        query: what to read.
         reader: reads the answers.
-        max_in_flight: how many requests may be under way.
+        max_in_flight: how many requests may be in flight.
         on_count: called after each count.
     """
 
@@ -83,7 +83,7 @@ class Source:
         self.clock = session.clock
         self.requests = 0
         self.answered_at: float | None = None
-        """When the first answer came, by the monotonic clock."""
+        """When the first answer arrived, by the monotonic clock."""
         self._session = session
         self._reader = reader
         self._max_in_flight = max_in_flight
@@ -93,9 +93,9 @@ class Source:
         self._on_count = on_count
 
     def now(self, page: Page | None = None) -> datetime | None:
-        """Return the second it is at the service, or None if that is not known.
+        """Return the current second at the service, or None if it is not known.
 
-        The page's own date is exact, if it agrees with what the client has learned.
+        The page's own date is exact, if it agrees with the time that the client has learned.
         """
         if (known := self._session.service_clock.now()) is None:
             return None
@@ -105,15 +105,15 @@ class Source:
         return whole_second(datetime.fromtimestamp(known, UTC))
 
     def is_agreed(self, now: datetime) -> bool:
-        """Return whether this machine's clock says the same as the service."""
+        """Return whether this machine's clock agrees with the service's."""
         return abs(now.timestamp() - self.clock.time()) <= _MAX_APART
 
     def guess_now(self) -> datetime:
-        """Return the second it may be at the service, by this machine's clock."""
+        """Return the current second at the service, guessed from this machine's clock."""
         return whole_second(datetime.fromtimestamp(self._session.service_clock.best(), UTC))
 
     async def count(self, start: datetime | None, last: datetime | None, offset: int = 0) -> Page:
-        """Ask how many rows a span holds; the one at the offset comes along."""
+        """Count the rows of a span; the page has the row at the offset."""
         page = await self.page(start, last, offset, 1)
         self._on_count()
         return page
@@ -121,7 +121,7 @@ class Source:
     async def page(
         self, start: datetime | None, last: datetime | None, offset: int, count: int
     ) -> Page:
-        """Ask for a page; later, and for fewer at a time, if the service refuses it for now."""
+        """Request a page; retry later, with fewer at a time, if the service is rate-limiting."""
         request = self.query.request(start, last, count, offset)
 
         def read(answer: Answer) -> Page:
@@ -145,7 +145,7 @@ class Source:
 
     @property
     def at_once(self) -> int:
-        """How many pages are asked for at a time."""
+        """How many pages are requested at a time."""
         return int(self._in_flight.total_tokens)
 
     async def _ask(self, request: attrs.AttrsInstance, read: Callable[[Answer], Page]) -> Page:

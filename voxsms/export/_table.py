@@ -1,13 +1,13 @@
-"""The table that CSV, Parquet and Excel files hold: typed columns, more of them, masked values.
+"""The table in CSV, Parquet and Excel files: typed columns, additional ones, masked values.
 
-An amount says little without its currency, so the account is asked for it. On request two columns
-say of each destination in which country it is, and which price group a message to it is charged by.
-Both histories have one name for the time, so that their files can be read as one.
+An amount means little without its currency, which is read from the account. On request two more
+columns have the country of each destination, and the price group by which a message to it is
+charged. Both histories use the same name for the time, so that their files can be read together.
 
-Masked values may be shown to strangers. An error of the service may name a number in any way of
-writing: everything that could be one is hidden, that is five digits and more (the shortest number
-has five) with no letter between them, and dates with them. A log would lose too much by that, which
-is why `mask_message` hides less.
+Masked values may be shown to strangers. An error of the service may contain a number in any
+notation: everything that could be one is hidden, that is five or more digits (the shortest number
+has five) without a letter between them, including dates. In a log that would hide too much, so
+`mask_message` hides less.
 """
 
 import re
@@ -31,9 +31,9 @@ _SENDS: Mapping[str, str] = {
     spec.GET_SMS_HISTORY.cmd: "send_sms_message",
     spec.A2P_GET_SMS_HISTORY.cmd: "a2p_send_sms",
 }
-"""The send whose messages each history shows."""
+"""The send method whose messages each history shows."""
 _MAX_NUMBERS = 65_536
-"""Of which the country and the price group are remembered: people get more than one message."""
+"""How many numbers' countries and price groups are cached: people get more than one message."""
 
 
 class Table:
@@ -42,7 +42,7 @@ class Table:
     Args:
         layout: the columns of the history.
         mask: whether numbers and texts are hidden.
-        with_rates: whether there are the country and the price group of each destination.
+        with_rates: whether to add the country and the price group of each destination.
     """
 
     def __init__(self, layout: Layout, *, mask: bool, with_rates: bool) -> None:
@@ -58,7 +58,7 @@ class Table:
         self._find_place = lru_cache(_MAX_NUMBERS)(self._look_up)
 
     async def ask(self, session: Session) -> None:
-        """Ask the service for what no row brings."""
+        """Ask the service for the currency, and the prices if needed."""
         try:
             account = await session.call(spec.GET_ACCOUNT_INFO, spec.GET_ACCOUNT_INFO.request())
             self._currency = account.currency
@@ -74,7 +74,7 @@ class Table:
             self._rates = RateTable.from_resource_prices(prices, currency="", method=method)
 
     def take(self, column: Column, contents: Sequence[Any]) -> list[Any]:
-        """Return the values of a column, masked where they have something to hide."""
+        """Return the values of a column, masked where needed."""
         if column.name == _CURRENCY:
             return [self._currency] * len(contents)
         if column.name in (_COUNTRY, _PRICE_GROUP):
@@ -86,18 +86,18 @@ class Table:
         return [mask_value(column.name, value) for value in values] if self.mask else values
 
     def fields_of(self, row: Mapping[str, Any]) -> dict[str, str | None]:
-        """Return the same for a row that stays JSON."""
+        """Return currency, country and price group for a row that stays JSON."""
         country, group = self._find_place(row.get("destination_number"), row.get("direction"))
         return {_CURRENCY: self._currency, _COUNTRY: country, _PRICE_GROUP: group}
 
     def _look_up(self, number: str | None, direction: str | None) -> tuple[str | None, str | None]:
-        """Return the country of a destination, and the price group that a message to it is of.
+        """Return the country of a destination, and the price group of a message to it.
 
-        What was received is priced in another way.
+        Received messages have no price group: they are priced differently.
         """
         try:
             rate = self._rates and self._rates.get(number or "")
-        except InvalidRequest:  # it is no phone number
+        except InvalidRequest:  # not a phone number
             return None, None
         is_received = (direction or "").upper() == Direction.IN
         return find_country(number or ""), None if is_received or not rate else rate.group
@@ -129,6 +129,6 @@ _MASKS: Mapping[str, Callable[[str], str]] = {
 
 
 def mask_value(name: str, value: object) -> object:
-    """Return the value of a field, masked if it is one that has something to hide."""
+    """Return the value of a field, masked if the field is sensitive."""
     mask = _MASKS.get(name)
     return value if mask is None or value is None else mask(str(value))

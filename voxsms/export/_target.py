@@ -1,4 +1,4 @@
-"""Where an export goes and as what, checked before anything is asked for; a file's last step."""
+"""The target and format of an export, checked before any request; and a file's last step."""
 
 import io
 import os
@@ -23,7 +23,7 @@ Destination = str | os.PathLike[str] | BinaryIO
 
 @attrs.frozen
 class Target:
-    """A file or a stream; or a directory, which `Days` makes."""
+    """A file or a stream; or a directory, which `Days` writes."""
 
     path: Path | None
     stream: BinaryIO | None
@@ -32,13 +32,13 @@ class Target:
 
     @property
     def workplace(self) -> Path | None:
-        """The directory in which the export is made, on the same disk; a stream has none."""
+        """The directory in which the export is built, on the same disk; a stream has none."""
         return None if self.path is None else self.path.with_name(f".{self.path.name}.export")
 
     def write(
         self, format_: Format, sections: Sequence[SavedSection], read: Read, result: Path
     ) -> int:
-        """Write to the stream, or make the file that becomes the result; return its rows."""
+        """Write the stream, or the file that becomes the result; return its number of rows."""
         parts, scale = map(read, sections), scale_of(sections)
         if self.stream is not None:
             format_.write(self.stream, parts, scale)
@@ -49,14 +49,14 @@ class Target:
         return sum(section.rows for section in sections)
 
     def replace(self, result: Path) -> None:
-        """Put the result in its place, if that has not been done."""
+        """Move the result into place, unless that has been done."""
         if self.path is not None:
             if os.path.lexists(result):
                 files.replace(result, self.path)
             files.sync_directory(self.path.parent)
 
     def is_in_place(self, result: Path) -> bool:
-        """Return whether a result that was ready was moved, and is still there."""
+        """Return whether a result that was ready has been moved, and still exists."""
         return not os.path.lexists(result) and self.path is not None and os.path.lexists(self.path)
 
 
@@ -71,7 +71,7 @@ def check_target(
     stream: object = getattr(sys.stdout, "buffer", None) if path == "-" else path
     faults: list[Fault] = []
     if isinstance(stream, io.TextIOBase):
-        problem = "is a file for text: open it for bytes, as in open(name, 'wb')"
+        problem = "is a text file: open it for bytes, as in open(name, 'wb')"
         faults.append(Fault("path", problem))
     elif not hasattr(stream, "write"):
         faults.append(Fault("path", "must be a path, '-' or a file open for bytes"))
@@ -96,26 +96,26 @@ def _check_path(
         told = f"{shown}; it must be one of {known}, or give a format; a directory ends with /"
         return None, [Fault("path", told)]
     try:
-        # What a link points to is replaced, and not the link.
+        # The target of a link is replaced, not the link.
         path = Path(os.path.realpath(path)) if path.is_symlink() else path
         problem = _find_problem(path, by_day=by_day)
-    except (OSError, ValueError) as error:  # a name that is too long, or has a NUL in it
-        problem = f"is no name of a file: {getattr(error, 'strerror', error)}"
+    except (OSError, ValueError) as error:  # a name that is too long, or contains NUL
+        problem = f"is not a file name: {getattr(error, 'strerror', error)}"
     faults = [Fault("path", problem)] if problem else []
     return Target(path, None, kind, by_day), faults + _check_library(kind)
 
 
 def _named_format(path: Path) -> str | None:
-    """Return the format that the end of a name says, `.csv` as well as `.csv.gz`."""
+    """Return the format that the suffix of a name means, such as `.csv` or `.csv.gz`."""
     ends = ("".join(path.suffixes[-2:]), path.suffix)
     found = [end.removeprefix(".").lower() for end in ends]
     return next((each for each in found if each in NAMES), None)
 
 
 def _find_problem(path: Path, *, by_day: bool) -> str | None:
-    """Return why nothing can be put there; whether it can be written is seen when it is."""
+    """Return why a path cannot be a target; whether it is writable shows later."""
     if not path.name or "\0" in path.name:
-        return "is no name of a file"
+        return "is not a file name"
     if not path.parent.is_dir():
         return f"cannot be written: there is no directory {path.parent}"
     if by_day:
@@ -124,7 +124,7 @@ def _find_problem(path: Path, *, by_day: bool) -> str | None:
     elif path.is_dir():
         return "is a directory: end it with / to have a file for each day in it"
     elif path.exists() and not path.is_file():
-        return "is no regular file"
+        return "is not a regular file"
     path.with_name(f".{path.name}.export").exists()  # raises if that name is too long
     return None
 
@@ -147,7 +147,7 @@ def _check_library(format_: str) -> list[Fault]:
 
 
 def check_phonenumbers() -> list[Fault]:
-    """Return what is wrong if the countries of numbers are not known here."""
+    """Return the fault if phonenumbers, which knows the countries, is not installed."""
     try:
         import_phonenumbers()
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""The outbox: a mailing that survives crashes, sends nobody a message twice and loses nobody.
+"""The outbox: a mailing that survives crashes, sends no message twice and loses none.
 
 .. code-block:: python
 
@@ -8,9 +8,9 @@
         summary = await outbox.run(client)
         await outbox.reconcile(client)
 
-An intent is one message to one number. Intents with the same text go together in a chunk, which is
-one call. `run_chunk` is the whole protocol (`_chunks.py`): whatever calls it, and how often, a
-chunk that was begun is not begun again. What is in doubt is settled by the history
+An intent is one message to one number. Intents with the same text are grouped in a chunk, which is
+one call. `run_chunk` is the whole protocol (`_chunks.py`): whatever calls it, and however often, a
+chunk that was begun is not begun again. Intents in doubt are settled by the history
 (`_reconcile.py`).
 """
 

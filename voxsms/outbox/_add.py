@@ -1,8 +1,7 @@
-"""Rows become chunks of intents: checked, put together by text, written in one transaction.
+"""Rows become chunks of intents: checked, grouped by text, written in one transaction.
 
-The rows may come slowly and be a million, and other processes write meanwhile: so what was read of
-them waits in a temporary file, and is written when all of it is there. An `add` that fails or is
-killed has added nothing.
+A million rows may arrive slowly while other processes write: so the rows wait in a temporary file,
+and are written when all have been read. An `add` that fails or is killed adds nothing.
 """
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
@@ -35,7 +34,7 @@ Key = str | Callable[[Any], str | None] | None
 _BATCH: Final = 5000
 _IN_MEMORY: Final = 8 * 2**20
 _MAX_OPEN: Final = 1000
-"""Texts whose chunk is not full and still filled."""
+"""Texts whose chunk still has room and is still filled."""
 _MAX_INT: Final = 2**31 - 1
 
 
@@ -116,22 +115,22 @@ def _wire_types(method: AnyMethod) -> _WireTypes:
 
 @attrs.define
 class Batch:
-    """Rows that are ready to be written; the names of chunks count from 0 in an `add`."""
+    """Rows that are ready to be written; chunks are numbered from 0 in each `add`."""
 
     chunks: list[list[object]] = attrs.field(factory=list[list[object]])
-    """Name, text and fragments of each."""
+    """Chunk number, text and fragments of each."""
     pending: list[list[object]] = attrs.field(factory=list[list[object]])
-    """Index, key, name of the chunk, number, state and error of each."""
+    """Index, key, chunk number, phone number, state and error of each."""
     refused: list[list[object]] = attrs.field(factory=list[list[object]])
 
     @property
     def is_full(self) -> bool:
-        """Whether it is worth a statement."""
+        """Whether it is large enough for a statement."""
         return len(self.pending) + len(self.refused) >= _BATCH
 
 
 class Reader:
-    """Reads rows one after the other: checks each, and finds the chunk that it goes into."""
+    """Reads rows one by one: checks each, and finds its chunk."""
 
     def __init__(
         self,
@@ -159,10 +158,10 @@ class Reader:
         self._batch = Batch()
 
     def add(self, row: Any) -> Batch | None:  # noqa: ANN401 - whatever stands among the rows
-        """Take a row; return a batch when it is full.
+        """Add a row; return a batch when it is full.
 
         Raises:
-            InvalidRequest: the row is no row.
+            InvalidRequest: the row has the wrong shape.
         """
         index = self.rows
         self.rows += 1
@@ -171,7 +170,7 @@ class Reader:
         if key is not None:
             before = self._keys.get(key)
             if before is not None:
-                # A statement takes a key once: what was refused may be right the second time.
+                # A statement accepts a key once: a refused row may be correct the second time.
                 if before:
                     return None
                 full = self.take()
@@ -197,12 +196,12 @@ class Reader:
         return full or (self.take() if self._batch.is_full else None)
 
     def added(self, accepted: int) -> Added:
-        """Return what became of the rows, of which so many were new."""
+        """Return what became of the rows, of which `accepted` were new."""
         repeated = self.rows - len(self.refused) - accepted
         return Added(accepted, repeated, tuple(self.refused))
 
     def take(self) -> Batch:
-        """Return what was read since the last time."""
+        """Return the rows read since the last call."""
         batch, self._batch = self._batch, Batch()
         self._keys.clear()
         return batch
@@ -263,7 +262,7 @@ def _printable(given: object) -> str:
 
 
 class Writer:
-    """Writes batches through a connection whose transaction another began and commits."""
+    """Writes batches in a transaction that the caller begins and commits."""
 
     def __init__(self, database: Database, terms: Terms, base: int, first: int) -> None:
         self._database = database
@@ -274,7 +273,7 @@ class Writer:
         self._proposed = 0
 
     def write(self, proposed: int, chunks: bytes, pending: bytes, refused: bytes) -> None:
-        """Write a batch of so many intents, each part of it as JSON."""
+        """Write a batch of `proposed` intents, each part of it as JSON."""
         self._proposed += proposed
         database, terms = self._database, self._terms
         count = database.change(
@@ -295,7 +294,7 @@ class Writer:
             database.add_intents(refused.decode(), *ids)
 
     def finish(self) -> int:
-        """Drop chunks that got no intent, hand out the others; return how many intents are new."""
+        """Drop chunks without intents, hand out the others; return how many intents are new."""
         base, end = self._base, self._base + self._chunks
         if self._accepted < self._proposed:
             self._database.change(sql.DROP_EMPTY_CHUNKS, base=base, end=end)
@@ -314,7 +313,7 @@ class Spool:
         self._accepted = 0
 
     async def put(self, batch: Batch) -> None:
-        """Keep a batch."""
+        """Store a batch."""
         parts = (batch.chunks, batch.pending, batch.refused)
         for part in (len(batch.pending), *parts):
             self._file.write(orjson.dumps(part, option=orjson.OPT_APPEND_NEWLINE))
@@ -322,9 +321,9 @@ class Spool:
         await anyio.lowlevel.checkpoint()
 
     def write(self, database: Database, terms: Terms, rows: int) -> int:
-        """Write all of them, made of so many rows; return how many intents are new.
+        """Write all batches, made from `rows` rows; return how many intents are new.
 
-        Run again on a new connection it writes nothing if the first commit succeeded after all.
+        If it runs again on a new connection, it writes nothing if the first commit succeeded.
         """
         if self._ids is None or not database.reserves_ids:
             self._ids = database.allocate(rows)
@@ -348,7 +347,7 @@ async def read_rows(
     reader: Reader,
     put: Callable[[Batch], Awaitable[object]],
 ) -> None:
-    """Read all rows, and hand on each batch of them."""
+    """Read all rows, and pass each batch to `put`."""
     if isinstance(rows, AsyncIterable):
         async for row in rows:
             if batch := reader.add(row):

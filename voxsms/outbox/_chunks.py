@@ -1,15 +1,14 @@
 """One chunk from `pending` to its outcome: the whole protocol, and all that an engine calls.
 
-1. `pending -> sending`, and a slot of the shared rate, in a transaction that is committed before
-   any byte leaves. A chunk that is found `sending` is never sent.
-2. The guards are asked; whom they hold back is written down.
-3. The client sends, once. The first byte leaves only if the claim is younger than the deadline, by
-   this process's own clocks: one that was frozen meanwhile sends nothing.
-4. The outcome of every recipient, in one transaction.
+1. Claim the chunk (`pending -> sending`) with a slot of the shared rate, in a transaction that is
+   committed before any byte leaves. A chunk that is found `sending` is never sent.
+2. Ask the guards; record the recipients that they hold back.
+3. Send once. The first byte leaves only if the claim is younger than the deadline, by this
+   process's own clocks: a process that was frozen meanwhile sends nothing.
+4. Write the outcome of every recipient, in one transaction.
 
-A claim that is older than a send can take has nobody in it any more: it is `unknown`, never
-`pending`. What each error leads to stands in `CONSEQUENCES`, what a state may lead to in
-`_states.py`.
+If a claim is older than a send can take, its process is gone: the chunk becomes `unknown`, never
+`pending`. `CONSEQUENCES` says what each error leads to; the transitions are in `_states.py`.
 """
 
 import logging
@@ -59,9 +58,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 MARGIN: Final = 5.0
-"""Seconds by which the clocks of a process and of the database may go apart during a send."""
+"""Seconds by which the clocks of a process and of the database may diverge during a send."""
 _LATELY: Final = 5.0
-"""Seconds over which a run without a rate is measured, when the service says it is too much."""
+"""Seconds over which the speed is measured when the service limits a run without a rate."""
 PATIENCE: Final = 0.25
 """Seconds a claimed chunk may wait for its slot; one that would wait longer is not claimed."""
 
@@ -72,7 +71,7 @@ class Consequence:
 
     event: Event
     stops: bool = False
-    """The next chunk would meet the same."""
+    """Whether the next chunk would fail in the same way."""
 
 
 CONSEQUENCES: Final[Mapping[type[VoxSmsError], Consequence]] = {
@@ -89,7 +88,7 @@ CONSEQUENCES: Final[Mapping[type[VoxSmsError], Consequence]] = {
     VoxSmsError: Consequence(Event.REFUSED),
 }
 _OF_SENDER: Final = {191, 422, 507, 528}
-"""Codes that refuse the source, and so every chunk of it: a person has to look."""
+"""Codes that refuse the source, and so each of its chunks: a person must fix that."""
 
 
 def consequence_of(error: VoxSmsError) -> Consequence:
@@ -103,33 +102,33 @@ def consequence_of(error: VoxSmsError) -> Consequence:
 
 @attrs.frozen
 class ChunkOutcome:
-    """What `run_chunk` came to."""
+    """The result of `run_chunk`."""
 
     chunk_id: int | None
     """None if there is no such chunk: the transaction that adds it may not be committed yet."""
     counts: Mapping[State, int] = attrs.field(factory=dict[State, int])
-    """How many of its intents are in which state now; empty if it was not to be sent now."""
+    """How many of its intents are now in each state; empty if it could not be sent now."""
     wait: float | None = None
     """Seconds after which it can be run again; None if it cannot."""
     error: VoxSmsError | None = None
     """What went wrong with the call."""
     stops: bool = False
-    """Whether the next chunk would meet the same: no money, no permission, no such sender."""
+    """Whether the next chunk would fail the same way: no money, no permission, no such sender."""
 
 
 @attrs.frozen
 class Claim:
-    """A chunk that is this task's to send, and nobody else's."""
+    """A chunk that only this task may send."""
 
     id: int
     number: int
-    """Of the claim: how often the chunk was begun."""
+    """The number of the claim: how often the chunk was begun."""
     method: str
     source: str = attrs.field(repr=False)
     text: str = attrs.field(repr=False)
     store_body: bool | None
     recipients: tuple[tuple[int, str], ...] = attrs.field(repr=False)
-    """Position and number of each."""
+    """Position and phone number of each."""
     wait: float
     """Seconds until its slot of the rate."""
     at: Moment
@@ -141,7 +140,7 @@ class Claim:
 def claim(
     database: Database, chunk_id: int | None, limit: float, clock: Clock
 ) -> "Claim | ChunkOutcome":
-    """Take a chunk, or the next of all, with a slot of the rate; else say how long to wait."""
+    """Claim a chunk, by default the next, with a slot of the rate; or return how long to wait."""
     at = Moment.now(clock)
     picked = (
         database.all(sql.PICK) if chunk_id is None else database.all(sql.PICK_BY_ID, id=chunk_id)
@@ -170,7 +169,7 @@ def _wait_until_due(database: Database, chunk_id: int | None) -> ChunkOutcome:
 
 
 def _take_slot(database: Database, seconds: float) -> float:
-    """Take a slot; return the seconds until it comes, of which more than `PATIENCE` took none."""
+    """Take a slot and return the seconds until then; more than `PATIENCE` means none was taken."""
     taken = database.all(sql.TAKE_SLOT, seconds=seconds, patience=PATIENCE)
     if taken:
         return max(0.0, float(taken[0][0]))
@@ -190,7 +189,7 @@ class Told(NamedTuple):
 
 
 def _write_told(database: Database, event: Event, chunk_id: int, told: Iterable[Told]) -> None:
-    """Have an event happen to recipients of a chunk."""
+    """Apply an event to recipients of a chunk."""
     if rows := [tuple(each) for each in told]:
         written = orjson.dumps(rows).decode()
         database.change(sql.settle_intents(event), id=chunk_id, rows=written)
@@ -202,7 +201,7 @@ def write_outcomes(
     told: Mapping[Event, list[Told]],
     window: tuple[float, float] | None = None,
 ) -> None:
-    """Write the outcome of every recipient; also that of a claim which has expired meanwhile."""
+    """Write the outcome of every recipient, even if the claim has expired meanwhile."""
     since, until = window or (None, None)
     database.change(sql.SETTLE, id=of.id, claim=of.number, since=since, until=until)
     for event, rows in told.items():
@@ -210,7 +209,7 @@ def write_outcomes(
 
 
 def release(database: Database, of: Claim, delay: float) -> bool:
-    """Put a chunk back of which nothing was sent; return whether it is this task's still."""
+    """Put back a chunk of which nothing was sent; return whether this task still had the claim."""
     is_mine = bool(database.all(sql.RELEASE, id=of.id, claim=of.number, delay=delay))
     database.hand_out(of.id, of.id + 1)
     return is_mine
@@ -223,7 +222,7 @@ def move(
     delay: float = 0.0,
     states: tuple[State, ...] = (State.PENDING,),
 ) -> int:
-    """Put intents that are in these states into a chunk of their own; return how many."""
+    """Move the intents that are in these states to a new chunk; return how many there were."""
     new, _ = database.allocate(0)
     database.change(sql.COPY_CHUNK, id=chunk_id, new=new, delay=delay)
     rows = orjson.dumps([[position] for position in positions]).decode()
@@ -233,9 +232,9 @@ def move(
 
 
 def expire(database: Database) -> int:
-    """Make claims that nobody can be in any more `unknown`; return how many there were."""
+    """Mark claims whose processes are gone as `unknown`; return how many there were."""
     expired = database.all(sql.FIND_EXPIRED)
-    why = "the process that sent it ended without a word"
+    why = "the process that sent it ended without recording the outcome"
     for chunk_id, number in expired:
         positions = database.all(sql.RECIPIENTS, id=chunk_id)
         _write_told(
@@ -248,21 +247,21 @@ def expire(database: Database) -> int:
 def hold_back(
     database: Database, of: Claim, told: list[Told], later: Mapping[float, list[int]]
 ) -> None:
-    """Refuse some recipients of a claim, and put others into chunks that are due later."""
+    """Refuse some recipients of a claim, and move others to chunks that are due later."""
     _write_told(database, Event.REFUSED, of.id, told)
     for delay, positions in later.items():
         move(database, of.id, positions, delay)
 
 
 def split(database: Database, of: Claim) -> None:
-    """Put each recipient of a claim into a chunk of its own."""
+    """Move each recipient of a claim to its own chunk."""
     for position, _ in of.recipients:
         move(database, of.id, [position])
     write_outcomes(database, of, {})
 
 
 def slow_down(database: Database, observed: float) -> None:
-    """Halve the shared rate, or what was observed where there is none."""
+    """Halve the shared rate, or the observed one if none is set."""
     database.change(sql.SLOW_DOWN, observed=observed)
 
 
@@ -283,7 +282,7 @@ class Sender:
         self._recent: deque[tuple[float, int]] = deque()
 
     async def run(self, chunk_id: int | None) -> ChunkOutcome:
-        """Send a chunk, or the next of all."""
+        """Send a chunk, by default the next one."""
         found = await self._store.write_durably(claim, chunk_id, self._limit, self._clock)
         if isinstance(found, ChunkOutcome):
             return found
@@ -294,14 +293,14 @@ class Sender:
             held, allowed = await self._ask_guards(found)
             outcome = await self._send(allowed, watch)
         except BaseException:
-            # Cancelled, or a defect: what is known of the send is written before it goes on.
+            # Cancelled, or a bug: record what is known about the send before raising.
             with anyio.CancelScope(shield=True), suppress(OutboxUnavailable):
                 await self._abandon(found, watch)
             raise
         return attrs.evolve(outcome, counts=Counter(outcome.counts) + held) if held else outcome
 
     async def _ask_guards(self, of: Claim) -> tuple[Counter[State], Claim]:
-        """Write down whom the guards hold back; return the claim of the others."""
+        """Record the recipients that the guards hold back; return the claim of the others."""
         told: list[Told] = []
         later: dict[float, list[int]] = {}
         if guards := self._guards:
@@ -380,7 +379,7 @@ class Sender:
             await self._write(of, release, of, delay)
             return ChunkOutcome(of.id, {State.PENDING: count}, delay, error, then.stops)
         if isinstance(error, InvalidRequest | PriceUnknown) and count > 1:
-            await self._write(of, split, of)  # one of them, and nobody says which
+            await self._write(of, split, of)  # one recipient is wrong, but not known which
             return ChunkOutcome(of.id, {State.PENDING: count}, error=error)
         code = error.code if isinstance(error, ApiError) else None
         why = str(error)
@@ -389,14 +388,14 @@ class Sender:
         return ChunkOutcome(of.id, _count({then.event: rows}), error=error)
 
     def _observe(self, messages: int) -> float:
-        """Return how many messages a second were going out lately, these included."""
+        """Return the messages sent a second in the last seconds, including these."""
         now = self._clock.monotonic()
         recent = [each for each in self._recent if each[0] > now - _LATELY]
         began = min([now, *(at for at, _ in recent)])
         return (messages + sum(count for _, count in recent)) / max(now - began, 1.0)
 
     def _window(self, began: float | None) -> tuple[float, float] | None:
-        """Return when the service may say it was sent; None where its time is not known."""
+        """Return the times at which the service may say it was sent; None if they are unknown."""
         ended = self._session.service_clock.now()
         return (
             None
@@ -414,7 +413,7 @@ class Sender:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> None:
-        """Take a step, and again for as long as the claim lasts: the outcome is known only here."""
+        """Run a step, and retry it while the claim lasts: the outcome is known only here."""
         delay = 0.05
         while True:
             try:
@@ -438,7 +437,7 @@ class Sender:
 
 
 class _Watch:
-    """Knows how a call ended, also one that was cancelled."""
+    """Records how a call ended, even if it was cancelled."""
 
     def __init__(self, hooks: Hooks) -> None:
         self.ended: CallEvent | None = None
@@ -455,10 +454,10 @@ def read_result(
     result: A2PSendSmsResult | SendSmsMessageResult,
     prices: "RateTable | None",
 ) -> dict[Event, list[Told]]:
-    """Return what an answer says of each recipient."""
+    """Return what an answer says about each recipient."""
     fragments = result.fragments_count
     costs: dict[int, str] = {}
-    """By the rate: most of a chunk have the same."""
+    """The cost by rate: most recipients of a chunk have the same rate."""
 
     def accepted(position: int, number: str, message_id: int | None) -> Told:
         rate = prices.get(number) if prices else None
@@ -483,7 +482,7 @@ def read_result(
             else:
                 told[Event.REFUSED].append(Told(position, error_code=code, error=why))
         else:
-            why = "the answer says nothing of this number"
+            why = "the answer does not mention this number"
             told[Event.DOUBTED].append(Told(position, error=why))
     return told
 
@@ -493,14 +492,14 @@ def _count(told: Mapping[Event, list[Told]]) -> dict[State, int]:
 
 
 class Prices:
-    """What messages cost, asked for once; where it cannot be had the costs come with `track`."""
+    """What messages cost, asked for once; if that fails, `track` fills in the costs."""
 
     def __init__(self) -> None:
         self._tables: dict[str, RateTable | None] = {}
         self._lock = anyio.Lock()
 
     async def table(self, client: Client, method: str) -> "RateTable | None":
-        """Return the prices of a send, or None where they cannot be had."""
+        """Return the prices of a send, or None if they are not available."""
         async with self._lock:
             if method not in self._tables:
                 self._tables[method] = None
@@ -515,12 +514,12 @@ class Prices:
 async def run_chunk(
     outbox: "Outbox", client: Client, chunk_id: int, *, guards: Guards | None = None
 ) -> ChunkOutcome:
-    """Send one chunk, if it is pending and due: what any engine calls, and as often as it likes.
+    """Send one chunk, if it is pending and due; an engine may call this any number of times.
 
-    A chunk that was begun is never sent a second time. What the chunk came to is returned, not
-    raised, also where the call failed.
+    A chunk that was begun is never sent a second time. The outcome is returned, not raised, even if
+    the call failed.
 
     Raises:
-        OutboxUnavailable: the database cannot be asked.
+        OutboxUnavailable: the database cannot be used.
     """
     return await Sender(outbox, client, guards).run(chunk_id)

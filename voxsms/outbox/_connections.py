@@ -1,4 +1,4 @@
-"""The caller's own connection: an `add` that takes part in the caller's transaction."""
+"""The caller's own connection: an `add` in the caller's transaction."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,20 +14,20 @@ from voxsms.outbox._store import Database, Place, unfit
 P = ParamSpec("P")
 T = TypeVar("T")
 _INWARDS: Final = ("driver_connection", "get_raw_connection", "connection")
-"""What leads from a session or connection of SQLAlchemy or Django to the one that is behind it."""
+"""Attributes that lead from a SQLAlchemy or Django session or connection to the one behind it."""
 _DEPTH: Final = 4
-"""Session, connection, what the pool gave, the driver's connection."""
+"""Session, connection, the pool's connection, the driver's connection."""
 
 
 async def find_driver_connection(given: Any) -> Any:  # noqa: ANN401 - of any library
-    """Return the driver's connection that is behind one of SQLAlchemy or Django."""
+    """Return the driver's connection behind a SQLAlchemy or Django connection."""
     found = given
     for _ in range(_DEPTH):
         inwards = next((name for name in _INWARDS if hasattr(found, name)), None)
         if inwards is None:
             break
         if callable(getattr(found, "in_transaction", None)) and not found.in_transaction():
-            # SQLAlchemy commits only what began through it.
+            # SQLAlchemy commits only a transaction that was begun through it.
             await _result(found.begin())
         inner = getattr(found, inwards)
         found = await _result(inner() if callable(inner) else inner)
@@ -45,11 +45,11 @@ async def write_within(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Take a step in the transaction of a caller's connection, and commit nothing.
+    """Run a step in the transaction of a caller's connection, and commit nothing.
 
     Raises:
-        InvalidRequest: the connection is of another kind, of another database, or in no transaction
-            that could be rolled back.
+        InvalidRequest: the connection is of another kind, to another database, or not in a
+            transaction that can be rolled back.
         OutboxUnavailable: the database cannot be written; the transaction is as it was before.
     """
 
@@ -59,15 +59,15 @@ async def write_within(
         try:
             taken = step(database, *args, **kwargs)
         except BaseException:
-            with suppress(*place.failures):  # what is wrong is the first error
+            with suppress(*place.failures):  # the first error is the one to report
                 database.execute("ROLLBACK TO SAVEPOINT voxsms_add", {})
             raise
         database.execute("RELEASE SAVEPOINT voxsms_add", {})
         return taken
 
     driver = await find_driver_connection(connection)
-    if driver is None:  # Django's `connection` is another one in each thread and task
-        raise unfit("has no open connection here; of Django give `connections['default']`")
+    if driver is None:  # Django's `connection` differs in each thread and task
+        raise unfit("has no open connection here; for Django pass `connections['default']`")
     try:
         database = place.adopt(driver)
         if database.is_of_one_thread:
@@ -78,7 +78,7 @@ async def write_within(
 
 
 async def _in_thread(take: Callable[[], T]) -> T:
-    """Run to the end what uses a caller's connection, also when the caller is cancelled."""
+    """Run what uses a caller's connection to its end, even if the caller is cancelled."""
     result: list[T] = []
     with anyio.CancelScope(shield=True):
         result.append(await to_thread.run_sync(take, limiter=anyio.CapacityLimiter(1)))

@@ -1,7 +1,7 @@
-"""What is looked at before anything is sent: who may get a message, who wants none, and when.
+"""Checks before anything is sent: who may get a message, who wants none, and when.
 
-A guard is asked when a chunk is claimed and not when it is added: a person may have opted out, and
-night may have fallen, since.
+A guard is asked when a chunk is claimed, not when it is added: since then a person may have opted
+out, and the quiet hours may have begun.
 """
 
 from collections.abc import Iterable
@@ -18,15 +18,15 @@ from voxsms.webhooks import OptOuts
 
 _STEP: Final = timedelta(minutes=5)
 _STEPS: Final = 2 * 24 * 12
-"""Two days: a country of many time zones may leave few hours that are no night in any."""
+"""Two days: a country of many time zones may have few hours that are quiet in none of them."""
 
 
 @attrs.frozen
 class QuietHours:
-    """The hours in which nobody is to be disturbed, by the time where the recipient lives.
+    """The hours in which nothing is sent, in the recipient's local time.
 
-    The time zone is that of the number's region (extra `phone`); where a number may be in several
-    zones, such as most mobile numbers of a large country, it must be quiet in none of them.
+    The time zone is that of the number's region (extra `phone`). If a number may be in several
+    zones, like most mobile numbers of a large country, nothing is sent in quiet hours of any zone.
     """
 
     start: time
@@ -41,7 +41,7 @@ class QuietHours:
             at = now + steps * _STEP
             if not any(self._covers(at, zone) for zone in zones):
                 return steps * _STEP
-        return _STEPS * _STEP  # it is night somewhere at any hour
+        return _STEPS * _STEP  # at any hour it is quiet somewhere
 
     def _covers(self, now: datetime, zone: ZoneInfo) -> bool:
         local = now.astimezone(zone).time()
@@ -79,13 +79,13 @@ def _prefixes(given: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Guards:
-    """Who may get a message of an outbox.
+    """Who may get a message from an outbox.
 
     Args:
         allowed_prefixes: only numbers that begin with one of these digits, such as `44`.
         forbidden_prefixes: no numbers that begin with one of these.
         opt_outs: nobody on this list, such as a `voxsms.webhooks.SqliteOptOuts`.
-        quiet_hours: nobody in these hours; who is left out gets the message after them.
+        quiet_hours: nobody in these hours; the messages go out after them.
     """
 
     allowed_prefixes: tuple[str, ...] = attrs.field(default=(), converter=_prefixes)

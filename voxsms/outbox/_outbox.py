@@ -1,4 +1,4 @@
-"""Outbox: what a user has in hand."""
+"""`Outbox`, the public class."""
 
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -43,7 +43,7 @@ StateName = (
 
 
 class Outbox:
-    """The list of what is to be sent, and of what became of it; made by `open`.
+    """A list of messages to send, with their outcomes; create one with `open`.
 
     .. code-block:: python
 
@@ -51,8 +51,8 @@ class Outbox:
             await outbox.add([("See you at six", "447700900123")], source="VOXSMS")
             summary = await outbox.run(client)
 
-    It is one file, or tables in a PostgreSQL database that many machines share. Whatever moment a
-    process is killed at, nobody gets a message twice, and nobody is forgotten.
+    It is a file, or tables in a PostgreSQL database that many machines share. Whenever a process is
+    killed, no message is sent twice and none is lost.
     """
 
     def __init__(self, place: Place, clock: Clock) -> None:
@@ -63,14 +63,14 @@ class Outbox:
 
     @classmethod
     def open(cls, where: str | PathLike[str], *, clock: Clock | None = None) -> Self:
-        """Make or open an outbox: `async with Outbox.open(...) as outbox:`.
+        """Create or open an outbox: `async with Outbox.open(...) as outbox:`.
 
         Args:
             where: the path of a SQLite file, or `postgresql://...` (extra `postgres`).
             clock: for tests.
 
         Raises:
-            InvalidRequest: this is neither.
+            InvalidRequest: `where` is neither.
             OutboxUnavailable: (by `async with`) it cannot be opened, and why.
         """
         clock = clock or Clock()
@@ -81,7 +81,7 @@ class Outbox:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is inside of `async with`."""
+        """Whether it is open, as inside `async with`."""
         return self._store is not None
 
     @property
@@ -100,7 +100,7 @@ class Outbox:
         return self._prices
 
     async def __aenter__(self) -> Self:
-        """Open the database; the tables are made if they are not there."""
+        """Open the database; the tables are created if they do not exist."""
         store = Store(self.place)
         await store.open()
         self._store = store
@@ -141,35 +141,35 @@ class Outbox:
         strict_numbers: bool = False,
         connection: object | None = None,
     ) -> Added:
-        """Add messages that are to be sent.
+        """Add messages to send.
 
-        All of it is added, or nothing: an `add` that raises or is killed has added nothing. What
-        cannot be sent is refused, and stored as refused; the rest goes in.
+        An `add` that raises or is killed adds nothing. Rows that cannot be sent are stored as
+        `refused`; the others are added as `pending`.
 
         Args:
             rows: (text, destination) or (text, destination, key) for each; iterable or async
-                iterable. With a `template` (mapping, destination).
+                iterable. With a `template`, a mapping in place of the text.
             source: a SenderID or a number of the account.
-            method: which of the two sends.
-            template: what is filled in from the mappings.
-            key: what an intent is known by: what is added under a key that is there already is that
-                intent, and not sent again. A function of the row; or a name for all of this
-                `add`, whose rows are then known by their positions: the same rows may be added
-                again after a crash. Without any, each row is a new intent.
-            chunk_size: how many numbers one call takes at most; with fewer, fewer are in doubt when
+            method: which of the two sends to call.
+            template: the text, filled in from the mappings.
+            key: what identifies an intent: a row whose key is already there is not added, and so
+                not sent again. Either a function of the row; or a name for this whole `add`, whose
+                rows are then identified by their positions, so that the same rows may be added
+                again after a crash. Without a key, each row is a new intent.
+            chunk_size: how many numbers go in one call at most; with fewer, fewer are in doubt when
                 an answer is lost. `send_sms_message` takes one.
-            priority: greater goes first.
+            priority: higher goes first.
             send_at: not before this time; aware.
             store_body: have the service keep the texts.
-            region: numbers may be written as inside this country (extra `phone`).
-            strict_numbers: refuse what is no possible number.
-            connection: add within the transaction of this connection, and commit nothing: what is
-                rolled back is never sent. A connection of psycopg 3 or sqlite3 to the database or
-                file of this outbox, or a session or connection of SQLAlchemy or Django over one
+            region: accept national numbers of this country (extra `phone`).
+            strict_numbers: refuse numbers that are not possible in their country.
+            connection: add in the transaction of this connection, and commit nothing: if it is
+                rolled back, nothing is sent. A psycopg 3 or sqlite3 connection to the database or
+                file of this outbox, or a SQLAlchemy or Django session or connection over one
                 (Django: `connections["default"]`).
 
         Raises:
-            InvalidRequest: an argument cannot be right, or a row is no row.
+            InvalidRequest: an argument is not valid, or a row has the wrong shape.
             OutboxUnavailable: the database cannot be written.
         """
         terms = Terms.of(source, method, chunk_size, priority, send_at, store_body)
@@ -213,28 +213,28 @@ class Outbox:
                 async for progress in outbox.run(client):
                     print(progress.sent, "sent")
 
-        It ends when nothing is left that is due, and nothing is under way any more, in this process
-        or in another; with nothing lost if it ends earlier (`OutboxSummary.stopped` says why): no
-        money, no permission, a budget reached, too many failures in a row, SIGINT or SIGTERM.
+        It ends when nothing is due and no call is in flight, in this process or in another. It ends
+        earlier, with nothing lost (`OutboxSummary.stopped` says why), on: no money, no permission,
+        a budget reached, too many failures in a row, SIGINT or SIGTERM.
 
         Args:
-            client: what to send with; its `deadline` is how long one call may take.
-            concurrency: how many calls are under way at a time.
-            rate: messages a second of all who work on this outbox, here and elsewhere; it is kept
-                in the outbox. None leaves what was set before, infinity takes it off. It halves
-                when the service says that it is too much, and comes back within seconds.
-            budget: instead of the client's.
+            client: sends the messages; its `deadline` is how long one call may take.
+            concurrency: how many calls are in flight at a time.
+            rate: messages a second, for all processes that send this outbox together; it is stored
+                in the outbox. None keeps the stored rate, infinity removes it. It halves when the
+                service reports too many requests, and recovers within seconds.
+            budget: replaces the client's budget.
             guards: who gets no message, or gets it later.
             max_failures: how many calls in a row may fail before it stops.
             forever: go on waiting for more.
             every: seconds between two reports.
-            signals: finish what is in flight and stop at SIGINT and SIGTERM, unless the program has
-                handlers of its own for them.
-            on_progress: called with an `OutboxProgress` now and then, while it is awaited.
+            signals: finish the calls in flight and stop at SIGINT and SIGTERM, unless the program
+                has its own handlers for them.
+            on_progress: called with an `OutboxProgress` at each report, while the run is awaited.
 
         Raises:
-            InvalidRequest: an argument cannot be right.
-            OutboxUnavailable: the database cannot be asked; what is in flight is in doubt.
+            InvalidRequest: an argument is not valid.
+            OutboxUnavailable: the database cannot be used; the calls in flight are in doubt.
         """
         options = RunOptions(
             concurrency=concurrency,
@@ -249,21 +249,21 @@ class Outbox:
         return Run(self, sender, guards, options)
 
     async def summary(self) -> OutboxSummary:
-        """Count the intents by state, and add up what those that were sent took and cost."""
+        """Count the intents by state, and total the fragments and cost of those sent."""
         return await self.store.read(reading.read_summary)
 
     def intents(self, state: StateName | None = None) -> AsyncIterator[Intent]:
-        """Iterate over all intents, or over those in one state, in the order of their positions."""
+        """Iterate over all intents, or those in one state, in the order of their positions."""
         if state is not None and state not in [*State]:
             raise _no_state("intents", "state", state, State)
         return reading.intents(self.store, state or "")
 
     async def progress(self) -> OutboxProgress:
-        """Count the same as `summary`, with the speed of all who sent in the last minute."""
+        """Return the `summary` with the speed of all senders in the last minute."""
         return await self.store.read(reading.read_progress)
 
     async def estimate(self, rates: RateTable) -> Estimate:
-        """Say what the messages cost that have no outcome yet, of the way to send of the rates."""
+        """Estimate the cost of the messages without an outcome that the method of `rates` sends."""
         return await estimate_many(reading.pending(self.store, rates.method), rates)
 
     def chunks(self) -> AsyncIterator[int]:
@@ -276,26 +276,26 @@ class Outbox:
     async def reconcile(
         self, client: Client, *, settle_after: timedelta = SETTLE_AFTER
     ) -> Reconciled:
-        """Settle what is `unknown` by the history: what of it was sent, and what was not.
+        """Settle `unknown` intents by the history: which were sent, and which were not.
 
-        A message of the history is taken for an intent if source, number and time fit, and
-        fragments and text as far as they are there. As many messages as intents: all were sent.
-        Fewer or more: `ambiguous`. None: it is asked again the next time, and after `settle_after`
-        it is `presumed_not_sent`; where this machine's clock and the service's do not agree only if
-        the history has none like it within a day, else it is `ambiguous`, too. Call it again as
-        long as the result's `open` is not 0.
+        A message in the history matches an intent if source, number and time fit, and fragments and
+        text where the history has them. As many messages as intents: all were sent. Fewer or more:
+        `ambiguous`. None: the intent stays `unknown`, and is `presumed_not_sent` after
+        `settle_after`; if this machine's clock and the service's disagree, only if the history has
+        no similar message within a day, otherwise it is `ambiguous`, too. Call it again as long as
+        the result's `open` is not 0.
 
         Raises:
-            VoxSmsError: the history could not be read; what was settled before is settled.
+            VoxSmsError: the history could not be read; what was settled before stays settled.
         """
         await self.store.write(expire)
         return await reconcile(self.store, client.session, settle_after)
 
     async def track(self, client: Client) -> Tracked:
-        """Read the delivery statuses of what was sent, and what it did cost, from the history.
+        """Read the delivery statuses and costs of sent messages from the history.
 
-        Two-way messages have none there: `DELIVERED` stands for success, `FAILED` for an error,
-        `DISPATCHED` for waiting. A final status is never overwritten.
+        Two-way messages have no delivery status there: `DELIVERED` stands for success, `FAILED` for
+        an error, `DISPATCHED` for waiting. A final status is never overwritten.
 
         Raises:
             VoxSmsError: the history could not be read.
@@ -303,23 +303,23 @@ class Outbox:
         return await track(self.store, client.session)
 
     async def on_callback(self, callback: Callback) -> None:
-        """Take a delivery status that the service posts; a handler for `voxsms.webhooks`.
+        """Store a delivery status that the service posts; a handler for `voxsms.webhooks`.
 
-        Callbacks of other kinds, and of messages that are not in this outbox, are passed over.
+        Other kinds of callbacks, and those of messages that are not in this outbox, are ignored.
         """
         if isinstance(callback, A2PDelivery):
             told = StatusNote(callback.id, callback.status)
             await self.store.write(note_statuses, "a2p_send_sms", [told])
 
     async def resend(self, states: Iterable[StateName] = (State.PRESUMED_NOT_SENT,)) -> int:
-        """Put what is in these states back to `pending`, and return how many intents that were.
+        """Set the intents in these states back to `pending`, and return how many there were.
 
-        Nothing is sent twice on its own. To send what was refused, what is in doubt, or what cannot
-        be told apart is your decision, and takes its name: `unknown`, `ambiguous` and
-        `presumed_not_sent` may have been delivered.
+        voxsms never does this by itself. To send refused or doubtful messages again is your
+        decision, so you name the states: `unknown`, `ambiguous` and `presumed_not_sent` ones may
+        have been delivered.
 
         Raises:
-            InvalidRequest: a state is none of these; what was sent is never sent again.
+            InvalidRequest: a state cannot be sent again; `sent` never can.
         """
         chosen = tuple(states) if not isinstance(states, str) else (states,)
         for state in chosen:
@@ -328,10 +328,10 @@ class Outbox:
         return await self.store.write_durably(put_back, tuple(State(each) for each in chosen))
 
     async def cancel(self) -> int:
-        """Take back all that is pending, and return how many intents that were.
+        """Cancel all pending intents, and return how many there were.
 
-        They are `refused` then, and `resend` does not take them; added again under its key, each is
-        sent as it is added then. What is under way goes on.
+        They become `refused`, and `resend` leaves them out; if one is added again with the same
+        key, it is sent as added then. Calls in flight are not stopped.
         """
         return await self.store.write_durably(cancel)
 
@@ -342,7 +342,7 @@ def _no_state(call: str, name: str, given: object, known: Iterable[State]) -> In
 
 
 _NO_PATH: Final = re.compile(r"^:memory:$|^file:|://|\bpassword\s*=")
-"""SQLite's own names, URLs of others, and what libpq takes in place of a URL."""
+"""SQLite's special names, URLs of other databases, and libpq's alternative to a URL."""
 
 
 def _find_place(where: object, clock: Clock) -> Place:
@@ -364,7 +364,7 @@ def _find_place(where: object, clock: Clock) -> Place:
 
 
 def put_back(database: Database, states: tuple[State, ...]) -> int:
-    """Put intents back to `pending`, each text in new chunks in which no number stands twice."""
+    """Set intents back to `pending`, in new chunks in which no number occurs twice."""
     chunks: dict[tuple[int, int], list[int]] = {}
     seen: dict[int, dict[str, int]] = {}
     for position, chunk, destination in database.all(sql.find_resendable(states)):
@@ -377,6 +377,6 @@ def put_back(database: Database, states: tuple[State, ...]) -> int:
 
 
 def cancel(database: Database) -> int:
-    """Take back what is pending; its chunks cannot be claimed from the first statement on."""
+    """Cancel pending intents; from the first statement on their chunks cannot be claimed."""
     database.change(sql.CANCEL_CHUNKS)
     return database.change(sql.CANCEL_INTENTS, error="cancelled")

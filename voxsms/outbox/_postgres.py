@@ -23,9 +23,9 @@ except ModuleNotFoundError as missing:
 
 _CONNECT_TIMEOUT: Final = 10
 _LOCK: Final = 0x564F5853
-"""Held while the tables are made."""
+"""Held while the tables are created."""
 _ADD_ROOM: Final = 2**32
-"""Ids for the chunks of one `add`: nobody waits for another's transaction to learn its own."""
+"""Chunk ids reserved for one `add`: it need not wait for another's transaction to get its ids."""
 _LOCK_POSITIONS: Final = _LOCK + 1
 _DEFER_AT_ONCE: Final = 10_000
 _SCHEMA: Final = (
@@ -33,10 +33,10 @@ _SCHEMA: Final = (
     "CREATE SEQUENCE voxsms_positions MINVALUE 0",
     *sql.SCHEMA,
 )
-# Each of the three may succeed the next time; two who hand out the same chunk meet in the last.
+# Each may succeed the next time; the last is raised if two processes hand out the same chunk.
 _PASSING: Final = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
-# A block of positions, without holding up those whose transactions are long. A lock of the session,
-# for a sequence knows no transactions.
+# Takes a block of positions without waiting for long transactions of others: by a session lock, as
+# sequences are not transactional.
 _TAKE_POSITIONS: Final = f"""
 SELECT pg_advisory_lock({_LOCK_POSITIONS}),
     setval('voxsms_positions', nextval('voxsms_positions') + :rows - 1) - :rows + 1,
@@ -47,11 +47,11 @@ COPY voxsms_intents (position, key, chunk, source, destination, state) FROM STDI
 """
 _BEGIN: Final = (b"BEGIN; SET LOCAL synchronous_commit = off", b"BEGIN")
 _FIND_TABLES: Final = "SELECT to_regclass('voxsms_outbox')"
-# With a table in it, for without one PostgreSQL may answer from before it waited for a lock.
+# Reads a table: without one PostgreSQL may answer as of before it waited for a lock.
 _HAS_ENGINE: Final = """
 SELECT count(*) > 0 FROM pg_type WHERE oid = to_regtype('procrastinate_job_to_defer_v1')
 """
-# What `defer` of procrastinate calls, with the jobs made where the chunks are.
+# The function that procrastinate's `defer` calls, with jobs built from the chunks in the database.
 _DEFER: Final = """
 SELECT cardinality(procrastinate_defer_jobs_v1(array_agg(
     ROW(
@@ -96,7 +96,7 @@ class Postgres(Database):
 
     def execute(self, statement: str, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a cursor
         """Run a statement as the database reads it."""
-        # Not a cursor of the connection's kind: one that is a caller's may give rows as dicts.
+        # Not `connection.cursor()`: that of a caller's connection may return rows as dicts.
         cursor = psycopg.Cursor(self._connection, row_factory=tuple_row)
         return cursor.execute(cast("Any", statement), values or None)
 
@@ -105,20 +105,20 @@ class Postgres(Database):
         self._connection.execute(_BEGIN[durable], prepare=False)
 
     def allocate(self, rows: int) -> tuple[int, int]:
-        """Return the first id for new chunks, and the first position for so many new intents."""
+        """Return the first id for new chunks, and the first of `rows` positions for new intents."""
         self._may_copy = True
         ((base,),) = self.all("SELECT nextval('voxsms_adds')")
         first = self.all(_TAKE_POSITIONS, rows=rows)[0][1] if rows else 0
         return base, first
 
     def add_pending(self, rows: str, base: int, first: int, source: str) -> int:
-        """Add intents that are all pending: by COPY, which takes half the time."""
+        """Add pending intents, by COPY, which takes half the time."""
         if self._may_copy:
             self.execute("SAVEPOINT voxsms_copy", {})
             try:
                 return self._copy(orjson.loads(rows), base, first, source)
             except errors.UniqueViolation:
-                # A key is there already. Where one is others are: COPY is not tried again.
+                # A key exists already. More probably do, so COPY is not tried again.
                 self._may_copy = False
                 self.execute("ROLLBACK TO SAVEPOINT voxsms_copy", {})
         return self.add_intents(rows, base, first, source)
@@ -131,7 +131,7 @@ class Postgres(Database):
         return len(rows)
 
     def hand_out(self, base: int = 0, end: int = MAX_ID, delay: float = 0.0) -> None:
-        """Defer a job for each pending chunk that has none, if procrastinate's tables are there."""
+        """Defer a job for each pending chunk without one, if procrastinate's tables exist."""
         if not self._has_engine:
             ((self._has_engine,),) = self.all(_HAS_ENGINE)
         if self._has_engine:
@@ -140,7 +140,7 @@ class Postgres(Database):
                 pass
 
     def is_passing(self, error: Exception) -> bool:
-        """Return whether the connection was lost, or two transactions stood in each other's way."""
+        """Return whether the connection was lost, or two transactions conflicted."""
         return self._connection.closed or isinstance(error, _PASSING)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class Postgres(Database):
 
 @attrs.frozen
 class _Fetched:
-    """What a statement gave."""
+    """The result of a statement."""
 
     rows: list[Any]
     rowcount: int
@@ -161,7 +161,7 @@ class _Fetched:
 
 
 class AwaitedPostgres(Postgres):
-    """A caller's connection of asyncio, used in a worker thread by way of the event loop."""
+    """A caller's asyncio connection, used from a worker thread through the event loop."""
 
     def __init__(self, connection: "psycopg.AsyncConnection[Any]") -> None:
         super().__init__(cast("Any", connection))
@@ -178,13 +178,13 @@ class AwaitedPostgres(Postgres):
         return _Fetched(rows, cursor.rowcount)
 
     def add_pending(self, rows: str, base: int, first: int, source: str) -> int:
-        """Add intents that are all pending, without COPY: what is added here is little."""
+        """Add pending intents without COPY: few are added in this way."""
         return self.add_intents(rows, base, first, source)
 
 
 @attrs.frozen
 class PostgresServer:
-    """A database on a server; its password is in no text of it."""
+    """A database on a server; its password is never shown."""
 
     url: str = attrs.field(repr=False)
     name: str
@@ -193,7 +193,7 @@ class PostgresServer:
 
     @classmethod
     def of(cls, url: str) -> "PostgresServer":
-        """Read a URL. Raise `InvalidRequest` for one that cannot be read."""
+        """Parse a URL. Raise `InvalidRequest` if it cannot be parsed."""
         try:
             parts = conninfo.conninfo_to_dict(url)
         except psycopg.Error:
@@ -204,7 +204,7 @@ class PostgresServer:
             raise InvalidRequest("Outbox", (Fault("where", problem),))
         host, port = parts.get("host", "localhost"), parts.get("port", "5432")
         name = f"{host}:{port}/{parts.get('dbname', '')}"
-        if "@" in name:  # the name is shown, and would show a part of the password
+        if "@" in name:  # the name is shown, and would contain part of the password
             problem = "cannot be read; in a password / is written as %2F, @ as %40"
             del url, parts, host, port, name
             raise InvalidRequest("Outbox", (Fault("where", problem),))
@@ -224,7 +224,7 @@ class PostgresServer:
         return database
 
     def prepare(self, database: Database) -> None:
-        """Make the tables unless they are there."""
+        """Create the tables unless they exist."""
         database.begin(durable=True)
         database.execute(f"SELECT pg_advisory_xact_lock({_LOCK})", {})
         ((found,),) = database.all(_FIND_TABLES)
@@ -234,7 +234,7 @@ class PostgresServer:
         database.execute("COMMIT", {})
 
     def prepare_engine(self, database: Database) -> None:
-        """Make procrastinate's tables unless they are there, and hand out what is pending."""
+        """Create procrastinate's tables unless they exist, and hand out pending chunks."""
         from procrastinate.schema import SchemaManager  # noqa: PLC0415 - slow, and few need it
 
         database.execute(f"SELECT pg_advisory_xact_lock({_LOCK})", {})
@@ -244,7 +244,7 @@ class PostgresServer:
         database.hand_out()
 
     def adopt(self, connection: object) -> Postgres:
-        """Take a caller's connection; psycopg begins a transaction with the first statement."""
+        """Use a caller's connection; psycopg begins a transaction with the first statement."""
         taken: Any = connection
         if isinstance(connection, psycopg.AsyncConnection):
             database: Postgres = AwaitedPostgres(taken)
@@ -252,7 +252,7 @@ class PostgresServer:
             database = Postgres(taken)
         else:
             kind = describe_type(connection)
-            raise unfit(f"is {kind}; it must be one of psycopg 3, or of what uses it")
+            raise unfit(f"is {kind}; it must be a psycopg 3 connection, or use one")
         if connection.autocommit and connection.info.transaction_status is TransactionStatus.IDLE:
             raise unfit("commits each statement on its own; begin a transaction")
         return database
@@ -264,7 +264,7 @@ class PostgresServer:
             raise unfit(f"is to a database without an outbox; this one is in {self}")
 
     def explain(self, error: BaseException) -> str:
-        """Return in words what an error says; its details could hold numbers and texts."""
+        """Describe an error without its details, which may contain numbers and texts."""
         said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
         said = said or str(error).partition("\n")[0]
         password = conninfo.conninfo_to_dict(self.url).get("password")

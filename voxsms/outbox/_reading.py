@@ -1,6 +1,6 @@
-"""What stands in an outbox: how many are where, the intents, how it goes, what the rest costs.
+"""Reading an outbox: counts by state, the intents, the progress, what the rest costs.
 
-Nothing here writes, and nothing is read as a whole: an outbox may have a million intents.
+Nothing here writes, and intents are read page by page: an outbox may have a million.
 """
 
 from collections import Counter
@@ -20,11 +20,11 @@ from voxsms.pricing import total
 T = TypeVar("T")
 _PAGE: Final = 1000
 _LATELY: Final = 60
-"""Seconds over which the speed of all who work on an outbox is measured."""
+"""Seconds over which the speed of all senders of an outbox is measured."""
 
 
 def read_summary(database: Database) -> OutboxSummary:
-    """Count the intents by state, and add up what those that were sent took and cost."""
+    """Count the intents by state, and total the fragments and cost of those sent."""
     counts: Counter[State] = Counter()
     fragments = unpriced = 0
     costs: list[Decimal] = []
@@ -49,7 +49,7 @@ def read_summary(database: Database) -> OutboxSummary:
 
 
 def read_progress(database: Database) -> OutboxProgress:
-    """Count the same, and say how fast it went in the last minute."""
+    """Return the summary with the speed of the last minute."""
     summary = read_summary(database)
     ((count, seconds),) = database.all(sql.LATELY, seconds=_LATELY)
     speed = count / max(seconds, 1.0) if count else 0.0
@@ -106,7 +106,7 @@ def _read_chunks(database: Database, after: int) -> list[tuple[int, int]]:
 
 
 class Pages(Generic[T]):
-    """What there is, in the order of positions, a thousand at a time."""
+    """Iterates over rows in order, reading a thousand at a time."""
 
     def __init__(self, store: Store, read: Callable[[Database, int], list[tuple[int, T]]]) -> None:
         self._store = store
@@ -115,11 +115,11 @@ class Pages(Generic[T]):
         self._page: list[tuple[int, T]] = []
 
     def __aiter__(self) -> Self:
-        """Iterate over all of it."""
+        """Iterate over all rows."""
         return self
 
     async def __anext__(self) -> T:
-        """Read on."""
+        """Return the next row; read a page if needed."""
         if not self._page:
             page = await self._store.read(self._read, self._after)
             if not page:
@@ -135,7 +135,7 @@ def intents(store: Store, state: str) -> Pages[Intent]:
 
 
 def pending(store: Store, method: str) -> Pages[tuple[str, str]]:
-    """Return text and number of all that has no outcome yet, of one way to send."""
+    """Return text and number of all intents of a method that have no outcome yet."""
     return Pages(store, partial(_read_pending, method=method))
 
 

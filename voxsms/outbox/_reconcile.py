@@ -1,8 +1,8 @@
-"""What the history says of an outbox: of what is in doubt, and how far messages have come.
+"""What the history says about an outbox: about intents in doubt, and delivery statuses.
 
-What is looked for is put together into spans of time, each of which is read once. A row that an
-intent has by its id is nobody else's. What is under way at this moment, or was begun while the
-history was read, may have rows, too: then nothing is decided for that number.
+The times to search are merged into spans, each of which is read once. A row whose id an intent has
+belongs to no other. Intents that are being sent now, or were begun while the history was read, may
+have rows, too: then nothing is decided for that number.
 """
 
 from collections import Counter, defaultdict
@@ -36,19 +36,19 @@ from voxsms.text import segment
 
 T = TypeVar("T")
 _GAP: Final = timedelta(minutes=5)
-"""Spans of time that are no further apart are read as one."""
+"""Spans of time that are no further apart than this are read as one."""
 _PAGE: Final = 1000
 _BY_STATUS_ID: Final[Mapping[str, DeliveryStatus]] = {
     MessageStatus.SUCCESS: DeliveryStatus.DELIVERED,
     MessageStatus.ERROR: DeliveryStatus.FAILED,
     MessageStatus.WAITING: DeliveryStatus.DISPATCHED,
 }
-"""What stands for a delivery status in the history of two-way messages, which has none."""
+"""Substitutes for a delivery status, which the history of two-way messages lacks."""
 
 
 @attrs.frozen
 class Doubt:
-    """An intent that is looked for, or whose row could be taken for another's."""
+    """An intent to look for, or one whose row could be mistaken for that of such an intent."""
 
     position: int
     destination: str
@@ -62,17 +62,17 @@ class Doubt:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is looked for."""
+        """Whether to look for it."""
         return self.state in {State.UNKNOWN, State.AMBIGUOUS}
 
 
 def has_doubts(database: Database) -> bool:
-    """Return whether anything is in doubt."""
+    """Return whether any intent is in doubt."""
     return bool(database.all(sql.DOUBTS))
 
 
 def read_doubts(database: Database, service_now: float) -> list[Doubt]:
-    """Read what is in doubt, and what could be taken for it."""
+    """Read the intents in doubt, and those whose rows could be mistaken for theirs."""
     ((now,),) = database.all(sql.READ_NOW)
     offset = service_now - now
     found = database.all(sql.DOUBTS)
@@ -85,7 +85,7 @@ def read_doubts(database: Database, service_now: float) -> list[Doubt]:
         if text not in bounds:
             bounds[text] = segment(text).bounds
         if since is None:
-            # The service's time was not known, or the process died: by the database's clock.
+            # The service's time is unknown, or the process died: use the database's clock.
             ended = expires if at is None else min(at, expires)
             since = claimed + offset - EARLY.total_seconds()
             until = ended + offset + LATE.total_seconds()
@@ -97,7 +97,7 @@ def read_doubts(database: Database, service_now: float) -> list[Doubt]:
 
 
 def spans(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Put windows of time together that lie near each other."""
+    """Merge windows of time that are near each other."""
     found: list[tuple[datetime, datetime]] = []
     for since, until in sorted(windows):
         if found and since <= found[-1][1] + _GAP:
@@ -108,8 +108,8 @@ def spans(windows: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, 
 
 
 async def reconcile(store: Store, session: Session, settle_after: timedelta) -> Reconciled:
-    """Settle what is in doubt."""
-    # By a clock that is wrong it would be looked for elsewhere.
+    """Settle the intents in doubt."""
+    # With a wrong clock the search would be at the wrong times, hence the margin.
     margin = await find_margin(session) if await store.read(has_doubts) else timedelta()
     doubts = await store.read(read_doubts, session.service_clock.best())
     counts: Counter[Event] = Counter()
@@ -139,7 +139,7 @@ async def reconcile(store: Store, session: Session, settle_after: timedelta) -> 
 async def _read_rows(
     session: Session, method: str, source: str, messages: Sequence[Doubt], margin: timedelta
 ) -> dict[str, list[HistoryRow]]:
-    """Read what the history has for these numbers."""
+    """Read the rows of the history for these numbers."""
     numbers = {message.destination for message in messages}
     only = next(iter(numbers)) if len(numbers) == 1 else None
     rows: dict[str, list[HistoryRow]] = {number: [] for number in numbers}
@@ -155,7 +155,7 @@ async def _read_rows(
 
 
 def _find_begun(messages: Sequence[Doubt], later: Iterable[Doubt]) -> list[Doubt]:
-    """Return what was begun while the history was read, and may have a row there."""
+    """Return the intents that were begun while the history was read, and may have a row there."""
     positions = {message.position for message in messages}
     of_these = {(one.method, one.source, one.destination) for one in messages}
     return [
@@ -168,7 +168,7 @@ def _find_begun(messages: Sequence[Doubt], later: Iterable[Doubt]) -> list[Doubt
 async def _drop_known(
     store: Store, method: str, rows: Mapping[str, list[HistoryRow]]
 ) -> dict[str, list[HistoryRow]]:
-    """Return the rows that no intent has by their ids."""
+    """Return the rows whose ids no intent has."""
     ids = [row.message_id for found in rows.values() for row in found if row.message_id is not None]
     taken: set[int] = set()
     for page in _pages(ids):
@@ -180,7 +180,7 @@ async def _drop_known(
 
 
 Found = list[object]
-"""Of an intent: position, message id, fragments, cost, delivery status, error."""
+"""Position, message id, fragments, cost, delivery status and error of an intent."""
 
 
 def decide(
@@ -190,9 +190,9 @@ def decide(
     settle_after: timedelta,
     margin: timedelta,
 ) -> tuple[dict[Event, list[Found]], list[float]]:
-    """Decide what became of messages; also return how long to wait for each of the others.
+    """Decide what became of messages; also return how long to wait for each undecided one.
 
-    What has no row is not there only if none from another time, up to `margin`, fits otherwise.
+    A message without a row is absent only if no row fits it at another time within `margin`.
     """
     told: dict[Event, list[Found]] = {Event.FOUND: [], Event.CONFUSED: [], Event.ABSENT: []}
     waits: list[float] = []
@@ -209,17 +209,17 @@ def decide(
             settled_at = max(one.until for one in together) - LATE + settle_after
             wait = settled_at.timestamp() - now
             if any(one.state is State.PENDING for one in together):
-                # It is under way: its row may be there before its answer.
+                # A call is in flight: its row may appear before its answer.
                 waits += [max(wait, 0.0)] * len(unknown)
             elif pairs := pair(together, found):
                 told[Event.FOUND] += [_found(*each) for each in pairs if each[0].is_open]
             elif wait > 0:
                 waits += [wait] * len(unknown)
             elif found:
-                why = f"the history has {len(found)} messages that it could be, of {len(together)}"
+                why = f"the history has {len(found)} messages for {len(together)} like this one"
                 told[Event.CONFUSED] += [_not_found(one, why) for one in unknown]
             elif any(fits(one, row, margin) for one in unknown for row in free):
-                why = "the history has one like it, and the clocks do not agree on when it was sent"
+                why = "the history has a similar message, but the clocks disagree on its time"
                 told[Event.CONFUSED] += [_not_found(one, why) for one in unknown]
             else:
                 why = "the history does not have it"
@@ -243,14 +243,14 @@ def _not_found(message: Doubt, why: str) -> Found:
 
 
 def status_of(row: HistoryRow) -> str | None:
-    """Return how far a message has come."""
+    """Return the delivery status of a message."""
     if isinstance(row, A2PSmsHistory):
         return row.delivery_status
     return _BY_STATUS_ID.get(row.status_id)
 
 
 def settle(database: Database, event: Event, happened: Sequence[Found]) -> int:
-    """Write what was decided; return how many intents it happened to."""
+    """Write what was decided; return how many intents changed."""
     if not happened:
         return 0
     rows = orjson.dumps(happened).decode()
@@ -258,7 +258,7 @@ def settle(database: Database, event: Event, happened: Sequence[Found]) -> int:
 
 
 def read_known_ids(database: Database, method: str, ids: Sequence[int]) -> set[int]:
-    """Return which of these ids of a method an intent has."""
+    """Return those of a method's message ids that an intent has."""
     rows = orjson.dumps([[each] for each in ids]).decode()
     return {known for (known,) in database.all(sql.KNOWN_IDS, method=method, rows=rows)}
 
@@ -272,7 +272,7 @@ def _pages(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 async def track(store: Store, session: Session) -> Tracked:
-    """Read the statuses and costs of what was sent and has no final status yet."""
+    """Read the statuses and costs of sent messages without a final status."""
     if await store.read(read_on_the_way, 0.0):
         await learn_time(session)
     sent = await store.read(read_on_the_way, session.service_clock.best())
@@ -298,19 +298,19 @@ async def track(store: Store, session: Session) -> Tracked:
 def read_on_the_way(
     database: Database, service_now: float
 ) -> dict[tuple[str, str], dict[int, tuple[datetime, datetime]]]:
-    """Read what has no final status or no cost: by sender the ids, and when each was sent."""
+    """Read the messages without a final status or a cost: per sender, ids and times of sending."""
     ((now,),) = database.all(sql.READ_NOW)
     offset = service_now - now
     sent: dict[tuple[str, str], dict[int, tuple[datetime, datetime]]] = defaultdict(dict)
     for message_id, method, source, claimed, at in database.all(sql.ON_THE_WAY):
         begin, end = (datetime.fromtimestamp(each + offset, UTC) for each in (claimed, at))
-        # Known by their ids: to read more than their time harms none, and a clock may be off.
+        # Matched by id, so a wider span does no harm, and a clock may be wrong.
         sent[method, source][message_id] = begin - LATE, end + LATE
     return sent
 
 
 class StatusNote(NamedTuple):
-    """What is told of a message."""
+    """The status of a message as the service reports it."""
 
     message_id: int | None
     status: str | None
@@ -319,9 +319,9 @@ class StatusNote(NamedTuple):
 
 
 def note_statuses(database: Database, method: str, told: Sequence[StatusNote]) -> tuple[int, int]:
-    """Write statuses; return how many messages are known, and how many of them are final now.
+    """Write statuses; return how many messages are known, and how many of them are now final.
 
-    What is final stays, in whatever order statuses are told (`api/statuses.py`).
+    A final status stays, in whatever order statuses arrive (`api/statuses.py`).
     """
     ids = orjson.dumps([[note.message_id] for note in told]).decode()
     known: dict[int | None, str | None]

@@ -1,7 +1,7 @@
-"""Sending what an outbox holds, in this process: several chunks at a time, until there is no more.
+"""Sending an outbox in this process: several chunks at a time, until none is left.
 
-A run is awaited to its end, or iterated for how it goes. Between two steps of the iteration nothing
-is in flight: leaving the loop leaves nothing running and nothing to close.
+A run is awaited to its end, or iterated over for its progress. Between two steps of the iteration
+nothing is in flight: leaving the loop leaves nothing running and nothing to close.
 """
 
 import math
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from voxsms.outbox._outbox import Outbox
 
 _POLL: Final = 0.5
-"""Seconds after which a worker without work looks again."""
+"""Seconds after which an idle task looks for work again."""
 _SHORT: Final = 0.01
 _SOON: Final = 120.0
-"""Seconds a run waits for chunks that were put back; it ends where the rest is due later."""
+"""Seconds a run waits for chunks that become due; it ends if the others are due later."""
 _MAX_CONCURRENCY: Final = 100
 _MIN_RATE: Final = 0.0001
-"""Messages a second: one in three hours. Less is a mistake, and would never be sent."""
+"""Messages a second: one in three hours. A lower rate is a mistake: it would never send."""
 
 
 def find_option_faults(concurrency: object, **numbers: object) -> list[Fault]:
-    """Return what is wrong with options of a run or a worker."""
+    """Return what is wrong with the options of a run or a worker."""
     faults: list[Fault] = []
     if type(concurrency) is not int or not 1 <= concurrency <= _MAX_CONCURRENCY:
         problem = f"must be a whole number from 1 to {_MAX_CONCURRENCY}"
@@ -66,7 +66,7 @@ class RunOptions:
     on_progress: Callable[[OutboxProgress], object] | None
 
     def find_faults(self) -> list[Fault]:
-        """Return everything that cannot be right."""
+        """Return what is wrong with the options."""
         faults = find_option_faults(self.concurrency, rate=self.rate, every=self.every)
         if type(self.max_failures) is not int or self.max_failures < 1:
             faults.append(Fault("max_failures", "must be a whole number of at least 1"))
@@ -92,7 +92,7 @@ class Failures:
         self._count = 0
 
     def note(self, outcome: ChunkOutcome) -> str | None:
-        """Return why to stop after this outcome, if that is so."""
+        """Return the reason to stop after this outcome, if there is one."""
         error = outcome.error
         if error is None:
             self._count = 0 if outcome.counts else self._count
@@ -106,7 +106,7 @@ class Failures:
 
 
 class Run:
-    """A run of an outbox: `await` it for the summary, `async for` it for how it goes."""
+    """A run of an outbox: `await` it for the summary, or use `async for` for its progress."""
 
     def __init__(
         self, outbox: "Outbox", client: Client, guards: Guards | None, options: RunOptions
@@ -135,7 +135,7 @@ class Run:
         return self
 
     async def __anext__(self) -> OutboxProgress:
-        """Run on for a while."""
+        """Continue the run until the next report."""
         if self._is_at_end:
             raise StopAsyncIteration
         await self._work(self._clock.monotonic() + self._options.every)
@@ -149,7 +149,7 @@ class Run:
         return attrs.evolve(summary, stopped=self._stopped)
 
     async def _look(self) -> OutboxProgress:
-        """Return how it goes."""
+        """Return the progress."""
         summary, now = await self._outbox.summary(), self._clock.monotonic()
         done = summary.total - summary.pending - summary.sending
         before = self._last or (now, done)
@@ -217,13 +217,13 @@ class Run:
         self._end()
 
     def _end(self) -> None:
-        """Begin no more chunks, and have nobody wait for any."""
+        """Begin no more chunks, and wake all tasks that wait."""
         self._is_at_end = True
         for nap in self._naps:
             nap.cancel()
 
     async def _idle(self, outcome: ChunkOutcome) -> None:
-        """Wait, if there is something to wait for."""
+        """Wait if there is something to wait for; otherwise end the run."""
         if outcome.wait is not None:
             await self._nap(min(outcome.wait, _POLL))
             return
@@ -255,7 +255,7 @@ async def stop_at_signals(
 ) -> AsyncGenerator[TaskGroup]:
     """Call a function with the name of each SIGINT and SIGTERM.
 
-    Given is a group of tasks that are cancelled at the end. The handlers are then what they were.
+    Yields a task group, whose tasks are cancelled at the end. Then the old handlers are restored.
     """
 
     async def receive(*, task_status: TaskStatus[None]) -> None:
@@ -278,7 +278,7 @@ async def stop_at_signals(
 
 
 def _find_free_signals() -> list[signal.Signals]:
-    """Return SIGINT and SIGTERM, unless a program handles them itself, or they cannot be had."""
+    """Return SIGINT and SIGTERM, unless the program handles them or they cannot be handled here."""
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         return []
     return [each for each in (signal.SIGINT, signal.SIGTERM) if _is_free(signal.getsignal(each))]
@@ -287,6 +287,6 @@ def _find_free_signals() -> list[signal.Signals]:
 def _is_free(handler: object) -> bool:
     if handler in {signal.SIG_DFL, signal.default_int_handler}:
         return True
-    # What the event loop itself put there for Ctrl-C.
+    # The event loop's own handler for Ctrl-C.
     module = str(getattr(getattr(handler, "func", handler), "__module__", ""))
     return module.partition(".")[0] in {"asyncio", "trio"}

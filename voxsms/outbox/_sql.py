@@ -1,14 +1,15 @@
 """The tables of an outbox and every statement on them, once for SQLite and PostgreSQL.
 
-Parameters are written `:name`. What the two write differently stands in capitals and is put in by
-the database (`_store.py`): `NOW` (seconds since the epoch by its own clock), `LOCKED` (a row that
-another holds is passed over), `ROWS` with `$0`, `$1` (a list of lists as JSON, for a statement
+Parameters are written `:name`. Where the two differ there is a word in capitals, which the database
+replaces (`_store.py`): `NOW` (seconds since the epoch by its own clock), `LOCKED` (skip rows that
+another transaction holds), `ROWS` with `$0`, `$1` (a list of lists as JSON, because a statement
 costs more than a row), and `ID_KEY`.
 
-`+chunk`: a search by position, not by that index; else ROWS is read for each intent of the chunk.
+`+chunk` makes the database search by position, not by the index on `chunk`, with which it would
+read ROWS for each intent of the chunk.
 
-An intent is stored as `pending` until its chunk ends: while the chunk is under way it counts as
-`sending`, so that a claim writes one row, not a hundred.
+An intent is stored as `pending` until its chunk ends, and counts as `sending` while the chunk is:
+so a claim writes one row, not a hundred.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from voxsms.api.statuses import FINAL
 from voxsms.outbox._states import TRANSITIONS, Event, State
 
 VERSION: Final = 1
-"""Of the tables. A file with a greater one is from a newer voxsms."""
+"""The version of the tables. A higher one is from a newer voxsms."""
 
 SCHEMA: Final = (
     """CREATE TABLE voxsms_outbox (
@@ -39,7 +40,7 @@ SCHEMA: Final = (
         fragments INTEGER NOT NULL,
         priority INTEGER NOT NULL,
         due DOUBLE PRECISION NOT NULL,
-        state TEXT NOT NULL,         -- pending, sending, cancelled, or settled: its intents tell
+        state TEXT NOT NULL,         -- pending, sending, cancelled, or settled: see its intents
         claims INTEGER NOT NULL,     -- how often it was begun
         claimed_at DOUBLE PRECISION, -- by the database's clock
         expires_at DOUBLE PRECISION,
@@ -82,7 +83,7 @@ SELECT :base + CAST($0 AS BIGINT), :method, :source, $1, CAST(:store_body AS INT
     CAST($2 AS INTEGER), :priority, CAST(:due AS DOUBLE PRECISION), 'pending', 0
 FROM ROWS
 """
-# A row that no check let pass is taken again under its key, when it has been corrected.
+# A row that a check refused may be added again with the same key, once it is corrected.
 ADD_INTENTS: Final = """
 INSERT INTO voxsms_intents (position, key, chunk, source, destination, state, error, at)
 SELECT :first + CAST($0 AS BIGINT), $1, :base + CAST($2 AS BIGINT), :source, $3, $4, $5,
@@ -109,7 +110,7 @@ SELECT 1 WHERE EXISTS (
 
 # --- the shared rate ------------------------------------------------------------------------------
 
-# What code 340 brought down comes back by its own size in ten seconds.
+# A rate that code 340 lowered grows by its own size in ten seconds, up to the limit.
 _SLOWED: Final = "slowed * (1 + (NOW - slowed_at) / 10)"
 _RATE: Final = f"""CASE WHEN slowed IS NULL THEN rate
     WHEN rate IS NULL OR {_SLOWED} < rate THEN {_SLOWED} ELSE rate END"""
@@ -121,7 +122,7 @@ WHERE busy_until <= NOW + :patience RETURNING busy_until - :seconds - NOW
 """
 READ_WAIT: Final = "SELECT busy_until - NOW FROM voxsms_outbox"
 SET_RATE: Final = "UPDATE voxsms_outbox SET rate = :rate"
-# At most once a second: what is in flight together is refused together.
+# At most once a second: calls that are in flight together are refused together.
 SLOW_DOWN: Final = f"""
 UPDATE voxsms_outbox SET slowed = CASE WHEN coalesce({_RATE}, :observed) > 2
     THEN coalesce({_RATE}, :observed) / 2 ELSE 1 END, slowed_at = NOW
@@ -163,14 +164,14 @@ WHERE id = :id AND state = 'sending' AND claims = :claim RETURNING id
 
 
 def _in(states: Iterable[State]) -> str:
-    # While a chunk is under way its intents are stored as pending.
+    # While a chunk is being sent its intents are stored as pending.
     stored = {State.PENDING if state is State.SENDING else state for state in states}
     return "state IN (" + ", ".join(f"'{state}'" for state in sorted(stored)) + ")"
 
 
 @cache
 def settle_intents(event: Event) -> str:
-    """Return the statement that has an event happen to intents of a chunk, by the rule."""
+    """Return the statement that applies an event to intents of a chunk, as `TRANSITIONS` allows."""
     before, after = TRANSITIONS[event]
     return f"""
         UPDATE voxsms_intents SET state = '{after}', message_id = CAST($1 AS BIGINT),
@@ -191,8 +192,8 @@ FROM voxsms_chunks WHERE id = :id
 
 @cache
 def move_intents(states: tuple[State, ...]) -> str:
-    """Return the statement that puts intents of a chunk into another, pending."""
-    # What happened to one since it was read (an answer came, another moved it) is what counts.
+    """Return the statement that moves intents of a chunk to another, as pending."""
+    # An intent that changed since it was read (an answer, another move) is left alone.
     return f"""
         UPDATE voxsms_intents SET chunk = :new, state = 'pending', message_id = NULL,
             fragments = NULL, cost = NULL, error_code = NULL, error = NULL, at = NULL,
@@ -205,7 +206,7 @@ FIND_EXPIRED: Final = """
 SELECT id, claims FROM voxsms_chunks WHERE state = 'sending' AND expires_at <= NOW LOCKED
 """
 
-# --- what stands there ----------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 _STATE: Final = "CASE i.state WHEN 'pending' THEN c.state ELSE i.state END"
 SUMMARY: Final = f"""
@@ -236,7 +237,7 @@ SELECT (SELECT min(due) - NOW FROM voxsms_chunks WHERE state = 'pending'),
 
 @cache
 def find_resendable(states: tuple[State, ...]) -> str:
-    """Return the statement that finds what of these states may be sent again."""
+    """Return the statement that finds the intents in these states that may be sent again."""
     return f"""
         SELECT position, chunk, destination FROM voxsms_intents
         WHERE {_in(states)} AND chunk IS NOT NULL ORDER BY chunk, position
@@ -260,10 +261,10 @@ SELECT i.position, i.destination, i.state, c.method, c.source, c.text, c.claimed
 FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
 """
 DOUBTS: Final = f"{_DOUBT} WHERE i.state IN ('unknown', 'ambiguous') ORDER BY i.position"
-# Their rows in the history, too, are not known by their ids yet.
+# The ids of their rows in the history are not known yet, either.
 UNDER_WAY: Final = f"{_DOUBT} WHERE i.state = 'pending' AND c.state = 'sending'"
 SENT_WITHOUT_ID: Final = f"{_DOUBT} WHERE i.state = 'sent' AND i.message_id IS NULL"
-# Ids are of a method: those of the other may be the same.
+# Each method has its own ids: the same id may occur in both.
 KNOWN_IDS: Final = """
 SELECT i.message_id FROM voxsms_intents AS i JOIN voxsms_chunks AS c ON c.id = i.chunk
 WHERE i.message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS) AND c.method = :method
@@ -272,7 +273,7 @@ WHERE i.message_id IN (SELECT CAST($0 AS BIGINT) FROM ROWS) AND c.method = :meth
 
 @cache
 def resolve_intents(event: Event) -> str:
-    """Return the statement that has what the history says happen to intents, by the rule."""
+    """Return the statement that applies the history's event to intents, as `TRANSITIONS` allows."""
     before, after = TRANSITIONS[event]
     return f"""
         UPDATE voxsms_intents SET state = '{after}', message_id = CAST($1 AS BIGINT),

@@ -1,7 +1,7 @@
 """The states of an intent, the rule by which they change, and the records of an outbox.
 
-There is no idempotency key, so what began is never begun again on its own: what is found `sending`
-ends in an answer or in `unknown`, and from there only the history or a person leads on.
+There is no idempotency key, so a send is never begun again automatically: from `sending` an answer
+or `unknown` follows, and `unknown` is settled only by the history or a person.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from voxsms.errors import Fault
 
 
 class State(StrEnum):
-    """Where an intent stands."""
+    """The state of an intent."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -48,7 +48,7 @@ TRANSITIONS: Mapping[Event, tuple[tuple[State, ...], State]] = MappingProxyType(
     {
         # event         from what                            to what
         Event.CLAIMED: ((State.PENDING,), State.SENDING),
-        # An answer that comes later than a send can take is an answer all the same.
+        # An answer that arrives after the claim expired still counts.
         Event.ACCEPTED: ((State.SENDING, State.UNKNOWN), State.SENT),
         Event.REFUSED: ((State.SENDING, State.UNKNOWN), State.REFUSED),
         Event.NOT_SENT: ((State.SENDING,), State.PENDING),
@@ -64,7 +64,7 @@ TRANSITIONS: Mapping[Event, tuple[tuple[State, ...], State]] = MappingProxyType(
 """The rule: from which states an event leads to which; anywhere else it changes nothing."""
 
 RESENDABLE = TRANSITIONS[Event.RESENT][0]
-"""What `resend` takes; nothing that was sent is among it."""
+"""The states that `resend` accepts; `sent` is not among them."""
 
 
 @attrs.frozen
@@ -73,9 +73,9 @@ class Added:
 
     accepted: int
     repeated: int
-    """Rows whose key was there before: each is the intent that it was."""
+    """Rows whose key was already there; those intents are unchanged."""
     refused: tuple[tuple[int, Fault], ...]
-    """The position in `rows` of each that cannot be sent, and why; stored as `refused`."""
+    """Index in `rows` and fault of each row that cannot be sent; stored as `refused`."""
 
 
 @attrs.frozen
@@ -83,29 +83,29 @@ class Intent:
     """One message to one number, and what became of it."""
 
     position: int
-    """Its place in the outbox; with one `add` the place in `rows`."""
+    """Its index in the outbox; with a single `add`, its index in `rows`."""
     key: str | None
     source: str
     destination: str
-    """Digits; of a row that was refused what was given."""
+    """Digits; for a refused row, the text that was given."""
     state: State
     message_id: int | None
     fragments_count: int | None
     cost: Decimal | None
-    """In the currency of the account: by its prices, and once the history was read what it says."""
+    """In the account's currency: by its prices, or from the history once that was read."""
     error_code: int | None
-    """The service's code, where it was the service that refused it."""
+    """The service's code, if the service refused it."""
     error: str | None
     """Why it was refused or is in doubt, in words."""
     delivery_status: str | None
     """A `DeliveryStatus`, or one that the service added later; None before `track`."""
     at: datetime | None
-    """When it came to this state, aware UTC; None while it waits."""
+    """When it entered this state, aware UTC; None while it waits."""
 
 
 @attrs.frozen(kw_only=True)
 class OutboxSummary:
-    """How many intents stand where, and what those that were sent took and cost."""
+    """How many intents are in each state, and the fragments and cost of those sent."""
 
     pending: int = 0
     sending: int = 0
@@ -115,13 +115,13 @@ class OutboxSummary:
     ambiguous: int = 0
     presumed_not_sent: int = 0
     fragments: int = 0
-    """Of all that were sent."""
+    """The fragments of all sent messages."""
     cost: Decimal = Decimal(0)
-    """Of all that were sent and whose price is known."""
+    """The cost of all sent messages whose price is known."""
     unpriced: int = 0
-    """How many were sent whose price is not known yet; `track` asks for it."""
+    """How many sent messages have no known price yet; `track` reads it."""
     stopped: str | None = None
-    """Of a run: why it ended with something left to send; None if it came to the end."""
+    """Why a run ended with messages left to send; None if it finished."""
 
     @property
     def total(self) -> int:
@@ -131,41 +131,41 @@ class OutboxSummary:
 
 @attrs.frozen(kw_only=True)
 class Reconciled:
-    """What the history said of the intents in doubt."""
+    """What the history says about the intents in doubt."""
 
     sent: int
     """The history has them: they have their ids and costs now."""
     ambiguous: int
-    """The history has another number of messages than it could be, and nobody can tell which; or it
-    has one from another time, and this machine's clock and the service's do not agree."""
+    """The history has more or fewer messages than intents, so nobody can tell which were sent; or
+    it has one from another time, and this machine's clock and the service's disagree."""
     presumed_not_sent: int
-    """The history does not have them, after long enough."""
+    """The history does not have them after `settle_after`."""
     open: int
     """The history does not have them yet."""
     wait: float
-    """Seconds after which the absence of all that is open proves something; 0 if nothing is."""
+    """Seconds after which the absence of all open intents is proof; 0 if none is open."""
 
 
 @attrs.frozen(kw_only=True)
 class Tracked:
-    """How far the messages have come."""
+    """The result of reading delivery statuses."""
 
     changed: int
-    """Messages of which the history told a status or a cost."""
+    """Messages for which the history has a status or a cost."""
     open: int
     """Messages that have no final status yet."""
 
 
 def write_amount(amount: Decimal) -> str:
-    """Return an amount of money as it is stored: exactly, and no longer than it must be."""
+    """Return an amount of money as it is stored: exact, without trailing zeros."""
     return format(amount.normalize(), "f")
 
 
 @attrs.frozen(kw_only=True)
 class OutboxProgress(OutboxSummary):
-    """How a run goes."""
+    """The progress of a run."""
 
     per_second: float = 0.0
-    """Intents that came to an end, since the last time."""
+    """Intents that got an outcome, a second, since the last report."""
     seconds_left: float | None = None
-    """What the rest takes at that speed; None where nothing moves."""
+    """How long the rest takes at that speed; None if the speed is 0."""

@@ -1,8 +1,8 @@
-"""Where an outbox is kept: a SQLite file or a PostgreSQL database, asked in a worker thread.
+"""Where an outbox is stored: a SQLite file or a PostgreSQL database, used in a worker thread.
 
-What tasks write at the same time goes into one transaction: the first of them takes what the others
-have put there meanwhile along with its own, and one `fsync` serves them all. So a step is a plain
-function of the database that may be run again, alone, if its neighbour in the transaction failed.
+Steps that tasks write at the same time share a transaction: one task commits those of the others
+with its own, so that one `fsync` serves them all. So a step is a plain function of the database
+that may run again, alone, if another step of the transaction failed.
 """
 
 import re
@@ -34,22 +34,22 @@ LOCK_TIMEOUT: Final = 30.0
 """Seconds to wait while another process writes."""
 _MAX_TRIES: Final = 5
 _APPLICATION_ID: Final = 0x564F5853
-"""In the header of a SQLite file: it is an outbox, and no other program's."""
+"""In the header of a SQLite file: marks it as an outbox."""
 _TOKEN = re.compile(r"\b(?:NOW|LOCKED|ROWS|ID_KEY)\b")
 
 
 class Database(ABC):
-    """A connection, and how its kind of database writes what `_sql.py` leaves open."""
+    """A connection, and how its kind of database writes the tokens of `_sql.py`."""
 
     tokens: Mapping[str, str]
     column: str
     marker = r":\1"
     failures: tuple[type[Exception], ...]
-    """What it raises."""
+    """The exceptions that it raises."""
     is_of_one_thread = False
     """Whether a caller's connection may be used in the caller's thread only."""
     reserves_ids = False
-    """Whether what `allocate` returned is given to nobody else, also after a rollback."""
+    """Whether ids from `allocate` are never returned again, even after a rollback."""
 
     def __init__(self) -> None:
         self._rendered: dict[str, str] = {}
@@ -76,35 +76,35 @@ class Database(ABC):
 
     @abstractmethod
     def begin(self, *, durable: bool) -> None:
-        """Begin a transaction; a `durable` one outlives a power failure, and not only a process."""
+        """Begin a transaction; a `durable` one survives a power failure, not only a crash."""
 
     def rollback(self) -> None:
-        """Undo the transaction, if it was not undone already."""
+        """Roll the transaction back, if that has not happened already."""
         with suppress(*self.failures):
             self.execute("ROLLBACK", {})
 
     @abstractmethod
     def allocate(self, rows: int) -> tuple[int, int]:
-        """Return the first id for new chunks, and the first position for so many new intents."""
+        """Return the first id for new chunks, and the first of `rows` positions for new intents."""
 
     def add_intents(self, rows: str, base: int, first: int, source: str) -> int:
         """Add intents, given as JSON; return how many of them are new."""
         return self.change(sql.ADD_INTENTS, rows=rows, base=base, first=first, source=source)
 
     def add_pending(self, rows: str, base: int, first: int, source: str) -> int:
-        """Add intents that are all pending, if there is a faster way."""
+        """Add pending intents, in a faster way if there is one."""
         return self.add_intents(rows, base, first, source)
 
     @abstractmethod
     def hand_out(self, base: int = 0, end: int = MAX_ID, delay: float = 0.0) -> None:
         """Have the engine, if there is one, run the pending chunks with ids from `base` to `end`.
 
-        It runs them when they are due, and after so many seconds at the earliest.
+        It runs them when they are due, and not before `delay` seconds have passed.
         """
 
     @abstractmethod
     def is_passing(self, error: Exception) -> bool:
-        """Return whether the same may succeed if it is done again on a new connection."""
+        """Return whether a retry on a new connection may succeed."""
 
     @abstractmethod
     def close(self) -> None:
@@ -112,16 +112,16 @@ class Database(ABC):
 
 
 def unfit(problem: str) -> InvalidRequest:
-    """Return the error that says what is wrong with a caller's connection."""
+    """Return the error for a caller's connection that cannot be used."""
     return InvalidRequest("Outbox.add", (Fault("connection", problem),))
 
 
 class Place(Protocol):
-    """Where an outbox is; as a string what to call it in an error."""
+    """Where an outbox is; `str()` of it is its name in errors."""
 
     @property
     def failures(self) -> tuple[type[Exception], ...]:
-        """What the database raises, and connecting to it."""
+        """The exceptions of the database and of connecting to it."""
         ...
 
     @property
@@ -134,11 +134,11 @@ class Place(Protocol):
         ...
 
     def prepare(self, database: Database) -> None:
-        """Make the tables unless they are there. Raises `OutboxUnavailable`."""
+        """Create the tables unless they exist. Raises `OutboxUnavailable`."""
         ...
 
     def adopt(self, connection: object) -> Database:
-        """Take a caller's connection. Raises `InvalidRequest` where its transaction is no help."""
+        """Use a caller's connection. Raises `InvalidRequest` if its transaction is of no use."""
         ...
 
     def check(self, database: Database) -> None:
@@ -146,7 +146,7 @@ class Place(Protocol):
         ...
 
     def explain(self, error: Exception) -> str:
-        """Return in words what an error of the database says, without what is secret."""
+        """Describe an error of the database, without secrets."""
         ...
 
 
@@ -183,12 +183,12 @@ class Sqlite(Database):
         self._connection.execute("BEGIN IMMEDIATE")
 
     def allocate(self, rows: int) -> tuple[int, int]:  # noqa: ARG002 - it has the file to itself
-        """Return the first id for new chunks, and the first position for so many new intents."""
+        """Return the first id for new chunks, and the first of `rows` positions for new intents."""
         ((chunk, position),) = self.all(sql.LAST_IDS)
         return chunk, position
 
     def hand_out(self, base: int = 0, end: int = MAX_ID, delay: float = 0.0) -> None:
-        """Do nothing: one who runs a file finds what is pending there."""
+        """Do nothing: a run of a file finds the pending chunks itself."""
 
     def is_passing(self, error: Exception) -> bool:  # noqa: ARG002 - of none
         """Return whether to try again: SQLite has waited already where waiting helps."""
@@ -201,7 +201,7 @@ class Sqlite(Database):
 
 @attrs.frozen
 class SqliteFile:
-    """A file that is an outbox, made if it is not there, for its owner alone."""
+    """An outbox file, created if it does not exist; readable by its owner only."""
 
     path: Path
     clock: Clock
@@ -217,10 +217,10 @@ class SqliteFile:
         return Sqlite(connect_private(self.path, LOCK_TIMEOUT), self.clock)
 
     def prepare(self, database: Database) -> None:
-        """Make the tables unless they are there.
+        """Create the tables unless they exist.
 
         Raises:
-            OutboxUnavailable: the file is another program's.
+            OutboxUnavailable: the file belongs to another program.
         """
 
         def count_tables() -> int:
@@ -229,23 +229,23 @@ class SqliteFile:
         (application,) = database.execute("PRAGMA application_id", {}).fetchone()
         if count_tables() and application != _APPLICATION_ID:
             raise OutboxUnavailable(
-                f"{self}: is another program's SQLite file; an outbox has a file of its own"
+                f"{self}: is another program's SQLite file; an outbox needs its own file"
             )
-        with suppress(sqlite3.OperationalError):  # another that opens it just now does the same
+        with suppress(sqlite3.OperationalError):  # a process that opens it now does the same
             database.execute("PRAGMA journal_mode = WAL", {})
         database.begin(durable=True)
-        if not count_tables():  # another process may have made them meanwhile
+        if not count_tables():  # another process may have created them meanwhile
             database.execute(f"PRAGMA application_id = {_APPLICATION_ID}", {})
             for statement in sql.SCHEMA:
                 database.change(statement, version=sql.VERSION)
         database.execute("COMMIT", {})
 
     def adopt(self, connection: object) -> Sqlite:
-        """Take a caller's connection, in a transaction that is begun if it is not."""
+        """Use a caller's connection; begin a transaction if there is none."""
         if not isinstance(connection, sqlite3.Connection):
-            raise unfit(f"is {describe_type(connection)}; it must be one of sqlite3")
+            raise unfit(f"is {describe_type(connection)}; it must be a sqlite3 connection")
         if not connection.in_transaction:
-            # Python 3.12 has an `autocommit`; where it is not set `isolation_level` counts.
+            # Python 3.12 has `autocommit`; if it is not set, `isolation_level` decides.
             autocommit = getattr(connection, "autocommit", -1)
             if autocommit is True or (autocommit == -1 and connection.isolation_level is None):
                 raise unfit("commits each statement on its own; begin a transaction")
@@ -259,13 +259,13 @@ class SqliteFile:
             raise unfit(f"is not to {self}; SQLite commits one file at a time")
 
     def explain(self, error: Exception) -> str:
-        """Return in words what an error says."""
+        """Describe an error."""
         said = str(error.strerror) if isinstance(error, OSError) else str(error)
         return f"{self}: {_WORDS.get(said, said)}"
 
 
 _WORDS = {
-    "file is not a database": "is no SQLite file; an outbox has a file of its own",
+    "file is not a database": "is not a SQLite file; an outbox needs its own file",
     "database is locked": f"is locked by another program, for more than {LOCK_TIMEOUT:g} s",
     "attempt to write a readonly database": "cannot be written: it is read-only",
     "database or disk is full": "cannot be written: the disk is full",
@@ -274,7 +274,7 @@ _WORDS = {
 
 @attrs.define(eq=False)
 class _Step(Generic[T]):
-    """What one task wants of the database, and what came of it."""
+    """A function that a task runs in the database, and its result."""
 
     run: Callable[[Database], T]
     durable: bool
@@ -287,7 +287,7 @@ AnyStep = _Step[Any]
 
 
 class _Connection:
-    """A connection for one thread at a time, made when it is needed and again when it broke."""
+    """A connection for one thread at a time, opened when needed and again after it broke."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -295,7 +295,7 @@ class _Connection:
         self._database: Database | None = None
 
     def write(self, steps: Sequence[AnyStep]) -> None:
-        """Take steps in one transaction; if that fails, each in its own."""
+        """Run steps in one transaction; if that fails, each in its own."""
         with self._lock:
             if len(steps) == 1 or self._try(steps) is not None:
                 for step in steps:
@@ -304,12 +304,12 @@ class _Connection:
                 step.is_done = True
 
     def read(self, step: AnyStep) -> None:
-        """Take a step that writes nothing."""
+        """Run a step that writes nothing."""
         with self._lock:
             step.error = self._persist(partial(self._look, step))
 
     def prepare(self) -> None:
-        """Make the tables unless they are there. Raises what the database does."""
+        """Create the tables unless they exist. Raises the database's errors."""
         with self._lock:
             database = self._open()
             try:
@@ -320,12 +320,12 @@ class _Connection:
             ((version,),) = database.all("SELECT version FROM voxsms_outbox")
             if version > sql.VERSION:
                 raise OutboxUnavailable(
-                    f"{self._place}: was made by a newer voxsms (its tables are of version "
+                    f"{self._place}: was created by a newer voxsms (its tables are of version "
                     f"{version}, this one knows {sql.VERSION}); upgrade voxsms"
                 )
 
     def close(self) -> None:
-        """Close it; it is opened again when it is needed."""
+        """Close it; it is opened again when needed."""
         with self._lock:
             self._drop()
 
@@ -386,16 +386,16 @@ class Store:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._writer = _Connection(place)
-        self._reader = _Connection(place)  # what takes long holds nobody up
+        self._reader = _Connection(place)  # long reads do not delay writes
         self._waiting: list[AnyStep] = []
         self._turn = anyio.Lock()
-        self._threads = anyio.CapacityLimiter(2)  # no other library's threads can hold it up
+        self._threads = anyio.CapacityLimiter(2)  # threads of other libraries cannot delay it
 
     async def open(self) -> None:
-        """Make the tables unless they are there.
+        """Create the tables unless they exist.
 
         Raises:
-            OutboxUnavailable: this is no outbox, or it cannot be reached, read or written.
+            OutboxUnavailable: this is not an outbox, or it cannot be reached, read or written.
         """
         try:
             await to_thread.run_sync(self._writer.prepare, limiter=self._threads)
@@ -412,7 +412,7 @@ class Store:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Take a step in a transaction, which is committed when this returns, cancelled or not."""
+        """Run a step in a transaction, which is committed when this returns, cancelled or not."""
         return await self._write(step, args, kwargs, durable=False)
 
     async def write_durably(
@@ -421,7 +421,7 @@ class Store:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Do the same so that it outlives a power failure, too."""
+        """Do the same as `write`, and survive a power failure, too."""
         return await self._write(step, args, kwargs, durable=True)
 
     async def _write(
@@ -447,7 +447,7 @@ class Store:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Take a step that writes nothing."""
+        """Run a step that writes nothing."""
         asked = _Step(lambda database: step(database, *args, **kwargs), durable=False)
         await to_thread.run_sync(self._reader.read, asked, limiter=self._threads)
         return self._result(asked)

@@ -1,9 +1,9 @@
 """Sending on several machines: procrastinate hands out the chunks, one job each.
 
-Whatever makes a chunk pending defers a job for it in the same transaction (`hand_out` in
-`_postgres.py`). All that a job does is `run_chunk`, so a job that runs twice, or on a worker that
-was given up for dead, sends nothing twice; and no job is ever retried. What a dead worker was
-sending becomes `unknown`, what it had not begun is handed out again; both by `reconcile`.
+When a chunk becomes pending, a job for it is deferred in the same transaction (`hand_out` in
+`_postgres.py`). A job only calls `run_chunk`, so a job that runs twice, or on a worker that was
+thought dead, sends nothing twice; and no job is ever retried. Chunks that a dead worker was sending
+become `unknown`, those it had not begun are handed out again; both by `reconcile`.
 """
 
 import asyncio
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
     from voxsms.outbox._postgres import PostgresServer
 
 _QUEUE: Final = "voxsms"
-"""What the names of the tasks begin with, too."""
+"""The prefix of the task names, too."""
 _PATIENCE: Final = 1.0
 """Seconds a job waits for a slot of the rate; then one with a higher priority gets its turn."""
 _PAUSE: Final = 60.0
 """Seconds until a worker that could not send tries again."""
 _MAX_FAILURES: Final = 20
-"""In a row; then it pauses."""
+"""How many failures in a row pause a worker."""
 _FIRST: Final = 2**31 - 1
-"""The priority of the tasks that come round."""
+"""The priority of the periodic tasks."""
 _POLL: Final = 1.0
-"""Seconds between two looks for jobs whose time has come."""
+"""Seconds between two searches for jobs that are due."""
 
 
 def hand_out(database: Database, base: int = 0, end: int = MAX_ID, delay: float = 0.0) -> None:
-    """See that each pending chunk has a job."""
+    """Make sure that each pending chunk has a job."""
     database.hand_out(base, end, delay)
 
 
 class Jobs:
-    """What the tasks of a process share."""
+    """The tasks of a process, and what they share."""
 
     def __init__(self, outbox: "Outbox", client: Client | None, guards: Guards | None) -> None:
         self.stopping = anyio.Event()
@@ -64,7 +64,7 @@ class Jobs:
         self._paused_until = 0.0
 
     async def open(self) -> tuple[Client, Sender]:
-        """Open what the user has not opened."""
+        """Open the client and the outbox unless the user did."""
         async with self._opening:
             if self._client is None:
                 self._client = await self.opened.enter_async_context(Client.from_env())
@@ -75,7 +75,7 @@ class Jobs:
             return self._client, self._sender
 
     async def run_chunk(self, chunk_id: int) -> None:
-        """Send a chunk; one whose time or slot has not come gets another job for then."""
+        """Send a chunk; one that is not due or has no slot yet gets another job for later."""
         client, sender = await self.open()
         clock = client.session.clock
         begun, wait = clock.monotonic(), 0.0
@@ -86,7 +86,7 @@ class Jobs:
             outcome = await sender.run(chunk_id)
             self._note(outcome, clock.monotonic())
             if outcome.counts or outcome.wait is None:
-                return  # it came to an end, or was put back and handed out with that
+                return  # it has an outcome, or was put back and thereby handed out
             wait = outcome.wait
             if clock.monotonic() - begun + wait > _PATIENCE:
                 break
@@ -105,13 +105,13 @@ class Jobs:
             await self.stopping.wait()
 
     async def reconcile(self, context: "JobContext", timestamp: int) -> None:  # noqa: ARG002 - of the tick
-        """Settle what is in doubt, and see that what a dead worker had not begun has a job."""
+        """Settle intents in doubt, and hand out again what a dead worker had not begun."""
         from procrastinate import exceptions, jobs  # noqa: PLC0415 - of an extra
 
         client, _ = await self.open()
         manager = context.app.job_manager
         for job in await manager.get_stalled_jobs(queue=_QUEUE):
-            with suppress(exceptions.ConnectorException):  # another worker did it just now
+            with suppress(exceptions.ConnectorException):  # another worker has just done it
                 await manager.finish_job(job, jobs.Status.FAILED, delete_job=False)
         await self._outbox.store.write(hand_out)
         await self._outbox.reconcile(client)
@@ -127,7 +127,7 @@ class Jobs:
 
         found = Blueprint()
         found.task(name="run_chunk", queue=_QUEUE)(self.run_chunk)
-        # No `lock`: that of a dead worker would hold up those who clear away after it.
+        # No `lock`: a dead worker's would block the workers that clean up after it.
         for cron, task in (("* * * * *", self.reconcile), ("*/5 * * * *", self.track)):
             name = task.__name__
             made = found.task(
@@ -142,11 +142,11 @@ class Jobs:
 
 
 def _server(outbox: "Outbox") -> "PostgresServer":
-    """Return where an outbox is. Raise `InvalidRequest` if that is a file."""
+    """Return the server of an outbox. Raise `InvalidRequest` if it is a file."""
     from voxsms.outbox._postgres import PostgresServer  # noqa: PLC0415 - of an extra
 
     if not isinstance(outbox.place, PostgresServer):
-        problem = "is a SQLite file; workers share an outbox in PostgreSQL, a file has `run`"
+        problem = "is a SQLite file: send it with `run`; workers need PostgreSQL"
         raise InvalidRequest("outbox", (Fault("outbox", problem),))
     return outbox.place
 
@@ -154,18 +154,17 @@ def _server(outbox: "Outbox") -> "PostgresServer":
 def tasks(
     outbox: "Outbox", client: Client | None = None, *, guards: Guards | None = None
 ) -> "Blueprint":
-    """Return the tasks by which your own procrastinate app sends what is in an outbox.
+    """Return the tasks with which your own procrastinate app sends an outbox.
 
-    Add them by `app.add_tasks_from(voxsms.outbox.tasks(outbox, client), namespace="voxsms")`: the
-    namespace is part of the names by which `add` defers jobs, and cannot be another. Their queue is
-    `voxsms`, too. `run_chunk` sends; `reconcile` and `track` come round by themselves.
-    Never call procrastinate's `retry_stalled_jobs` to send what is in doubt: it does nothing, and
-    `resend` is for that.
+    Add them with `app.add_tasks_from(voxsms.outbox.tasks(outbox, client), namespace="voxsms")`. The
+    namespace must be this one: it is part of the task names for which `add` defers jobs. Their
+    queue is also `voxsms`. `run_chunk` sends; `reconcile` and `track` are periodic.
+    Do not use procrastinate's `retry_stalled_jobs` to send messages in doubt: it does nothing.
+    Call `resend`.
 
     Args:
-        outbox: in PostgreSQL; opened with the first job, and open until the process ends, unless
-            it is open already.
-        client: what to send with; None makes one by `Client.from_env()` with the first job.
+        outbox: in PostgreSQL; if it is not open, the first job opens it until the process ends.
+        client: sends the messages; if None, the first job creates one with `Client.from_env()`.
         guards: who gets no message, or gets it later.
 
     Raises:
@@ -188,23 +187,23 @@ async def run_worker(
 ) -> None:
     """Send what is added to an outbox in PostgreSQL, as one of any number of workers (asyncio).
 
-    The first one makes procrastinate's tables, and what was added before is sent, too. One that
-    cannot send (no money, no permission, a budget reached, too many failures in a row) logs why
-    and tries again every minute.
+    The first worker creates procrastinate's tables; messages added before that are sent, too. A
+    worker that cannot send (no money, no permission, a budget reached, too many failures in a row)
+    logs why and tries again every minute.
 
     Args:
-        outbox: what to send; open.
-        client: what to send with.
-        concurrency: how many calls are under way at a time.
-        rate: messages a second of all who work on this outbox, as in `Outbox.run`.
-        budget: instead of the client's.
+        outbox: an open outbox.
+        client: sends the messages.
+        concurrency: how many calls are in flight at a time.
+        rate: messages a second, for all senders of this outbox together, as in `Outbox.run`.
+        budget: replaces the client's budget.
         guards: who gets no message, or gets it later.
-        wait: for more; False ends when nothing is due.
-        signals: finish what is in flight and end at SIGINT and SIGTERM.
+        wait: wait for more; False ends when nothing is due.
+        signals: finish the calls in flight and end at SIGINT and SIGTERM.
 
     Raises:
-        InvalidRequest: an argument cannot be right, or the outbox is not in PostgreSQL.
-        OutboxUnavailable: the database cannot be asked; what is in flight is finished.
+        InvalidRequest: an argument is not valid, or the outbox is not in PostgreSQL.
+        OutboxUnavailable: the database cannot be used; the calls in flight have ended.
     """
     server = _server(outbox)
     if faults := find_option_faults(concurrency=concurrency, rate=rate):
@@ -216,7 +215,7 @@ async def run_worker(
     jobs = Jobs(outbox, sender, guards)
 
     class Worker(worker.Worker):
-        """One whose jobs stop waiting when it stops, and that knows whether it was asked to."""
+        """A worker whose jobs stop waiting when it stops, and that knows if it was asked to."""
 
         is_lost = False
 
@@ -260,11 +259,11 @@ async def run_worker(
     except failures as error:
         raise OutboxUnavailable(server.explain(error.__cause__ or error)) from None
     if working.is_lost:
-        raise OutboxUnavailable(f"{server}: the connection was lost; what was in flight has ended")
+        raise OutboxUnavailable(f"{server}: the connection was lost; calls in flight have ended")
 
 
 async def _spare_disk(connection: "AsyncConnection[Any]") -> None:
-    """Have procrastinate not wait for the disk: what a job does is on record in the outbox."""
+    """Let procrastinate not wait for the disk: the outbox records what a job does."""
     await connection.execute("SET synchronous_commit = off")
     await connection.commit()
 
@@ -272,7 +271,7 @@ async def _spare_disk(connection: "AsyncConnection[Any]") -> None:
 async def _wait(
     running: asyncio.Future[None], stop: Callable[[], object], *, signals: bool
 ) -> None:
-    """Wait until a worker has ended; when this is cancelled that is when nothing is in flight."""
+    """Wait until a worker has ended; if this is cancelled, stop it and wait for calls in flight."""
     async with stop_at_signals(lambda _: stop(), enabled=signals):
         try:
             await asyncio.wait([running])

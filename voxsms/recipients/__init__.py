@@ -1,4 +1,4 @@
-"""Lists of people as offices keep them: CSV of every kind and Excel workbooks, read row by row.
+"""Lists of people as offices keep them: any kind of CSV, and Excel workbooks, read row by row.
 
 .. code-block:: python
 
@@ -11,8 +11,7 @@
             else:
                 print(row.destination, row.values["name"])
 
-`voxsms estimate` and `voxsms mail` read their lists with it. A list of any size takes the same
-memory.
+`voxsms estimate` and `voxsms mail` use it. Memory does not depend on the size of the list.
 """
 
 from voxsms.recipients._read import Recipients, read

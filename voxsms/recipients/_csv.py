@@ -1,8 +1,8 @@
 """The rows of a CSV file of any kind.
 
-Whatever the file is like, no line of it is lost silently: each is a row that is given, a bad
-row that is told, or empty. A quote that is not closed makes CSV take the lines after it into one
-value; `_find_swallowed` says how that is told from a value that has several lines, which is legal.
+Whatever the file is like, no line is lost silently: each is part of a returned row, of a reported
+bad row, or is empty. After an unclosed quote CSV reads the following lines as one value;
+`_find_swallowed` explains how to distinguish that from a legal value of several lines.
 """
 
 import csv
@@ -19,24 +19,24 @@ _SAMPLE: Final = 50  # lines
 _SEP: Final = re.compile(r'"?sep=([^\r\n])"?[\r\n]*', re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _FORMULA: Final = re.compile(r'="([^"]*)"')
-"""How a spreadsheet is told that a cell is text, as `voxsms export --excel` does."""
+"""How a cell is marked as text for a spreadsheet, as `voxsms export --excel` does."""
 _MAX_LINES: Final = 100
-"""Lines of one row; no message has that many."""
+"""The most lines of one row; no message has that many."""
 _MIN_DIGITS: Final = 5  # of a phone number
 
 
 def is_like_number(cell: str) -> bool:
-    """Return whether a cell is meant to be a phone number, also where it is none (4,4744E+11)."""
+    """Return whether a cell looks like a phone number, even if it is not one (4,4744E+11)."""
     return sum(map(str.isdigit, cell)) >= _MIN_DIGITS and sum(map(str.isalpha, cell)) <= 1
 
 
 class CsvRows:
-    """The rows of a CSV file, from its lines with their ends."""
+    """The rows of a CSV file, from its lines with their line ends."""
 
     header: list[str]
     number_at: int | None = None
     delimiter: str
-    """What stands between two columns: as asked for, as `sep=` says, or as most rows have it."""
+    """What separates the columns: the requested one, that of `sep=`, or that of most rows."""
 
     def __init__(
         self, lines: Iterable[str], delimiter: str | None = None, skip_rows: int = 0
@@ -48,7 +48,7 @@ class CsvRows:
         if not said:
             lines = chain([first], lines)
         skipped = sum(1 for _ in islice(lines, skip_rows))
-        self._before = bool(said) + skipped  # lines before the first one that is CSV
+        self._before = bool(said) + skipped  # lines before the first line of CSV
         sample = list(islice(lines, _SAMPLE))
         self.delimiter = asked or (said[1] if said else _sniff(sample))
         self._lines: list[str] = []  # of the row that is being read
@@ -66,7 +66,7 @@ class CsvRows:
 
     def _read_header(self) -> list[str]:
         header: list[str] = []
-        while not any(map(str.strip, header)):  # a line without a name is before the list
+        while not any(map(str.strip, header)):  # a line without any name is before the list
             first = self._begin_row()
             try:
                 header = next(self._rows)
@@ -79,7 +79,7 @@ class CsvRows:
         return header
 
     def __iter__(self) -> Iterator[tuple[int, list[str]] | BadRow]:
-        """Read on: the line at which a row begins, and its cells."""
+        """Yield the rows: the line at which each begins, and its cells."""
         width, lines = len(self.header), self._lines
         while True:
             first = self._begin_row()
@@ -97,7 +97,7 @@ class CsvRows:
             elif len(lines) > 1:
                 problem = f"makes {count_columns(len(row))} of it, and the first line has {width}"
                 yield self._refuse_swallowed(first, first, problem)
-            elif row:  # an empty line is no row
+            elif row:  # an empty line is not a row
                 yield BadRow(first, f"has {count_columns(len(row))}, and the first line {width}")
 
     def _refuse_unreadable(self, first: int, error: csv.Error) -> BadRow:
@@ -106,12 +106,12 @@ class CsvRows:
         return self._refuse_swallowed(first, first, f"takes in too much ({error})")
 
     def _find_swallowed(self, first: int, row: list[str]) -> BadRow | None:
-        """Return what is wrong with a row of several lines, unless it has a value of several lines.
+        """Return what is wrong with a row of several lines; None if that is just a long value.
 
-        It is taken for several rows if a quote is not closed at the end of a value, if a line of it
-        by itself is a row with a phone number, or if it has more lines than any message. Its last
-        line may well be one, where a value of several lines stands before the number (`Ann",447...`
-        after `"Mary`): only if its first line is one too.
+        It counts as several rows if a quote is not closed at the end of a value, if one of its
+        lines alone is a row with a phone number, or if it has more lines than any message. The last
+        line may look like a row if a value of several lines is before the number (`Ann",447...`
+        after `"Mary`): it counts only if the first line looks like one, too.
         """
         opened, how = len(self._lines) - 1, ""
         try:
@@ -124,7 +124,7 @@ class CsvRows:
             opened, how = found, how or "takes in what looks like rows"
         if not how and len(self._lines) <= _MAX_LINES:
             return None
-        # It is in the line in which the value begins that goes on in the line `opened`.
+        # The quote is in the line where the value begins that continues in the line `opened`.
         ends = accumulate((len(_LINE_END.findall(value)) for value in row), initial=0)
         start = max(end for end in ends if end < opened)
         return self._refuse_swallowed(
@@ -132,9 +132,9 @@ class CsvRows:
         )
 
     def _is_row(self, line: str) -> bool:
-        """Return whether a line by itself has columns, and a phone number where it belongs.
+        """Return whether a line alone has columns, and a phone number in the right one.
 
-        Also if its quotes are read as any other character: it may have a stray one too.
+        Also tried with quotes as ordinary characters: the line may have a stray one, too.
         """
         for cells in (
             next(csv.reader([line], delimiter=self.delimiter)),
@@ -142,7 +142,7 @@ class CsvRows:
         ):
             numbers = cells
             if self.number_at is not None:
-                # How many columns follow proves nothing: a stray quote may join or part them.
+                # The number of columns proves nothing: a stray quote may join or split them.
                 at, least = self.number_at, min(2, len(self.header))
                 numbers = cells[at : at + 1] if len(cells) >= least else []
             if any(map(is_like_number, numbers)):
@@ -161,7 +161,7 @@ class CsvRows:
 
 
 def _read_formulas(row: list[str]) -> list[str]:
-    """Return the cells as a spreadsheet shows them where they are formulas of a text alone."""
+    """Return the cells, with formulas that are only a text as a spreadsheet shows them."""
     return [found[1] if (found := _FORMULA.fullmatch(cell)) else cell for cell in row]
 
 
@@ -171,17 +171,17 @@ def _check_delimiter(asked: str) -> str:
         return delimiter
     names = ", ".join(name for name in _NAMES if name.isalpha())
     raise make_error(
-        "delimiter", f"is {asked!r}; it must be one character that is no quote, or one of: {names}"
+        "delimiter", f"is {asked!r}; it must be one character, not a quote, or one of: {names}"
     )
 
 
 def _sniff(lines: list[str]) -> str:
-    """Return what stands between the columns: where the most rows are as wide as the first."""
+    """Return the delimiter with which the most rows are as wide as the first."""
     best, found = (0, 0), _SNIFFED[0]
     for delimiter in _SNIFFED:
         try:
             widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
-        except csv.Error:  # told when the row is read
+        except csv.Error:  # reported when the row is read
             continue
         if widths and widths[0] > 1 and (widths.count(widths[0]), widths[0]) > best:
             best, found = (widths.count(widths[0]), widths[0]), delimiter

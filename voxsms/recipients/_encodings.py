@@ -1,6 +1,6 @@
-"""In which encoding a list is written, and a guess where it is none that can be told for sure.
+"""The encoding of a list, and a guess if it cannot be determined with certainty.
 
-A guess is only said, never followed: in the wrong encoding everybody would be greeted by a wrong
+A guess is only suggested, never used: in the wrong encoding everybody would be greeted with a wrong
 name. It is the encoding in which words have the fewest letters that are foreign to one language, or
 capitals in the middle.
 """
@@ -17,9 +17,9 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _PART_OF_ZEROS: Final = 16
-"""In UTF-16 every second byte is zero where there are digits; elsewhere a zero byte is a fault."""
+"""In UTF-16 every second byte of digits is zero; in other encodings a zero byte is an error."""
 _RAW_WORD: Final = re.compile(rb"[^\x00-\x2f\x3a-\x40]+")
-"""A word, wanted with a byte that is not ASCII; the second byte of a character may look like a
+"""A word; those with a byte outside ASCII are used. The second byte of a character may look like a
 letter."""
 _MAX_WORDS: Final = 200
 _WORD: Final = re.compile(r"[^\x00-@\[-`{-~]+")
@@ -55,11 +55,11 @@ _ALPHABETS: Final = (
     ("cp949", ("가-힣",)),
     ("gb18030", ("一-鿿",)),
 )
-"""What letters the languages of each encoding have; of equals the first one is taken."""
+"""The letters of the languages of each encoding; of equally good encodings the first is used."""
 
 
 def find_encoding(head: bytes) -> tuple[str, bool]:
-    """Return the encoding that the beginning of a file shows, and whether it is marked there."""
+    """Return the encoding of a file from its beginning, and whether that is certain."""
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding, True

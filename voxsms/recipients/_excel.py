@@ -1,9 +1,9 @@
 """The rows of an Excel workbook, by openpyxl (extra `xlsx`), which reads them one by one.
 
-A cell holds a value and the format in which Excel shows it; of numbers both count. 447700900123 may
-be shown as 4.477E+11 and has all its digits, but a cell in scientific format that ends with zeros
-was filled from such a text and has lost them. What stands in front of a number, a zero or a country
-code, may be in the format alone: 7700900123 as `00000 000000`, `"+44 "0` or `+44 0`.
+A cell has a value and the format in which Excel shows it; for numbers both count. 447700900123 may
+be shown as 4.477E+11 and still have all its digits, but a number in scientific format that ends
+with zeros was entered as such a text and has lost them. A leading zero or country code may be only
+in the format: 7700900123 as `00000 000000`, `"+44 "0` or `+44 0`.
 """
 
 import math
@@ -19,20 +19,20 @@ from voxsms.recipients._rows import BadRow, make_error
 SIGNATURE: Final = b"PK\x03\x04"
 """A workbook is a zip file."""
 OLD_SIGNATURE: Final = b"\xd0\xcf\x11\xe0"
-"""Excel 97's files, and workbooks behind a password."""
+"""Excel 97's files, and workbooks with a password."""
 _LITERAL: Final = r'"[^"]*"|\\.|[ ()+-]'
 _PLAIN_FORMAT: Final = re.compile(
     rf"(?P<before>(?:[1-9]|{_LITERAL})*)#*(?P<padded>0(?:[0#]|{_LITERAL})*)?"
 )
-"""Digits that are filled up with zeros, and texts; each `#` after a 0 is a 0, too.
+"""Digits padded with zeros, and texts; each `#` after a 0 is a 0, too.
 
-In front of a number 1 to 9 need no quotes: `+44 0`.
+In front of a number, 1 to 9 need no quotes: `+44 0`.
 """
 _IS_PREFIX: Final = re.compile(r"[\d+]")
 _QUOTED: Final = re.compile(r'"([^"]*)"|\\(.)')
 _SCIENTIFIC: Final = re.compile(r"[0#.]*E\+0+")
 _MAX_DIGITS: Final = 15
-"""Digits of a number that Excel keeps."""
+"""The digits that Excel keeps of a number."""
 
 
 class _Cell(Protocol):
@@ -41,13 +41,13 @@ class _Cell(Protocol):
 
 
 class ExcelRows:
-    """The rows of one sheet: the one that is asked for, or the first that is shown."""
+    """The rows of one sheet: the requested one, or the first visible one."""
 
     header: list[str]
     number_at: int | None = None
     sheet: str
     others: list[str]
-    """The names of the other sheets that are shown."""
+    """The names of the other visible sheets."""
 
     def __init__(self, file: BinaryIO, sheet: str | None = None, skip_rows: int = 0) -> None:
         openpyxl = _import_openpyxl()
@@ -71,20 +71,20 @@ class ExcelRows:
         for _, row in self._rows:
             header = [_write(cell) for cell in row]
             while header and not header[-1].strip():
-                header.pop()  # a format may go on where there is nothing
+                header.pop()  # a format may extend beyond the last name
             if header:
                 return header
         return []
 
     def __iter__(self) -> Iterator[tuple[int, list[str]] | BadRow]:
-        """Read on: the number of a row, and its cells."""
+        """Yield the rows: the number of each, and its cells."""
         width = len(self.header)
         for line, row in self._rows:
             cells = [_write(cell) for cell in row[:width]]
             yield line, cells + [""] * (width - len(cells))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._book.close()
 
 
@@ -99,12 +99,12 @@ def _import_openpyxl() -> Any:  # noqa: ANN401 - a library without types
 
 @contextmanager
 def _told_if_broken() -> Generator[None]:
-    """Say of whatever openpyxl meets that the file is no good."""
+    """Report any error of openpyxl as a broken file."""
     try:
         yield
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-        problem = f"is no Excel workbook that can be read: save it again, or as CSV ({why})"
+        problem = f"is not a readable Excel workbook: save it again, or as CSV ({why})"
         raise make_error("source", problem) from error
 
 
@@ -114,7 +114,7 @@ def _number_rows(rows: Iterable[tuple[_Cell, ...]]) -> Iterator[tuple[int, tuple
 
 
 def _write(cell: _Cell) -> str:
-    """Write a cell as text: a number with all its digits, a day without a time."""
+    """Write a cell as text: a number with all its digits, a date without a time."""
     value = cell.value
     if isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""A list of recipients: which column is which, and what each row says."""
+"""A list of recipients: which column is which, and the content of each row."""
 
 import codecs
 import io
@@ -28,7 +28,7 @@ from voxsms.recipients._encodings import find_encoding, guess_encoding
 from voxsms.recipients._excel import OLD_SIGNATURE, SIGNATURE, ExcelRows
 from voxsms.recipients._rows import BadRow, Recipient, Rows, make_error
 
-_HEAD: Final = 1 << 16  # bytes at the beginning that tell what kind of file it is
+_HEAD: Final = 1 << 16  # bytes at the beginning that show what kind of file it is
 _PHONE: Final = "phone"
 _NUMBER_WORDS: Final = (
     (
@@ -37,9 +37,9 @@ _NUMBER_WORDS: Final = (
     ),
     r"number|numer|nummer|número|numéro|номер|\bsms|\bto\b",
 )
-"""How the column of the numbers is called, the likelier words first; compared in small letters."""
+"""Names of the column with the numbers, the likelier words first; compared in lower case."""
 _LOST: Final = re.compile("[\udc80-\udcff]")
-"""Finds what becomes of a byte that is not of the encoding."""
+"""Finds the substitutes for bytes that are invalid in the encoding."""
 _REPLACED: Final = "\ufffd"
 _MAX_NAMED: Final = 20  # columns
 _MAX_NAME: Final = 60  # characters of one
@@ -50,23 +50,23 @@ def _spell_keyword(option: str, value: str | int) -> str:
 
 
 class Recipients:
-    """The rows of a list, which can be read once; `with` closes the file behind them.
+    """The rows of a list, which can be read once; `with` closes the file.
 
-    Iterating gives a `Recipient` or a `BadRow` for each row; empty rows are left out.
+    Iterating yields a `Recipient` or a `BadRow` for each row; empty rows are skipped.
     """
 
     columns: tuple[str, ...]
     """The names of all columns, without blanks around them."""
     number_column: str
-    """The one with the phone numbers."""
+    """The column with the phone numbers."""
     encoding: str | None
-    """That of the file; None for a workbook."""
+    """The encoding of the file; None for a workbook."""
     delimiter: str | None
-    """What stands between two columns; None for a workbook."""
+    """What separates the columns; None for a workbook."""
     notes: list[str]
-    """What a person should be told of the whole list: at the end there may be more."""
+    """Notes for the user on the whole list; reading to its end may add more."""
     cells: list[str]
-    """Those of the row that was read last, one for each of `columns`; none if it has no columns."""
+    """The cells of the last row read, one for each of `columns`; empty if it has others."""
 
     def __init__(
         self, source: "_Source", number_column: str | None, fields: Collection[str] | None
@@ -103,7 +103,7 @@ class Recipients:
         self._source.close()
 
     def __iter__(self) -> Iterator[Recipient | BadRow]:
-        """Read row after row."""
+        """Yield row after row."""
         at, fields = self._number_at, self._fields
         region, strict = self._source.region, self._source.strict_numbers
         doubtful = DoubtfulNumbers("line", self._source.spell, region, strict=strict)
@@ -136,12 +136,12 @@ class Recipients:
                 yield Recipient(line, number, values)
         if 2 * no_numbers > read:
             option = self._source.spell("number_column", "")
-            what = f'most of the column "{self.number_column}" is no phone number'
+            what = f'most of the column "{self.number_column}" is not phone numbers'
             self.notes.append(f"{what}: a wrong {option}?")
         if national:
             rows = f"{national:,} {'number lacks' if national == 1 else 'numbers lack'}"
             advice = advise_region(self._source.spell)
-            self.notes.append(f"{rows} the country code, as it seems: {advice}")
+            self.notes.append(f"{rows} the country code, it seems: {advice}")
         self.notes += doubtful.describe()
 
     def _find_lost(self, cells: Sequence[str]) -> str:
@@ -155,7 +155,7 @@ class Recipients:
     # --- Which column is meant ----------------------------------------------------------------
 
     def _find(self, name: str, option: str, advice: str = "") -> int:
-        """Return where a column is."""
+        """Return the index of a column."""
         same = [at for at, column in enumerate(self.columns) if column == name]
         alike = [at for at, column in enumerate(self.columns) if _key(column) == _key(name)]
         found = same or alike
@@ -172,7 +172,7 @@ class Recipients:
     def _find_numbers(self, name: str) -> int:
         columns = [column for column in self.columns if column]
         if not columns:
-            raise make_error("source", "is empty: there is no line with the names of the columns")
+            raise make_error("source", "is empty: there is no line with the column names")
         if any(map(is_like_number, columns)) and not any(_key(c) == _key(name) for c in columns):
             above = f"put a line above it, such as {_PHONE}{self.delimiter or ','}name"
             problem = f"the first line has a number where the columns are to be named: {above}"
@@ -191,13 +191,13 @@ class Recipients:
 
 
 def _show_name(name: str) -> str:
-    """Return the name of a column for an error: there may be a row of the list in its place."""
+    """Return the name of a column for an error, masked: it may be data instead of a name."""
     shown = mask_number(name) if is_like_number(name) else mask_message(name)
     return shown if len(shown) <= _MAX_NAME else f"{shown[:_MAX_NAME]}..."
 
 
 def _clean(name: str) -> str:
-    """Return the name of a column without what nobody sees."""
+    """Return the name of a column without invisible characters."""
     seen = (
         char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char) != "Cf"
     )
@@ -212,7 +212,7 @@ def _key(name: str) -> str:
 
 
 class _Source:
-    """A file that is open, its rows, and how they are to be read."""
+    """An open file, its rows, and how to read them."""
 
     rows: Rows
     encoding: str | None = None
@@ -242,7 +242,7 @@ class _Source:
         if not isinstance(self._head, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise make_error("source", 'is open for text; open it for bytes: open(path, "rb")')
         if self._head.startswith(OLD_SIGNATURE):
-            what = "is a workbook of an old Excel (.xls), or one behind a password"
+            what = "is a workbook of an old Excel (.xls), or has a password"
             raise make_error("source", f"{what}: save it as .xlsx without one, or as CSV")
         if self._head.startswith(SIGNATURE):
             _refuse_options("a workbook has none", encoding=encoding, delimiter=delimiter)
@@ -262,7 +262,7 @@ class _Source:
         whole = file
         if file.seekable():
             file.seek(-len(self._head), io.SEEK_CUR)
-        else:  # a zip file has its list of contents at its end
+        else:  # a zip file has its table of contents at the end
             whole = self._opened.enter_context(TemporaryFile())  # noqa: SIM115 - closed with the list
             whole.write(self._head)
             copyfileobj(file, whole)
@@ -279,7 +279,7 @@ class _Source:
         elif not is_certain:
             self.notes.append("has no mark of its encoding, and is read as UTF-16")
         self.encoding = found
-        # What is not of the encoding spoils its row only: a byte becomes a lone surrogate.
+        # An invalid byte, which becomes a lone surrogate, spoils only its row.
         errors = "replace" if found.startswith(("utf-16", "utf-32")) else "surrogateescape"
         octets = io.BufferedReader(_Joined(self._head, file))
         rows = CsvRows(
@@ -288,8 +288,8 @@ class _Source:
         self.rows, self.delimiter = rows, rows.delimiter
 
     def refuse_encoding(self, cells: Sequence[str]) -> str:
-        """Say what would read a text that is not of the encoding."""
-        if self.encoding != "utf-8":  # it was asked for
+        """Say which encoding would read a text that is not of this one."""
+        if self.encoding != "utf-8":  # it was requested
             return f"is not {self.encoding}"
         if b"\0" in self._head:
             return "is not UTF-8 and has zero bytes: it is compressed, or no text"
@@ -307,9 +307,9 @@ def _refuse_options(problem: str, **options: str | None) -> None:
 
 def _check_encoding(asked: str, found: str) -> str:
     try:
-        io.TextIOWrapper(io.BytesIO(), asked)  # refuses what is for no text, such as `hex`
+        io.TextIOWrapper(io.BytesIO(), asked)  # refuses codecs that are not for text, such as `hex`
     except (LookupError, ValueError):
-        problem = f"{asked!r} is not known; such as utf-8, utf-16, cp1251, cp1252 are"
+        problem = f"{asked!r} is not known; known are utf-8, utf-16, cp1251, cp1252 and others"
         raise make_error("encoding", problem) from None
     name = codecs.lookup(asked).name
     if name == "utf-16":  # marked or not
@@ -318,7 +318,7 @@ def _check_encoding(asked: str, found: str) -> str:
 
 
 class _Joined(io.RawIOBase):
-    """The beginning of a file that was looked at, and the rest of it."""
+    """The beginning of a file, which was read before, joined with the rest."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         super().__init__()
@@ -358,24 +358,24 @@ def read(
     Args:
         source: A path, or a file that is open for reading bytes, which stays open.
         number_column: The column with the phone numbers; by default `phone`.
-        fields: The columns that are needed, such as those of `Template.fields`; by default all.
-            What is wrong in another column spoils no row.
-        encoding: That of a CSV file, such as `cp1251`; by default UTF-8, or UTF-16 where the file
-            says so.
-        delimiter: What stands between two columns of CSV, a character or `tab`, `comma`,
-            `semicolon`, `pipe`; by default the one of these by which the rows are alike, or what a
-            first line `sep=;` says.
+        fields: The columns that are needed, such as `Template.fields`; by default all. Errors in
+            other columns do not make a row bad.
+        encoding: The encoding of a CSV file, such as `cp1251`; by default UTF-8, or UTF-16 if the
+            file shows that.
+        delimiter: What separates the columns of CSV, a character or `tab`, `comma`, `semicolon`,
+            `pipe`; by default the one of these that fits most rows, or that of a first line
+            `sep=;`.
         sheet: The sheet of a workbook; by default the first one.
-        skip_rows: How many rows (of CSV: lines) stand above the names of the columns: a title, the
-            day of the list. Empty ones need not be counted, nor a line `sep=;`.
+        skip_rows: How many rows (in CSV: lines) there are above the column names, such as a title
+            or a date. Empty ones need not be counted, nor a line `sep=;`.
         region: Numbers may be in the national format of this country, such as `GB` (extra `phone`).
-        strict_numbers: Refuse what is no possible number of its country (extra `phone`).
-        spell_option: Writes an option and its value (or `""`) for what a person is told.
+        strict_numbers: Refuse numbers that are not possible in their country (extra `phone`).
+        spell_option: Writes an option and its value (or `""`) for messages to the user.
 
     Raises:
         InvalidRequest: it cannot be read as a list, or lacks a column; says which option helps.
         OSError: the file cannot be opened.
-        ModuleNotFoundError: an extra that is needed is not installed.
+        ModuleNotFoundError: a required extra is not installed.
     """
     try:
         if region is not None:

@@ -1,4 +1,4 @@
-"""What is read of a list, whatever kind of file it is."""
+"""The rows of a list, whatever kind of file it is."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
@@ -12,31 +12,31 @@ class Recipient(NamedTuple):
     line: int
     """The line at which the row begins, from 1; in a workbook, the number of the row."""
     destination: str
-    """The phone number as it goes out: digits, with the country code."""
+    """The phone number as it is sent: digits, with the country code."""
     values: Mapping[str, str]
-    """The value in each column that was asked for."""
+    """The value of each requested column."""
 
 
 class BadRow(NamedTuple):
-    """Something in the list that is no recipient."""
+    """A row of the list that is not a recipient."""
 
     line: int
     """The line that is wrong, from 1."""
     reason: str
     """What is wrong with it, with numbers masked."""
     lines: int = 1
-    """How many lines of the file are left out for it."""
+    """How many lines of the file are left out because of it."""
 
 
 class Rows(Protocol):
-    """The rows of a file: first the one with the names of the columns, then the others."""
+    """The rows of a file: first the one with the column names, then the others."""
 
     header: list[str]
     number_at: int | None
     """Which column has the phone numbers, once that is known."""
 
     def __iter__(self) -> Iterator[tuple[int, list[str]] | BadRow]:
-        """Read on: the line at which a row begins and its cells, as many as the header has."""
+        """Yield the rows: the line at which each begins, and as many cells as the header has."""
         ...
 
 
@@ -46,5 +46,5 @@ def make_error(option: str, problem: str) -> InvalidRequest:
 
 
 def count_columns(count: int) -> str:
-    """Write how many columns there are."""
+    """Write a number of columns."""
     return "1 column" if count == 1 else f"{count} columns"

@@ -1,6 +1,6 @@
-"""The other side: the service as a real HTTP server on loopback, with money that is not real.
+"""The sandbox: the service as a real HTTP server on loopback, with play money.
 
-For trying things out, for tests, for teaching, with clients in any language.
+For experiments, tests and teaching, with clients in any language.
 
 .. code-block:: python
 
@@ -59,7 +59,7 @@ P = ParamSpec("P")
 def _taking(
     settings: Callable[P, Settings],
 ) -> Callable[[Callable[[Settings], Sandbox]], Callable[P, Sandbox]]:
-    """Make a function of settings take what they are made of; that is said once, there."""
+    """Make a function of `Settings` accept the parameters of `Settings`, which define them once."""
 
     def decorate(function: Callable[[Settings], Sandbox]) -> Callable[P, Sandbox]:
         def serve(*args: P.args, **kwargs: P.kwargs) -> Sandbox:
@@ -73,5 +73,5 @@ def _taking(
 
 @_taking(Settings)
 def serve(settings: Settings) -> Sandbox:
-    """Return a sandbox to be started by `with` or `async with`; see `Settings` for the rest."""
+    """Return a sandbox to start by `with` or `async with`; `Settings` describes the arguments."""
     return Sandbox(settings)

@@ -1,7 +1,7 @@
-"""The state of an account: numbers, balance, and every message with what becomes of it.
+"""The state of an account: numbers, balance, and every message with its status.
 
-A message's JSON is a column that SQLite keeps up to date by itself: a page of a history is then
-one column of a range of an index, whatever size the history has.
+A message's JSON is a generated column in SQLite: a page of a history is one column of a range of an
+index, whatever the size of the history.
 """
 
 import json
@@ -32,7 +32,7 @@ _STATUS_ID = (
 )
 _FAILED = "status NOT IN ('QUEUED', 'DISPATCHED', 'DELIVERED')"
 
-# Text is stored as JSON already: SQLite's functions end a string at a NUL character.
+# Text is stored as JSON: SQLite's functions end a string at a NUL character.
 _JSON = f"""
     '{{"message_id":' || id
     || ',"source_number":' || json_quote(source)
@@ -64,7 +64,7 @@ FIELDS = {
 """The fields of a history's rows in the order of the columns of its CSV."""
 
 _TABLES = f"""
-PRAGMA synchronous = OFF;  -- a sandbox's file need not outlive a power cut
+PRAGMA synchronous = OFF;  -- a sandbox's file need not survive a power failure
 CREATE TABLE IF NOT EXISTS account (balance TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (
     account_id INTEGER NOT NULL, api_key TEXT NOT NULL, callback_salt TEXT NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS identity (
 CREATE TABLE IF NOT EXISTS numbers (number TEXT PRIMARY KEY, sms_enabled INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,         -- 'sms' or 'a2p': which history it stands in
+    kind TEXT NOT NULL,         -- 'sms' or 'a2p': which history it is in
     at TEXT NOT NULL,           -- as on the wire
     source TEXT NOT NULL,
     destination TEXT NOT NULL,
@@ -101,17 +101,17 @@ CREATE INDEX IF NOT EXISTS by_due ON messages (due) WHERE due IS NOT NULL;
 
 _IN_MEMORY = ":memory:"
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
-"""What SQLite may put beside a database; it gives each new one the permissions of the database."""
+"""Files that SQLite may put beside a database; new ones get the permissions of the database."""
 
 
 def _make_private(path: Path) -> None:
-    """Make a database file, or one that is there already, its user's alone.
+    """Create a database file readable by its owner only, or make an existing one so.
 
     Raises:
-        sqlite3.OperationalError: the file cannot be made or is another user's.
+        sqlite3.OperationalError: the file cannot be created or belongs to another user.
     """
     try:
-        # Made here, as SQLite's own would be readable for all until it was changed.
+        # Created here: SQLite's file would be readable by all until it was changed.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         for suffix in _SIDE_FILES:
             file = path.with_name(path.name + suffix)
@@ -123,16 +123,16 @@ def _make_private(path: Path) -> None:
 
 @attrs.frozen(kw_only=True)
 class NewMessage:
-    """A message to be recorded."""
+    """A message to record."""
 
     kind: str
-    """`sms` or `a2p`: which history it stands in."""
+    """`sms` or `a2p`: which history it is in."""
     source: str
     destination: str
     fragments: int
     cost: Decimal
     text: str | None
-    """None where it is not to be stored."""
+    """None if it is not to be stored."""
     direction: Direction = Direction.OUT
 
 
@@ -149,7 +149,7 @@ class KeptIdentity:
 
 @attrs.frozen
 class Moved:
-    """A message whose delivery status moved on."""
+    """A message whose delivery status changed."""
 
     message_id: int
     kind: str
@@ -164,17 +164,17 @@ class Account:
     def __init__(self, settings: Settings, clock: SandboxClock) -> None:
         self.lock = threading.RLock()
         self.version = 0
-        """Goes up whenever a message was recorded or its status moved on."""
+        """Increases whenever a message is recorded or its status changes."""
         self.on_moved: Callable[[Sequence[Moved]], None]
-        """Called with the messages whose statuses moved on, in the order in which they did."""
+        """Called with the messages whose statuses changed, in that order; set by the poster."""
         self.on_charged: Callable[[Decimal], None]
-        """Called with the balance after messages were recorded; set by the poster, as above."""
+        """Called with the balance after messages were recorded; set by the poster."""
         self._settings = settings
         self._clock = clock
         self._numbers = {each.number: each for each in settings.numbers}
         path = os.fspath(settings.database or _IN_MEMORY)
         if path != _IN_MEMORY:
-            path = os.path.realpath(path)  # a link to a file that is missing is followed, too
+            path = os.path.realpath(path)  # follows a link even if its target is missing
             _make_private(Path(path))
         self.db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self.db.create_function("advance", 2, advance, deterministic=True)
@@ -197,20 +197,20 @@ class Account:
                 self.db.execute("INSERT INTO account VALUES (?)", (start,))
 
     def kept_identity(self) -> KeptIdentity | None:
-        """Return the credentials that the database keeps, if any."""
+        """Return the credentials in the database, if any."""
         with self.lock:
             found = self.db.execute("SELECT * FROM identity").fetchone()
         return None if found is None else KeptIdentity(*found)
 
     def keep_identity(self, identity: KeptIdentity) -> None:
-        """Keep credentials in the database, instead of those that it has."""
+        """Store credentials in the database, replacing earlier ones."""
         with self.lock, self.db:
             self.db.execute("BEGIN IMMEDIATE")
             self.db.execute("DELETE FROM identity")
             self.db.execute("INSERT INTO identity VALUES (?,?,?,?,?)", attrs.astuple(identity))
 
     def reset(self) -> None:
-        """Forget every message; the balance and the numbers are as in the settings again."""
+        """Delete every message, and reset the balance and the numbers to the settings."""
         with self.lock, self.db:
             self.db.execute("BEGIN")
             self.db.execute("DELETE FROM messages")
@@ -291,14 +291,14 @@ class Account:
         self.version += 1
 
     def _progress(self, message: NewMessage, due: float) -> tuple[str, str, float | None]:
-        """Return a new message's status, the one it will end with, and when it moves on."""
+        """Return a new message's status, its final status, and when the status changes."""
         if message.direction is Direction.IN:
             return DeliveryStatus.DELIVERED, DeliveryStatus.DELIVERED, None
         last = self._settings.outcomes.get(message.destination, DeliveryStatus.DELIVERED)
         return DeliveryStatus.QUEUED, last, due
 
     def move_statuses(self) -> None:
-        """Move on the status of every message whose time has come."""
+        """Change the status of every message that is due."""
         now, travel = self._clock.time(), self._settings.deliver_after
         with self.lock:
             sent = self.db.execute(
@@ -312,7 +312,7 @@ class Account:
             self.on_moved(moved)
 
     def next_due(self) -> float | None:
-        """Return when the next status moves on, seconds since the epoch; None if none will."""
+        """Return when the next status changes, seconds since the epoch; None if none will."""
         with self.lock:
             found = self.db.execute("SELECT min(due) FROM messages WHERE due IS NOT NULL")
             (due,) = found.fetchone()

@@ -1,7 +1,7 @@
-"""HTTP in: reads a call out of a request within bounds, and has its fault, usually none, answer.
+"""HTTP in: reads a call from a request, within limits, and answers it with or without a fault.
 
-What costs little comes first: the size of the body, the number of its fields, then the credentials.
-Nobody without those gets a method carried out or meets a fault of the script.
+Cheap checks come first: the size of the body, the number of fields, then the credentials. Without
+good credentials no method is carried out and no fault of the script is used.
 """
 
 import re
@@ -22,14 +22,14 @@ from voxsms.sandbox._log import describe_answer, log_request
 from voxsms.sandbox._service import Service
 from voxsms.sandbox._wire_faults import Exchange, carry_out
 
-# Both ways of addressing a method, with and without the slash at the end.
+# Both ways to address a method, with and without a slash at the end.
 _PATHS = ("/platform_api/{cmd}/", "/platform_api/{cmd}", "/platform_api/", "/platform_api")
 _CONTROL_PATHS = ("/sandbox/{name:path}", "/sandbox")
 
 MAX_BODY = 2 * 1024 * 1024
 """Bytes of a request's body; a gateway refuses a longer one with HTTP 413."""
 MAX_FIELDS = 100
-"""Fields of a form or a query string: the method with the most parameters has 14 with its login."""
+"""Fields of a form or a query string: the largest method has 14, including credentials."""
 _TOO_MANY = f"More than {MAX_FIELDS} fields."
 _MULTIPART = "multipart/form-data"
 _BOUNDARY = re.compile(r';[ \t]*boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
@@ -80,7 +80,7 @@ class _Endpoint:
 
 
 class _ControlEndpoint:
-    """The ASGI application behind every path of the control API; it meets no fault."""
+    """The ASGI application behind every path of the control API, which has no faults."""
 
     def __init__(self, control: Control, clock: SandboxClock) -> None:
         self._control = control
@@ -101,16 +101,16 @@ class _ControlEndpoint:
 
 
 def make_app(service: Service, control: Control) -> Router:
-    """Return the application that knows the paths."""
+    """Return the application that routes the paths."""
     endpoint, controls = _Endpoint(service), _ControlEndpoint(control, service.clock)
-    # Apps, not functions: those take any method.
+    # ASGI apps, as functions would not accept every HTTP method.
     routes = [Route(path, endpoint) for path in _PATHS]
     routes += [Route(path, controls) for path in _CONTROL_PATHS]
     return Router(routes, redirect_slashes=False)
 
 
 async def _form_or_refusal(request: Request, exchange: Exchange) -> dict[str, str] | None:
-    """Return the form fields of a request, or refuse it as too large; None if there is no more."""
+    """Return the form fields of a request; None if it was refused as too large or has gone."""
     try:
         return await _read_form(request)
     except ClientDisconnect:
@@ -124,7 +124,7 @@ async def _form_or_refusal(request: Request, exchange: Exchange) -> dict[str, st
 async def _read_form(request: Request) -> dict[str, str]:
     body = await _read_body(request)
     content_type = request.headers.get("content-type", "")
-    # A field of the body counts more than one of the query string; of a repeated one, the last.
+    # A field of the body overrides one of the query string; of repeated ones the last counts.
     form = dict(_urlencoded(request.url.query))
     # Voxsms and the official Python client send `application/x-www-form-urlencoded`, the official
     # Node client `multipart/form-data`.
@@ -136,9 +136,9 @@ async def _read_form(request: Request) -> dict[str, str]:
 
 
 async def _read_body(request: Request) -> bytes:
-    """Read a body of any framing, but not beyond the limit."""
+    """Read a body with any framing, but not beyond the limit."""
     too_large = _TooLarge(f"The body is longer than {MAX_BODY} bytes.", was_read=False)
-    if int(request.headers.get("content-length", "0")) > MAX_BODY:  # h11 lets digits pass only
+    if int(request.headers.get("content-length", "0")) > MAX_BODY:  # h11 accepts only digits
         raise too_large
     body = bytearray()
     async for piece in request.stream():
@@ -156,18 +156,18 @@ def _urlencoded(text: str) -> list[tuple[str, str]]:
 
 
 def _multipart(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the named parts of a form (RFC 7578, RFC 2046); a part without a name is passed over.
+    """Yield the named parts of a form (RFC 7578, RFC 2046); a part without a name is skipped.
 
-    Not by the `email` package, which takes 0.2 ms a part and goes into parts that hold parts.
+    The `email` package takes 0.2 ms a part and would parse nested parts.
     """
     found = _BOUNDARY.search(content_type)
     if found is None:
         return
     boundary = re.escape((found[1] or found[2]).encode("latin-1"))
-    # What only begins like a boundary is part of a value.
+    # A line that only begins like the boundary is part of a value.
     delimiter = re.compile(rb"\r\n--" + boundary + rb"(?:--|(?=[ \t]*\r\n))")
     _, *parts = delimiter.split(b"\r\n" + body, MAX_FIELDS + 2)
-    if len(parts) > MAX_FIELDS + 1:  # one is what follows the last delimiter
+    if len(parts) > MAX_FIELDS + 1:  # one is the rest after the last delimiter
         raise _TooLarge(_TOO_MANY, was_read=True)
     for part in parts:
         head, _, content = part.partition(b"\r\n\r\n")

@@ -1,7 +1,7 @@
-"""What the service posts to its user: written by the table of callbacks, signed, tried again.
+"""Callbacks that the service posts to its user: built from the spec table, signed, retried.
 
-A thread of its own does so. It looks at what is due by the sandbox's clock, posts that, and sleeps
-until something changes or the next thing is due.
+A thread posts what is due by the sandbox's clock, and sleeps until something changes or the next
+post is due.
 """
 
 import itertools
@@ -32,56 +32,56 @@ from voxsms.webhooks import CallbackSecret
 RETRY_AFTER = (1.0, 5.0, 30.0, 300.0, 3600.0)
 """Seconds of the sandbox's clock between the attempts of a post; the contract documents none."""
 MAX_IN_POST = 100
-"""Callbacks that are posted together."""
+"""The most callbacks that are posted together."""
 _TIMEOUT = 10.0
-"""Seconds of real time that the user's server may take over each step of an answer."""
+"""Seconds of real time that the user's server may take for each step of an answer."""
 _MAX_SLEEP = 3600.0
-"""Seconds after which it looks again; a wait of years is more than every platform has."""
+"""Seconds after which the thread wakes at the latest; not every platform can wait for years."""
 _TICK = 0.01
-"""Seconds between two attempts to end a post that goes on."""
+"""Seconds between two attempts to end a post in progress."""
 
 _SPECS = {spec.record: spec for spec in CALLBACKS}
 _SHARED = frozenset(attrs.fields_dict(Callback))
-# Higher in each run: what remembers the ids of an earlier one must not take these for those.
+# Higher in each run: a receiver that stores the ids of an earlier run must not see them again.
 _IDS = itertools.count(time.time_ns() // 1_000_000)
 
 
 @attrs.frozen(kw_only=True)
 class CallbackPost:
-    """One attempt to post callbacks, and what came of it."""
+    """One attempt to post callbacks, and its outcome."""
 
     url: str
     callbacks: tuple[Callback, ...]
     body: bytes = attrs.field(repr=False)
-    """As it was posted."""
+    """The body as it was posted."""
     attempt: int
-    """1, or more where earlier ones failed."""
+    """1, or more after failed attempts."""
     at: datetime
     """When it was posted, by the sandbox's clock."""
     status: int | None
-    """The HTTP status of the answer; None if none came."""
+    """The HTTP status of the answer; None if there was none."""
     problem: str = ""
-    """Why none came, or where it redirects to, which is not followed."""
+    """Why there was no answer, or where it redirects to, which is not followed."""
 
     @property
     def is_taken(self) -> bool:
-        """Whether the answer was a 2xx: with any other the callbacks are posted again."""
+        """Whether the answer was a 2xx; after any other the callbacks are posted again."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's
 
 
 @attrs.frozen
 class _Item:
-    """A callback on its way to a post."""
+    """A callback that waits to be posted."""
 
     callback: Callback
     url: str
     fault: str
-    """The kind of fault that it met; empty if none."""
+    """The kind of its fault; empty if none."""
 
 
 @attrs.frozen
 class _Post:
-    """Callbacks that are posted together, until they are taken or given up."""
+    """Callbacks that are posted together, until they are accepted or given up."""
 
     items: tuple[_Item, ...]
     body: bytes
@@ -90,16 +90,16 @@ class _Post:
 
 
 _ALONE = {"callback_forged", "callback_duplicated"}
-"""Faults of callbacks that are posted without others, which they would take with them."""
+"""Faults whose callbacks are posted alone, as others in the post would suffer, too."""
 
 
 def write(callback: Callback, signature: str, *, is_nested: bool = False) -> dict[str, object]:
-    """Return a callback as the service writes it (contract, section 5): the table read backwards.
+    """Return a callback as the service writes it (contract, section 5), from the spec table.
 
     Args:
         callback: the record.
-        signature: the hash that goes with it.
-        is_nested: whether the object stands one level deeper, as the type reference has it.
+        signature: its hash.
+        is_nested: whether the object is one level deeper, as in the type reference.
     """
     spec = _SPECS[type(callback)]
     fields = {
@@ -123,7 +123,7 @@ def write(callback: Callback, signature: str, *, is_nested: bool = False) -> dic
 
 
 class Poster:
-    """Posts the callbacks of one account, from `start` to `stop`. Any thread may call it."""
+    """Posts the callbacks of one account, from `start` to `stop`. Thread-safe."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class Poster:
             return tuple(self._log)
 
     def start(self) -> None:
-        """Follow the clock if there is anybody to post to."""
+        """Start the thread if there is a URL to post to."""
         self._clock.on_change = self._wake.set
         if self.url or any(number.callback_url for number in self._settings.numbers):
             self._start_thread()
@@ -182,25 +182,25 @@ class Poster:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what was not posted yet is dropped."""
+        """End the thread; callbacks that were not posted yet are dropped."""
         self._clock.on_change = None
         self._has_ended = True
         self._wake.set()
         while self._thread is not None and self._thread.is_alive():
             connection: Any = self._connection
-            with suppress(OSError, AttributeError):  # there is none, or it has ended meanwhile
+            with suppress(OSError, AttributeError):  # there is none, or it has just ended
                 connection.sock.shutdown(socket.SHUT_RDWR)
             self._thread.join(_TICK)
 
     def reset(self) -> None:
-        """Forget what was posted and what is to be posted."""
+        """Forget all posts, past and pending."""
         with self._lock:
             self._is_low = False
             for each in (self._items, self._held, self._posts, self._log):
                 each.clear()
 
     def flush(self, seconds: float) -> None:
-        """Come back when all that is due by now has been posted, or raise `TimeoutError`."""
+        """Return when all callbacks that are due have been posted, or raise `TimeoutError`."""
         with self._idle:
             self._asked += 1
             mine = self._asked
@@ -213,12 +213,12 @@ class Poster:
     # What happens to the account.
 
     def url_of(self, destination: str) -> str | None:
-        """Return where a message to a number is posted: to its own URL if it has one."""
+        """Return the URL for messages to a number: its own, or the account's."""
         number = self._account.number(destination)
         return (number and number.callback_url) or self.url
 
     def tell_inbound(self, source: str, destination: str, text: str) -> None:
-        """Post that a message arrived."""
+        """Post an inbound message."""
         fields = {"source_number": source, "destination_number": destination, "sms_body": text}
         self._add(InboundSms, fields, self.url_of(destination))
 
@@ -237,7 +237,7 @@ class Poster:
         was_low, self._is_low = self._is_low, balance < self._settings.min_balance
         if self._is_low and not was_low:
             self._add(MinBalance, {"is_min_credit": False, "is_repeated": False}, self.url)
-        self._wake.set()  # messages are on their way
+        self._wake.set()  # messages are due for status changes
 
     def _add(self, record: type[Callback], fields: Mapping[str, Any], url: str | None) -> None:
         if url is None:
@@ -351,7 +351,7 @@ class Poster:
                 self._posts.append(attrs.evolve(post, due=due, attempt=post.attempt + 1))
 
     def _exchange(self, url: str, body: bytes) -> tuple[int | None, str]:
-        """Post once; return the status of the answer, or why there is none or no other."""
+        """Post once; return the status of the answer, and the problem if there is one."""
         parts = urlsplit(url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = kind(str(parts.hostname), parts.port, timeout=_TIMEOUT)

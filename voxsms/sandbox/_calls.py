@@ -1,4 +1,4 @@
-"""A request taken out of HTTP, and the answer or refusal before it is put into it."""
+"""A request and its answer or refusal, independent of HTTP."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,7 +18,7 @@ JSON = "application/json"
 FILE = "application/octet-stream"
 
 Values = Mapping[str, Any]
-"""The values of a request's parameters, those left out absent."""
+"""The values of a request's parameters; omitted ones are absent."""
 
 _BY_VIOLATION = {
     Violation.MISSING: 485,
@@ -26,7 +26,7 @@ _BY_VIOLATION = {
     Violation.TOO_LONG: 499,
     Violation.REVERSED: 123,
 }
-"""Codes that say what is wrong with a parameter; for the rest the parameter has its own."""
+"""Codes for violations of any parameter; for the others each parameter has its own code."""
 
 
 @attrs.frozen
@@ -54,13 +54,13 @@ class Reply:
 
     @classmethod
     def page(cls, status: int, headers: Mapping[str, str] | None = None) -> "Reply":
-        """Return what a gateway in front of the service says: a status, in HTML."""
+        """Return the answer of a gateway in front of the service: a status, in HTML."""
         body = f"<html><head><title>{status}</title></head><body>nginx</body></html>\r\n"
         return cls(body.encode(), "text/html", status, headers or {})
 
 
 class Refusal(Exception):
-    """What the service answers instead of a result; without a text it says its code's name."""
+    """An error answer of the service; the default text is the name of its code."""
 
     def __init__(self, code: int, msg: str = "") -> None:
         super().__init__(code, msg)
@@ -69,7 +69,7 @@ class Refusal(Exception):
 
     @classmethod
     def of_parameter(cls, found: ParameterFault) -> "Refusal":
-        """Refuse a bad parameter with the code that the contract has for it."""
+        """Return the refusal of a bad parameter, with the contract's code for it."""
         code = _BY_VIOLATION.get(found.fault.violation, found.param.refusal)
         fault = found.for_user()
         return cls(code, f"Parameter '{fault.field}' {fault.problem}")
@@ -80,7 +80,7 @@ class Refusal(Exception):
 
 
 def exact_number(amount: Decimal) -> orjson.Fragment:
-    """Write an amount as a JSON number with every digit it has."""
+    """Write an amount as a JSON number with all its digits."""
     return orjson.Fragment(f"{amount:f}")
 
 

@@ -1,4 +1,4 @@
-"""The time in a sandbox: real until someone drives it."""
+"""The time in a sandbox: real time until a test controls it."""
 
 import threading
 import time
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 _END = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-"""A year before Python's last: a clock that runs goes on for a while."""
+"""A year before Python's last: a running clock needs some time ahead."""
 
 
 def _check(moment: float) -> None:
     if not 0 <= moment < _END:
-        raise ValueError("the clock cannot go there: it knows the years 1970 to 9998")
+        raise ValueError("the clock cannot be set to that time: it covers the years 1970 to 9998")
 
 
 class SandboxClock:
@@ -30,7 +30,7 @@ class SandboxClock:
         self.reset()
 
     def reset(self) -> None:
-        """Go back to the time that it was started with, or to real time."""
+        """Return to the start time, or to real time."""
         if self._start is not None:
             self.set(self._start)
             return
@@ -39,7 +39,7 @@ class SandboxClock:
         self._changed()
 
     def time(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         with self._lock:
             return self._time()
 
@@ -48,7 +48,7 @@ class SandboxClock:
 
     @property
     def stands(self) -> bool:
-        """Whether it is stopped, and moves only when it is told to."""
+        """Whether it is stopped, and moves only by `set` and `advance`."""
         with self._lock:
             return self._stands_at is not None
 
@@ -57,10 +57,10 @@ class SandboxClock:
         return datetime.fromtimestamp(self.time(), UTC)
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Move forward (or back); a clock that was stopped stays stopped, there.
+        """Move it forward (or back); a stopped clock stays stopped at the new time.
 
         Raises:
-            ValueError: that is before 1970 or after 9998.
+            ValueError: the new time is before 1970 or after 9998.
         """
         step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
         with self._lock:
@@ -81,7 +81,7 @@ class SandboxClock:
         self._changed()
 
     def run(self) -> None:
-        """Run on from here at the pace of real time."""
+        """Let it run from its current time at the pace of real time."""
         with self._lock:
             self._ahead = self._time() - time.time()
             self._stands_at = None

@@ -1,19 +1,19 @@
-"""The control API: what a test in another language does to a sandbox, by HTTP, under `/sandbox/`.
+"""The control API: how a test in another language controls a sandbox, by HTTP, under `/sandbox/`.
 
-    GET /sandbox/             what it is, and what time it is there
+    GET /sandbox/             the account, the URLs and the time of the sandbox
     GET /sandbox/ledger       what was really delivered
-    GET /sandbox/callbacks    what was posted, and answered
+    GET /sandbox/callbacks    the callbacks that were posted, and their answers
     POST /sandbox/faults      `script` adds faults, `clear` removes all
     POST /sandbox/clock       `advance` by seconds, `set` it to a time and stop it, `run` it again
-    POST /sandbox/receive     a message arrives: `source`, `destination`, `text`
-    POST /sandbox/fill        a history of the last two years: `kind`, `rows`
-    POST /sandbox/reset       as it began
+    POST /sandbox/receive     receive a message: `source`, `destination`, `text`
+    POST /sandbox/fill        make up a history of the last two years: `kind`, `rows`
+    POST /sandbox/reset       return to the initial state
 
 `docs/howto/other-languages.md` calls each of them with curl.
 
-It asks for no credentials: the money is not real. It answers no web page, though, as any page that
-a person looks at could call a server on this machine: a request with `Origin` or under a name that
-is not this machine's is refused (CSRF, DNS rebinding).
+It needs no credentials, as the money is not real. But it does not answer web pages, since any page
+in a browser could call a server on this machine: a request with `Origin`, or under a name that is
+not this machine's, is refused (CSRF, DNS rebinding).
 """
 
 import ipaddress
@@ -57,10 +57,10 @@ class Control:
         }
 
     def refuse(self, headers: Mapping[str, str]) -> Reply | None:
-        """Return what a browser is answered; None for everybody else."""
-        # A browser says "none" where a person typed the address.
+        """Return the refusal of a request from a web page; None for all others."""
+        # A browser sends "none" if a person typed the address.
         if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
-            return _problem(_FORBIDDEN, "Origin: the control API answers no web page")
+            return _problem(_FORBIDDEN, "Origin: the control API does not answer web pages")
         if not is_own_name(headers.get("host", "")):
             return _problem(
                 _FORBIDDEN,
@@ -85,7 +85,7 @@ class Control:
         fields, carry_out = self._post[name]
         if unknown := form.keys() - fields:
             there_are = ", ".join(sorted(fields)) or "none"
-            return _problem(_BAD, f"{min(unknown)}: is no field here; there are: {there_are}")
+            return _problem(_BAD, f"{min(unknown)}: is not a field here; the fields: {there_are}")
         try:
             return _json(carry_out(form))
         except ValueError as problem:
@@ -179,7 +179,7 @@ class Control:
 
 
 def is_own_name(host: str) -> bool:
-    """Return whether a `Host` is one that nobody outside can give this machine.
+    """Return whether a `Host` is a name that nobody outside can give to this machine.
 
     Names in the public DNS have a dot; the owner of one can point it at this machine.
     """
@@ -211,7 +211,7 @@ def _moment(name: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{name}: is no time such as 2026-01-15T12:00:00Z") from None
+        raise ValueError(f"{name}: is not a time such as 2026-01-15T12:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

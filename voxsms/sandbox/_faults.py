@@ -1,7 +1,7 @@
-"""Faults as data: every kind there is, how one is written, and the script of those to come.
+"""Faults as data: all kinds, their text form, and the script of pending faults.
 
-What each fault does on the wire stands in `_wire_faults.py`, under the same names. "Commits" says
-whether the request is carried out before the fault: whether the ledger then holds a delivery.
+What each fault does on the wire is in `_wire_faults.py`, under the same names. "Commits" means that
+the request is carried out before the fault, so that the ledger has a delivery.
 """
 
 import re
@@ -20,14 +20,14 @@ from voxsms.api.spec import METHODS
 
 @attrs.frozen
 class Kind:
-    """One kind of fault: its name, what it does, and the options it knows with their defaults."""
+    """One kind of fault: its name, what it does, and its options with their defaults."""
 
     name: str
     doc: str
     commits: bool = False
     """Whether the request is carried out first."""
     connecting: bool = False
-    """Whether it meets the connection, before any request is there to be looked at."""
+    """Whether it affects the connection, before there is a request."""
     options: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
 
@@ -118,7 +118,7 @@ CALLBACK_KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind 
 _ALL = {**KINDS, **CALLBACK_KINDS}
 _TYPES = tuple(spec.name for spec in CALLBACKS)
 SENDS = "sends"
-"""In place of a method: those that charge."""
+"""Used as a method: both that charge."""
 _CHARGING = frozenset(cmd for cmd, method in METHODS.items() if method.charges)
 
 
@@ -160,14 +160,14 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "body": ("text", _is_utf8),
     "driven": ("true or false", lambda value: isinstance(value, bool)),
 }
-"""What the value of each option may be, in words and as a test; nan is no number here."""
+"""What the value of each option may be, in words and as a test, which NaN fails."""
 
 
 @attrs.frozen
 class InjectedFault:
-    """A fault, for how many requests, and of which method; None is any, `sends` both that charge.
+    """A fault for `times` requests of a method; None is any method, `sends` both that charge.
 
-    For a fault of callbacks: for how many of them, and of which type, such as `sms_inbound`.
+    A fault of callbacks is for `times` callbacks of a type, such as `sms_inbound`.
     `options` are those of the kind: `seconds`, `code`, `msg`, `body`, `status`, `retry_after`,
     `driven`.
     """
@@ -178,12 +178,12 @@ class InjectedFault:
     options: Mapping[str, object] = attrs.field(factory=dict[str, object])
 
     def __attrs_post_init__(self) -> None:
-        """Check that the kind knows what is asked of it."""
+        """Check the options and the method."""
         kind = _ALL[self.kind]
         if unknown := self.options.keys() - kind.options.keys():
             raise ValueError(f"{self.kind} has no option {', '.join(sorted(unknown))}")
         if kind.connecting and self.method is not None:
-            raise ValueError(f"{self.kind} meets the connection: it cannot choose a method")
+            raise ValueError(f"{self.kind} affects the connection: it cannot choose a method")
         known = _TYPES if self.kind in CALLBACK_KINDS else (*METHODS, SENDS)
         if self.method is not None and self.method not in known:
             raise ValueError(f"method: {self.method!r} is not one of {', '.join(known)}")
@@ -193,7 +193,7 @@ class InjectedFault:
                 raise ValueError(f"{self.kind}: {name} must be {words}")
 
     def option(self, name: str) -> Any:  # noqa: ANN401 - a number, a text or None, by the option
-        """Return the value of an option, or the kind's default for it."""
+        """Return the value of an option, or the kind's default."""
         return self.options.get(name, _ALL[self.kind].options[name])
 
 
@@ -204,7 +204,7 @@ _ENTRY = re.compile(
 
 
 def parse(script: str) -> tuple[InjectedFault, ...]:
-    """Read a script from its text: `commit_then_close*2@A2PSendSms,rate_limited:retry_after=1`."""
+    """Parse a script: `commit_then_close*2@A2PSendSms,rate_limited:retry_after=1`."""
     return tuple(_entry(entry.strip()) for entry in script.split(",") if entry.strip())
 
 
@@ -212,7 +212,7 @@ def _entry(text: str) -> InjectedFault:
     found = _ENTRY.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"{text!r} is no fault; write kind, kind*2, kind@Method, kind:option=value"
+            f"{text!r} is not a fault; write kind, kind*2, kind@Method, kind:option=value"
         )
     given = (each.partition("=") for each in found["options"].split(":")[1:])
     options = {name: _value(name, value) for name, _, value in given}
@@ -231,20 +231,20 @@ def _value(name: str, text: str) -> object:
     try:
         return _READERS.get(name, str)(text)
     except ValueError:
-        raise ValueError(f"{name}: {text!r} is no number") from None
+        raise ValueError(f"{name}: {text!r} is not a number") from None
 
 
 class FaultScript:
-    """The faults still to come, in order; may be changed from any thread.
+    """The pending faults, in order; may be changed from any thread.
 
-    A request with good credentials meets the first fault that fits its method; one without is
-    refused and uses up none. A fault of the connection has its turn when it stands first; requests
-    that arrive before it are answered as usual. Callbacks meet theirs whatever stands before them.
+    A request with good credentials uses the first fault that fits its method; a request without is
+    refused and uses none. A fault of the connection takes effect when it is first in the script;
+    until then requests are answered as usual. Callbacks use the first fault that fits their type.
     """
 
     def __init__(self, faults: Iterable[InjectedFault] = ()) -> None:
         self._lock = threading.RLock()
-        # Each a copy, by whose identity the sandbox knows it.
+        # Each is a copy: the sandbox tells faults apart by identity.
         self._entries: deque[InjectedFault] = deque(map(attrs.evolve, faults))
         self._happened: list[InjectedFault] = []
         self.on_change: Callable[[], None] | None = None
@@ -253,13 +253,13 @@ class FaultScript:
     def add(
         self, kind: str, *, times: int = 1, method: str | None = None, **options: object
     ) -> InjectedFault:
-        """Put a fault at the end of the script."""
+        """Append a fault to the script."""
         fault = InjectedFault(kind, times, method, options)
         self.script([fault])
         return fault
 
     def script(self, faults: str | Iterable[InjectedFault | str]) -> None:
-        """Put several at the end, as `InjectedFault`s, as names, or in the text form of `parse`."""
+        """Append several faults, as `InjectedFault`s, names, or in the text form of `parse`."""
         given = parse(faults) if isinstance(faults, str) else faults
         entries = [f for each in given for f in (parse(each) if isinstance(each, str) else [each])]
         with self._lock:
@@ -267,13 +267,13 @@ class FaultScript:
         self._changed()
 
     def clear(self) -> None:
-        """Forget what is still to come; a listener that was closed opens again."""
+        """Remove all pending faults; a listener that was closed opens again."""
         with self._lock:
             self._entries.clear()
         self._changed()
 
     def reset(self) -> None:
-        """Forget what happened, too."""
+        """Remove all faults, pending and happened."""
         with self._lock:
             self._happened.clear()
         self.clear()
@@ -284,25 +284,25 @@ class FaultScript:
 
     @property
     def pending(self) -> tuple[InjectedFault, ...]:
-        """What is still to come."""
+        """The faults still to come."""
         with self._lock:
             return tuple(self._entries)
 
     @property
     def happened(self) -> tuple[InjectedFault, ...]:
-        """What was met, one entry a request or connection."""
+        """The faults that happened, one entry for each request, connection or callback."""
         with self._lock:
             return tuple(self._happened)
 
     def connecting(self) -> InjectedFault | None:
-        """Return the fault that the next connection meets, if it is its turn; for the sandbox."""
+        """Return the fault of the next connection, if it is first; for the sandbox."""
         with self._lock:
             of_requests = (f for f in self._entries if f.kind not in CALLBACK_KINDS)
             first = next(of_requests, OK)
             return first if KINDS[first.kind].connecting else None
 
     def take(self, method: str) -> InjectedFault:
-        """Take the fault that a request meets, `OK` if none; for the sandbox."""
+        """Take the fault for a request, `OK` if none; for the sandbox."""
         with self._lock:
             position = self._position(method)
             if position is None:
@@ -322,7 +322,7 @@ class FaultScript:
         return None
 
     def take_of_callback(self, type_: str) -> InjectedFault | None:
-        """Take the fault that a callback meets, None if none; for the sandbox."""
+        """Take the fault for a callback, None if none; for the sandbox."""
         with self._lock:
             for position, fault in enumerate(self._entries):
                 if fault.kind in CALLBACK_KINDS and fault.method in (None, type_):
@@ -330,7 +330,7 @@ class FaultScript:
         return None
 
     def take_connecting(self, fault: InjectedFault) -> bool:
-        """Use up one time of a fault of the connection if it is still first; for the sandbox."""
+        """Use a fault of the connection once if it is still first; for the sandbox."""
         with self._lock:
             if self.connecting() is not fault:
                 return False

@@ -1,6 +1,6 @@
 """The histories: pages of messages by filter, newest first (the service documents no order).
 
-A history can be made up in bulk: a million rows in seconds, the same ones for the same seed.
+A history can be made up in bulk: a million rows in seconds, the same rows for the same seed.
 """
 
 import csv
@@ -23,7 +23,7 @@ from voxsms.sandbox._settings import Settings
 
 @attrs.frozen
 class Page:
-    """Rows as JSON texts, and how many match in all."""
+    """Rows as JSON texts, and the total number that match."""
 
     rows: list[str]
     total: int
@@ -47,7 +47,7 @@ _FILTERS: Mapping[str, tuple[str, Callable[[Any], object]]] = {
     "destination_number": ("destination = ?", str),
     "direction": ("direction = ?", str),
     "delivery_status": ("status = ?", lambda status: DeliveryStatus(status).value),
-    # Both ends are taken as inclusive (contract, section 6); times of one form compare as text.
+    # Both ends are inclusive (contract, section 6); times of the same form compare as text.
     "from_date": ("at >= ?", lambda time: time.strftime(TIME_FORMAT)),
     "to_date": ("at <= ?", lambda time: time.strftime(TIME_FORMAT)),
 }
@@ -66,10 +66,10 @@ def _query(kind: str, values: Mapping[str, object]) -> _Query:
 class History:
     """Reads pages.
 
-    SQLite counts its way to an offset, and counts again for each total: for a page deep in a
-    million rows that is 30 ms for each. So the end of each page is remembered as the bookmark where
-    the next one begins, and so is each total, both until a message is recorded or moves on, also by
-    another sandbox that has the same database open.
+    SQLite scans to an offset, and scans again for each total: for a page deep in a million rows
+    each takes 30 ms. So the end of each page is cached as a bookmark where the next one begins, and
+    so is each total, until a message is recorded or changes, even by another sandbox with the same
+    database.
     """
 
     def __init__(self, account: Account, max_rows: int) -> None:
@@ -81,7 +81,7 @@ class History:
         self._bookmarks: dict[tuple[_Query, int], _Bookmark] = {}
 
     def page(self, kind: str, values: Mapping[str, Any]) -> Page:
-        """Return the page that a request's values ask for."""
+        """Return the page for a request's values."""
         count = min(values.get("count", MAX_PAGE_ROWS), self._max_rows)
         query = _query(kind, values)
         with self._account.lock:
@@ -121,8 +121,8 @@ class History:
         return [row for row, _, _ in found]
 
 
-# A linear congruential step scatters the row's number; the rest of the row is read off `r`.
-# Times go up evenly with the rows, so that some seconds hold several rows where they are many.
+# A linear congruential step scatters the row's number; the rest of the row is derived from `r`.
+# Times increase evenly with the rows, so that some seconds have several rows if there are many.
 _FILL = """
 WITH RECURSIVE rows(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM rows WHERE n + 1 < :rows),
 scattered AS (SELECT n, ((n + :seed * 7919) * 2654435761 + 12345) % 4294967291 AS r FROM rows),
@@ -158,24 +158,24 @@ FROM drawn
 """
 
 _MADE_UP = (
-    ("44770090", 4),  # what Ofcom keeps for drama
+    ("44770090", 4),  # reserved by Ofcom for drama
     ("4420794600", 2),
     ("121255501", 2),  # 555-01xx, which nobody has in North America
     ("141555501", 2),
     ("7900123", 4),
     ("7495765", 4),
     ("4917655512", 3),
-    ("33199001", 4),  # what ARCEP keeps for fiction
+    ("33199001", 4),  # reserved by ARCEP for fiction
 )
-"""What made-up numbers begin with in several countries, and how many digits follow."""
+"""Prefixes of made-up numbers in several countries, and how many digits follow."""
 _INDEX_NAMES = ("by_time", "by_destination", "by_due")
 MAX_FILL = 10_000_000
-"""Rows that are made up at once; a million are 250 MB."""
+"""The most rows that are made up at once; a million are 250 MB."""
 _SEEDS = 100_000  # more would leave 64 bits
 
 
 class Filler:
-    """Makes histories up, whose messages go to where the account has prices, and cost those."""
+    """Makes up histories; the messages go to countries with a price, and cost that."""
 
     def __init__(self, settings: Settings, account: Account) -> None:
         self._settings = settings
@@ -184,7 +184,7 @@ class Filler:
         self._places = {kind: self._priced(kind) for kind in self._rates}
 
     def _priced(self, kind: str) -> list[tuple[str, int]]:
-        """Return those of the made-up numbers that have a price, else all."""
+        """Return the made-up numbers that have a price, or all if none has."""
         priced = [
             (start, digits)
             for start, digits in _MADE_UP
@@ -229,7 +229,7 @@ class Filler:
             }
             db.create_function("made_up_number", 2, self._number, deterministic=True)
             db.create_function("cost", 3, cache(self._cost), deterministic=True)
-            # To sort a whole index takes a third of the time of keeping it sorted.
+            # Building an index afterwards takes a third of the time of keeping it sorted.
             for name in _INDEX_NAMES:
                 db.execute(f"DROP INDEX {name}")
             db.execute(_FILL, arguments)

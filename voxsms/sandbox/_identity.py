@@ -1,4 +1,4 @@
-"""Who asks: the credentials of a sandbox, and whether a request carries good ones.
+"""The credentials of a sandbox, and the check of those in a request.
 
 Source: shared contract, section 1 "Authentication"; the codes are those of section 4.
 """
@@ -31,12 +31,12 @@ _EXPIRED = 456
 _LONGEST = 3600
 """Seconds that a token may last."""
 _LEEWAY = 1
-"""Seconds by which a token may come from the future: `iat` has whole seconds only."""
+"""Seconds by which a token may be from the future: `iat` has whole seconds only."""
 
 
 @attrs.frozen
 class _Claims:
-    """What a token says."""
+    """The claims of a token."""
 
     issuer: str
     issued_at: float
@@ -44,7 +44,7 @@ class _Claims:
 
 
 class Identity:
-    """An account's credentials, as the settings say, the database keeps, or chance makes them."""
+    """An account's credentials: from the settings, else from the database, else random."""
 
     def __init__(self, clock: SandboxClock, settings: Settings, account: Account) -> None:
         self._clock = clock
@@ -74,7 +74,7 @@ class Identity:
 
     @cached_property
     def auth(self) -> ServiceAccount:
-        """A service account; no key is made for those who use the API key."""
+        """A service account; its key is generated only when this is used."""
         key = self._key or Key(new_private_key())
         key_id = key.key_id
         if key_id is None:
@@ -86,11 +86,11 @@ class Identity:
 
     @property
     def callback_secret(self) -> CallbackSecret:
-        """What callbacks are signed with."""
+        """The secret that signs callbacks."""
         return CallbackSecret(self.callback_salt, self.account_id, self.api_key.api_key)
 
     def check(self, authorization: str | None, form: Mapping[str, str]) -> None:
-        """Let a request pass that carries a good token or the API key, or raise `Refusal`."""
+        """Accept a request with a good token or the API key, or raise `Refusal`."""
         if authorization is None:
             self._check_api_key(form)
         else:

@@ -1,4 +1,4 @@
-"""The private key of a sandbox's service account: made, or read from a user's file."""
+"""The private key of a sandbox's service account: generated, or read from a user's file."""
 
 import os
 from functools import cache
@@ -15,7 +15,7 @@ from voxsms.errors import CredentialsInvalid
 
 @attrs.frozen
 class Key:
-    """A key, and what the credentials file that it came from says beside it."""
+    """A key, and the ids from its credentials file, if it has one."""
 
     private_key: str = attrs.field(repr=False)
     """An RSA key in PEM form."""
@@ -25,7 +25,7 @@ class Key:
 
 @cache
 def new_private_key() -> str:
-    """Make a key in PEM form: one a process, when it is first needed, as it takes long."""
+    """Generate a key in PEM form, once a process, when first needed: it takes long."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -44,15 +44,15 @@ def public_key_of(private_key: str) -> rsa.RSAPublicKey:
         key = None
     if not isinstance(key, rsa.RSAPrivateKey):
         problem = "has no RSA private key in PEM form without a password"
-        raise ValueError(problem)  # noqa: TRY004 - what a file holds is a value
+        raise ValueError(problem)  # noqa: TRY004 - the content of a file is a value
     return key.public_key()
 
 
 def read_key(file: str | os.PathLike[str] | None) -> Key | None:
-    """Read a file that holds a key in PEM form, or a service account's credentials file.
+    """Read a file with a key in PEM form, or a service account's credentials file.
 
     Raises:
-        ValueError: says what is wrong with it.
+        ValueError: the file cannot be read or has no such key.
     """
     if file is None:
         return None

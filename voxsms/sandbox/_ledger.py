@@ -1,4 +1,4 @@
-"""The ledger: every delivery a sandbox really made, whatever its client was told."""
+"""The ledger: every delivery that a sandbox really made, whatever it answered to the client."""
 
 import threading
 from collections import Counter
@@ -31,24 +31,24 @@ class Delivery:
 
 
 class SentMessage(NamedTuple):
-    """What was delivered to whom; equal to the pair of both, and shown as it."""
+    """Destination and text of a delivery; equal to the tuple of both, and shown like it."""
 
     destination: str
     text: str
 
     def __repr__(self) -> str:
-        """Show the pair."""
+        """Show the tuple."""
         return repr(tuple(self))
 
 
 class Delivered(list[T]):
-    """What was delivered, in order: a list that can say how another one differs from it."""
+    """Deliveries in order: a list that can describe how another one differs from it."""
 
     elsewhere: Sequence[SentMessage] = ()
-    """What was delivered to others."""
+    """Deliveries to other numbers."""
 
     def differences(self, expected: Iterable[object]) -> list[str]:
-        """Return lines for a person: `-` before what is expected, `+` before what was delivered."""
+        """Return readable lines: `-` before expected messages, `+` before delivered ones."""
         lines = ["- expected, + delivered:", *ndiff([*map(repr, expected)], [*map(repr, self)])]
         if self.elsewhere:
             lines += ["delivered to other numbers:", *map("  {!r}".format, self.elsewhere)]
@@ -56,7 +56,7 @@ class Delivered(list[T]):
 
 
 class Ledger:
-    """Counts deliveries and requests; may be read from any thread, also after the sandbox ended."""
+    """Counts deliveries and requests; readable from any thread, even after the sandbox ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,12 +64,12 @@ class Ledger:
         self._requests: Counter[str] = Counter()
 
     def __repr__(self) -> str:
-        """Show the count alone: deliveries hold whole numbers."""
+        """Show only the count: deliveries contain whole phone numbers."""
         return f"<Ledger: {self.count} deliveries>"
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """Everything that was delivered, in order."""
+        """All deliveries, in order."""
         with self._lock:
             return tuple(self._deliveries)
 
@@ -81,12 +81,12 @@ class Ledger:
 
     @property
     def charged(self) -> Decimal:
-        """The exact sum of what the deliveries cost."""
+        """The exact total cost of the deliveries."""
         return total(delivery.cost for delivery in self.deliveries)
 
     @property
     def requests(self) -> Mapping[str, int]:
-        """How many requests arrived whole, by method, whatever became of them; absent is 0."""
+        """How many complete requests arrived, by method, whatever became of them; absent is 0."""
         with self._lock:
             return Counter(self._requests)
 
@@ -96,7 +96,7 @@ class Ledger:
         return Delivered(SentMessage(each.destination, each.text) for each in self.deliveries)
 
     def since(self, count: int) -> tuple[Delivery, ...]:
-        """Return what was delivered after the first `count` deliveries."""
+        """Return the deliveries after the first `count`."""
         with self._lock:
             return tuple(self._deliveries[count:])
 
@@ -105,7 +105,7 @@ class Ledger:
         return tuple(each for each in self.deliveries if each.destination == number)
 
     def record(self, deliveries: Iterable[Delivery]) -> None:
-        """Enter deliveries; for the sandbox."""
+        """Add deliveries; for the sandbox."""
         with self._lock:
             self._deliveries += deliveries
 
@@ -115,7 +115,7 @@ class Ledger:
             self._requests[method] += 1
 
     def reset(self) -> None:
-        """Forget everything; for the sandbox."""
+        """Clear everything; for the sandbox."""
         with self._lock:
             self._deliveries.clear()
             self._requests.clear()

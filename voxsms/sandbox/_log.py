@@ -1,4 +1,4 @@
-"""A line for each request, on the logger `voxsms.sandbox` at INFO; no number and no text in it.
+"""A line for each request, on the logger `voxsms.sandbox` at INFO, without numbers and texts.
 
 A2PSendSms 2 numbers -> 1 sent, 1 refused (506), 0.0340 USD
 GetSmsHistory -> 25 of 3,000 rows
@@ -23,7 +23,7 @@ LOG = logging.getLogger("voxsms.sandbox")
 
 
 def log_request(call: Call, outcome: str, fault: InjectedFault | None = None) -> None:
-    """Log what became of a request, and the fault that it met."""
+    """Log the outcome of a request, and its fault."""
     asked = ""
     if (method := METHODS.get(call.method)) and method.sending:
         numbers = call.form.get(method.sending.to, "").split(SEPARATOR)
@@ -35,7 +35,7 @@ def log_request(call: Call, outcome: str, fault: InjectedFault | None = None) ->
 
 
 def describe_answer(reply: Reply, deliveries: Sequence[Delivery], currency: str) -> str:
-    """Return in a few words what a request came to: its answer, and what was delivered for it."""
+    """Describe the outcome of a request briefly: its answer and its deliveries."""
     if reply.content_type != JSON:
         return f"a file of {_count(len(reply.body), 'byte')}"
     answer: Mapping[str, Any] = orjson.loads(reply.body)
@@ -55,7 +55,7 @@ def describe_answer(reply: Reply, deliveries: Sequence[Delivery], currency: str)
 
 
 def log_post(types: Iterable[str], answer: str, attempt: int) -> None:
-    """Log that callbacks were posted, and what came of it."""
+    """Log that callbacks were posted, and the answer."""
     kinds = list(types)
     again = f", attempt {attempt}" if attempt > 1 else ""
     names = ", ".join(dict.fromkeys(kinds))

@@ -1,4 +1,4 @@
-"""Sandbox: the account, its server and what a test looks at, from start to end."""
+"""`Sandbox`: the account, its server and what tests inspect, from start to end."""
 
 import json
 import os
@@ -38,7 +38,7 @@ _RUNNING: set["Sandbox"] = set()
 
 
 def running_urls() -> frozenset[str]:
-    """Return where the sandboxes of this process listen."""
+    """Return the URLs of the sandboxes that run in this process."""
     return frozenset(sandbox.url for sandbox in tuple(_RUNNING))
 
 
@@ -50,34 +50,34 @@ def _cross(name: str, type_: WireType, value: str) -> str:
 
 
 class Sandbox:
-    """An account with a server on loopback; made by `serve()`.
+    """An account with a server on loopback; create one with `serve()`.
 
-    A context manager of both kinds: `with` starts and ends it in any program, `async with` does so
-    without holding up asyncio or trio.
+    A context manager of both kinds: `with` starts and stops it in any program, `async with` does so
+    without blocking asyncio or trio.
 
     Args:
-        settings: what the account has.
-        server: a server that is running and answers for nobody, instead of one of its own.
+        settings: how the account is set up.
+        server: a running server without an account, in place of its own.
     """
 
     def __init__(self, settings: Settings, server: ServerThread | None = None) -> None:
         self.clock: SandboxClock = SandboxClock(settings.start)
-        """What time it is for the service."""
+        """The service's time."""
         self.ledger: Ledger = Ledger()
         """What was really delivered."""
         self.faults: FaultScript = FaultScript(settings.faults)
-        """What goes wrong, and when."""
+        """The script of faults."""
         self._settings = settings
         self._service: Service | None = None
         self._shared = server
         self._server: ServerThread | None = None
 
     def __repr__(self) -> str:
-        """Show where it listens."""
+        """Show its URL."""
         return f"<Sandbox {self.url if self._server else 'not running'}>"
 
     def start(self) -> Self:
-        """Listen; `stop` must follow."""
+        """Start to listen; call `stop` afterwards."""
         if self._server is not None:
             raise RuntimeError("the sandbox is running already")
         settings = self._settings
@@ -128,7 +128,7 @@ class Sandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it, also where the body was cancelled."""
+        """Stop it, even if the body was cancelled."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.stop)
 
@@ -140,7 +140,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where it listens, for `Client(base_url=)`; no slash at the end."""
+        """Its URL, for `Client(base_url=)`; no slash at the end."""
         return self._running.url
 
     @property
@@ -160,9 +160,9 @@ class Sandbox:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The variables by which `Client.from_env` and `CallbackSecret.from_env` find it.
+        """The environment variables for `Client.from_env` and `CallbackSecret.from_env`.
 
-        With TLS also those by which clients in Python, Node and others trust its certificate.
+        With TLS also those that make clients in Python, Node and others trust its certificate.
         """
         key, certificate = self.api_key, self.certificate
         trusted = {} if certificate is None else dict.fromkeys(TRUST, str(certificate))
@@ -176,19 +176,19 @@ class Sandbox:
 
     @property
     def certificate(self) -> Path | None:
-        """The file of the certificate that its clients trust, while it runs; None without TLS."""
+        """The file of the certificate for clients to trust, while it runs; None without TLS."""
         return None if self._server is None else self._server.certificate
 
     @property
     def messages(self) -> Delivered[SentMessage]:
-        """What was delivered, in order: `assert sandbox.messages == [("447443332212", "Hi")]`."""
+        """All deliveries, in order: `assert sandbox.messages == [("447443332212", "Hi")]`."""
         return self.ledger.messages
 
     def delivered_to(self, number: str) -> Delivered[str]:
         """Return the texts that were delivered to a number, in order.
 
         Raises:
-            ValueError: it is no number that a message can go to, and nothing ever would be there.
+            ValueError: no message can go to this number, so the result would always be empty.
         """
         digits, messages = read_phone_number(number), self.messages
         found = Delivered(each.text for each in messages if each.destination == digits)
@@ -197,12 +197,12 @@ class Sandbox:
 
     @property
     def callback_secret(self) -> CallbackSecret:
-        """What callbacks are signed with, for `voxsms.webhooks`."""
+        """The secret that signs callbacks, for `voxsms.webhooks`."""
         return self._running.poster.secret
 
     @property
     def callback_url(self) -> str | None:
-        """Where callbacks are posted to; may be set while it runs, as when a server is up."""
+        """Where callbacks are posted; may be set while it runs, such as once a server is up."""
         return self._running.poster.url
 
     @callback_url.setter
@@ -215,14 +215,14 @@ class Sandbox:
 
     @property
     def callbacks(self) -> tuple[CallbackPost, ...]:
-        """What was posted and what was answered, one entry an attempt."""
+        """The posts of callbacks with their answers, one entry for each attempt."""
         return self._running.poster.log
 
     def flush_callbacks(self, seconds: float = 10) -> None:
-        """Wait until all callbacks that are due by now have been posted and answered.
+        """Wait until all callbacks that are due now have been posted and answered.
 
-        It does not wait for what is to be tried again later. In the event loop that serves your app
-        it would wait for itself: use `await sandbox.callbacks_posted()` there.
+        It does not wait for later retries. In the event loop that serves your app it would block
+        the answers that it waits for: use `await sandbox.callbacks_posted()` there.
 
         Raises:
             TimeoutError: it takes longer than `seconds` of real time.
@@ -230,7 +230,7 @@ class Sandbox:
         self._running.poster.flush(seconds)
 
     async def callbacks_posted(self, seconds: float = 10) -> None:
-        """Do the same as `flush_callbacks` and leave the event loop free."""
+        """Do the same as `flush_callbacks` without blocking the event loop."""
         await anyio.to_thread.run_sync(self.flush_callbacks, seconds)
 
     @property
@@ -239,10 +239,10 @@ class Sandbox:
         return self._running.account.balance
 
     def save_credentials(self, path: str | os.PathLike[str]) -> Path:
-        """Write the service account's JSON file, readable by the user alone, as clients want it.
+        """Write the service account's JSON file for clients, readable by its owner only.
 
-        A file that is there already is replaced by a new one: a process that has the old one
-        open, or could read it, does not see the key.
+        An existing file is replaced by a new one: a process that has the old one open, or could
+        read it, does not see the key.
         """
         auth, file = self.auth, Path(path)
         credentials = {
@@ -264,10 +264,10 @@ class Sandbox:
     def receive(self, *, source: str, destination: str, text: str, store_body: bool = True) -> int:
         """Receive a message at one of the account's enabled numbers; return its id.
 
-        It stands in the history, and is posted to the number's callback URL or the account's.
+        It is in the history, and is posted to the number's callback URL or the account's.
 
         Raises:
-            ValueError: names the argument that cannot be taken.
+            ValueError: an argument is not valid; the message names it.
         """
         source = _cross("source", SenderType(), source)
         destination = _cross("destination", PhoneType(), destination)
@@ -275,7 +275,7 @@ class Sandbox:
         number = self._running.account.number(destination)
         if number is None or not number.sms_enabled:
             raise ValueError(
-                "destination: is no number of the account for which SMS is enabled "
+                "destination: is not a number of the account with SMS enabled "
                 "(client.control_sms, or `voxsms control NUMBER enable`, enables it)"
             )
         message = NewMessage(
@@ -292,7 +292,7 @@ class Sandbox:
         return message_id
 
     def reset(self) -> None:
-        """Forget all that happened: messages, ledger, faults, callbacks, balance and time.
+        """Reset messages, ledger, faults, callbacks, balance and time.
 
         The account, the URL for callbacks and the settings stay.
         """
@@ -313,8 +313,8 @@ class Sandbox:
     ) -> None:
         """Generate a history of `kind` (`sms` or `a2p`), by default of the last two years.
 
-        Its messages go to several countries and cost what the prices say, though nothing is charged
-        or recorded in the ledger. The same seed and times give the same rows.
+        Its messages go to several countries and cost what the prices say, but nothing is charged or
+        recorded in the ledger. The same seed and times produce the same rows.
         """
         end = end or self.clock.now()
         filler = Filler(self._settings, self._running.account)

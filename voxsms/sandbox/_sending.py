@@ -1,7 +1,7 @@
-"""The two sends: who may send, what it costs, and the moment from which it is delivered.
+"""The two sends: who may send, what it costs, and the moment of delivery.
 
-What is refused, and with which code, is the contract's section 4; the order of the checks is not
-documented there.
+Refusals and their codes are from the contract's section 4, which does not document the order of the
+checks.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Sending:
         return {"result": 1, "message_id": message_id, "fragments_count": message.fragments}
 
     def a2p_send_sms(self, values: Values) -> dict[str, object]:
-        """Send one text to many numbers, some of which may be refused."""
+        """Send one text to many numbers; some may be refused."""
         sender, text = values["src_number"], values["text"]
         self._check_sender(sender)
         messages: list[NewMessage] = []
@@ -72,7 +72,7 @@ class Sending:
         }
 
     def _check_sender(self, sender: str) -> None:
-        """Let an installed SenderID or an enabled number send (contract, section 2)."""
+        """Refuse a sender other than an installed SenderID or enabled number (contract, 2)."""
         if not self._settings.a2p_enabled:
             raise Refusal(_A2P_DISABLED)
         if sender in self._settings.sender_ids:
@@ -104,7 +104,7 @@ class Sending:
         )
 
     def _send(self, method: str, messages: Sequence[NewMessage], text: str) -> list[int]:
-        """Charge and send all of them or none: from here on they are delivered."""
+        """Charge and send all of them, or none; after this they are delivered."""
         ids, at = self._account.record(messages)
         self._ledger.record(
             Delivery(

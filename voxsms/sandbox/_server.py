@@ -1,6 +1,6 @@
-"""uvicorn in a thread of its own, with its own loop; ended whole, whatever is still open.
+"""uvicorn in its own thread with its own loop; it stops cleanly, whatever is still open.
 
-It answers for one account at a time, and can do so for one after the other. Beneath it the raw
+It answers for one account at a time, and can serve several one after the other. Below it is the raw
 layer: what a well-behaved ASGI application cannot do to a connection.
 """
 
@@ -26,14 +26,14 @@ from voxsms.sandbox._tls import write_certificates
 
 _LOOPBACK = "127.0.0.1"
 _PATIENCE = 5
-"""Seconds after which something that takes a moment is taken for stuck."""
+"""Seconds after which a short operation counts as stuck."""
 _TURNS = 100
-"""Turns of the loop in which everything that is answered has noticed that it was cut."""
+"""Turns of the loop within which every answer in progress notices that it was cut off."""
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound before the server starts, so that its port is known and taken."""
-    # asyncio turns Nagle off only where the protocol is named; with it each answer takes 40 ms.
+    """Return a socket that is bound before the server starts, so that its port is known."""
+    # asyncio disables Nagle only if the protocol is named; with Nagle each answer takes 40 ms.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -55,24 +55,24 @@ def _close_each() -> FaultScript:
 
 @attrs.define
 class _Tenant:
-    """Who answers, and what goes wrong; as it begins, nobody, and every connection is closed."""
+    """The application and its faults; at first there is none, and every connection is closed."""
 
     app: ASGIApp = _nobody
     faults: FaultScript = attrs.field(factory=_close_each)
 
 
 _LINGER_0 = struct.pack("ii", 1, 0)
-"""SO_LINGER on, 0 seconds: closing sends a RST and drops what was not sent."""
+"""SO_LINGER on, 0 seconds: closing sends an RST and drops unsent data."""
 
 
 class RawProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol with a hand on the transport.
+    """uvicorn's HTTP/1.1 protocol with access to the transport.
 
     The application finds it under `scope["state"]["wire"]`.
     """
 
     tenant: _Tenant
-    """Set by a subclass, one for each server, as uvicorn makes the instances."""
+    """Set by a subclass for each server, because uvicorn creates the instances."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
@@ -81,7 +81,7 @@ class RawProtocol(H11Protocol):
         self.access_log = False
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the base class differs from asyncio's
-        """Take a connection, or close it if that is the fault whose turn it is."""
+        """Accept a connection, or close it if that is the first fault."""
         super().connection_made(transport)
         faults = self.tenant.faults
         fault = faults.connecting()
@@ -96,7 +96,7 @@ class RawProtocol(H11Protocol):
 
     @property
     def is_last(self) -> bool:
-        """Whether the next request must open a connection, to meet its fault there."""
+        """Whether the next request must open a new connection, because of a fault there."""
         return self.tenant.faults.connecting() is not None
 
     def write(self, data: bytes) -> None:
@@ -104,18 +104,18 @@ class RawProtocol(H11Protocol):
         self.transport.write(data)
 
     def close(self) -> None:
-        """Close in good order."""
+        """Close normally."""
         self.transport.close()
 
     def reset(self) -> None:
-        """Close with a RST."""
+        """Close with an RST."""
         sock = cast("socket.socket", self.transport.get_extra_info("socket"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
         self.transport.abort()
 
 
 class _Uvicorn(uvicorn.Server):
-    """Runs until told to end; its listener is closed while the script of faults says `refuse`."""
+    """Runs until `end` is called; its listener is closed while `refuse` is the first fault."""
 
     def __init__(self, config: uvicorn.Config, tenant: _Tenant, listener: socket.socket) -> None:
         super().__init__(config)
@@ -129,11 +129,11 @@ class _Uvicorn(uvicorn.Server):
         self.ready: Future[None] = Future()
 
     def end(self) -> None:
-        """Let `serve` come to its end; in the loop's thread."""
+        """Make `serve` return; call it in the loop's thread."""
         self._end.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, and set `ready`."""
         try:
             await super().startup(sockets)
         except OSError as error:
@@ -151,12 +151,12 @@ class _Uvicorn(uvicorn.Server):
         """End with nothing left open."""
         self._stop_listening()
         await self._cut()
-        self._stop_listening()  # what a look may have opened meanwhile
+        self._stop_listening()  # `look` may have opened it again meanwhile
 
     async def _cut(self) -> None:
-        """Cut every connection; what was still being answered ends by that.
+        """Abort every connection, which ends the answers in progress.
 
-        Not only those that uvicorn knows: one that is just being accepted is a task of the loop.
+        Also those that uvicorn does not know yet: one that is being accepted is a task of the loop.
         """
         own = {self._main, asyncio.current_task()}
         turns = 0
@@ -164,14 +164,14 @@ class _Uvicorn(uvicorn.Server):
             while self.server_state.connections or asyncio.all_tasks() - own:
                 for connection in self._connections():
                     connection.transport.abort()
-                if turns > _TURNS:  # a handshake of TLS waits for its client
+                if turns > _TURNS:  # a TLS handshake waits for its client
                     for task in asyncio.all_tasks() - own:
                         task.cancel()
                 turns += 1
                 await asyncio.sleep(0)
 
     async def answer_for_nobody(self) -> None:
-        """Come back when nothing of the account is left."""
+        """Drop the account; return when nothing of it is left."""
         self._tenant.app, self._tenant.faults = _nobody, _close_each()
         await self._cut()
         await self.look()
@@ -180,7 +180,7 @@ class _Uvicorn(uvicorn.Server):
         return cast("list[RawProtocol]", list(self.server_state.connections))
 
     async def look(self) -> None:
-        """Bring listener and connections in line with the script of faults."""
+        """Adjust listener and connections to the script of faults."""
         async with self._looking:
             self._close_what_must()
             first = self._tenant.faults.connecting()
@@ -191,10 +191,10 @@ class _Uvicorn(uvicorn.Server):
             await asyncio.sleep(0)  # the loop closes sockets in its next round
 
     def look_soon(self) -> None:
-        """Close what must be closed, and open in a moment; in the loop's thread.
+        """Close what must be closed, and open soon; call it in the loop's thread.
 
-        The answer of the request that changed the script is still to come: its client must find
-        the listener closed.
+        The request that changed the script has not been answered yet: afterwards its client must
+        find the listener closed.
         """
         self._close_what_must()
         task = asyncio.get_running_loop().create_task(self.look())
@@ -205,7 +205,7 @@ class _Uvicorn(uvicorn.Server):
         fault = self._tenant.faults.connecting()
         if fault is None:
             return
-        # It is met on connecting, so no connection that is open may be used.
+        # The fault is for a new connection, so no open one may be used.
         for connection in self._connections():
             connection.close_if_idle()
         if fault.kind == "refuse":
@@ -220,15 +220,15 @@ class _Uvicorn(uvicorn.Server):
             later(fault.option("seconds"), take, fault)
 
     def _stop_listening(self) -> None:
-        # Not by `Server.close()`: asyncio then drops a connection that it has accepted a moment
-        # before, and leaves its socket open.
+        # Not `Server.close()`: asyncio would then drop a connection that it has just accepted, and
+        # leave its socket open.
         if self._listener.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
 
 
 class ServerThread:
-    """The thread, from `start` to `stop`; between them it answers for whom it is told to."""
+    """The server's thread, from `start` to `stop`; it serves the app of `answer_for`."""
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ class ServerThread:
         scheme = "https" if tls else "http"
         reached = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - compared
         self.url: str = f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
-        """Where it is reached from this machine; no slash at the end."""
+        """Its URL on this machine; no slash at the end."""
         self._key = None if self._files is None else Path(self._files.name, "server.pem")
         if self._key is not None:
             write_certificates(self._key.parent, [host, *host_names])
@@ -261,24 +261,24 @@ class ServerThread:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            date_header=False,  # the sandbox's own follows its clock
-            timeout_keep_alive=cast("int", keep_alive),  # any number does
+            date_header=False,  # the sandbox's own header follows its clock
+            timeout_keep_alive=cast("int", keep_alive),  # a float works, too
         )
         self._thread = threading.Thread(target=self._run, name="voxsms-sandbox", daemon=True)
         self._started: Future[tuple[asyncio.AbstractEventLoop, _Uvicorn]] = Future()
 
     @property
     def certificate(self) -> Path | None:
-        """The certificate of the authority that signs for it; None without TLS."""
+        """The certificate of the authority that signed the server's; None without TLS."""
         return None if self._key is None else self._key.with_name("ca.pem")
 
     def start(self) -> Self:
-        """Come back when it listens."""
+        """Start it; return when it listens."""
         self._thread.start()
         _, server = self._started.result()
         error = server.ready.exception()
         if self._key is not None:
-            self._key.unlink()  # it was read
+            self._key.unlink()  # it has been read
         if error:
             self._thread.join()
             self._remove_files()
@@ -286,7 +286,7 @@ class ServerThread:
         return self
 
     def stop(self) -> None:
-        """Come back when nothing of it is left."""
+        """Stop it; return when nothing of it is left."""
         self._tenant.faults.on_change = None
         loop, server = self._started.result()
         loop.call_soon_threadsafe(server.end)
@@ -298,7 +298,7 @@ class ServerThread:
             self._files.cleanup()
 
     def answer_for(self, app: ASGIApp, faults: FaultScript) -> None:
-        """Let an account answer from now on; before it was nobody."""
+        """Let an account answer from now on; before there was none."""
         self._tenant.app = app
         self._tenant.faults = faults  # last: until here every connection is closed
         faults.on_change = self._look
@@ -306,7 +306,7 @@ class ServerThread:
             self._look()
 
     def answer_for_nobody(self) -> None:
-        """Close every connection and those to come; come back when the account is out of use."""
+        """Close all connections, present and future; return when the account is not in use."""
         self._tenant.faults.on_change = None
         loop, server = self._started.result()
         asyncio.run_coroutine_threadsafe(server.answer_for_nobody(), loop).result()
@@ -315,7 +315,7 @@ class ServerThread:
         await self._tenant.app(scope, receive, send)
 
     def _run(self) -> None:
-        # Not the loop of a policy that the user has set: resetting needs a real socket.
+        # Not the loop of the user's policy: resetting needs a real socket.
         with self._socket, asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self._serve())
 

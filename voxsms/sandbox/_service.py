@@ -1,4 +1,4 @@
-"""The eight methods, and what stands before each: is it known, how often, with what.
+"""The eight methods, and the checks before each: method, credentials, rate, parameters.
 
 Money is written as exact JSON numbers.
 """
@@ -46,7 +46,7 @@ _BY_NUMBER = "resource_param"
 
 
 class Service:
-    """One account as the wire sees it; no server is needed, and one server could have several."""
+    """One account as seen on the wire; it needs no server, and a server could have several."""
 
     def __init__(
         self, settings: Settings, clock: SandboxClock, ledger: Ledger, faults: FaultScript
@@ -58,7 +58,7 @@ class Service:
         self.identity = Identity(clock, settings, self.account)
         self.poster = Poster(settings, self.account, clock, faults, self.identity.callback_secret)
         self.url = ""
-        """Where it listens."""
+        """The URL of its server."""
         self._settings = settings
         self._history = History(self.account, settings.max_rows)
         self._recent: deque[float] = deque()
@@ -75,7 +75,7 @@ class Service:
         }
 
     def admit(self, call: Call) -> None:
-        """Raise `Refusal` if the method is not known here or the credentials are not good."""
+        """Raise `Refusal` if the method is unknown or the credentials are wrong."""
         if call.method not in self._methods:
             raise Refusal(_UNKNOWN_COMMAND)
         self.identity.check(call.authorization, call.form)
@@ -158,7 +158,7 @@ class Service:
 
 
 def _phone(phone_id: int, number: Number) -> dict[str, object]:
-    """Write a number as the contract's example has it."""
+    """Write a number as in the contract's example."""
     phone: dict[str, object] = {
         "phone_id": phone_id,
         "phone_number": number.number,
@@ -205,7 +205,7 @@ def _groups(groups: Sequence[PriceGroup], values: Values) -> Iterator[dict[str, 
 
 
 def _requested(groups: Sequence[PriceGroup], numbers: Iterable[str]) -> dict[int, list[str]]:
-    """Sort numbers into the groups that they belong to, by group id."""
+    """Group numbers by the id of their price group."""
     found: dict[int, list[str]] = {}
     for each in numbers:
         group = max(groups, key=lambda group: _match(group, each), default=None)

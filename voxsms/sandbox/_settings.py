@@ -1,4 +1,4 @@
-"""What a sandbox starts with; `voxsms.sandbox.serve()` takes these as keyword arguments."""
+"""How a sandbox is set up; `voxsms.sandbox.serve()` takes these as keyword arguments."""
 
 import os
 import re
@@ -27,10 +27,10 @@ from voxsms.sandbox._keys import Key, read_key
 from voxsms.webhooks import CallbackSecret
 
 HISTORIES = MappingProxyType({"SendSmsMessage": "sms", "A2PSendSms": "a2p"})
-"""Which history the messages of a method stand in."""
+"""Which history has the messages of each method."""
 _COUNTRIES = {"1": "US", "44": "GB", "7": "RU"}
 _PHONE = PhoneType()
-# No user's name in it: what is posted is signed instead.
+# Without user name and password: callbacks are signed instead.
 _URL = re.compile(
     r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?(/[!-~]*)?", re.ASCII | re.IGNORECASE
 )
@@ -43,7 +43,7 @@ STATUS_IDS: Mapping[DeliveryStatus, MessageStatus] = MappingProxyType(
         DeliveryStatus.DELIVERED: MessageStatus.SUCCESS,
     }
 )
-"""What a message's `status_id` is while its delivery stands there."""
+"""A message's `status_id` for each delivery status."""
 
 
 def _digits(value: str, field: str = "numbers") -> str:
@@ -54,12 +54,12 @@ def _digits(value: str, field: str = "numbers") -> str:
 
 
 def check_url(url: str | None) -> str | None:
-    """Return where callbacks are posted to, or raise `ValueError`."""
+    """Return the URL for callbacks if it is valid, or raise `ValueError`."""
     if url is None:
         return None
     if not _URL.fullmatch(url):
         raise ValueError(
-            "callback_url: is no URL with http or https and a host, such as "
+            "callback_url: is not a URL with http or https and a host, such as "
             "http://127.0.0.1:8000/callbacks"
         )
     return url
@@ -72,13 +72,13 @@ class Number:
     number: str = attrs.field(converter=_digits)
     sms_supported: bool = True
     sms_enabled: bool = False
-    """Whether `ControlSms` has enabled it already."""
+    """Whether SMS is enabled already, as by `ControlSms`."""
     callback_url: str | None = attrs.field(default=None, converter=check_url)
     """Its own `incoming_sms_callback_url`."""
 
     @property
     def country(self) -> str:
-        """The code of the number's country, for the prefixes the sandbox knows."""
+        """The code of the number's country, for the prefixes that the sandbox knows."""
         prefixes = (self.number[:length] for length in (2, 1))
         return next((_COUNTRIES[p] for p in prefixes if p in _COUNTRIES), "ZZ")
 
@@ -93,7 +93,7 @@ def _money(field: str, amount: Decimal | int | str) -> Decimal:
     try:
         money = Decimal(amount)
     except InvalidOperation:
-        raise ValueError(f"{field}: is no amount") from None
+        raise ValueError(f"{field}: is not an amount") from None
     if not money.is_finite():
         raise ValueError(f"{field}: is not finite")
     if money < 0:
@@ -137,7 +137,7 @@ def _group(
     return PriceGroup(id_, name, Decimal(price), per, 1, params)
 
 
-# The first five are those of the contract's example; the rest complete the three prefixes.
+# The first five are from the contract's example; the others complete the three prefixes.
 PRICES = (
     ResourcePrice(
         "SMSOUT",
@@ -185,7 +185,7 @@ def _prefix(given: str) -> str:
 
 
 def _without(listed: ResourcePrice, prefixes: Collection[str]) -> list[PriceGroup]:
-    """Return the groups of a type that get no other price."""
+    """Return the groups of a type that no new price replaces."""
     replaced = tuple(prefixes)
     return [g for g in listed.price_groups if not g.params.allowed[0].startswith(replaced)]
 
@@ -212,26 +212,26 @@ def _address(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
         ip_address(value)
     except ValueError:
         raise ValueError(
-            f"{attribute.name}: is no IP address of this machine, such as 127.0.0.1 or 0.0.0.0"
+            f"{attribute.name}: is not an IP address of this machine, such as 127.0.0.1 or 0.0.0.0"
         ) from None
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """An account to try things with: money, two numbers, a SenderID, prices."""
+    """The settings of a sandbox: money, two numbers, a SenderID, prices."""
 
     balance: Decimal = attrs.field(default=Decimal("100.00"), converter=_balance)
     currency: str = "USD"
     numbers: tuple[Number, ...] = attrs.field(
         default=(Number(number="447443332211"), Number(number="14155550100")), converter=_numbers
     )
-    """Rented numbers; one given as a `str` supports SMS and is not enabled yet."""
+    """Rented numbers; a `str` is a number that supports SMS and is not enabled yet."""
     sender_ids: tuple[str, ...] = attrs.field(default=("VOXSMS",), converter=_texts)
     prices: tuple[ResourcePrice, ...] = attrs.field(default=PRICES, converter=_prices)
-    """A number for which there is no price has no route.
+    """A number without a price has no route.
 
-    Given as `{"48": "0.03"}` they are added to those for 1, 44 and 7: what a fragment costs to
-    numbers with a prefix, sent in either way, in place of what is there for it already.
+    A mapping such as `{"48": "0.03"}` adds prices to those for 1, 44 and 7: the cost of a fragment
+    to numbers with a prefix, for both ways to send. It replaces existing prices for that prefix.
     """
     a2p_enabled: bool = True
     refused: Mapping[str, int] = attrs.field(factory=dict[str, int], converter=_codes)
@@ -239,41 +239,41 @@ class Settings:
     outcomes: Mapping[str, DeliveryStatus] = attrs.field(
         factory=dict[str, DeliveryStatus], converter=_outcomes
     )
-    """Destinations whose messages end otherwise than `DELIVERED`."""
+    """Destinations whose messages end with another status than `DELIVERED`."""
     dispatch_after: float = attrs.field(default=1.0, validator=_not_negative)
     """Seconds of the sandbox's clock from a send to `DISPATCHED`."""
     deliver_after: float = attrs.field(default=3.0, validator=_not_negative)
-    """Seconds from `DISPATCHED` to the end."""
+    """Seconds from `DISPATCHED` to the final status."""
     callback_url: str | None = attrs.field(default=None, converter=check_url)
-    """Where callbacks are posted to, signed; those of a number with its own URL go there."""
+    """Where signed callbacks are posted; a number's own URL takes precedence."""
     min_balance: Decimal = attrs.field(default=Decimal(1), converter=_min_balance)
-    """A charge that leaves less than this posts `min_balance`, once."""
+    """A charge that leaves less than this posts `min_balance` once."""
     rate_limit: int | None = attrs.field(default=None, validator=_above_zero)
     """How many requests a second are answered before code 340; no limit if None."""
     max_rows: int = attrs.field(default=1000, validator=_above_zero)
-    """Rows in a page, whatever `count` asks for: a smaller number makes pages short."""
+    """The most rows in a page, whatever `count` asks for: a lower number makes pages short."""
     start: datetime | None = None
-    """The time at which the clock stands; if None it follows real time."""
+    """The time at which the clock is stopped; if None it follows real time."""
     database: str | os.PathLike[str] | None = None
-    """A file that keeps messages, balance and enabled numbers; if None they are in memory."""
+    """A file for messages, balance and enabled numbers; if None they are in memory."""
     faults: tuple[InjectedFault, ...] = attrs.field(default=(), converter=_faults)
-    """The script of faults to begin with, also in its text form."""
+    """The initial script of faults, which may be in its text form."""
     account_id: int | None = None
     """The account's id; by default the one in the database, or a random one."""
     api_key: str | None = attrs.field(default=None, repr=False)
-    """The account's API key; by default likewise, as are the salt and the key."""
+    """The account's API key; the same default holds for it, the salt and the private key."""
     callback_salt: str | None = attrs.field(default=None, repr=False)
-    """What callbacks are signed with."""
+    """The salt that signs callbacks."""
     key_file: Key | None = attrs.field(default=None, repr=False, converter=read_key)
     """A file with the service account's private key: in PEM form, or a credentials file."""
     port: int = attrs.field(default=0, validator=_not_negative)
-    """Where to listen; 0 takes a free port."""
+    """The port to listen on; 0 takes a free one."""
     host: str = attrs.field(default="127.0.0.1", validator=_address)
-    """The address to listen on: "0.0.0.0" is reached from other machines, and containers."""
+    """The address to listen on; other machines and containers can reach "0.0.0.0"."""
     host_names: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    """Other names that it is called by, such as that of its container."""
+    """Its other host names for the certificate, such as that of its container."""
     tls: bool = False
-    """Serve HTTPS, with a certificate that is made for it: `sandbox.certificate`."""
+    """Serve HTTPS with a generated certificate: `sandbox.certificate`."""
     keep_alive: float = attrs.field(default=5.0, validator=_above_zero)
     """Seconds after which an idle connection is closed."""
 
@@ -287,7 +287,7 @@ class Settings:
             raise ValueError(str(error)) from None
 
     def rates(self) -> dict[str, RateTable]:
-        """Return what the messages of each history cost."""
+        """Return the rates of the messages of each history."""
         return {
             kind: RateTable.from_resource_prices(self.prices, currency=self.currency, method=method)
             for method, kind in HISTORIES.items()
@@ -295,6 +295,6 @@ class Settings:
 
     @property
     def server(self) -> Mapping[str, Any]:
-        """Those that are of the server, and not of the account."""
+        """The settings of the server, not of the account."""
         names = ("port", "keep_alive", "host", "host_names", "tls")
         return {name: getattr(self, name) for name in names}

@@ -1,6 +1,6 @@
-"""A certificate for a sandbox, made when it starts: an authority of its own, to be trusted by name.
+"""A certificate for a sandbox, generated when it starts, and the authority for clients to trust.
 
-Not one certificate that signs itself: clients in Rust refuse an authority's as a server's.
+Not one self-signed certificate: clients in Rust refuse an authority's certificate as a server's.
 """
 
 import ipaddress
@@ -19,9 +19,9 @@ _AUTHORITY = "voxsms sandbox"
 
 
 def write_certificates(directory: Path, names: Iterable[str]) -> None:
-    """Write `ca.pem`, which clients are told to trust, and `server.pem` with its key.
+    """Write `ca.pem`, for clients to trust, and `server.pem` with its key.
 
-    The authority's key is not kept: nothing else can be signed with it.
+    The authority's key is not kept, so that nothing else can be signed with it.
     """
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer, now = _name(_AUTHORITY), datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What each fault does on the wire, by its name in `_faults.py`, and the exchange it is made of."""
+"""What each fault of `_faults.py` does on the wire, and the exchange that carries it out."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ from voxsms.sandbox._faults import KINDS, InjectedFault
 from voxsms.sandbox._server import RawProtocol
 
 _TICK = 0.005
-"""Seconds between two looks at a driven clock."""
+"""Seconds between two checks of a driven clock."""
 _LINGER = 1.0
-"""Seconds for which the rest of a request is read and thrown away before its connection closes."""
+"""Seconds for which the rest of a request is read and discarded before its connection closes."""
 _MAX_LINGER_BYTES = 16 * 1024 * 1024
 
 
 class Exchange:
-    """One request and the ways in which it can be answered, decent or not."""
+    """One request and the ways to answer it, valid or not."""
 
     def __init__(self, clock: SandboxClock, scope: Scope, receive: Receive, send: Send) -> None:
         self.clock = clock
@@ -32,17 +32,17 @@ class Exchange:
         self._end: asyncio.Future[Message] | None = None
 
     async def answer(self, reply: Reply) -> None:
-        """Answer as a decent server does."""
+        """Answer normally."""
         response = self._response(reply)
         if self._wire.is_last:
-            response.headers["connection"] = "close"  # said, so that no client tries it again
+            response.headers["connection"] = "close"  # so that no client uses it again
         await response(self._scope, self._receive, self._send)
 
     async def answer_early(self, reply: Reply) -> None:
         """Answer a request that was not read to its end, read on for a while, and close.
 
-        To close on bytes that nobody has read resets the connection: a client that writes all
-        before it reads would not see the answer.
+        Closing with unread bytes resets the connection: a client that writes everything before it
+        reads would not see the answer.
         """
         response = self._response(reply)
         response.headers["connection"] = "close"
@@ -61,7 +61,7 @@ class Exchange:
         await self._send({"type": "http.response.body"})
 
     def raw(self, reply: Reply) -> bytes:
-        """Return the bytes of a decent answer, the last one of its connection."""
+        """Return the bytes of a valid answer that is the last of its connection."""
         response = self._response(reply)
         headers = b"".join(b"%s: %s\r\n" % header for header in response.raw_headers)
         return b"HTTP/1.1 %d \r\n%sconnection: close\r\n\r\n%s" % (
@@ -76,7 +76,7 @@ class Exchange:
         return Response(reply.body, reply.status, headers, reply.content_type)
 
     def write(self, data: bytes) -> None:
-        """Put bytes on the wire, whatever HTTP says."""
+        """Put bytes on the wire, valid HTTP or not."""
         self._wire.write(data)
 
     async def drip(self, reply: Reply, pause: float) -> None:
@@ -88,26 +88,26 @@ class Exchange:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection once all is written."""
+        """Close the connection once everything is written."""
         self._wire.close()
         await self.is_left()
 
     async def reset(self) -> None:
-        """Cut the connection with a RST."""
+        """Cut the connection with an RST."""
         self._wire.reset()
         await self.is_left()
 
     async def is_left(self, seconds: float | None = None) -> bool:
-        """Wait for the end of the connection; False if it did not come within some seconds."""
+        """Wait for the end of the connection; return False if it takes longer than `seconds`."""
         if self._end is None:
-            # After the whole request the only message is `http.disconnect`. It also comes once an
-            # answer is complete, so the task never stays behind.
+            # After the whole request the only message is `http.disconnect`. It is also sent once an
+            # answer is complete, so the task always ends.
             self._end = asyncio.ensure_future(self._receive())
         ended, _ = await asyncio.wait([self._end], timeout=seconds)
         return bool(ended)
 
     async def is_left_by(self, moment: float) -> bool:
-        """Wait for the end of the connection; False if the driven clock reached a moment."""
+        """Wait for the end of the connection; return False if the clock reaches a moment first."""
         while self.clock.time() < moment:
             if await self.is_left(_TICK):
                 return True
@@ -118,11 +118,11 @@ _GARBAGE = b"\x16\x03\x01\x02\x00\xff\xfe no HTTP at all\r\n\r\n"
 
 
 async def carry_out(exchange: Exchange, commit: Callable[[], Reply], fault: InjectedFault) -> None:
-    """Do what a fault of a request says; `commit` carries the request out and returns its reply.
+    """Carry out a fault of a request; `commit` carries the request out and returns its reply.
 
-    Those of the connection are done by `_server.py`.
+    `_server.py` carries out those of the connection.
     """
-    due = exchange.clock.time()  # before the commit: the clock may be driven as soon as it is seen
+    due = exchange.clock.time()  # before the commit: once that is seen, a test may move the clock
     reply = commit() if KINDS[fault.kind].commits else Reply(b"")
     match fault.kind:
         case "read_then_close" | "commit_then_close":
@@ -150,7 +150,7 @@ async def carry_out(exchange: Exchange, commit: Callable[[], Reply], fault: Inje
 
 
 def _replace(reply: Reply, fault: InjectedFault) -> Reply:
-    """Return the answer that a fault has in place of the reply; for `ok` the reply."""
+    """Return the answer of a fault, which replaces the reply; for `ok` the reply."""
     match fault.kind:
         case "http_error":
             reply = Reply.page(fault.option("status"), _headers(fault))
@@ -170,7 +170,7 @@ def _replace(reply: Reply, fault: InjectedFault) -> Reply:
         case "commit_then_500":
             reply = Reply(b"Internal Server Error", "text/plain", 500)
         case _:
-            pass  # as it is
+            pass  # unchanged
     return reply
 
 

@@ -1,4 +1,4 @@
-"""The kinds of files that an export writes."""
+"""The file formats of an export."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,12 +18,12 @@ NAMES: tuple[str, ...] = get_args(FormatName)
 
 
 def make_format(name: str, table: Table, temporary: Path, *, raw: bool, excel: bool) -> Format:
-    """Return what writes a table.
+    """Return the writer of a table.
 
     Args:
         name: one of `NAMES`.
         table: the columns.
-        temporary: a directory that a library may have for files of its own.
+        temporary: a directory that a library may use for its own files.
         raw: whether texts in CSV stay as they are.
         excel: whether CSV is for Excel.
     """

@@ -1,18 +1,18 @@
 """CSV (RFC 4180, UTF-8, with a header): the columns of the typed rows.
 
 A text that a spreadsheet would run as a formula when it opens the file gets an apostrophe in front,
-which spreadsheets take as "this is text": a message that anyone can send must not become a program
-on the machine of who looks at the history. Source: OWASP, CSV Injection.
+which marks it as text for spreadsheets: a message that anyone can send must not become a program on
+the machine of a person who reads the history. Source: OWASP, CSV Injection.
 
 A formula may begin in the middle of a text, too. Where the decimal sign is a comma, a spreadsheet
-cuts lines at semicolons; a quote that is not at the beginning of its cell means nothing to it then,
-and a line end in quotes is the end of a line. Neither quotes nor an apostrophe in front of the text
-help there, only one before the formula. It is put before `=`; before the other signs only where
-what follows could do harm, that is call something or look elsewhere: with `(`, `|` or `!A1`. Lists
-with dashes, smileys and numbers are what people write, and stay.
+splits lines at semicolons; then it ignores quotes that are not at the beginning of a cell, and a
+line end in quotes ends the line. Quotes or an apostrophe in front of the text do not help there,
+only an apostrophe before the formula. `=` always gets one; other signs only if what follows could
+do harm, that is call something or refer elsewhere: with `(`, `|` or `!A1`. Lists with dashes,
+smileys and numbers are ordinary texts, and stay.
 
-For Excel the file begins with a mark that it is UTF-8, and a number or an id is `="447700900123"`:
-nothing else keeps Excel from reading it as 4,477E+11, of which 15 digits are true.
+For Excel the file begins with a UTF-8 byte order mark, and a number or an id is `="447700900123"`:
+nothing else keeps Excel from reading it as 4,477E+11, with only 15 correct digits.
 """
 
 import re
@@ -36,20 +36,20 @@ _SPANS = (0, 0x20), (0x7F, 0xA0), (0x2000, 0x200F), (0x2028, 0x202F), (0x205F, 0
 _UNSEEN = "\xad\u061c\u1680\u180e\u3000\ufeff" + "".join(
     chr(code) for first, last in _SPANS for code in range(first, last + 1)
 )
-"""What may be passed over before a formula: blanks, controls, marks without a width."""
+"""Characters that a spreadsheet may skip before a formula: blanks, controls, zero-width marks."""
 _MAY_LEAD = frozenset(_EQUALS + _SIGNS + _UNSEEN)
 _leads_to_formula = re.compile(f"[{_CUTS}]|[{_UNSEEN}]*+[{_EQUALS}{_SIGNS}]").match
-"""OWASP: a tab or a line end in front is reason enough."""
+"""OWASP: a tab or a line end in front is enough."""
 _HARM = rf"[^;{_CUTS}]*(?:[(|]|![\w$])"
 _pieces = re.compile(
     f'([;{_CUTS}][;"{_UNSEEN}]*+)([{_EQUALS}](?![{_EQUALS}])|[{_SIGNS}](?={_HARM}))?+'
 )
-"""Where a piece of a text begins; and its first sign, if it is a formula."""
+"""The beginning of a piece of a text, with its first sign if it is a formula."""
 _is_number_with_plus = re.compile(r"\+[0-9]+").fullmatch
 
 
 class Csv(Format):
-    """Writes rows as cells; `raw` leaves texts as they are, `excel` makes numbers texts."""
+    """Writes rows as cells; `raw` leaves texts as they are, `excel` writes numbers as texts."""
 
     def __init__(self, table: Table, *, raw: bool, excel: bool) -> None:
         self._table = table
@@ -59,7 +59,7 @@ class Csv(Format):
         self.header = BOM_UTF8 + names if excel else names
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
-        """Return rows as records, a few at a time: the processor's cache holds these."""
+        """Return rows as records, built a few at a time: these fit in the processor's cache."""
         contents = take(rows, "content")
         starts = range(0, len(contents), _AT_A_TIME)
         return b"".join([self._records(contents[n : n + _AT_A_TIME]) for n in starts])
@@ -72,7 +72,7 @@ class Csv(Format):
     def _cells(self, column: Column, values: list[Any]) -> list[str]:
         if self._excel and column.name in _NUMBERS:
             return list(map(self._number_as_text, values))
-        if column.kind in (Kind.CHOICE, Kind.MONEY):  # they repeat: each is written once
+        if column.kind in (Kind.CHOICE, Kind.MONEY):  # values repeat: each is formatted once
             different = [*{*values}]
             cells = self._cells_of(column, different)
             if len(cells) == 1:

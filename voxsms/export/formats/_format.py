@@ -1,4 +1,4 @@
-"""What a kind of file has to do: encode rows, and join what was encoded to a file."""
+"""The interface of a file format: encode rows, and join the encoded parts to a file."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -12,12 +12,12 @@ from voxsms.export._rows import Row
 
 
 class Format(ABC):
-    """A kind of file. What has a default here holds for lines of text."""
+    """A file format. The defaults here are for lines of text."""
 
     as_json = False
     """Whether the content of a row is its own JSON, not a struct of its columns."""
     header: bytes | None = b""
-    """What a file begins with if the rest is nothing but its parts, one after the other."""
+    """The beginning of a file if the rest is just its parts, one after the other; or None."""
     max_rows: int = sys.maxsize
     """How many rows a file holds at most."""
 
@@ -31,32 +31,33 @@ class Format(ABC):
         return b"".join([line for index, line in enumerate(lines) if index not in indexes])
 
     def write(self, file: BinaryIO, parts: Iterable[bytes], _scale: int, /) -> None:
-        """Write a file; it stays open. The scale is that of all its parts, or more."""
+        """Write a file, which stays open. The scale is at least that of all its parts."""
         files.append(file, chain([self.header or b""], parts))
 
     def write_to(self, path: Path, parts: Iterable[bytes], scale: int) -> None:
-        """Write a new file and bring it to the disk."""
+        """Write a new file and sync it to disk."""
         with files.create(path) as file:
             self.write(file, parts, scale)
             files.sync(file)
 
     def scale_of(self, _part: bytes, /) -> int:
-        """Return how many decimals the amounts of a part have, where its file needs to know."""
+        """Return how many decimals the amounts of a part have, if the format needs to know."""
         return 0
 
     def scale_in(self, _path: Path, /) -> int:
-        """Return how many decimals a file that was written holds."""
+        """Return how many decimals the amounts of a written file have."""
         return 0
 
     def read(self, path: Path, /) -> Iterable[bytes]:
-        """Return the parts of a file that has to be written again with another scale."""
+        """Return the parts of a file that must be written again with another scale."""
         raise AssertionError(f"{path}: lines have no scale")
 
 
 class Sink:
-    """A file, as libraries that write one need it, that can be cut off.
+    """A file object for libraries that can be cut off from its file.
 
-    What did not come to its end must get no end: they would add one when they are collected.
+    An unfinished file must stay without a footer, which a library's writer may add when it is
+    garbage-collected.
     """
 
     closed = False
@@ -65,14 +66,14 @@ class Sink:
         self._file: BinaryIO | None = file
 
     def write(self, data: bytes) -> int:
-        """Write to the file, or nowhere."""
+        """Write to the file, unless it was cut off."""
         if self._file is not None:
             files.append(self._file, [data])
         return len(data)
 
     def flush(self) -> None:
-        """Leave it to the file's owner."""
+        """Do nothing: the file's owner flushes it."""
 
     def cut(self) -> None:
-        """Let nothing more through."""
+        """Drop everything that is written from now on."""
         self._file = None

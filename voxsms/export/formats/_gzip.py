@@ -1,8 +1,7 @@
-"""Lines of text in one gzip stream, compressed when the file is put together.
+"""Lines of text in one gzip stream, compressed when the parts are joined.
 
-The header has no name and no time, so the same rows give the same bytes. The parts are not
-compressed each by itself: a file of several streams is valid, and not every program reads on after
-the first.
+The header has no name and no time, so the same rows produce the same bytes. The parts are not
+compressed separately: a file of several streams is valid, but some programs read only the first.
 """
 
 import zlib
@@ -19,7 +18,7 @@ _AS_GZIP = 16 + zlib.MAX_WBITS
 
 
 class Gzip(Format):
-    """Compresses what another format writes."""
+    """Compresses the output of another format."""
 
     header = None
 

@@ -1,4 +1,4 @@
-"""JSON Lines: each row on a line of its own, in the bytes it came in, with every field it has."""
+"""JSON Lines: each row on its own line, in the bytes received, with all its fields."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from voxsms.export.formats._format import Format
 
 
 class Jsonl(Format):
-    """Writes rows with every field they have, those unknown to voxsms too.
+    """Writes rows with all their fields, including those unknown to voxsms.
 
-    A masked row has the known fields alone: what the service adds later may hold anything.
+    A masked row has only the known fields: those that the service adds later may contain anything.
     """
 
     as_json = True

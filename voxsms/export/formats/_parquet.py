@@ -1,12 +1,12 @@
 """Parquet, by pyarrow (extra `parquet`): typed columns.
 
-Amounts are decimals, which as windows wait have room for any number of figures that may come. In a
-file, and in all files of a directory, they have as many decimals as the longest amount needs:
-programs take the first file's type for the others' as well, or refuse the directory.
+Amounts are decimals; in saved windows they have room for as many digits as may arrive. In a file,
+and in all files of a directory, they have as many decimals as the longest amount needs: programs
+assume the first file's type for the others, or refuse the directory.
 
-A window is kept as an Arrow stream, cheap to write and to read again. Groups of rows are cut when
-the file is put together, at every 100,000 rows: the same rows give the same bytes, whatever the
-windows were that brought them.
+A window is saved as an Arrow stream, cheap to write and to read again. Row groups are cut when the
+windows are joined, at every 100,000 rows: the same rows produce the same bytes, however they were
+split into windows.
 """
 
 from array import array
@@ -24,17 +24,17 @@ from voxsms.export._table import Table
 from voxsms.export.formats._format import Format, Sink
 
 Arrow = Any
-"""The module, or what it makes: pyarrow has no types."""
+"""The module or one of its objects: pyarrow has no types."""
 GROUP_ROWS = 100_000
 _AT_A_TIME = 1000
 _FIGURES, _DECIMALS = 38, 24
-"""Enough for the noise of a float: 0.0017 * 3 is 0.0050999999999999995 as it may come."""
+"""Enough for float noise: 0.0017 * 3 may arrive as 0.0050999999999999995."""
 _REPEATED = ("source_number", "error_message")
-"""Texts that repeat so much that it pays to store each once; choices and amounts do, too."""
+"""Texts that repeat so often that storing each once pays, as for choices and amounts."""
 
 
 class Parquet(Format):
-    """Writes rows as typed columns. Raises `ModuleNotFoundError` where pyarrow is not installed."""
+    """Writes rows as typed columns. Raises `ModuleNotFoundError` if pyarrow is not installed."""
 
     header = None
 
@@ -59,7 +59,7 @@ class Parquet(Format):
         )
 
     def encode(self, rows: Sequence[Row], /) -> bytes:
-        """Return rows as an Arrow stream, a few in a batch: the processor's cache holds these."""
+        """Return rows as an Arrow stream, in batches that fit in the processor's cache."""
         contents = take(rows, "content")
         starts = range(0, len(contents), _AT_A_TIME)
         return self._stream([self._batch(contents[n : n + _AT_A_TIME]) for n in starts])
@@ -80,7 +80,7 @@ class Parquet(Format):
         pa, type_ = self._pa, self._types[column.kind]
         try:
             if column.kind is Kind.TIME:
-                # As the column has it, a time has no zone; it is in UTC.
+                # The texts of times have no zone; they are in UTC.
                 return self._times(values).cast(pa.timestamp("us")).cast(type_)
             if column.kind is Kind.CHOICE:
                 return self._known(column, values)
@@ -90,13 +90,13 @@ class Parquet(Format):
                 return self._figures(values)
             return pa.array(values, type_)
         except (ValueError, OverflowError) as error:
-            problem = f"a value that does not fit into {type_}"
+            problem = f"a value that does not fit in {type_}"
             raise ResponseInvalid(
                 self._table.layout.cmd, f"result[].{column.name}", problem
             ) from error
 
-    # Arrow has texts in one piece, and figures as an array has them: where all are of one size, to
-    # hand that over takes a fraction of what it takes to look at each.
+    # Arrow stores texts in one buffer, and integers like an array: if all values have one size,
+    # passing a whole buffer takes a fraction of the time of converting each value.
 
     def _times(self, values: list[Any]) -> Arrow:
         if None in values or {*map(len, values)} != {TIME_LENGTH}:
@@ -107,13 +107,13 @@ class Parquet(Format):
     def _figures(self, values: list[Any]) -> Arrow:
         try:
             figures = array("q", values)
-        except TypeError:  # there is not one for each
+        except TypeError:  # some are None
             return self._pa.array(values, self._types[Kind.INT])
         buffers = [None, self._pa.py_buffer(figures)]
         return self._pa.Array.from_buffers(self._types[Kind.INT], len(values), buffers)
 
     def _known(self, column: Column, values: list[Any]) -> Arrow:
-        """Return choices in the case in which they are known; nearly always they are in it."""
+        """Return choices in their known case, which they nearly always have."""
         known = {value: column.known.get(value, value) for value in {*values}}
         if len(known) == 1:
             return self._pa.repeat(self._pa.scalar(*known.values(), self._pa.string()), len(values))
@@ -122,11 +122,11 @@ class Parquet(Format):
         return self._pa.array(values, self._pa.string())
 
     def _amounts(self, values: list[Any]) -> Arrow:
-        """Return a column of amounts, of which each is looked at once: prices repeat."""
+        """Return a column of amounts, converting each value once: prices repeat."""
         pa = self._pa
         try:
             encoded = pa.array(values, pa.float64()).dictionary_encode()
-        except (ValueError, TypeError):  # some came as strings
+        except (ValueError, TypeError):  # some are strings
             encoded = pa.array(list(map(amount_text, values)), pa.string()).dictionary_encode()
         texts = map(amount_text, encoded.dictionary.to_pylist())
         tidy = [Decimal(text) for text in texts if text is not None]
@@ -142,7 +142,7 @@ class Parquet(Format):
         return self._stream(table.take(self._pa.array(kept, self._pa.int64())).to_batches())
 
     def scale_of(self, part: bytes, /) -> int:
-        """Return how many decimals the amounts of a stream have, of which few are different."""
+        """Return how many decimals the amounts of a stream have; few of them are different."""
         table = self._read(part)
         amounts = chain.from_iterable(table[name].unique().to_pylist() for name in self._money)
         texts = [f"{amount:f}".rstrip("0") for amount in amounts if amount is not None]
@@ -155,14 +155,14 @@ class Parquet(Format):
         return max(scales)
 
     def read(self, path: Path, /) -> Iterable[bytes]:
-        """Return the groups of a file as streams."""
+        """Yield the row groups of a file as streams."""
         with import_module("pyarrow.parquet").ParquetFile(path) as file:
             for index in range(file.num_row_groups):
                 group = file.read_row_group(index).cast(self._schema)
                 yield self._stream(group.to_batches())
 
     def write(self, file: BinaryIO, parts: Iterable[bytes], scale: int, /) -> None:
-        """Write a Parquet file with groups of rows of one size."""
+        """Write a Parquet file with row groups of one size."""
         pa, sink, choices = self._pa, Sink(file), self._choices
         parquet: Any = import_module("pyarrow.parquet")
         types = dict.fromkeys(choices, pa.dictionary(pa.int32(), pa.string()))
@@ -173,17 +173,17 @@ class Parquet(Format):
         try:
             for group in self._groups(parts):
                 writer.write_table(self._as_written(group, schema), row_group_size=GROUP_ROWS)
-                # What a group took is given back: memory is not to grow with the history.
-                del group  # before the next one is made
+                # Free the memory of a group: memory must not grow with the history.
+                del group  # before the next one is built
                 pa.default_memory_pool().release_unused()
             writer.close()
         finally:
-            # Without this pyarrow would add a footer when an unfinished writer is collected.
+            # Otherwise pyarrow would add a footer when an unfinished writer is garbage-collected.
             sink.cut()
             writer.is_open = False
 
     def _as_written(self, group: Arrow, schema: Arrow) -> Arrow:
-        """Return a group with the types of the file: each choice stored, and amount cast, once."""
+        """Return a group with the file's types; each choice is stored and each amount cast once."""
         columns = dict(zip(schema.names, group.columns, strict=True))
         for name in self._choices:
             columns[name] = columns[name].dictionary_encode()
@@ -194,7 +194,7 @@ class Parquet(Format):
         return self._pa.table(columns, schema)
 
     def _groups(self, parts: Iterable[bytes]) -> Iterator[Arrow]:
-        """Return tables of one size, each in one piece, or a dictionary's order would vary."""
+        """Yield tables of one size, each in one chunk, or the order in dictionaries would vary."""
         waiting = self._schema.empty_table()
         for part in parts:
             waiting = self._pa.concat_tables([waiting, self._read(part)])

@@ -1,11 +1,11 @@
-"""A workbook for people who open a spreadsheet, by XlsxWriter (extra `xlsx`).
+"""A workbook for people who use a spreadsheet, by XlsxWriter (extra `xlsx`).
 
-Phone numbers and ids are texts, or a spreadsheet would show them as 4,477E+11 and keep 15 digits of
-them. Times are dates, in UTC as the name of their column says, for a spreadsheet's times have no
-zone; amounts are numbers, which can be summed. A text is written as a text,
-whatever it begins with: nothing in the file is a formula.
+Phone numbers and ids are texts, or a spreadsheet would show them as 4,477E+11 and keep only 15
+digits. Times are dates, in UTC as the column name says, because a spreadsheet's times have no zone;
+amounts are numbers, which can be summed. A text is written as a text, whatever it begins with:
+nothing in the file is a formula.
 
-Rows wait as lines of JSON. XlsxWriter writes a sheet row by row, with files of its own beside the
+Saved rows are lines of JSON. XlsxWriter writes a sheet row by row, with temporary files beside the
 export; nothing is kept in memory.
 """
 
@@ -27,25 +27,25 @@ from voxsms.export._table import Table
 from voxsms.export.formats._format import Format, Sink
 
 MAX_SHEET_ROWS = 1_048_575
-"""Of a sheet, beside the one with the names of its columns."""
+"""The rows of a sheet besides the header."""
 _IDS = ("message_id", "transaction_id")
 _WIDTHS = {"text": 60, "error_message": 24}
 _WIDTH = 18
 _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet's times have no zone
 _FIRST_TIME = "1900-03-01"
-"""What is earlier has no number that all spreadsheets read in the same way."""
+"""Earlier times have no number that all spreadsheets read in the same way."""
 _DAY_SECONDS = 86_400
 _DATE_LENGTH = len("yyyy-MM-dd")
 _MADE = datetime(2000, 1, 1, tzinfo=UTC)
-"""What the file says of when it was made: the same rows give the same bytes."""
+"""The creation time in the file, fixed so that the same rows produce the same bytes."""
 
 
 class Xlsx(Format):
-    """Writes rows as a sheet. Raises `ModuleNotFoundError` where XlsxWriter is not installed.
+    """Writes rows as a sheet. Raises `ModuleNotFoundError` if XlsxWriter is not installed.
 
     Args:
         table: the columns.
-        temporary: a directory that XlsxWriter may have for its own files, which hold texts, too.
+        temporary: a directory that XlsxWriter may use for its own files, which also contain texts.
     """
 
     header = None
@@ -63,7 +63,7 @@ class Xlsx(Format):
         return b"\n".join([*map(orjson.dumps, zip(*cells, strict=True)), b""])
 
     def _cells(self, column: Column, values: list[Any]) -> list[Any]:
-        """Return values as JSON has them: a text becomes a text in the sheet, a number a number."""
+        """Return values for JSON: a text becomes a text in the sheet, a number a number."""
         if column.kind is Kind.MONEY:
             amounts = [None if text is None else float(text) for text in map(amount_text, values)]
             if math.inf in amounts or -math.inf in amounts:
@@ -90,7 +90,7 @@ class Xlsx(Format):
             try:
                 self._fill(workbook, chain.from_iterable(map(bytes.splitlines, parts)))
             except BaseException:
-                sink.cut()  # there is no other way to have XlsxWriter close its files
+                sink.cut()  # the only way to make XlsxWriter close its files
                 raise
 
     def _fill(self, workbook: Any, lines: Iterable[bytes]) -> None:  # noqa: ANN401 - it has no types
@@ -101,7 +101,7 @@ class Xlsx(Format):
             for form in ("yyyy-mm-dd hh:mm:ss", "yyyy-mm-dd")
         )
         sheet.freeze_panes(1, 0)
-        sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})  # they are meant to be
+        sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})  # on purpose
         times = [column.kind is Kind.TIME for column in self._table.columns]
         for place, name in enumerate(self._table.names):
             sheet.set_column(place, place, _WIDTHS.get(name, _WIDTH))
@@ -119,12 +119,12 @@ class Xlsx(Format):
                     sheet.write_number(number, place, cell)
                 elif sheet.write_string(number, place, cell):
                     name = self._table.columns[place].name
-                    problem = "a text that is too long for a cell of a spreadsheet"
+                    problem = "a text that is too long for a spreadsheet cell"
                     raise ResponseInvalid(self._table.layout.cmd, f"result[].{name}", problem)
 
 
 def too_long(rows: int) -> InvalidRequest:
-    """Return what is raised for more rows than a sheet holds."""
+    """Return the error for more rows than a sheet holds."""
     problem = (
         f"a sheet of a spreadsheet holds {MAX_SHEET_ROWS:,} messages, and there are {rows:,} or "
         "more: export a shorter range, a directory with a file for each day, or to .csv or .parquet"
@@ -136,9 +136,9 @@ def _close(workbook: Any) -> None:  # noqa: ANN401 - it has no types
     try:
         workbook.close()
     except import_module("xlsxwriter.exceptions").FileCreateError as error:
-        raise error.args[0] from None  # what the disk said
+        raise error.args[0] from None  # the original OSError
 
 
 def _serial(text: str) -> float:
-    """Return the number that is a time in a spreadsheet: days."""
+    """Return a time as a spreadsheet's number: days."""
     return (datetime.fromisoformat(text) - _EPOCH).total_seconds() / _DAY_SECONDS
