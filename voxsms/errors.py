@@ -28,8 +28,9 @@
     └── CallbackInvalid           a callback that cannot be read
 
 Every error has `.sent`, which is about the message and not the request: `"no"` (nothing can have
-been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). `str()` never shows
-a whole phone number or a message text; the attributes hold the full data. All can be pickled.
+been delivered or charged), `"maybe"`, `"yes"` (only for an accepted send). `str()` and `repr()`
+never show a whole phone number or a message text; the attributes hold the full data. All can be
+pickled.
 """
 
 from collections.abc import Iterable, Sequence
@@ -156,7 +157,7 @@ class OutcomeUnknown(_CallError):
     went wrong. `numbers` are the destinations in doubt, `at` is when the doubt arose (aware UTC),
     `phase` how far the request had come. `client.resolve(error)` settles it, using `source`,
     `since` (when the send began, by the service's clock; None if its time was not known) and
-    `fragments` (the least and the most that the service may count).
+    `fragments` (the fewest and the most that the service may count).
     """
 
     sent: Sent = "maybe"

@@ -101,7 +101,7 @@ def test_a_good_status_without_a_good_body_can_not_be_read(name: str) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("", "no JSON (Input is a zero-length, empty document: line 1 column 1 (char 0))"),
+        ("", "not JSON (Input is a zero-length, empty document: line 1 column 1 (char 0))"),
         ("[1]", "a JSON value of type list"),
     ],
 )
@@ -306,7 +306,7 @@ def test_an_empty_object_is_an_empty_list() -> None:
 def test_of_a_content_type_only_a_media_type_is_shown(header: str, shown: str) -> None:
     """The rest could be anything, of any length."""
     error = error_of(answer("x", 200, {"content-type": header}))
-    assert f"HTTP 200, {shown}, no JSON" in str(error)
+    assert f"HTTP 200, {shown}, not JSON" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ async def test_the_status_of_a_gateways_page_is_in_the_words(status: int) -> Non
     """A person reads what was met, and of 404 and 407 what helps."""
     client = client_of(answer(b"<html>", status, {"content-type": "text/html; secret=1"}))
     ended = await end_of(client, "send_sms_message")
-    assert f"HTTP {status}, text/html, no JSON" in str(ended)
+    assert f"HTTP {status}, text/html, not JSON" in str(ended)
     hint = {404: "the base URL is probably wrong", 407: "a proxy asks for credentials"}
     assert hint.get(status, "") in str(ended)
     assert "secret" not in str(ended)

@@ -59,7 +59,7 @@ def altered(**changes: object) -> Any:  # noqa: ANN401 - a function of bytes
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda body: body.replace(b"Your code", b"Your \xff code"), "no JSON"),
+        (lambda body: body.replace(b"Your code", b"Your \xff code"), "not JSON"),
         (altered(result={"a": 1}), "result"),
         (altered(result=None), "result"),
         (altered(total_count="many"), "total_count"),

@@ -261,8 +261,8 @@ def read_payload(method: AnyMethod, answer: Answer) -> dict[str, object]:
     """Return an answer's JSON object; null is the same as absent.
 
     Raises:
-        ApiError: every part of the answer says that it is an error; if there are several, the one
-            that leaves most in doubt is raised.
+        ApiError: every part of the answer says that it is an error; of several errors in it, the
+            one that leaves most in doubt.
         ResponseInvalid: it is not a JSON object, or contradicts itself.
     """
     data = _object_in(answer.body)
@@ -316,7 +316,7 @@ def _object_in(body: bytes) -> dict[str, object] | str:
         payload = parse_json(body)
     except orjson.JSONDecodeError as error:
         # As text, not as a cause: orjson's error holds the whole body.
-        return f"no JSON ({error})"
+        return f"not JSON ({error})"
     if payload == []:
         return {}
     if not isinstance(payload, dict):

@@ -130,6 +130,6 @@ def _find_on_page(body: bytes) -> str:
     if accepted := _ACCEPTED_ANYWHERE.search(body):
         return f"HTTP 429 with {accepted[1].decode()}"
     if _CONTROL.search(body):
-        return "HTTP 429 with a body that is no text"
+        return "HTTP 429 with a body that is not text"
     is_object = body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
     return "HTTP 429 with JSON that is cut or doubled" if is_object else ""

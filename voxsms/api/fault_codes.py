@@ -111,7 +111,7 @@ def leaves_doubt(code: int) -> bool:
 
 
 def outcome_of(error: ApiError) -> Outcome:
-    """Return the outcome that an error answer proves; HTTP 429 comes without a code."""
+    """Return the outcome of an attempt, by its error answer; HTTP 429 comes without a code."""
     if isinstance(error, RateLimited) and not error.code:
         return Outcome.REFUSED_RETRYABLE
     return look_up(error.code).outcome

@@ -335,7 +335,7 @@ class Call(Generic[R]):
             cancelled = not isinstance(error, Exception)
             self._report.end(self._outcome, known, cancelled=cancelled)
             if self._method.charges and known is not error and not cancelled:
-                raise known from error  # a send always fails with a voxsms error
+                raise known from error  # a send that fails raises a voxsms error, whatever happened
             raise
         self._settle(result, reservation)
         return result
@@ -385,7 +385,7 @@ class Call(Generic[R]):
         )
         try:
             self._evidence.refuse_if_late()
-            # From here on, no report proves nothing unless the transport reports progress.
+            # From here on a missing report proves nothing, unless the transport reports progress.
             self._evidence.phase = Phase.HANDED_OVER
             answer = await session.transport.send(request, self._evidence)
         except TransportFault as fault:
@@ -404,7 +404,7 @@ class Call(Generic[R]):
             return self._judge(error, answer.status)
 
     def _with_prediction(self, result: R) -> R:
-        """Check the result of a send, and add the predicted to the counted fragments."""
+        """Check the result of a send, and fill in the predicted count beside the counted one."""
         made: SendSmsMessageResult | A2PSendSmsResult
         predicted = self._predicted or 0
         if isinstance(result, A2PSendSmsResult):
@@ -419,7 +419,7 @@ class Call(Generic[R]):
         return cast("R", made)
 
     async def _wait_after(self, verdict: Verdict, proof: Proof) -> float | None:
-        """Return the seconds until the next attempt, or None if it must not be made."""
+        """Return the seconds until the next attempt, or None if there must be none."""
         session, options = self._session, self._session.options
         if session.is_closed or verdict.repeat is Repeat.NO:
             return None

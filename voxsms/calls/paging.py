@@ -5,11 +5,11 @@ read may push others from one page to the next. So the end of the span is frozen
 page, and a row already seen is not yielded again, as far as the last 10,000 ids show. Only the
 export proves that a history is complete.
 
-The end is frozen by the service's time, never by this machine's, whose clock may be slow: this
+The end is frozen by the service's time, never by this machine's, whose clock may be slow: that
 would hide the newest rows, and a person who looks for a message in doubt would send it twice. If
 the service's time is not known, or leaves out rows that were counted without an end, no end is set.
 
-The iterators are plain objects: after leaving a loop nothing is running and nothing to close.
+The iterators are plain objects: after leaving a loop nothing is left running or open.
 """
 
 from collections import deque

@@ -29,7 +29,7 @@ EARLY: Final = timedelta(seconds=2)
 LATE: Final = timedelta(seconds=60)
 """How long after the client gave up on an answer the service may still process the send."""
 _UNSURE: Final = timedelta(days=1)
-"""How far off an unproven time may be: any difference of time zones, and a little more."""
+"""How far off an unproven time may be: by the offset of any time zone, and a little more."""
 
 HistoryRow = SmsHistory | A2PSmsHistory
 

@@ -43,7 +43,7 @@ class Options:
     phone: PhoneType | None = None
     """How to read phone numbers, if not as in the table of methods."""
     may_begin: Callable[[], bool] | None = None
-    """Called right before the first byte of each attempt leaves; False makes the attempt fail."""
+    """Called right before the first byte of each attempt; on False it fails and nothing leaves."""
 
 
 class Session:

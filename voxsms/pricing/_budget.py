@@ -1,8 +1,8 @@
 """What sending may cost: checked before each send, so that a runaway loop stops at a limit.
 
 A reservation is made before the send and closed after it: released if the error's `.sent` is
-`"no"`, settled by the numbers accepted if there is an answer, and kept if the outcome is unknown,
-as it is after a cancelled call.
+`"no"`, settled for the numbers that an answer did not certainly refuse, and kept if the outcome is
+unknown. A cancelled call follows the same rule.
 """
 
 from collections import Counter, deque
@@ -57,7 +57,7 @@ class Reservation:
         self._slot = book(self._kept, None)
 
     def settle(self, accepted: Iterable[str]) -> None:
-        """Keep what was predicted for the numbers that the service accepted.
+        """Keep what was predicted for the numbers that the service accepted, or may have accepted.
 
         An accepted number that the service writes differently is matched with the most expensive of
         the remaining numbers.

@@ -1,4 +1,4 @@
-"""Messages: their alphabet, the fragments they take, and how to reduce these.
+"""Messages: their alphabet, the fragments they take, and how to make them take fewer.
 
 Pure: no clock, no network. The names below are the whole interface; the modules are private.
 """

@@ -218,7 +218,7 @@ class ForcedBy(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """The range of fragments that the service may cut, as it documents no rule for pairs."""
+    """The fewest and the most fragments the service may count: it documents no rule for pairs."""
 
     least: int
     """If it cuts anywhere, even inside a pair."""

@@ -236,9 +236,10 @@ class AiohttpTransport:
 
     @property
     def reports_progress(self) -> bool:
-        """Whether a failure without a report proves that nothing left: aiohttp is known to report.
+        """Whether a failure without a report proves that nothing left.
 
-        It is not if a mock, such as aioresponses, has replaced one of its methods.
+        It does once aiohttp was seen to report, unless a mock, such as aioresponses, has replaced
+        one of its methods.
         """
         of_session = vars(aiohttp.ClientSession)
         entrances = (

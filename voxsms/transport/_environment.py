@@ -99,7 +99,7 @@ def _problem(url: str) -> str | None:
         parts = urlsplit(url)
     except ValueError:
         return (
-            "its host is no name and no address (an IPv6 address must be in brackets);"
+            "its host is neither a name nor an address (an IPv6 address must be in brackets);"
             " write a [ or ] of a password as %5B or %5D"
         )
     if "@" in f"{parts.path}{parts.query}{parts.fragment}":

@@ -306,7 +306,7 @@ class HttpxTransport:
 
     @property
     def reports_progress(self) -> bool:
-        """Whether a failure without a report proves that nothing left: not with a mock."""
+        """Whether a failure without a report proves that nothing left: not if a mock is there."""
         return self._library.untouched
 
     def _connect(self) -> Connection:

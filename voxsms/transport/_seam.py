@@ -122,7 +122,7 @@ class Request:
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     charges: bool
-    """Whether a repetition would be charged: then it needs a fresh connection, and evidence."""
+    """Whether a repetition would be charged: the request needs a fresh connection, and evidence."""
     timeouts: Timeouts
     sink: Sink | None = None
     """Receives the body, piece by piece, if the answer is a file and not JSON."""
@@ -230,7 +230,8 @@ class BodyReader:
     def body(self, tls: SSLObject | None = None) -> bytes:
         """Return the collected body. Raise `TransportFault` if its end did not arrive.
 
-        A file that ends only with the connection is complete if TLS was closed properly too.
+        A file whose end only the end of the connection marks is complete if TLS, where there is
+        any, was closed properly.
 
         Args:
             tls: the TLS connection that the answer came through.

@@ -38,7 +38,7 @@ async def handle(body: bytes, secret: CallbackSecret | None, handler: Handler, s
         unknown type), 400 for a body that cannot be read, 403 for a bad signature, 413 for a body
         above 1 MiB, 500 if the handler or `seen` failed, 503 while another post of the same
         callback is being handled. Only 200 means that every callback is handled: the rest are
-        handled when they are posted again, and none is handled twice.
+        handled when they are posted again, those that were handled are not.
     """
     if len(body) > MAX_BODY:
         return _TOO_LARGE
