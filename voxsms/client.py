@@ -404,7 +404,7 @@ class Client:
 
         Args:
             max_cost: the most that may be spent, in the account's currency.
-            per: the sliding span of time that `max_cost` is for; without it, as long as the view
+            per: the sliding window of time that `max_cost` is for; without it, as long as the view
                 is used.
             max_fragments: the most fragments that one message may take.
             unpriced: "allow" lets a number without a known price pass, and counts nothing for it.

@@ -187,7 +187,7 @@ class OutcomeUnknown(_CallError):
         count = f"{len(self.numbers)} number{'' if len(self.numbers) == 1 else 's'}"
         return (
             f"{self.method}: {self.problem} ({self.phase}). The message to {count} may have been "
-            "sent and charged: look at the history before sending it again."
+            "sent and charged: check the history before sending it again."
         )
 
 

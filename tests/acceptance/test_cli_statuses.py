@@ -32,7 +32,7 @@ A2P = ("a2p", "hi", "--from", "VOXSMS", "--to", TO)
 ENABLED = pytest.mark.voxsms_sandbox(numbers=NUMBERS)
 IN_DOUBT = pytest.mark.voxsms_sandbox(numbers=NUMBERS, faults="commit_then_close")
 SILENT = pytest.mark.voxsms_sandbox(numbers=NUMBERS, faults="never")
-MAY_BE_SENT = "may have been sent and charged: look at the history before sending it again"
+MAY_BE_SENT = "may have been sent and charged: check the history before sending it again"
 
 FULL = "voxsms: standard output: No space left on device\n"
 

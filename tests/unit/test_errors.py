@@ -135,7 +135,7 @@ def test_error_survives_pickling_and_copying(kind: type[VoxSmsError]) -> None:
         assert (str(twin), twin.sent) == (str(error), error.sent)
 
 
-DOUBT = "may have been sent and charged: look at the history before sending it again."
+DOUBT = "may have been sent and charged: check the history before sending it again."
 
 
 @pytest.mark.parametrize(

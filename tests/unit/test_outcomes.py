@@ -190,7 +190,7 @@ async def test_a_doubt_says_what_when_how_far_and_whom() -> None:
     assert doubt.numbers == ("447443332212", "447443332213")
     assert str(doubt) == (
         "A2PSendSms: the server closed the connection (while waiting for the answer). The message "
-        "to 2 numbers may have been sent and charged: look at the history before sending it again."
+        "to 2 numbers may have been sent and charged: check the history before sending it again."
     )
     assert not any(secret in repr(doubt) for secret in SECRETS)
     again = pickle.loads(pickle.dumps(doubt))  # noqa: S301 - our own

@@ -100,7 +100,7 @@ class FailedSms:
     destination_number: str
     error_description: str
     error_code: int
-    """If the code leaves a send in doubt, such as 14 or 515, this number is in doubt: look at the
+    """If the code leaves a send in doubt, such as 14 or 515, this number is in doubt: check the
     history before sending to it again. `voxsms explain 14` says what a code means for a send."""
 
 

@@ -491,7 +491,7 @@ Raises:
     CredentialsInvalid: The credentials cannot be used. Nothing was sent.
     NotSent: No byte of the request left this machine: it is safe to call again.
     ApiError: The service refused it; the class and `code` say why. Nothing was sent.
-    OutcomeUnknown: It may have been sent and charged: look at the history before calling again."""
+    OutcomeUnknown: It may have been sent and charged: check the history before calling again."""
 _RAISED = """\
 Raises:
     InvalidRequest: An argument is invalid; every fault is named.

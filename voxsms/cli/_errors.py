@@ -74,7 +74,7 @@ def _may_be_sent(sends: "Sends") -> str:
     if not sends.method:
         return "Messages may have been sent and charged: the outbox knows which are in doubt."
     return (
-        "The message may have been sent and charged: look at the history before sending it again."
+        "The message may have been sent and charged: check the history before sending it again."
         f"\n{_where_to_look(sends)}"
     )
 

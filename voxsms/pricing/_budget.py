@@ -94,7 +94,7 @@ class Budget:
 
     Args:
         max_cost: The most that all sends together may cost, in the currency of `rates`.
-        per: The sliding span of time that `max_cost` is for: older sends do not count (they are
+        per: The sliding window of time that `max_cost` is for: older sends do not count (they are
             forgotten a thousandth of that time late). Without it `max_cost` holds as long as this
             object is used, or until `reset`.
         max_fragments: The most fragments that one message may take.
