@@ -197,7 +197,7 @@ def test_stopped_by_a_person(
     assert out.splitlines()[-1].startswith("3 sent for 0.1020 USD, 2 rows left out, 3 pending")
     name = "interrupted" if stop is signal.SIGINT else "stopped by SIGTERM"
     assert err.endswith(
-        f"voxsms: {name}\n3 messages left to send. Run the same command to go on; nobody gets the "
+        f"voxsms: {name}\n3 messages left to send. Run the same command to resume; nobody gets the "
         "message twice.\n"
     )
     assert busy == (
@@ -217,7 +217,7 @@ def test_who_is_left_gets_it_as_the_list_is_now(
     ran = voxsms(*words(people), "--yes", "--concurrency", "1")
     assert ran.status == 1
     assert "stopped: A2PSendSms: 127 INSUFFICIENT_MONEY" in ran.err
-    assert "4 messages left to send. Run the same command to go on" in ran.err
+    assert "4 messages left to send. Run the same command to resume" in ran.err
     people.write_text(
         "name,phone,city\n"
         "Zoe,447700900009,Ulm\n"  # new, above the others
@@ -277,7 +277,7 @@ def test_a_list_that_was_renamed(voxsms: Run, account: Sandbox, people: Path) ->
     renamed = people.rename(people.with_name("customers.csv"))
     ran = voxsms(*words(renamed), stdin=b"n\n")
     outbox = people.with_name("people.outbox.db")
-    assert f"A new mailing. If the list was renamed: --outbox {outbox} goes on" in ran.out
+    assert f"A new mailing. If the list was renamed: --outbox {outbox} resumes" in ran.out
     people.write_text("another list")
     assert "A new mailing" not in voxsms(*words(renamed), stdin=b"n\n").out
     renamed.write_text(f"{PEOPLE}New,447700900009,Ulm\n")
@@ -319,7 +319,7 @@ def test_a_doubt_that_stays(voxsms: Run, account: Sandbox, people: Path) -> None
     assert ran.status == 3
     assert ran.err.endswith(
         "voxsms: 1 message may or may not have been sent\n"
-        "The same command asks the history again; it settles them within 15 min.\n"
+        "The same command asks the history again; after 15 min it can settle all of them.\n"
     )
     assert states(people)[3] == "unknown"
     assert voxsms(*words(people), "--yes").status == 3
@@ -348,7 +348,7 @@ def test_a_doubt_and_no_history(voxsms: Run, account: Sandbox, people: Path) -> 
     told = ran.err[ran.err.index("voxsms: 1 message may") :]
     assert told.splitlines() == [
         "voxsms: 1 message may or may not have been sent",
-        "5 messages left to send. Run the same command to go on; nobody gets the message twice.",
+        "5 messages left to send. Run the same command to resume; nobody gets the message twice.",
         "The same command asks the history again.",
         "Stopped: A2PSendSms: 127 INSUFFICIENT_MONEY: Insufficient money",
     ]

@@ -67,7 +67,7 @@ def test_from_add_to_export(voxsms: Run, account: Sandbox, where: str, people: s
     ran = voxsms("outbox", "run", where, "--max-cost", "0.07", "--concurrency", "1")
     assert ran.status == 1
     assert "stopped: this send would cost 0.034 USD; of the budget of 0.07 USD" in ran.err
-    assert "2 messages left to send. Run the same command to go on." in ran.err
+    assert "2 messages left to send. Run the same command to resume." in ran.err
     ran = voxsms("outbox", "run", where, "--rate", "inf")
     assert (ran.status, ran.out) == (0, "4 sent for 0.1360 in all\n")
     assert account.ledger.count == 4

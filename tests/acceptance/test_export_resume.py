@@ -766,7 +766,7 @@ async def test_what_was_kept_is_told_with_the_error(tmp_path: Path) -> None:
         await export(Stop(18, ZeroDivisionError()), tmp_path / "all.jsonl")
     work = tmp_path / ".all.jsonl.export"
     assert caught.value.__notes__ == [
-        f"The rows read so far are kept in {work}: run the same command again."
+        f"The rows read so far are saved in {work}: run the same command again."
     ]
     with pytest.raises(CheckpointMismatch) as mismatch:
         await export(history(), tmp_path / "all.jsonl", direction="IN")
@@ -791,7 +791,7 @@ def test_what_was_kept_is_told_with_a_cancellation(tmp_path: Path, backend: str)
                 raise
 
     anyio.run(run, backend=backend)
-    assert [note[:33] for note in notes] == ["The rows read so far are kept in "]
+    assert [note[:34] for note in notes] == ["The rows read so far are saved in "]
 
 
 async def test_an_old_range_is_not_taken_for_one_up_to_now(

@@ -282,7 +282,7 @@ async def test_a_window_that_is_never_whole_is_named(path: Path) -> None:
     await anyio.Path(path).write_text("what was there before")
     where = "GetSmsHistory, the beginning to 2026-11-22 12:00:00 UTC"
     what = "the service counts 10 rows and returned 9 different ones in 16 readings"
-    with pytest.raises(Incomplete, match=f"^{where}: {what}\nThe rows read so far are kept in "):
+    with pytest.raises(Incomplete, match=f"^{where}: {what}\nThe rows read so far are saved in "):
         await exported(history, path)
     assert content(path) == b"what was there before"
     assert history.clock.slept[1:] == [0.25, 0.5, 1.0, 2.0] + [4.0] * 11

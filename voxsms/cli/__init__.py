@@ -11,7 +11,7 @@ _USAGE, _INTERRUPTED = 2, 130  # of `_errors.Exit`, which needs the extra
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run a command, by default the one in `sys.argv`; return its exit status.
 
-    3 if a message may have been sent but no answer arrived, 0 if it was sent.
+    3 if a message may have been sent but no answer confirmed it, 0 if it was sent.
     """
     try:
         # Late: without the extra this program is installed, but cyclopts is not.

@@ -26,11 +26,13 @@ class Shortening:
     ] = False
     homoglyphs: Annotated[
         bool,
-        Parameter(**_SWITCH, help="The same, and replace letters that look like Latin ones."),
+        Parameter(**_SWITCH, help="The same, and replace letters that look Latin with Latin ones."),
     ] = False
     greek: Annotated[
         bool,
-        Parameter(**_SWITCH, help="The same, and replace Greek capitals by similar letters."),
+        Parameter(
+            **_SWITCH, help="The same, and write Greek capitals in GSM-7 letters of that shape."
+        ),
     ] = False
     fit: Annotated[
         int | None,

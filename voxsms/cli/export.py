@@ -87,7 +87,7 @@ Windows = Annotated[
 Mask = Annotated[
     bool,
     _FLAG,
-    Parameter(help="Mask numbers, such as 447***212, and texts; leave out unknown fields."),
+    Parameter(help="Mask numbers (447***212) and texts (***); leave out unknown fields."),
 ]
 Raw = Annotated[
     bool,

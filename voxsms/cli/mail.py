@@ -39,7 +39,7 @@ from voxsms.pricing import RateTable
 
 _KEY: Final = re.compile(r"(mail-([0-9a-f]{8})-([0-9a-f]{8})):[0-9]+(?::[0-9]+)?")
 _OUTBOX, _RESULT = ".outbox.db", ".result.csv"
-_AGAIN: Final = "Run the same command to go on; nobody gets the message twice."
+_AGAIN: Final = "Run the same command to resume; nobody gets the message twice."
 
 
 async def mail(
@@ -68,8 +68,8 @@ async def mail(
     You see the first texts, the bad rows and the price, and are asked before anything is sent. What
     became of each row is in people.result.csv afterwards.
 
-    However it is stopped, the same command goes on where it was: nobody gets the message twice,
-    even if you edit the list or the text meanwhile. The edits apply to those who are left.
+    However it is stopped, the same command resumes it: nobody gets the message twice, even if you
+    edit the list or the text meanwhile. The edits apply to those who are left.
     """
     if mailing.csv is None:
         raise Usage("give the people: a file of them with --csv")
@@ -96,7 +96,7 @@ async def mail(
             if other:
                 io.complain(
                     f"warning: {path} was begun with {other}",
-                    "Those who got that one get nothing now; the others get this one.",
+                    "Those who were sent a message then get nothing now; the others get this one.",
                 )
             if not json:
                 _tell(seen, earlier, path)
@@ -220,7 +220,7 @@ def _tell(seen: Look, earlier: _Earlier, path: Path) -> None:
         for old in sorted(path.parent.glob(f"*{_OUTBOX}")):
             if _is_without_list(old):
                 io.say(
-                    f"A new mailing. If the list was renamed: --outbox {old} goes on with the one "
+                    f"A new mailing. If the list was renamed: --outbox {old} resumes the one "
                     "that was begun under the old name."
                 )
     for each in seen.first:
@@ -271,7 +271,7 @@ def _find_ending(
     where = shlex.quote(str(path))
     settle = "The same command asks the history again"
     if settled and settled.open:
-        settle += f"; it settles them within {max(1, math.ceil(settled.wait / 60))} min"
+        settle += f"; after {max(1, math.ceil(settled.wait / 60))} min it can settle all of them"
     elif summary.ambiguous:
         settle = f"Check them by hand: voxsms outbox export {where} - --state ambiguous"
     if ending := find_ending(summary, settle=f"{settle}.", how=_AGAIN):

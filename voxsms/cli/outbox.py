@@ -181,7 +181,7 @@ async def run(
     ):
         sender = await client.with_budget(max_cost=max_cost) if max_cost is not None else client
         summary = await deliver(kept, sender, delivery, guards, forever=forever)
-    how = "Run the same command to go on."
+    how = "Run the same command to resume."
     with concluding(find_ending(summary, settle=_history_settles(where), how=how)):
         if json:
             io.print_json({**attrs.asdict(summary), "total": summary.total})

@@ -236,7 +236,7 @@ def sandbox(
     certificate_file: Annotated[
         Path | None, Parameter(help="Write the certificate to trust here, with --tls.")
     ] = None,
-    quiet: Annotated[bool, Parameter(negative=(), help="Do not print each request.")] = False,
+    quiet: Annotated[bool, Parameter(negative=(), help="Do not print the requests.")] = False,
     until_eof: Annotated[
         bool,
         Parameter(
@@ -246,7 +246,7 @@ def sandbox(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Run a copy of the service on this machine, with play money, until Ctrl-C."""
+    """Run the service as a sandbox on this machine, with play money, until Ctrl-C."""
     histories = [_filling(each) for each in fill or () if setup.is_new]
     settings = setup.settings()
     if certificate_file is not None and not setup.tls:

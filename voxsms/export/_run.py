@@ -125,7 +125,7 @@ class Export:
             return await self._run()
         except BaseException as error:
             if self._work.can_resume and self._job.target.path is not None:
-                kept = f"The rows read so far are kept in {self._work.path}"
+                kept = f"The rows read so far are saved in {self._work.path}"
                 error.add_note(f"{kept}: run the same command again.")
             raise
         finally:

@@ -7,8 +7,9 @@
    process's own clocks: a process that was frozen meanwhile sends nothing.
 4. Write the outcome of every recipient, in one transaction.
 
-If a claim is older than a send can take, its process is gone: the chunk becomes `unknown`, never
-`pending`. `CONSEQUENCES` says what each error leads to; the transitions are in `_states.py`.
+If a claim is older than a send can take, no process can still be sending it: the chunk becomes
+`unknown`, never `pending`. `CONSEQUENCES` says what each error leads to; the transitions are in
+`_states.py`.
 """
 
 import logging
@@ -232,7 +233,7 @@ def move(
 
 
 def expire(database: Database) -> int:
-    """Mark claims whose processes are gone as `unknown`; return how many there were."""
+    """Mark claims that no process can still be sending as `unknown`; return how many there were."""
     expired = database.all(sql.FIND_EXPIRED)
     why = "the process that sent it ended without recording the outcome"
     for chunk_id, number in expired:
@@ -379,7 +380,7 @@ class Sender:
             await self._write(of, release, of, delay)
             return ChunkOutcome(of.id, {State.PENDING: count}, delay, error, then.stops)
         if isinstance(error, InvalidRequest | PriceUnknown) and count > 1:
-            await self._write(of, split, of)  # one recipient is wrong, but not known which
+            await self._write(of, split, of)  # a recipient is wrong, and it is not known which
             return ChunkOutcome(of.id, {State.PENDING: count}, error=error)
         code = error.code if isinstance(error, ApiError) else None
         why = str(error)

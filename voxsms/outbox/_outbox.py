@@ -153,9 +153,10 @@ class Outbox:
             method: which of the two sends to call.
             template: the text, filled in from the mappings.
             key: what identifies an intent: a row whose key is already there is not added, and so
-                not sent again. Either a function of the row; or a name for this whole `add`, whose
-                rows are then identified by their positions, so that the same rows may be added
-                again after a crash. Without a key, each row is a new intent.
+                not sent again, unless that intent was refused without a code of the service (by a
+                check, a guard or `cancel`). Either a function of the row; or a name for this whole
+                `add`, whose rows are then identified by their positions, so that the same rows may
+                be added again after a crash. Without a key, each row is a new intent.
             chunk_size: how many numbers go in one call at most; with fewer, fewer are in doubt when
                 an answer is lost. `send_sms_message` takes one.
             priority: higher goes first.
@@ -279,11 +280,11 @@ class Outbox:
         """Settle `unknown` intents by the history: which were sent, and which were not.
 
         A message in the history matches an intent if source, number and time fit, and fragments and
-        text where the history has them. As many messages as intents: all were sent. Fewer or more:
-        `ambiguous`. None: the intent stays `unknown`, and is `presumed_not_sent` after
-        `settle_after`; if this machine's clock and the service's disagree, only if the history has
-        no similar message within a day, otherwise it is `ambiguous`, too. Call it again as long as
-        the result's `open` is not 0.
+        text where the history has them. As many messages as intents: all were sent. Otherwise the
+        intents stay `unknown` until `settle_after`. Then fewer or more messages make them
+        `ambiguous`, and none makes them `presumed_not_sent`; if this machine's clock and the
+        service's disagree, a similar message within a day also makes them `ambiguous`. Call it
+        again as long as the result's `open` is not 0.
 
         Raises:
             VoxSmsError: the history could not be read; what was settled before stays settled.

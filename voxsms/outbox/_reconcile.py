@@ -216,7 +216,7 @@ def decide(
             elif wait > 0:
                 waits += [wait] * len(unknown)
             elif found:
-                why = f"the history has {len(found)} messages for {len(together)} like this one"
+                why = f"of messages like this one the history has {len(found)}, not {len(together)}"
                 told[Event.CONFUSED] += [_not_found(one, why) for one in unknown]
             elif any(fits(one, row, margin) for one in unknown for row in free):
                 why = "the history has a similar message, but the clocks disagree on its time"

@@ -106,7 +106,7 @@ class CsvRows:
         return self._refuse_swallowed(first, first, f"takes in too much ({error})")
 
     def _find_swallowed(self, first: int, row: list[str]) -> BadRow | None:
-        """Return what is wrong with a row of several lines; None if that is just a long value.
+        """Return what is wrong with a row of several lines; None if its values have them.
 
         It counts as several rows if a quote is not closed at the end of a value, if one of its
         lines alone is a row with a phone number, or if it has more lines than any message. The last

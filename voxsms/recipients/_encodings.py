@@ -59,7 +59,7 @@ _ALPHABETS: Final = (
 
 
 def find_encoding(head: bytes) -> tuple[str, bool]:
-    """Return the encoding of a file from its beginning, and whether that is certain."""
+    """Return the encoding that the beginning of a file shows, and whether a mark names it."""
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding, True

@@ -2,8 +2,8 @@
 
 A cell has a value and the format in which Excel shows it; for numbers both count. 447700900123 may
 be shown as 4.477E+11 and still have all its digits, but a number in scientific format that ends
-with zeros was entered as such a text and has lost them. A leading zero or country code may be only
-in the format: 7700900123 as `00000 000000`, `"+44 "0` or `+44 0`.
+with zeros was entered as such a text, without its last digits. A leading zero or country code may
+be only in the format: 7700900123 as `00000 000000`, `"+44 "0` or `+44 0`.
 """
 
 import math

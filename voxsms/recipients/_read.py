@@ -66,7 +66,7 @@ class Recipients:
     notes: list[str]
     """Notes for the user on the whole list; reading to its end may add more."""
     cells: list[str]
-    """The cells of the last row read, one for each of `columns`; empty if it has others."""
+    """The cells of the last row read, one for each of `columns`; empty if it does not fit them."""
 
     def __init__(
         self, source: "_Source", number_column: str | None, fields: Collection[str] | None

@@ -110,7 +110,7 @@ def make_app(service: Service, control: Control) -> Router:
 
 
 async def _form_or_refusal(request: Request, exchange: Exchange) -> dict[str, str] | None:
-    """Return the form fields of a request; None if it was refused as too large or has gone."""
+    """Return the form fields of a request; None if it was too large, or its client has gone."""
     try:
         return await _read_form(request)
     except ClientDisconnect:

@@ -261,7 +261,7 @@ class Settings:
     account_id: int | None = None
     """The account's id; by default the one in the database, or a random one."""
     api_key: str | None = attrs.field(default=None, repr=False)
-    """The account's API key; the same default holds for it, the salt and the private key."""
+    """The account's API key; by default likewise, as for the salt and the private key."""
     callback_salt: str | None = attrs.field(default=None, repr=False)
     """The salt that signs callbacks."""
     key_file: Key | None = attrs.field(default=None, repr=False, converter=read_key)
@@ -269,7 +269,7 @@ class Settings:
     port: int = attrs.field(default=0, validator=_not_negative)
     """The port to listen on; 0 takes a free one."""
     host: str = attrs.field(default="127.0.0.1", validator=_address)
-    """The address to listen on; other machines and containers can reach "0.0.0.0"."""
+    """The address to listen on; with "0.0.0.0" other machines and containers can reach it."""
     host_names: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     """Its other host names for the certificate, such as that of its container."""
     tls: bool = False
