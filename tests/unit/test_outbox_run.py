@@ -323,11 +323,11 @@ async def test_what_is_sent_again_takes_its_name(tmp_path: Path) -> None:
         assert await states(outbox) == ["unknown", "unknown", "refused", "sent"]
         assert await outbox.resend() == 0
         for bad in (["sent"], ["pending"], ["nonsense"]):
-            with pytest.raises(InvalidRequest, match="is none of"):
+            with pytest.raises(InvalidRequest, match="is not one of"):
                 await outbox.resend(bad)  # type: ignore[arg-type]
         assert await outbox.resend(["unknown", "refused"]) == 3
         assert await states(outbox) == ["pending"] * 3 + ["sent"]
         assert (await outbox.run(client)).sent == 4
         assert await outbox.resend(["unknown", "refused"]) == 0
-        with pytest.raises(InvalidRequest, match="is none of"):
+        with pytest.raises(InvalidRequest, match="is not one of"):
             outbox.intents("nonsense")  # type: ignore[arg-type]

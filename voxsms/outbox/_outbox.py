@@ -339,7 +339,7 @@ class Outbox:
 
 def _no_state(call: str, name: str, given: object, known: Iterable[State]) -> InvalidRequest:
     listed = ", ".join(known)
-    return InvalidRequest(f"Outbox.{call}", (Fault(name, f"{given!r} is none of {listed}"),))
+    return InvalidRequest(f"Outbox.{call}", (Fault(name, f"{given!r} is not one of {listed}"),))
 
 
 _NO_PATH: Final = re.compile(r"^:memory:$|^file:|://|\bpassword\s*=")
