@@ -340,7 +340,7 @@ class Checkpoint:
         files.sync(self._open_journal())
 
     def finish(self) -> None:
-        """Remove everything once the result is in place; the journal, which says so, after `rows`."""
+        """Remove everything once the result is in place; `rows` before the journal that says so."""
         self._close_files()
         files.remove(self.path / ROWS)
         self.forget()
