@@ -16,7 +16,7 @@ from voxsms.api.models import PriceGroup, PriceGroupParams, ResourcePrice
 from voxsms.pricing import RateTable
 from voxsms.sandbox import PRICES, Sandbox
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 BRITISH, AMERICAN, STRANGE = "447700900001", "14155550101", "998901234567"
 RATES = RateTable.from_resource_prices(PRICES, currency="USD", method="a2p_send_sms")

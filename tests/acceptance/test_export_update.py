@@ -18,6 +18,8 @@ from histories import START, FakeHistory, Message, lines, small_pages
 from voxsms import CheckpointMismatch, InvalidRequest
 from voxsms.export import ExportSummary, export_history
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 NIGHT = START + 10 * DAY
 """When the first export ends: nights later there is more."""
