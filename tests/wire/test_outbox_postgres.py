@@ -17,8 +17,6 @@ from voxsms.outbox import State, run_chunk
 from voxsms.outbox._postgres import Postgres
 from voxsms.outbox._store import Database
 
-pytestmark = pytest.mark.slow
-
 
 @asynccontextmanager
 async def opened_with(place: str, *turns: Turn) -> AsyncIterator[tuple[Outbox, Client]]:
