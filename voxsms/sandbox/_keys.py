@@ -42,10 +42,9 @@ def public_key_of(private_key: str) -> rsa.RSAPublicKey:
         key = serialization.load_pem_private_key(private_key.encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a password
         key = None
-    if not isinstance(key, rsa.RSAPrivateKey):
-        problem = "has no RSA private key in PEM form without a password"
-        raise ValueError(problem)  # noqa: TRY004 - the content of a file is a value
-    return key.public_key()
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.public_key()
+    raise ValueError("has no RSA private key in PEM form without a password")
 
 
 def read_key(file: str | os.PathLike[str] | None) -> Key | None:
