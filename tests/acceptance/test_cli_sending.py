@@ -219,8 +219,8 @@ def test_a2p_with_refused_numbers(voxsms: Run, account: Sandbox) -> None:
     ran = voxsms("a2p", "hello", *A2P[1:], "18765550142", "--yes")
     assert ran.status == 1
     assert "18765550142  506   No route for dst numbers" in ran.out
-    lost = "voxsms: 1 of 2 numbers were not accepted: 1 with code 506\n506: Check"
-    assert ran.err.startswith(lost)
+    told = "voxsms: 1 of 2 numbers were not accepted: 1 with code 506\n506: Check"
+    assert ran.err.startswith(told)
     assert account.ledger.count == 1
 
 

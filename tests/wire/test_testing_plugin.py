@@ -232,9 +232,9 @@ def test_a_client_that_was_forgotten_in_an_app_is_told(pytester: pytest.Pytester
     pytester.makepyfile(SERVED)
     result = pytester.runpytest_inprocess("-p", "no:logging", *ALONE)
     result.assert_outcomes(failed=1, passed=2, errors=2)
-    told = "in an app that the test serves, a client calls https://api.voximplant.com, which is no"
+    told = "in an app that the test serves, a client calls https://api.voximplant.com, which is not"
     result.stdout.fnmatch_lines(
-        ["*ERROR at teardown of test_that_fails*", f"{told}t a sandbox of this test: pass it*"]
+        ["*ERROR at teardown of test_that_fails*", f"{told} a sandbox of this test: pass it*"]
     )
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_that_would_pass*", f"{told}*"])
 

@@ -339,7 +339,7 @@ class _TokenSigner:
             return self._token
 
     def _mint(self, now: float) -> _Token:
-        import jwt  # noqa: PLC0415 - it takes 50 ms, too long for `import voxsms`
+        import jwt  # noqa: PLC0415 - takes 50 ms; an API key does not need it
 
         account = self._account
         self._key = self._key or _parse(account)
@@ -352,7 +352,7 @@ class _TokenSigner:
 
 
 def _parse(account: ServiceAccount) -> "RSAPrivateKey":
-    # Imported here for the same reason as `jwt`.
+    # Imported late for the same reason as `jwt`.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415

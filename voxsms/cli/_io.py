@@ -226,7 +226,7 @@ def _show(char: str) -> str:
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Raise the error again: rich would end the program here."""
-        raise  # noqa: PLE0704 - called where the error is being handled
+        raise  # noqa: PLE0704 - rich calls this in its `except`
 
 
 class _Output(_Console):

@@ -85,7 +85,7 @@ class Number:
 
 def _numbers(given: Iterable[str | Number]) -> tuple[Number, ...]:
     if isinstance(given, str):
-        raise ValueError("numbers: is one string; it must be a list")  # noqa: TRY004 - as below
+        raise ValueError("numbers: is one string; it must be a list")  # noqa: TRY004 - as for every setting
     return tuple(n if isinstance(n, Number) else Number(number=n) for n in given)
 
 

@@ -54,7 +54,7 @@ class Format(ABC):
 
 
 class Sink:
-    """A file object for libraries that can be cut off from its file.
+    """A file object for libraries; it can be cut off from its file.
 
     An unfinished file must stay without a footer, which a library's writer may add when it is
     garbage-collected.
