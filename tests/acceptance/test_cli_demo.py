@@ -100,6 +100,7 @@ def test_the_main_job(marked: Marked) -> None:
     assert marked.processes() == []
 
 
+@pytest.mark.once
 def test_the_three_texts(voxsms: Run) -> None:
     """A plain text, the same with one curly quote at twice the price, and one with an emoji."""
     ran = voxsms("demo")
@@ -114,6 +115,7 @@ def test_the_three_texts(voxsms: Run) -> None:
     assert rows[2][0] == f"{rows[0][0]} \U0001f4e6"
 
 
+@pytest.mark.once
 def test_as_json(voxsms: Run) -> None:
     """A program gets the figures, and no story."""
     ran = voxsms("demo", "--json")
@@ -130,6 +132,7 @@ def test_numbers_that_nobody_has() -> None:
     assert set(demo.TO_REFUSE) < set(demo.RECIPIENTS)
 
 
+@pytest.mark.once
 def test_a_disagreement_is_told(voxsms: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the figures do not agree the demo says which, and ends with 1."""
     setup = (*demo.SETUP, "--refuse", f"{demo.RECIPIENTS[5]}=385")
@@ -225,6 +228,7 @@ def _started(command: tuple[str, ...], marked: Marked) -> "subprocess.Popen[str]
     return process
 
 
+@pytest.mark.once
 def test_a_sandbox_that_does_not_start(capfd: pytest.CaptureFixture[str]) -> None:
     """What it said is passed on, and so is whether it was called wrongly or failed."""
     with pytest.raises(Usage, match="the sandbox ended with exit status 2"):

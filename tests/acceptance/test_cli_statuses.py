@@ -37,6 +37,7 @@ MAY_BE_SENT = "may have been sent and charged: check the history before sending 
 FULL = "voxsms: standard output: No space left on device\n"
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @ENABLED
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_sent_and_nothing_can_be_printed(
     assert account.ledger.count == 1
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @ENABLED
 @pytest.mark.parametrize(
@@ -73,6 +75,7 @@ def test_sent_and_nothing_at_all_can_be_printed(
     assert account.ledger.count == 1
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("redirected", [">/dev/full", ">/dev/full 2>&-"])
 def test_partly_refused_and_nothing_can_be_printed(account: Sandbox, redirected: str) -> None:
@@ -83,6 +86,7 @@ def test_partly_refused_and_nothing_can_be_printed(account: Sandbox, redirected:
     assert account.ledger.count == 1
 
 
+@pytest.mark.once
 @pytest.mark.unmeasured
 @IN_DOUBT
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from voxsms.api import fault_codes, spec
 from voxsms.outbox import TRANSITIONS, State
 from voxsms.sandbox import KINDS
 
+pytestmark = pytest.mark.once
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -69,7 +71,6 @@ def test_the_states_of_an_outbox_are_drawn_as_the_code_has_them(render: ModuleTy
 
 @pytest.mark.unmeasured
 @pytest.mark.slow
-@pytest.mark.once
 def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
     """Each method, code, fault and command of the program is in the reference."""
     for method in spec.TABLE:

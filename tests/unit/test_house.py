@@ -12,6 +12,8 @@ import pytest
 
 import voxsms
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(str(voxsms.__file__)).parent
 
 # Each room and the floor it stands on; a room may use those of its own floor and those below.
