@@ -71,8 +71,8 @@ def _is_unmeasured(item: pytest.Item) -> bool:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Have one worker more than there are processors: some tests wait for real sockets."""
-    return (os.cpu_count() or 1) + 1
+    """Have two workers more than there are processors: many tests wait for sockets and disks."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_finish() -> None:
