@@ -26,7 +26,7 @@ from voxsms import ResponseInvalid, SmsHistory, VoxSmsError
 from voxsms.api import spec
 from voxsms.api.codec import Answer, read_answer
 from voxsms.export import _rows, export_history
-from voxsms.export._rows import Layout, Page, RowReader, amount_text, decimal_text
+from voxsms.export._rows import Layout, Page, RowReader, Rows, amount_text, decimal_text
 from voxsms.export._table import Table, mask_value
 from voxsms.export.formats import make_format
 from voxsms.export.formats._jsonl import Jsonl
@@ -208,13 +208,13 @@ def test_every_format_has_the_same_rows(
     table = Table(LAYOUT, mask=mask, with_rates=False)
     formats = [make_format(each, table, Path(), raw=True, excel=False) for each in TABLES]
     found: list[bytes] = []
-    known: list[list[tuple[str, int]]] = []
+    known: list[tuple[list[str], list[int]]] = []
     for format_ in formats:
         reader = RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=format_.as_json)
         read = reader.read(given_answer)
         assert read.total == len(page)
-        known.append([(row.time, row.key) for row in read.rows])
-        found.append(format_.encode(read.rows))
+        known.append((read.rows.times, read.rows.keys))
+        found.append(format_.encode(read.rows.contents))
     assert known == [known[0]] * len(TABLES)
     lines = [orjson.loads(line) for line in found[0].splitlines()]
     cells = list(csv.reader(io.StringIO(found[1].decode(), newline="")))
@@ -235,7 +235,7 @@ def test_a_number_beyond_any_double_is_told(number: str) -> None:
     jsonl = Jsonl(Table(LAYOUT, mask=True, with_rates=False))
     for given_ in (body, usual):
         with pytest.raises(ResponseInvalid, match="result: a number beyond any double") as caught:
-            jsonl.encode(READERS["jsonl"].read(Answer(200, {}, given_, NOW)).rows)
+            jsonl.encode(READERS["jsonl"].read(Answer(200, {}, given_, NOW)).rows.contents)
         assert caught.value.__suppress_context__
 
 
@@ -273,7 +273,7 @@ def test_a_text_of_a_whole_number_that_no_file_holds_is_told(
     with pytest.raises(
         ResponseInvalid, match=rf"result\[\]\.{name}: a whole number of more than 64"
     ):
-        format_.encode(reader.read(given_).rows)
+        format_.encode(reader.read(given_).rows.contents)
 
 
 @pytest.mark.parametrize("cost", ["1e400", "-1e400"])
@@ -285,7 +285,7 @@ def test_an_amount_beyond_any_double_is_told(cost: str) -> None:
         answer({"result": [Message.sms(1, AT, cost=cost).row], "total_count": 1})
     )
     with pytest.raises(ResponseInvalid, match=r"result\[\].cost: an amount beyond any double"):
-        sheet.encode(read.rows)
+        sheet.encode(read.rows.contents)
 
 
 READERS = {
@@ -333,7 +333,7 @@ def test_no_answer_is_taken_that_is_not_json(place: int, piece: bytes, cut: int)
     if rows is None:
         return
     wanted = orjson.loads(body)["result"]
-    assert [orjson.loads(bytes(row.content)) for row in rows] == wanted
+    assert [orjson.loads(bytes(line)) for line in rows.contents] == wanted
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_a_page_whose_rows_are_an_empty_object_is_empty() -> None:
     given_ = answer({"result": {}, "total_count": 0})
     assert read_answer(spec.GET_SMS_HISTORY, given_).result == ()
     for reader in READERS.values():
-        assert reader.read(given_) == Page([], 0, all_timed=True)
+        assert reader.read(given_) == Page(Rows([], [], []), 0, all_timed=True)
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
@@ -390,8 +390,8 @@ def test_what_the_contract_names_is_read_quickly(
         {"processed_date": ""},
     ):
         page = reader.read(answer({"result": [row, row | odd], "total_count": 2}))
-        assert [row.key for row in page.rows] == [7, 7]
-        for content_ in [row.content for row in page.rows]:
+        assert page.rows.keys == [7, 7]
+        for content_ in page.rows.contents:
             plain = orjson.loads(bytes(content_)) if reader is READERS["jsonl"] else None
             assert (plain["status_id"] if plain else content_.status_id) == "1"
 
@@ -399,7 +399,7 @@ def test_what_the_contract_names_is_read_quickly(
 def test_a_count_may_come_as_a_string() -> None:
     """The contract's looseness, in the figure that everything depends on."""
     page = READERS["columns"].read(answer({"result": [], "total_count": "0"}))
-    assert (page.total, page.rows) == (0, [])
+    assert (page.total, len(page.rows)) == (0, 0)
     created = READERS["columns"].read(answer({"result": [], "total_count": 0}, 201))
     assert created.total == 0
 

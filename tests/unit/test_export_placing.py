@@ -11,12 +11,12 @@ from histories import START, FakeHistory, Message, ids, lines, small_pages, spre
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxsms.export import _repeats, _rows, export_history
+from voxsms.export import _repeats, export_history
 from voxsms.export._checkpoint import Saved
 from voxsms.export._plan import Window
 from voxsms.export._prove import _place
 from voxsms.export._repeats import Repeats, find_repeats
-from voxsms.export._rows import are_whole_times
+from voxsms.export._rows import Rows, are_whole_times
 
 WINDOW = Window(START, START + timedelta(minutes=1))
 Row = tuple[str, int]
@@ -24,13 +24,15 @@ Row = tuple[str, int]
 
 def place(window: Window, *rows: Row) -> tuple[list[int], list[int]]:
     """Place rows given by time and key; return the keys of its own rows, and of the strays."""
-    given_ = [_rows.Row(time, key, None) for time, key in rows]
-    all_timed = are_whole_times([time or None for time, _ in rows])
+    times, keys = [time for time, _ in rows], [key for _, key in rows]
+    given_ = Rows(times, keys, [f"{time} {key}" for time, key in rows])
+    all_timed = are_whole_times([time or None for time in times])
     found = _place(window, given_, len(rows), all_timed=all_timed)
-    placed = [row.key for row in found.rows], [row.key for row in found.strays]
-    again = _place(window, [*given_], len(rows), all_timed=False)
-    assert ([row.key for row in again.rows], [row.key for row in again.strays]) == placed
-    return placed
+    assert found == _place(window, given_, len(rows), all_timed=False)
+    for some in (found.rows, found.strays):
+        told = zip(some.times, some.keys, strict=True)
+        assert some.contents == [f"{time} {key}" for time, key in told]
+    return found.rows.keys, found.strays.keys
 
 
 def at(seconds: float) -> str:

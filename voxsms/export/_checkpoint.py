@@ -34,7 +34,7 @@ from voxsms.export import _files as files
 from voxsms.export._lock import Lock
 from voxsms.export._plan import Plan, Window
 from voxsms.export._prove import WindowRows
-from voxsms.export._rows import Row, take
+from voxsms.export._rows import Rows
 from voxsms.export.formats import Format
 from voxsms.masking import mask_number
 
@@ -107,17 +107,21 @@ class EncodedWindow:
         """Encode a window."""
         sections: list[Section] = []
         for rows, is_stray in ((found.rows, False), (found.strays, True)):
-            for day, group in groupby(rows, _day) if by_day else [("", rows)]:
-                if some := [*group]:
-                    content = format_.encode(some)
+            for day, some in _split_days(rows) if by_day else [("", rows)]:
+                if some:
+                    content = format_.encode(some.contents)
                     scale = format_.scale_of(content)
                     sections.append(Section(day, len(some), is_stray, scale, content))
-        keys = take(found.rows, "key") + take(found.strays, "key")
-        return cls(index, found.total, sections, keys)
+        return cls(index, found.total, sections, [*found.rows.keys, *found.strays.keys])
 
 
-def _day(row: Row) -> str:
-    return row.time[:_DAY] or NO_DAY
+def _split_days(rows: Rows) -> Iterator[tuple[str, Rows]]:
+    """Yield the rows of each day, which follow each other."""
+    start = 0
+    for day, times in groupby(rows.times, lambda time: time[:_DAY] or NO_DAY):
+        end = start + sum(1 for _ in times)
+        yield day, rows[start:end]
+        start = end
 
 
 @attrs.frozen

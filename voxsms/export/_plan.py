@@ -223,7 +223,7 @@ class _Planner:
         end = end if self._start is None else max(end, self._start)
         while end < _LATEST:
             page = await self._source.page(end, None, 0, query.page_rows)
-            times = [read_time(row.time) for row in page.rows if row.time]
+            times = [read_time(time) for time in page.rows.times if time]
             latest = max(times, default=end - SECOND)
             if latest < end:  # its time is not shown
                 latest, step = end + min(step, _LATEST - end), 4 * step
@@ -273,7 +273,7 @@ class _Planner:
         if whole.start is not None or whole.rows <= self._query.max_rows:
             return [whole]
         last = await self._source.count(None, self._query.to_date, first.total - 1)
-        times = [row.time for page in (first, last) for row in page.rows if row.time]
+        times = [time for page in (first, last) for time in page.rows.times if time]
         earliest = read_time(min(times)) if times else whole.end - _DEFAULT_LENGTH
         start = min(earliest, whole.last)
         windows: list[Window] = []

@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain, islice
-from operator import attrgetter
+from typing import Any
 
 import attrs
 
 from voxsms.errors import Incomplete
 from voxsms.export._plan import Window
-from voxsms.export._rows import NO_ID, TIME_LENGTH, Page, Row, take
+from voxsms.export._rows import NO_ID, TIME_LENGTH, Page, Rows
 from voxsms.export._source import SECOND, Source, gather
 
 _MAX_READINGS = 16
@@ -40,9 +40,9 @@ _MAX_STEPS = 64
 class WindowRows:
     """All rows of a window."""
 
-    rows: Sequence[Row]
+    rows: Rows
     """Sorted by time, within a second by key."""
-    strays: Sequence[Row]
+    strays: Rows
     """The rows that were returned with it and whose time puts them in no window."""
     total: int
     """How many the service counted, with those of the seconds before and after."""
@@ -76,12 +76,12 @@ class _Proof:
         self.all_timed = True
         self._is_volatile = is_volatile
         self._before: Counter[int] | None = None
-        self._newest: dict[int, Row] = {}
+        self._newest: dict[int, tuple[str, Any]] = {}
 
-    def add(self, pages: Sequence[Page]) -> list[Row] | None:
+    def add(self, pages: Sequence[Page]) -> Rows | None:
         """Return the rows if they are now known to be complete."""
-        rows = [*chain.from_iterable(page.rows for page in pages)]
-        keys = take(rows, "key")
+        rows = Rows.joined(page.rows for page in pages)
+        keys = rows.keys
         distinct = len({*keys})
         has_digests = max(keys, default=0) >= NO_ID
         without_id = [key for key in keys if key >= NO_ID] if has_digests else []
@@ -95,7 +95,7 @@ class _Proof:
             return rows
         return None if self._is_volatile or without_id else self._unite(rows)
 
-    def _is_credible(self, keys: list[int], *, are_different: bool) -> bool:
+    def _is_credible(self, keys: Sequence[int], *, are_different: bool) -> bool:
         """Return whether to trust several pages that have as many rows as were counted.
 
         Yes if all rows are different and none can have left meanwhile. Otherwise one may have been
@@ -106,36 +106,38 @@ class _Proof:
         before, self._before = self._before, Counter(keys)
         return before == self._before
 
-    def _unite(self, rows: list[Row]) -> list[Row] | None:
+    def _unite(self, rows: Rows) -> Rows | None:
         """Return the newest version of each row from all readings, if they are complete."""
-        self._newest |= {row.key: row for row in rows}
+        self._newest |= zip(rows.keys, zip(rows.times, rows.contents, strict=True), strict=True)
         self.found = len(self._newest)
         if self.found > self.total:  # a row's time has changed, and it has left this window
             self._newest = {}
-        return [*self._newest.values()] if self._newest and self.found == self.total else None
+        if not self._newest or self.found != self.total:
+            return None
+        times, contents = zip(*self._newest.values(), strict=True)
+        return Rows([*times], [*self._newest], [*contents])
 
 
-def _place(window: Window, rows: list[Row], total: int, *, all_timed: bool) -> WindowRows:
+def _place(window: Window, rows: Rows, total: int, *, all_timed: bool) -> WindowRows:
     """Sort rows, leave out those of the neighbours, separate the strays."""
     after = window.asked_to + SECOND
     asked_start, start, end, asked_end = map(
         _text, (window.asked_from, window.start, window.end, after)
     )
-    rows.sort(key=attrgetter("key"))
-    rows.sort(key=attrgetter("time"))
+    rows = rows.sorted()
+    times = rows.times
     if all_timed:
         first, own, over, last = (
-            bisect_left(rows, time, key=attrgetter("time"))
-            for time in (asked_start, start, end, asked_end)
+            bisect_left(times, time) for time in (asked_start, start, end, asked_end)
         )
-        return WindowRows(rows[own:over], rows[:first] + rows[last:], total)
-    strays = [
-        row
-        for row in rows
-        if len(row.time) < TIME_LENGTH or not asked_start <= row.time < asked_end
+        strays = Rows.joined([rows[:first], rows[last:]])
+        return WindowRows(rows[own:over], strays, total)
+    is_timed = [len(time) >= TIME_LENGTH for time in times]
+    placed = [n for n, time in enumerate(times) if is_timed[n] and start <= time < end]
+    astray = [
+        n for n, time in enumerate(times) if not (is_timed[n] and asked_start <= time < asked_end)
     ]
-    placed = [row for row in rows if len(row.time) >= TIME_LENGTH and start <= row.time < end]
-    return WindowRows(placed, strays, total)
+    return WindowRows(rows.take(placed), rows.take(astray), total)
 
 
 def _text(time: datetime | None) -> str:

@@ -17,7 +17,7 @@ codec, value by value. Figures: `benchmarks/README.md`.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -51,12 +51,47 @@ _INTEGERS = range(-(2**63), 2**64)
 """The integers that can be written as JSON."""
 
 
-class Row(msgspec.Struct, gc=False):
-    """One row. There are millions: the garbage collector need not look at them."""
+@attrs.frozen
+class Rows:
+    """Rows by column, as there are millions: an object for each takes a tenth of the whole time."""
 
-    time: str
-    key: int
-    content: Any
+    times: list[str]
+    keys: list[int]
+    contents: list[Any]
+
+    @classmethod
+    def joined(cls, parts: Iterable["Rows"]) -> "Rows":
+        """Return the rows of all parts."""
+        rows = cls([], [], [])
+        for part in parts:
+            rows.times.extend(part.times)
+            rows.keys.extend(part.keys)
+            rows.contents.extend(part.contents)
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, span: slice) -> "Rows":
+        return Rows(self.times[span], self.keys[span], self.contents[span])
+
+    def take(self, indexes: Sequence[int]) -> "Rows":
+        """Return some rows, in the order of the indexes."""
+        times, keys, contents = self.times, self.keys, self.contents
+        return Rows(
+            [times[index] for index in indexes],
+            [keys[index] for index in indexes],
+            [contents[index] for index in indexes],
+        )
+
+    def sorted(self) -> "Rows":
+        """Return the rows sorted by time, within a second by key."""
+        rows = self[::-1] if self.times[:1] > self.times[-1:] else self
+        if rows.times == sorted(rows.times) and rows.keys == sorted(rows.keys):
+            return rows  # usually, as ids ascend with time: four times as fast
+        order = sorted(range(len(rows)), key=rows.keys.__getitem__)
+        order.sort(key=rows.times.__getitem__)
+        return rows.take(order)
 
 
 class Kind(Enum):
@@ -169,7 +204,7 @@ class Layout:
 class Page:
     """The rows of one answer."""
 
-    rows: list[Row]
+    rows: Rows
     total: int
     """How many rows match in all."""
     all_timed: bool
@@ -225,7 +260,7 @@ class RowReader:
 
     def _page(
         self,
-        rows: Sequence[Any],
+        rows: list[Any],
         total: int,
         answer: Answer,
         changed: Mapping[int, dict[str, Any]] | None = None,
@@ -238,9 +273,9 @@ class RowReader:
                 times[index] = "" if value is None else self._tidy_time(value)
                 setattr(rows[index], time.name, times[index] or None)
         keys = self._keys(take(rows, "message_id"), answer, came)
-        contents = self._lines(answer, changed or {}, came) if self._as_json else rows
+        contents: list[Any] = self._lines(answer, changed or {}, came) if self._as_json else rows
         date = answer.headers.get("date", "")
-        return Page(list(map(Row, times, keys, contents)), total, all_timed, date)
+        return Page(Rows(times, keys, contents), total, all_timed, date)
 
     def _tidy_time(self, value: str) -> str:
         if are_whole_times([value]):
@@ -261,7 +296,7 @@ class RowReader:
                     changed.setdefault(index, {})[column.name] = tidy
         return changed
 
-    def _keys(self, ids: list[int | None], answer: Answer, came: Sequence[object]) -> Sequence[int]:
+    def _keys(self, ids: list[int | None], answer: Answer, came: Sequence[object]) -> list[int]:
         known = cast("list[int]", ids)
         if None not in ids and max(known, default=0) < NO_ID:
             return known

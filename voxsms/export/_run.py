@@ -1,17 +1,16 @@
 """One run of an export, from its first request to the finished file."""
 
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
 from typing import TypeVar
 
+import anyio
 import attrs
 from anyio import CancelScope, CapacityLimiter, Semaphore, to_thread
-from anyio import Lock as Turn
 
 from voxsms.calls.hooks import logger
 from voxsms.calls.session import Session
@@ -28,7 +27,7 @@ from voxsms.export._checkpoint import (
 from voxsms.export._days import Days, name_part
 from voxsms.export._plan import Plan, count_rows, make_plan
 from voxsms.export._progress import ExportProgress, ExportSummary, Progress
-from voxsms.export._prove import read_window
+from voxsms.export._prove import WindowRows, read_window
 from voxsms.export._query import Query
 from voxsms.export._repeats import Repeats, find_repeats
 from voxsms.export._rows import Layout, RowReader
@@ -230,41 +229,43 @@ class Export:
         await self._read(plan, sorted(missing))
         await self._read(plan, sorted(plan.empty_spans))
 
-    async def _read(self, plan: Plan, indexes: Iterable[int]) -> None:
+    async def _read(self, plan: Plan, indexes: Sequence[int]) -> None:
         """Read windows, several at a time, the earliest first, and save them in order.
 
         So the file is written once, and need not be sorted at the end.
         """
-        waiting, unsaved = deque(indexes), deque(indexes)
-        encoded: dict[int, EncodedWindow] = {}
-        room, turn = Semaphore(2 * self._job.windows_in_flight), Turn()
+        waiting = iter(indexes)
+        read = {index: anyio.Event() for index in indexes}
+        found: dict[int, WindowRows] = {}
+        room = Semaphore(self._job.windows_in_flight + 1)
 
         async def read_some() -> None:
-            while waiting:
+            for index in waiting:
                 await room.acquire()
-                if not waiting:
-                    return
-                index = waiting.popleft()
-                encoded[index] = await self._read_one(plan, index)
-                async with turn:
-                    while unsaved and unsaved[0] in encoded:
-                        await self._save(encoded.pop(unsaved.popleft()))
-                        room.release()
+                found[index] = await self._read_one(plan, index)
+                read[index].set()
 
-        await gather([read_some] * min(self._job.windows_in_flight, len(waiting)))
+        async def save_all() -> None:
+            for index in indexes:
+                await read[index].wait()
+                await self._save(index, found.pop(index))
+                room.release()
 
-    async def _read_one(self, plan: Plan, index: int) -> EncodedWindow:
+        await gather([save_all, *[read_some] * self._job.windows_in_flight])
+
+    async def _read_one(self, plan: Plan, index: int) -> WindowRows:
         if plan.is_open and index == len(plan.windows) - 1:
             await self._wait_for_the_last_second()
         on_page = partial(self._progress.add_page, index)
-        found = await read_window(self._source, plan.windows[index], on_page)
-        by_day = self._job.target.by_day
-        encode = partial(EncodedWindow.of, self._format, index, found, by_day=by_day)
-        return await self._block(encode)
+        return await read_window(self._source, plan.windows[index], on_page)
 
-    async def _save(self, window: EncodedWindow) -> None:
-        await self._block(partial(self._work.save, window))
-        self._progress.add_window(window.index, len(window.keys))
+    async def _save(self, index: int, found: WindowRows) -> None:
+        def save() -> int:
+            window = EncodedWindow.of(self._format, index, found, by_day=self._job.target.by_day)
+            self._work.save(window)
+            return len(window.keys)
+
+        self._progress.add_window(index, await self._block(save))
 
     async def _wait_for_the_last_second(self) -> None:
         """Wait until the last second of the range is over: its messages belong to the range."""

@@ -20,7 +20,7 @@ from codecs import BOM_UTF8
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from voxsms.export._rows import Column, Kind, Row, amount_text, take
+from voxsms.export._rows import Column, Kind, amount_text
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format
 
@@ -58,9 +58,8 @@ class Csv(Format):
         names = (",".join(table.names) + _NEWLINE).encode()
         self.header = BOM_UTF8 + names if excel else names
 
-    def encode(self, rows: Sequence[Row], /) -> bytes:
+    def encode(self, contents: Sequence[Any], /) -> bytes:
         """Return rows as records, built a few at a time: these fit in the processor's cache."""
-        contents = take(rows, "content")
         starts = range(0, len(contents), _AT_A_TIME)
         return b"".join([self._records(contents[n : n + _AT_A_TIME]) for n in starts])
 

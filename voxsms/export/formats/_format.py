@@ -5,10 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from voxsms.export import _files as files
-from voxsms.export._rows import Row
 
 
 class Format(ABC):
@@ -22,7 +21,7 @@ class Format(ABC):
     """How many rows a file holds at most."""
 
     @abstractmethod
-    def encode(self, rows: Sequence[Row], /) -> bytes:
+    def encode(self, contents: Sequence[Any], /) -> bytes:
         """Return rows as a part of a file."""
 
     def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:

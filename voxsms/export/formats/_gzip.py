@@ -7,10 +7,9 @@ compressed separately: a file of several streams is valid, but some programs rea
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from voxsms.export import _files as files
-from voxsms.export._rows import Row
 from voxsms.export.formats._format import Format
 
 _LEVEL = 6
@@ -26,9 +25,9 @@ class Gzip(Format):
         self._lines = lines
         self.as_json = lines.as_json
 
-    def encode(self, rows: Sequence[Row], /) -> bytes:
+    def encode(self, contents: Sequence[Any], /) -> bytes:
         """Return rows as lines."""
-        return self._lines.encode(rows)
+        return self._lines.encode(contents)
 
     def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
         """Return a part without some of its rows."""

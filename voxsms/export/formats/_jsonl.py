@@ -1,10 +1,11 @@
 """JSON Lines: each row on its own line, in the bytes received, with all its fields."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
-from voxsms.export._rows import Line, Row, take
+from voxsms.export._rows import Line
 from voxsms.export._table import Table, mask_value
 from voxsms.export.formats._format import Format
 
@@ -20,9 +21,9 @@ class Jsonl(Format):
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def encode(self, rows: Sequence[Row], /) -> bytes:
+    def encode(self, contents: Sequence[Any], /) -> bytes:
         """Return each row on a line."""
-        lines = take(rows, "content")
+        lines: Sequence[Line] = contents
         if self._table.mask or self._table.with_rates:
             lines = list(map(self._rewrite, lines))
         return b"\n".join([*lines, b""])

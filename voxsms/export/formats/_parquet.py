@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from voxsms.errors import ResponseInvalid
-from voxsms.export._rows import TIME_LENGTH, Column, Kind, Row, amount_text, take
+from voxsms.export._rows import TIME_LENGTH, Column, Kind, amount_text
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format, Sink
 
@@ -58,9 +58,8 @@ class Parquet(Format):
             for wanted in (Kind.MONEY, Kind.CHOICE)
         )
 
-    def encode(self, rows: Sequence[Row], /) -> bytes:
+    def encode(self, contents: Sequence[Any], /) -> bytes:
         """Return rows as an Arrow stream, in batches that fit in the processor's cache."""
-        contents = take(rows, "content")
         starts = range(0, len(contents), _AT_A_TIME)
         return self._stream([self._batch(contents[n : n + _AT_A_TIME]) for n in starts])
 

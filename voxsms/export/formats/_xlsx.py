@@ -22,7 +22,7 @@ import orjson
 
 from voxsms.errors import Fault, InvalidRequest, ResponseInvalid
 from voxsms.export import _files as files
-from voxsms.export._rows import Column, Kind, Row, amount_text, take
+from voxsms.export._rows import Column, Kind, amount_text
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format, Sink
 
@@ -56,9 +56,8 @@ class Xlsx(Format):
         self._table = table
         self._temporary = temporary
 
-    def encode(self, rows: Sequence[Row], /) -> bytes:
+    def encode(self, contents: Sequence[Any], /) -> bytes:
         """Return each row's cells on a line."""
-        contents = take(rows, "content")
         cells = [self._cells(c, self._table.take(c, contents)) for c in self._table.columns]
         return b"\n".join([*map(orjson.dumps, zip(*cells, strict=True)), b""])
 
