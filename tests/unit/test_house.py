@@ -1,6 +1,7 @@
 """The order of the house: imports go down the floors only, each library stays in its room."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -153,6 +154,20 @@ def test_every_room_has_a_floor() -> None:
     """A new part of the package is given its place here."""
     assert {module.split(".")[0] for module in MODULES} <= FLOORS.keys()
     assert len(at_run_time()) > 300
+
+
+def test_the_floors_are_those_that_a_newcomer_reads() -> None:
+    """The map in CONTRIBUTING.md shows each room with its floor."""
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+    shown: dict[str, int] = {}
+    rooms: list[str] = []
+    for line in text.partition("voxsms/\n")[2].partition("```")[0].splitlines():
+        names = re.match(r"  ((?:\w+(?:/|\.py) +)+)", line)
+        rooms += [] if names is None else re.findall(r"(\w+)(?:/|\.py)", names[1])
+        if floor := re.search(r"floor (\d)$", line):
+            shown |= dict.fromkeys(rooms, int(floor[1]))
+            rooms = []
+    assert shown == {room: FLOORS[room] for room in FLOORS.keys() - {"", "__main__", "_version"}}
 
 
 def test_imports_go_down() -> None:
