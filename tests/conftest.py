@@ -41,7 +41,7 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    # A key's primes are proven once, not for each of hundreds of clients: that takes 40 ms.
+    # A key's primes are checked once, not for each of hundreds of clients: that takes 40 ms.
     load = cache(serialization.load_pem_private_key)
     pytest.MonkeyPatch().setattr(serialization, "load_pem_private_key", load)
 

@@ -57,7 +57,6 @@ def test_sent_and_nothing_can_be_printed(
     assert account.ledger.count == 1
 
 
-@pytest.mark.once
 @pytest.mark.unmeasured
 @ENABLED
 @pytest.mark.parametrize(

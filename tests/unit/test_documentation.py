@@ -17,8 +17,6 @@ from voxsms.api import fault_codes, spec
 from voxsms.outbox import TRANSITIONS, State
 from voxsms.sandbox import KINDS
 
-pytestmark = pytest.mark.once
-
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -46,6 +44,7 @@ def test_every_public_name_is_in_the_reference_once(render: ModuleType) -> None:
         assert own - set(shown) == set(), "docs/render.py has no page for these (PAGES)"
 
 
+@pytest.mark.once
 def test_each_rendered_part_is_on_a_page(render: ModuleType, tmp_path: Path) -> None:
     """Nothing is rendered that nobody can open, and no page includes what is not there."""
     render.write_all(tmp_path)
@@ -71,6 +70,7 @@ def test_the_states_of_an_outbox_are_drawn_as_the_code_has_them(render: ModuleTy
 
 @pytest.mark.unmeasured
 @pytest.mark.slow
+@pytest.mark.once
 def test_what_is_rendered_names_every_row(render: ModuleType) -> None:
     """Each method, code, fault and command of the program is in the reference."""
     for method in spec.TABLE:
@@ -93,6 +93,7 @@ def test_what_help_shows_of_each_call_runs() -> None:
     assert run_docstring("\n\n".join(shown)) == len(names)
 
 
+@pytest.mark.once
 def test_all_code_in_docstrings_is_marked() -> None:
     """An example that is only indented would be run by no test."""
     marked = 0

@@ -1,11 +1,13 @@
 """Calls are made a few at a time, and windows are saved in their order."""
 
+import threading
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
-from histories import FakeHistory, small_pages, spread
+from doubles import until
+from histories import FakeHistory, lines, small_pages, spread
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +45,39 @@ async def test_windows_are_saved_in_their_order(
             await export_history(client, "sms", tmp_path / "all.jsonl", windows_in_flight=8)
     assert len(saved) > 25
     assert saved == sorted(saved)
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+async def test_reading_goes_on_while_a_window_is_saved_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_flight: int
+) -> None:
+    """A slow disk neither stops the reading at once nor lets a whole history into memory."""
+    go_on = threading.Event()
+    save = Checkpoint.save
+
+    def wait(checkpoint: Checkpoint, window: EncodedWindow) -> None:
+        assert go_on.wait(30)
+        save(checkpoint, window)
+
+    monkeypatch.setattr(Checkpoint, "save", wait)
+    history = FakeHistory(spread(900))
+
+    def windows() -> int:
+        forms = [form for form in history.forms if form.get("count", "1") != "1"]
+        return len({form.get("from_date") for form in forms})
+
+    path = tmp_path / "all.jsonl"
+    with small_pages(10, 30):
+        async with history.client() as client, anyio.create_task_group() as group:
+            calls = partial(export_history, windows_in_flight=in_flight)
+            group.start_soon(calls, client, "sms", path)
+            await until(lambda: windows() == in_flight + 1)
+            for _ in range(500):
+                await anyio.lowlevel.checkpoint()
+            assert windows() == in_flight + 1
+            go_on.set()
+    assert windows() > 25
+    assert len(lines(path)) == 900
 
 
 @given(st.integers(0, 20), st.integers(1, 9))

@@ -429,7 +429,6 @@ def test_twenty_thousand_mutated_posts_end_only_in_our_errors() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.once
 @pytest.mark.unmeasured
 def test_a_post_as_large_as_one_may_be_takes_no_longer() -> None:
     """Whatever fills it: a megabyte is read in few steps, which make few objects."""

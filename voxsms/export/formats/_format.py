@@ -22,7 +22,7 @@ class Format(ABC):
 
     @abstractmethod
     def encode(self, contents: Sequence[Any], /) -> bytes:
-        """Return rows as a part of a file."""
+        """Return rows, given by their contents, as a part of a file."""
 
     def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
         """Return a part without some of its rows."""
