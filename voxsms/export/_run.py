@@ -237,8 +237,8 @@ class Export:
         waiting = iter(indexes)
         read = {index: anyio.Event() for index in indexes}
         found: dict[int, WindowRows] = {}
-        # One more than are read: the one that is being saved. Room is given in the order of requests,
-        # so the earliest unsaved window always has it.
+        # One more than are read: the one that is being saved. A semaphore serves in order, so the
+        # earliest unsaved window always has room.
         room = Semaphore(self._job.windows_in_flight + 1)
 
         async def read_some() -> None:
