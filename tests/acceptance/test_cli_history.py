@@ -15,6 +15,8 @@ from voxsms.cli import _io, numbers
 from voxsms.cli.history import Lines
 from voxsms.sandbox import Number, Sandbox
 
+pytestmark = pytest.mark.slow
+
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 OWN = "447443332211"
 

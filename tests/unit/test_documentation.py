@@ -44,6 +44,7 @@ def test_every_public_name_is_in_the_reference_once(render: ModuleType) -> None:
         assert own - set(shown) == set(), "docs/render.py has no page for these (PAGES)"
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_each_rendered_part_is_on_a_page(render: ModuleType, tmp_path: Path) -> None:
     """Nothing is rendered that nobody can open, and no page includes what is not there."""
@@ -93,6 +94,7 @@ def test_what_help_shows_of_each_call_runs() -> None:
     assert run_docstring("\n\n".join(shown)) == len(names)
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_all_code_in_docstrings_is_marked() -> None:
     """An example that is only indented would be run by no test."""

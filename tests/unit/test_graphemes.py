@@ -13,6 +13,7 @@ regex = import_module("regex")  # it has no types
 
 
 @pytest.mark.unmeasured
+@pytest.mark.slow
 def test_no_character_that_joins_is_taken_for_one_that_stands_alone() -> None:
     """Each character passed as standing alone has a class that UAX 29 breaks before and after."""
     everything = [chr(code) for code in range(sys.maxunicode + 1)]
