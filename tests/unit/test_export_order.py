@@ -69,8 +69,8 @@ async def test_reading_goes_on_while_a_window_is_saved_but_not_for_ever(
     path = tmp_path / "all.jsonl"
     with small_pages(10, 30):
         async with history.client() as client, anyio.create_task_group() as group:
-            calls = partial(export_history, windows_in_flight=in_flight)
-            group.start_soon(calls, client, "sms", path)
+            export = partial(export_history, windows_in_flight=in_flight)
+            group.start_soon(export, client, "sms", path)
             await until(lambda: windows() == in_flight + 1)
             for _ in range(500):
                 await anyio.lowlevel.checkpoint()

@@ -132,11 +132,14 @@ def _place(window: Window, rows: Rows, total: int, *, all_timed: bool) -> Window
         )
         strays = Rows.joined([rows[:first], rows[last:]])
         return WindowRows(rows[own:over], strays, total)
-    is_timed = [len(time) >= TIME_LENGTH for time in times]
-    placed = [n for n, time in enumerate(times) if is_timed[n] and start <= time < end]
-    astray = [
-        n for n, time in enumerate(times) if not (is_timed[n] and asked_start <= time < asked_end)
-    ]
+    placed: list[int] = []
+    astray: list[int] = []
+    for index, time in enumerate(times):
+        is_whole = len(time) >= TIME_LENGTH
+        if is_whole and start <= time < end:
+            placed.append(index)
+        if not (is_whole and asked_start <= time < asked_end):
+            astray.append(index)
     return WindowRows(rows.take(placed), rows.take(astray), total)
 
 
