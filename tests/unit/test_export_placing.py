@@ -25,10 +25,13 @@ Row = tuple[str, int]
 def place(window: Window, *rows: Row) -> tuple[list[int], list[int]]:
     """Place rows given by time and key; return the keys of its own rows, and of the strays."""
     times, keys = [time for time, _ in rows], [key for _, key in rows]
-    given_ = Rows(times, keys, [f"{time} {key}" for time, key in rows])
+    contents = [f"{time} {key}" for time, key in rows]
     all_timed = are_whole_times([time or None for time in times])
-    found = _place(window, given_, len(rows), all_timed=all_timed)
-    assert found == _place(window, given_, len(rows), all_timed=False)
+    found, slowly = (
+        _place(window, Rows([*times], [*keys], [*contents]), len(rows), all_timed=how)
+        for how in (all_timed, False)
+    )
+    assert found == slowly
     for some in (found.rows, found.strays):
         told = zip(some.times, some.keys, strict=True)
         assert some.contents == [f"{time} {key}" for time, key in told]

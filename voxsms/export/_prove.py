@@ -119,19 +119,20 @@ class _Proof:
 
 
 def _place(window: Window, rows: Rows, total: int, *, all_timed: bool) -> WindowRows:
-    """Sort rows, leave out those of the neighbours, separate the strays."""
+    """Sort rows, remove those of the neighbours, separate the strays."""
     after = window.asked_to + SECOND
     asked_start, start, end, asked_end = map(
         _text, (window.asked_from, window.start, window.end, after)
     )
-    rows = rows.sorted()
+    rows.sort()
     times = rows.times
     if all_timed:
         first, own, over, last = (
             bisect_left(times, time) for time in (asked_start, start, end, asked_end)
         )
         strays = Rows.joined([rows[:first], rows[last:]])
-        return WindowRows(rows[own:over], strays, total)
+        rows.keep(own, over)
+        return WindowRows(rows, strays, total)
     placed: list[int] = []
     astray: list[int] = []
     for index, time in enumerate(times):

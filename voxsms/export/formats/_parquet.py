@@ -26,11 +26,11 @@ from voxsms.export.formats._format import Format, Sink
 Arrow = Any
 """The module or one of its objects: pyarrow has no types."""
 GROUP_ROWS = 100_000
-_AT_A_TIME = 1000
+_AT_A_TIME = 4000
 _FIGURES, _DECIMALS = 38, 24
 """Enough for float noise: 0.0017 * 3 may arrive as 0.0050999999999999995."""
-_REPEATED = ("source_number", "error_message")
-"""Texts that repeat so often that storing each once pays, as for choices and amounts."""
+_REPEATED = ("source_number", "fragments", "error_message")
+"""Columns whose values repeat so often that storing each once pays, as for choices and amounts."""
 
 
 class Parquet(Format):
