@@ -40,6 +40,8 @@ from voxsms.cli import main
 ROOT = Path(__file__).parents[1]
 Namespace = dict[str, Any]
 _PAGE = "_page"
+_SHOWS = ".. code-block:: python"
+"""What precedes a block in a docstring: a module without it need not be parsed."""
 _EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 _OF_THE_GATE = re.compile(r"(\S*/)?(python3 -m venv|pip install|pytest|sphinx-build|git clone)\b")
 
@@ -207,10 +209,15 @@ pages = Sybil(
     setup=_begin,
     teardown=_end,
 )
+_modules = ROOT / "voxsms"
 docstrings = Sybil(
     parsers=[InDocstrings("python", run_python)],
-    path=str(ROOT / "voxsms"),
-    pattern="*.py",
+    path=str(_modules),
+    patterns=[
+        str(m.relative_to(_modules))
+        for m in _modules.rglob("*.py")
+        if _SHOWS in m.read_text("utf-8")
+    ],
     document_types={".py": PythonDocStringDocument},
     setup=_begin,
     teardown=_end,
