@@ -214,7 +214,7 @@ def test_every_format_has_the_same_rows(
         read = reader.read(given_answer)
         assert read.total == len(page)
         known.append((read.rows.times, read.rows.keys))
-        found.append(format_.encode(read.rows.contents))
+        found.append(format_.encode([read.rows.contents]))
     assert known == [known[0]] * len(TABLES)
     lines = [orjson.loads(line) for line in found[0].splitlines()]
     cells = list(csv.reader(io.StringIO(found[1].decode(), newline="")))
@@ -235,7 +235,7 @@ def test_a_number_beyond_any_double_is_told(number: str) -> None:
     jsonl = Jsonl(Table(LAYOUT, mask=True, with_rates=False))
     for given_ in (body, usual):
         with pytest.raises(ResponseInvalid, match="result: a number beyond any double") as caught:
-            jsonl.encode(READERS["jsonl"].read(Answer(200, {}, given_, NOW)).rows.contents)
+            jsonl.encode(READERS["jsonl"].read(Answer(200, {}, given_, NOW)).rows.portions())
         assert caught.value.__suppress_context__
 
 
@@ -273,7 +273,7 @@ def test_a_text_of_a_whole_number_that_no_file_holds_is_told(
     with pytest.raises(
         ResponseInvalid, match=rf"result\[\]\.{name}: a whole number of more than 64"
     ):
-        format_.encode(reader.read(given_).rows.contents)
+        format_.encode([reader.read(given_).rows.contents])
 
 
 @pytest.mark.parametrize("cost", ["1e400", "-1e400"])
@@ -285,7 +285,7 @@ def test_an_amount_beyond_any_double_is_told(cost: str) -> None:
         answer({"result": [Message.sms(1, AT, cost=cost).row], "total_count": 1})
     )
     with pytest.raises(ResponseInvalid, match=r"result\[\].cost: an amount beyond any double"):
-        sheet.encode(read.rows.contents)
+        sheet.encode([read.rows.contents])
 
 
 READERS = {

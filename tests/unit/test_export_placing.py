@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def test_rows_are_sorted_by_time_then_by_key(rows: list[tuple[int, int]], fine: 
     """Whatever order they came in."""
     given_ = [(at(n / 2 if fine else n), key) for n, key in rows]
     assert place(WINDOW, *given_) == ([key for _, key in sorted(given_)], [])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2500, 2501, 10_000, 12_345])
+def test_rows_are_encoded_in_order_a_portion_at_a_time(count: int) -> None:
+    """However many; and those that were encoded take no more memory."""
+    rows = Rows([""] * count, [*range(count)], [*range(count)])
+    assert [*chain.from_iterable(rows.portions())] == [*range(count)]
+    assert rows == Rows([], [], [])
 
 
 def test_a_row_that_cannot_be_placed_is_set_apart() -> None:

@@ -99,20 +99,21 @@ class EncodedWindow:
     """How many rows the service counted, with those of the seconds before and after."""
     sections: Sequence[Section]
     """The strays last."""
-    keys: Sequence[int]
+    keys: "array[int]"
     """The keys of all rows, in order."""
 
     @classmethod
     def of(cls, format_: Format, index: int, found: WindowRows, *, by_day: bool) -> "EncodedWindow":
-        """Encode a window."""
+        """Encode a window, whose rows are removed."""
+        keys = array("q", [*found.rows.keys, *found.strays.keys])
         sections: list[Section] = []
         for rows, is_stray in ((found.rows, False), (found.strays, True)):
             for day, some in _split_days(rows) if by_day else [("", rows)]:
-                if some:
-                    content = format_.encode(some.contents)
+                if count := len(some):
+                    content = format_.encode(some.portions())
                     scale = format_.scale_of(content)
-                    sections.append(Section(day, len(some), is_stray, scale, content))
-        return cls(index, found.total, sections, [*found.rows.keys, *found.strays.keys])
+                    sections.append(Section(day, count, is_stray, scale, content))
+        return cls(index, found.total, sections, keys)
 
 
 def _split_days(rows: Rows) -> Iterator[tuple[str, Rows]]:
@@ -243,7 +244,7 @@ class Checkpoint:
                 (s.day, s.rows, s.is_stray, s.scale, len(s.content)) for s in window.sections
             ],
             "crc": crc,
-            "keys": b64encode(array("q", window.keys)).decode(),
+            "keys": b64encode(window.keys).decode(),
         }
         rows = self._open_rows()
         files.append(rows, contents)

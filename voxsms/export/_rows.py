@@ -17,7 +17,7 @@ codec, value by value. Figures: `benchmarks/README.md`.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -46,6 +46,7 @@ NO_ID = 2**62
 Line = bytes | msgspec.Raw
 """A row's own JSON; a `Raw` is a view of the whole answer."""
 TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
+_PORTION = 2500
 _DATE_LENGTH = len("yyyy-MM-dd")
 _INTEGERS = range(-(2**63), 2**64)
 """The integers that can be written as JSON."""
@@ -96,6 +97,21 @@ class Rows:
         for column in self._columns:
             del column[end:]
             del column[:start]
+
+    def portions(self) -> Iterator[list[Any]]:
+        """Remove the rows, and yield their contents a portion at a time.
+
+        Each portion fits in the processor's cache, and is freed while it is there.
+        """
+        self.times.clear()
+        self.keys.clear()
+        contents = self.contents
+        contents.reverse()
+        while contents:
+            portion = contents[: -_PORTION - 1 : -1]
+            del contents[-_PORTION:]
+            yield portion
+            del portion
 
     @property
     def _columns(self) -> tuple[list[Any], list[Any], list[Any]]:

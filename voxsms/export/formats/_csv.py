@@ -17,14 +17,13 @@ nothing else keeps Excel from reading it as 4,477E+11, with only 15 correct digi
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from voxsms.export._rows import Column, Kind, amount_text
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format
 
-_AT_A_TIME = 1000
 _NUMBERS = ("message_id", "source_number", "destination_number", "transaction_id")
 _NEWLINE = "\r\n"
 _find_records = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+\r\n').findall
@@ -58,10 +57,9 @@ class Csv(Format):
         names = (",".join(table.names) + _NEWLINE).encode()
         self.header = BOM_UTF8 + names if excel else names
 
-    def encode(self, contents: Sequence[Any], /) -> bytes:
-        """Return rows as records, built a few at a time: these fit in the processor's cache."""
-        starts = range(0, len(contents), _AT_A_TIME)
-        return b"".join([self._records(contents[n : n + _AT_A_TIME]) for n in starts])
+    def encode(self, portions: Iterable[Sequence[Any]], /) -> bytes:
+        """Return rows as records."""
+        return b"".join(map(self._records, portions))
 
     def _records(self, contents: Sequence[Any]) -> bytes:
         take_values = self._table.take

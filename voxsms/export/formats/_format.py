@@ -21,8 +21,8 @@ class Format(ABC):
     """How many rows a file holds at most."""
 
     @abstractmethod
-    def encode(self, contents: Sequence[Any], /) -> bytes:
-        """Return rows, given by their contents, as a part of a file."""
+    def encode(self, portions: Iterable[Sequence[Any]], /) -> bytes:
+        """Return rows, given by their contents, a portion at a time, as a part of a file."""
 
     def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
         """Return a part without some of its rows."""

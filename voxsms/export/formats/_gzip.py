@@ -25,9 +25,9 @@ class Gzip(Format):
         self._lines = lines
         self.as_json = lines.as_json
 
-    def encode(self, contents: Sequence[Any], /) -> bytes:
+    def encode(self, portions: Iterable[Sequence[Any]], /) -> bytes:
         """Return rows as lines."""
-        return self._lines.encode(contents)
+        return self._lines.encode(portions)
 
     def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
         """Return a part without some of its rows."""

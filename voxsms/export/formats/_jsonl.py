@@ -1,6 +1,7 @@
 """JSON Lines: each row on its own line, in the bytes received, with all its fields."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -21,11 +22,11 @@ class Jsonl(Format):
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def encode(self, contents: Sequence[Any], /) -> bytes:
+    def encode(self, portions: Iterable[Sequence[Any]], /) -> bytes:
         """Return each row on a line."""
-        lines: Sequence[Line] = contents
+        lines: Iterable[Line] = chain.from_iterable(portions)
         if self._table.mask or self._table.with_rates:
-            lines = list(map(self._rewrite, lines))
+            lines = map(self._rewrite, lines)
         return b"\n".join([*lines, b""])
 
     def _rewrite(self, line: Line) -> bytes:

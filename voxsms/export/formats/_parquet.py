@@ -26,7 +26,6 @@ from voxsms.export.formats._format import Format, Sink
 Arrow = Any
 """The module or one of its objects: pyarrow has no types."""
 GROUP_ROWS = 100_000
-_AT_A_TIME = 4000
 _FIGURES, _DECIMALS = 38, 24
 """Enough for float noise: 0.0017 * 3 may arrive as 0.0050999999999999995."""
 _REPEATED = ("source_number", "fragments", "error_message")
@@ -58,10 +57,9 @@ class Parquet(Format):
             for wanted in (Kind.MONEY, Kind.CHOICE)
         )
 
-    def encode(self, contents: Sequence[Any], /) -> bytes:
-        """Return rows as an Arrow stream, in batches that fit in the processor's cache."""
-        starts = range(0, len(contents), _AT_A_TIME)
-        return self._stream([self._batch(contents[n : n + _AT_A_TIME]) for n in starts])
+    def encode(self, portions: Iterable[Sequence[Any]], /) -> bytes:
+        """Return rows as an Arrow stream, each portion as a batch."""
+        return self._stream(map(self._batch, portions))
 
     def _stream(self, batches: Iterable[Arrow]) -> bytes:
         sink = self._pa.BufferOutputStream()

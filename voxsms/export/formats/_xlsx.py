@@ -56,8 +56,11 @@ class Xlsx(Format):
         self._table = table
         self._temporary = temporary
 
-    def encode(self, contents: Sequence[Any], /) -> bytes:
+    def encode(self, portions: Iterable[Sequence[Any]], /) -> bytes:
         """Return each row's cells on a line."""
+        return b"".join(map(self._lines, portions))
+
+    def _lines(self, contents: Sequence[Any]) -> bytes:
         cells = [self._cells(c, self._table.take(c, contents)) for c in self._table.columns]
         return b"\n".join([*map(orjson.dumps, zip(*cells, strict=True)), b""])
 
