@@ -77,14 +77,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect without the garbage collector, and keep the tests out of its sight afterwards.
+    """Find the tests with the garbage collector off, and hide them from it afterwards.
 
-    It would take a quarter of the time that collecting takes; and some tests call it often.
+    It would take a quarter of that time; and some tests run it often.
     """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.collect()
         gc.freeze()
         gc.enable()
 

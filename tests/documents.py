@@ -40,8 +40,8 @@ from voxsms.cli import main
 ROOT = Path(__file__).parents[1]
 Namespace = dict[str, Any]
 _PAGE = "_page"
-_SHOWS = ".. code-block:: python"
-"""What precedes a block in a docstring: a module without it need not be parsed."""
+_shows = re.compile(r"\.\.\s*[\w-]*code").search
+"""Finds what precedes a block in a docstring: a module without it need not be parsed."""
 _EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 _OF_THE_GATE = re.compile(r"(\S*/)?(python3 -m venv|pip install|pytest|sphinx-build|git clone)\b")
 
@@ -214,9 +214,7 @@ docstrings = Sybil(
     parsers=[InDocstrings("python", run_python)],
     path=str(_modules),
     patterns=[
-        str(m.relative_to(_modules))
-        for m in _modules.rglob("*.py")
-        if _SHOWS in m.read_text("utf-8")
+        str(m.relative_to(_modules)) for m in _modules.rglob("*.py") if _shows(m.read_text("utf-8"))
     ],
     document_types={".py": PythonDocStringDocument},
     setup=_begin,

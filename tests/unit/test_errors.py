@@ -194,11 +194,11 @@ def test_a_send_in_which_nobody_was_accepted_was_not_sent() -> None:
 def test_a_huge_message_of_the_service_is_kept_and_shown_in_part() -> None:
     """Two megabytes are cut before they are masked: no deadline waits for that."""
     msg = f"slow down, {NUMBERS[0]} " * 80_000
-    began = time.process_time()
+    began = time.thread_time()
     error = ApiError(340, "RATE_LIMIT_EXCEED", msg, "a2p_send_sms")
     error.hide([*NUMBERS, "slow down"])
     assert len(str(error)) < 1100
-    assert time.process_time() - began < 0.25
+    assert time.thread_time() - began < 2  # some milliseconds; it was 8 s
     assert error.msg == msg
 
 

@@ -214,7 +214,8 @@ def test_every_format_has_the_same_rows(
         read = reader.read(given_answer)
         assert read.total == len(page)
         known.append((read.rows.times, read.rows.keys))
-        found.append(format_.encode([read.rows.contents]))
+        contents = read.rows.contents
+        found.append(format_.encode([contents[:1], contents[1:]]))
     assert known == [known[0]] * len(TABLES)
     lines = [orjson.loads(line) for line in found[0].splitlines()]
     cells = list(csv.reader(io.StringIO(found[1].decode(), newline="")))

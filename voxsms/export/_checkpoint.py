@@ -104,8 +104,9 @@ class EncodedWindow:
 
     @classmethod
     def of(cls, format_: Format, index: int, found: WindowRows, *, by_day: bool) -> "EncodedWindow":
-        """Encode a window, whose rows are removed."""
-        keys = array("q", [*found.rows.keys, *found.strays.keys])
+        """Encode a window. Its rows must not be used afterwards."""
+        keys = array("q", found.rows.keys)
+        keys.extend(found.strays.keys)
         sections: list[Section] = []
         for rows, is_stray in ((found.rows, False), (found.strays, True)):
             for day, some in _split_days(rows) if by_day else [("", rows)]:

@@ -47,6 +47,7 @@ Line = bytes | msgspec.Raw
 """A row's own JSON; a `Raw` is a view of the whole answer."""
 TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
 _PORTION = 2500
+"""Rows that are encoded at a time: `benchmarks/README.md`."""
 _DATE_LENGTH = len("yyyy-MM-dd")
 _INTEGERS = range(-(2**63), 2**64)
 """The integers that can be written as JSON."""
@@ -82,7 +83,7 @@ class Rows:
 
     def sort(self) -> None:
         """Sort the rows by time, within a second by key."""
-        if self.times[:1] > self.times[-1:]:  # in place, as copying reads every row
+        if self.times[:1] > self.times[-1:]:  # in place: a copy would touch every row
             for column in self._columns:
                 column.reverse()
         if self.times == sorted(self.times) and self.keys == sorted(self.keys):
@@ -101,15 +102,13 @@ class Rows:
     def portions(self) -> Iterator[list[Any]]:
         """Remove the rows, and yield their contents a portion at a time.
 
-        Each portion fits in the processor's cache, and is freed while it is there.
+        A portion fits in the processor's cache: a format that is done with it frees it there.
         """
         self.times.clear()
         self.keys.clear()
-        contents = self.contents
-        contents.reverse()
-        while contents:
-            portion = contents[: -_PORTION - 1 : -1]
-            del contents[-_PORTION:]
+        while self.contents:
+            portion = self.contents[:_PORTION]
+            del self.contents[:_PORTION]
             yield portion
             del portion
 

@@ -22,7 +22,7 @@ class Format(ABC):
 
     @abstractmethod
     def encode(self, portions: Iterable[Sequence[Any]], /) -> bytes:
-        """Return rows, given by their contents, a portion at a time, as a part of a file."""
+        """Encode rows as a part of a file. Their contents come a portion at a time."""
 
     def drop(self, part: bytes, indexes: Collection[int], /) -> bytes:
         """Return a part without some of its rows."""
