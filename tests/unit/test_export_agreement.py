@@ -277,6 +277,21 @@ def test_a_text_of_a_whole_number_that_no_file_holds_is_told(
         format_.encode([reader.read(given_).rows.contents])
 
 
+@given(st.permutations(["2026-10-31 23:07:26.5"] * 9 + ["2026-10-31"] * 7))
+def test_times_of_other_lengths_that_add_up_are_whole_in_parquet(times: list[str]) -> None:
+    """As many characters as 16 times to the second have, in whatever order they come."""
+    format_ = make_format(
+        "parquet", Table(LAYOUT, mask=False, with_rates=False), Path(), raw=True, excel=False
+    )
+    rows = [Message.sms(n, AT).row | {"processed_date": time} for n, time in enumerate(times)]
+    read = RowReader(spec.GET_SMS_HISTORY, LAYOUT, as_json=False).read(
+        answer({"result": rows, "total_count": len(rows)})
+    )
+    part = format_.encode([read.rows.contents])
+    wanted = [datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times]
+    assert pa.ipc.open_stream(part).read_all()["processed_date"].to_pylist() == wanted
+
+
 @pytest.mark.parametrize("cost", ["1e400", "-1e400"])
 def test_an_amount_beyond_any_double_is_told(cost: str) -> None:
     """A sheet has doubles: the amount must not be missing without a word."""

@@ -26,6 +26,7 @@ from voxsms.export.formats._format import Format, Sink
 Arrow = Any
 """The module or one of its objects: pyarrow has no types."""
 GROUP_ROWS = 100_000
+_BLANK = len("yyyy-MM-dd")
 _FIGURES, _DECIMALS = 38, 24
 """Enough for float noise: 0.0017 * 3 may arrive as 0.0050999999999999995."""
 _REPEATED = ("source_number", "fragments", "error_message")
@@ -96,10 +97,16 @@ class Parquet(Format):
     # passing a whole buffer takes a fraction of the time of converting each value.
 
     def _times(self, values: list[Any]) -> Arrow:
-        if None in values or {*map(len, values)} != {TIME_LENGTH}:
+        count = len(values)
+        try:
+            joined = "".join(values)
+        except TypeError:  # some are None
+            joined = ""
+        # A shorter or longer one would also move the blank of the next.
+        if len(joined) != TIME_LENGTH * count or joined[_BLANK::TIME_LENGTH] != " " * count:
             return self._pa.array(values, self._pa.string())
-        buffers = map(self._pa.py_buffer, (_ends_of_times(len(values)), "".join(values).encode()))
-        return self._pa.StringArray.from_buffers(len(values), *buffers)
+        buffers = map(self._pa.py_buffer, (_ends_of_times(count), joined.encode()))
+        return self._pa.StringArray.from_buffers(count, *buffers)
 
     def _figures(self, values: list[Any]) -> Arrow:
         try:
