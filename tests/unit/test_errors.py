@@ -4,13 +4,13 @@ import copy
 import inspect
 import pickle
 import re
-import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import attrs
 import pytest
+from doubles import least_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -194,12 +194,15 @@ def test_a_send_in_which_nobody_was_accepted_was_not_sent() -> None:
 def test_a_huge_message_of_the_service_is_kept_and_shown_in_part() -> None:
     """Two megabytes are cut before they are masked: no deadline waits for that."""
     msg = f"slow down, {NUMBERS[0]} " * 80_000
-    began = time.thread_time()
-    error = ApiError(340, "RATE_LIMIT_EXCEED", msg, "a2p_send_sms")
-    error.hide([*NUMBERS, "slow down"])
-    assert len(str(error)) < 1100
-    assert time.thread_time() - began < 2  # some milliseconds; it was 8 s
-    assert error.msg == msg
+
+    def make() -> ApiError:
+        error = ApiError(340, "RATE_LIMIT_EXCEED", msg, "a2p_send_sms")
+        error.hide([*NUMBERS, "slow down"])
+        return error
+
+    assert len(str(make())) < 1100
+    assert least_time(lambda: str(make())) < 0.25
+    assert make().msg == msg
 
 
 def test_data_of_an_error_is_whole() -> None:

@@ -34,7 +34,7 @@ from voxsms.export import _files as files
 from voxsms.export._lock import Lock
 from voxsms.export._plan import Plan, Window
 from voxsms.export._prove import WindowRows
-from voxsms.export._rows import Rows
+from voxsms.export._rows import DATE_LENGTH, Rows
 from voxsms.export.formats import Format
 from voxsms.masking import mask_number
 
@@ -44,7 +44,6 @@ ROWS, RESULT, TEMPORARY = "rows", "result", "temporary"
 _JOURNAL, _NEW_JOURNAL = "journal", "journal.new"
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 """The name that Hive, Spark, Arrow and DuckDB give to the rows without a value."""
-_DAY = len("yyyy-MM-dd")
 _SYNC_AFTER = 8 * 2**20
 """How many bytes of a result may be unsynced."""
 _NUMBERS = ("source_number", "destination_number")
@@ -120,7 +119,7 @@ class EncodedWindow:
 def _split_days(rows: Rows) -> Iterator[tuple[str, Rows]]:
     """Yield the rows of each day, which follow each other."""
     start = 0
-    for day, times in groupby(rows.times, lambda time: time[:_DAY] or NO_DAY):
+    for day, times in groupby(rows.times, lambda time: time[:DATE_LENGTH] or NO_DAY):
         end = start + sum(1 for _ in times)
         yield day, rows[start:end]
         start = end

@@ -46,9 +46,9 @@ NO_ID = 2**62
 Line = bytes | msgspec.Raw
 """A row's own JSON; a `Raw` is a view of the whole answer."""
 TIME_LENGTH = len("yyyy-MM-dd HH:mm:ss")
+DATE_LENGTH = len("yyyy-MM-dd")
 _PORTION = 2500
 """Rows that are encoded at a time: `benchmarks/README.md`."""
-_DATE_LENGTH = len("yyyy-MM-dd")
 _INTEGERS = range(-(2**63), 2**64)
 """The integers that can be written as JSON."""
 
@@ -75,7 +75,7 @@ class Rows:
         return len(self.keys)
 
     def __getitem__(self, span: slice) -> "Rows":
-        return Rows(self.times[span], self.keys[span], self.contents[span])
+        return Rows(*(column[span] for column in self._columns))
 
     def take(self, indexes: Sequence[int]) -> "Rows":
         """Return some rows, in the order of the indexes."""
@@ -180,7 +180,7 @@ class Column:
         found: object = read(self.hint, value)
         if isinstance(found, datetime):
             text = found.replace(tzinfo=None).isoformat(" ")
-            return text[:_DATE_LENGTH] if len(str(value)) <= _DATE_LENGTH else text
+            return text[:DATE_LENGTH] if len(str(value)) <= DATE_LENGTH else text
         if isinstance(found, Decimal):
             return decimal_text(found)
         if isinstance(found, int) and found not in _INTEGERS:

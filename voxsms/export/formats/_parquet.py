@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from voxsms.errors import ResponseInvalid
-from voxsms.export._rows import TIME_LENGTH, Column, Kind, amount_text
+from voxsms.export._rows import DATE_LENGTH, TIME_LENGTH, Column, Kind, amount_text
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format, Sink
 
 Arrow = Any
 """The module or one of its objects: pyarrow has no types."""
 GROUP_ROWS = 100_000
-_BLANK = len("yyyy-MM-dd")
 _FIGURES, _DECIMALS = 38, 24
 """Enough for float noise: 0.0017 * 3 may arrive as 0.0050999999999999995."""
 _REPEATED = ("source_number", "fragments", "error_message")
@@ -103,7 +102,7 @@ class Parquet(Format):
         except TypeError:  # some are None
             joined = ""
         # A shorter or longer one would also move the blank of the next.
-        if len(joined) != TIME_LENGTH * count or joined[_BLANK::TIME_LENGTH] != " " * count:
+        if len(joined) != TIME_LENGTH * count or joined[DATE_LENGTH::TIME_LENGTH] != " " * count:
             return self._pa.array(values, self._pa.string())
         buffers = map(self._pa.py_buffer, (_ends_of_times(count), joined.encode()))
         return self._pa.StringArray.from_buffers(count, *buffers)

@@ -22,7 +22,7 @@ import orjson
 
 from voxsms.errors import Fault, InvalidRequest, ResponseInvalid
 from voxsms.export import _files as files
-from voxsms.export._rows import Column, Kind, amount_text
+from voxsms.export._rows import DATE_LENGTH, Column, Kind, amount_text
 from voxsms.export._table import Table
 from voxsms.export.formats._format import Format, Sink
 
@@ -35,7 +35,6 @@ _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet's times have no 
 _FIRST_TIME = "1900-03-01"
 """Earlier times have no number that all spreadsheets read in the same way."""
 _DAY_SECONDS = 86_400
-_DATE_LENGTH = len("yyyy-MM-dd")
 _MADE = datetime(2000, 1, 1, tzinfo=UTC)
 """The creation time in the file, fixed so that the same rows produce the same bytes."""
 
@@ -115,7 +114,7 @@ class Xlsx(Format):
                 if cell is None:
                     continue
                 if times[place] and cell >= _FIRST_TIME:
-                    form = date if len(cell) == _DATE_LENGTH else time
+                    form = date if len(cell) == DATE_LENGTH else time
                     sheet.write_number(number, place, _serial(cell), form)
                 elif type(cell) is not str:
                     sheet.write_number(number, place, cell)
